@@ -1,0 +1,91 @@
+"""The audit log as a process writes it: one chain a writer, in the caller's transaction.
+
+An entry is durable exactly when the transaction of the caller is: what must be
+logged before its effect (play, export) commits first and acts afterwards, what is
+logged with a row (an archived recording) commits with it. The database refuses to
+change, remove or fork what was written, whoever asks.
+
+Rules: a writer is one kind of process on one node (`recorder/<node>`); processes that
+share it queue on a lock until their transactions end, so they stay short.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+
+from archive.audit_chain import AuditEntry, ChainHead, Json, canonical_json, link, verify_chain
+from archive.catalogue import audit_entries
+from archive.catalogue.engine import Catalogue, Connection
+from archive.errors import ChainBroken
+from archive.model import TenantId
+
+__all__ = ["AuditEntry", "AuditWriter", "ChainBroken", "Json", "canonical_json", "verify_chain", "verify_log"]
+
+SALT_BYTES = 16
+
+
+class AuditWriter:
+    """Appends to the chain of one writer; safe to share between threads."""
+
+    def __init__(self, catalogue: Catalogue, writer: str) -> None:
+        """Remember the chain; nothing is read before the first entry."""
+        self._catalogue = catalogue
+        self._writer = writer
+
+    @contextmanager
+    def transaction(self, tenant_id: TenantId | None) -> Iterator[Connection]:
+        """Open a transaction for work that ends with an entry; raises as `Catalogue.transaction`."""
+        with self._catalogue.transaction(tenant_id) as connection:
+            yield connection
+
+    def append(
+        self,
+        connection: Connection,
+        *,
+        tenant_id: TenantId | None,
+        actor: str,
+        action: str,
+        object: str,  # noqa: A002 - the word of the log's readers
+        at: datetime,
+        result: str = "ok",
+        purpose: str | None = None,
+        body: Mapping[str, Json] | None = None,
+    ) -> AuditEntry:
+        """Add an entry to the caller's transaction, which is one of `tenant_id`; return it.
+
+        Everyone else who appends to this chain waits until that transaction ends. Raises
+        Refused when a field or the body is beyond its limit.
+        """
+        content: dict[str, Json] = {**(body or {}), **({"purpose": purpose} if purpose is not None else {})}
+        head = audit_entries.lock_chain(connection, self._writer)
+        entry = link(
+            head,
+            writer=self._writer,
+            at=at,
+            tenant_id=tenant_id,
+            actor=actor,
+            action=action,
+            object=object,
+            result=result,
+            body=content,
+            salt=secrets.token_hex(SALT_BYTES),
+        )
+        audit_entries.insert(connection, entry)
+        return entry
+
+
+def verify_log(catalogue: Catalogue) -> dict[str, ChainHead]:
+    """Check every chain of the log, as operator or worker; return each writer's verified head.
+
+    Bodies are checked where the tenant's own role reads them: here they stay closed.
+    Raises ChainBroken at the first entry that is not what was written.
+    """
+    verified = {}
+    for writer, head in audit_entries.heads(catalogue).items():
+        # Entries appended after the heads were read are left for the next time.
+        entries = audit_entries.chain(catalogue, writer, last=head.sequence)
+        verified[writer] = verify_chain(entries, head=head)
+    return verified

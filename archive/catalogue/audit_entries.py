@@ -1,0 +1,100 @@
+"""The rows of the audit log: appended in the caller's transaction, read by tenant or chain.
+
+Rules: nothing here changes or removes an entry, and the database would refuse it.
+Not here: what is hashed (`archive.audit_chain`) and when to write (`archive.audit`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC
+
+from sqlalchemy import Row, Select, and_, bindparam, func, select
+from sqlalchemy import insert as insert_into
+
+from archive.audit_chain import AuditEntry, ChainHead, canonical_json
+from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.tables import audit_bodies, audit_entries, audit_writers
+from archive.model import TenantId
+
+PAGE_ROWS_MAX = 1000
+"""Rows in memory at a time; a log of years is read page by page."""
+
+LOCK_CHAIN = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("writer"), 0)))
+
+
+def lock_chain(connection: Connection, writer: str) -> ChainHead:
+    """Wait until nobody else appends to this chain, keep others waiting, and return its head."""
+    connection.execute(LOCK_CHAIN, {"writer": writer})
+    row = connection.execute(
+        select(audit_writers.c.sequence, audit_writers.c.hash).where(audit_writers.c.writer == writer)
+    ).one_or_none()
+    return ChainHead() if row is None else ChainHead(row.sequence, row.hash)
+
+
+def insert(connection: Connection, entry: AuditEntry) -> None:
+    """Insert an entry and its body; the database refuses one that does not follow the chain's head."""
+    row = {column.name: getattr(entry, column.name) for column in audit_entries.columns}
+    connection.execute(insert_into(audit_entries), row)
+    body = {
+        "tenant_id": entry.tenant_id,
+        "writer": entry.writer,
+        "sequence": entry.sequence,
+        "salt": entry.salt,
+        "body": canonical_json(entry.body).decode(),
+    }
+    connection.execute(insert_into(audit_bodies), body)
+
+
+def of_object(catalogue: Catalogue, tenant_id: TenantId, object_: str) -> list[AuditEntry]:
+    """Return what happened to one object of a tenant, oldest first, at most PAGE_ROWS_MAX entries."""
+    statement = (
+        _entries()
+        .where(audit_entries.c.tenant_id == tenant_id, audit_entries.c.object == object_)
+        .order_by(audit_entries.c.at, audit_entries.c.writer, audit_entries.c.sequence)
+        .limit(PAGE_ROWS_MAX)
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        return [_entry(row) for row in connection.execute(statement)]
+
+
+def heads(catalogue: Catalogue) -> dict[str, ChainHead]:
+    """Return the head of every chain by its writer."""
+    statement = select(audit_writers).order_by(audit_writers.c.writer)
+    with catalogue.transaction() as connection:
+        return {row.writer: ChainHead(row.sequence, row.hash) for row in connection.execute(statement)}
+
+
+def chain(catalogue: Catalogue, writer: str, *, last: int) -> Iterator[AuditEntry]:
+    """Yield a writer's entries up to number `last`, as worker or operator: all tenants, no bodies."""
+    after = 0
+    while after < last:
+        statement = (
+            _entries()
+            .where(audit_entries.c.writer == writer)
+            .where(audit_entries.c.sequence > after, audit_entries.c.sequence <= last)
+            .order_by(audit_entries.c.sequence)
+            .limit(PAGE_ROWS_MAX)
+        )
+        with catalogue.transaction() as connection:
+            page = [_entry(row) for row in connection.execute(statement)]
+        if not page:
+            return
+        yield from page
+        after = page[-1].sequence
+
+
+def _entries() -> Select[tuple[object, ...]]:
+    of_entry = and_(
+        audit_bodies.c.writer == audit_entries.c.writer, audit_bodies.c.sequence == audit_entries.c.sequence
+    )
+    joined = audit_entries.outerjoin(audit_bodies, of_entry)
+    return select(audit_entries, audit_bodies.c.salt, audit_bodies.c.body).select_from(joined)
+
+
+def _entry(row: Row[tuple[object, ...]]) -> AuditEntry:
+    fields = dict(row._mapping)  # noqa: SLF001 - the public name of a row's columns, despite its underscore
+    body = fields.pop("body")
+    fields["at"] = fields["at"].astimezone(UTC)
+    return AuditEntry(body=None if body is None else json.loads(body), **fields)

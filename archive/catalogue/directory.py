@@ -1,0 +1,412 @@
+"""Tenants, peers, people and teams: read as a whole by recorders, changed one by one.
+
+`load_directory` takes the frozen copy every recorder carries; each change tells the
+channel `directory_changed`, so that copies are taken afresh at once. Licences are
+kept as history: what was in force when a recording began can be told later.
+
+Rules: operators change tenants and peers, the portal and operators the rest, each
+within one tenant. A name or number that is taken is a Conflict. Not here: passwords
+and API keys (`archive.catalogue.accounts`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypedDict, Unpack
+
+from sqlalchemy import ColumnElement, Row, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.snapshot import BroadWorksGroup, Directory, NumberRange
+from archive.catalogue.tables import (
+    peers,
+    team_members,
+    teams,
+    tenants,
+    user_licences,
+    user_numbers,
+    users,
+)
+from archive.errors import Conflict, NotFound, Refused
+from archive.model import (
+    Peer,
+    PeerId,
+    RecordingMode,
+    RetentionClass,
+    Role,
+    Tenant,
+    TenantId,
+    User,
+    UserId,
+    new_id,
+)
+from archive.numbers import is_exempt_number
+
+CHANNEL = "directory_changed"
+NAME_CHARS_MAX = 200
+NUMBERS_PER_USER_MAX = 200
+"""Ranges count as one. A switchboard has some dozens; more belongs to several users."""
+
+ADDRESSES_PER_PEER_MAX = 64
+DIALECTS = ("auto", "broadworks", "cube", "oracle", "audiocodes", "ribbon", "rfc7866")
+SRTP_POLICIES = ("allow", "require", "off")
+
+_DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+_LOGIN = re.compile(r"[a-z0-9._%+-]+")
+
+LOCK_NUMBERS = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("tenant_id"), 1)))
+
+
+class Capacity(StrEnum):
+    """As what a user is in a team: hears it, or is heard in it."""
+
+    LISTENER = "listener"
+    CONTRIBUTOR = "contributor"
+
+
+class UserFields(TypedDict, total=False):
+    """What can be said of a user when adding or changing one; what is left out stays."""
+
+    numbers: Sequence[str]
+    broadworks_id: str | None
+    role: Role
+    access: str
+    downloads: bool
+    site: str | None
+    licence: RetentionClass | None
+    mode: RecordingMode
+
+
+def load_directory(catalogue: Catalogue) -> Directory:
+    """Return all tenants, peers and users, as a recorder, worker or operator sees them."""
+    with catalogue.transaction() as connection:
+        tenant_rows = connection.execute(select(tenants).order_by(tenants.c.id)).all()
+        found_peers = _load_peers(connection)
+        found_users = _load_users(connection)
+    groups = tuple(
+        BroadWorksGroup(row.broadworks_service_provider, row.broadworks_group, TenantId(row.id))
+        for row in tenant_rows
+        if row.broadworks_service_provider is not None
+    )
+    return Directory(tuple(map(_tenant, tenant_rows)), found_peers, found_users, groups)
+
+
+def add_tenant(
+    catalogue: Catalogue,
+    name: str,
+    domain: str,
+    *,
+    now: datetime,
+    broadworks_service_provider: str | None = None,
+    broadworks_group: str | None = None,
+) -> Tenant:
+    """Add a customer; raises Conflict when domain or BroadWorks group has one, Refused for a bad name."""
+    domain = domain.strip().lower()
+    if not _DOMAIN.fullmatch(domain) or len(domain) > NAME_CHARS_MAX:
+        raise Refused(f"{domain!r} is not a domain, for instance bakery.example.")
+    if broadworks_group is not None and broadworks_service_provider is None:
+        raise Refused("A BroadWorks group needs its service provider.")
+    tenant = Tenant(TenantId(new_id(now)), _named(name), domain)
+    with catalogue.transaction(tenant.id) as connection:
+        row = {
+            "id": tenant.id,
+            "name": tenant.name,
+            "domain": tenant.domain,
+            "broadworks_service_provider": broadworks_service_provider,
+            "broadworks_group": broadworks_group,
+        }
+        connection.execute(insert(tenants), row)
+        announce(connection)
+    return tenant
+
+
+def ensure_tenant(connection: Connection, tenant: Tenant) -> None:
+    """Make sure a tenant with this id exists: rebuilding a catalogue begins so; runs as operator."""
+    row = {"id": tenant.id, "name": tenant.name, "domain": tenant.domain}
+    inserted = connection.execute(
+        upsert(tenants).values(row).on_conflict_do_nothing(index_elements=["id"]).returning(tenants.c.id)
+    )
+    if inserted.first() is not None:
+        announce(connection)
+
+
+def list_tenants(catalogue: Catalogue) -> list[Tenant]:
+    """Return all tenants by domain, as recorder, worker or operator."""
+    with catalogue.transaction() as connection:
+        return [_tenant(row) for row in connection.execute(select(tenants).order_by(tenants.c.domain))]
+
+
+def tenant_by_domain(catalogue: Catalogue, domain: str) -> Tenant:
+    """Return the tenant of a domain, as recorder, worker or operator; raises NotFound."""
+    with catalogue.transaction() as connection:
+        row = connection.execute(
+            select(tenants).where(tenants.c.domain == domain.strip().lower())
+        ).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no tenant with the domain {domain!r}; `earwitness tenant list` shows them.")
+    return _tenant(row)
+
+
+def add_peer(
+    catalogue: Catalogue,
+    name: str,
+    addresses: Sequence[str],
+    *,
+    now: datetime,
+    tenant_id: TenantId | None = None,
+    dialect: str = "auto",
+    srtp: str = "allow",
+    star_codes: bool = False,
+) -> Peer:
+    """Add a trusted session recording client; raises Refused for what is not an address range.
+
+    Raises Conflict when the name or exactly one of the ranges belongs to another peer.
+    """
+    if dialect not in DIALECTS or srtp not in SRTP_POLICIES:
+        raise Refused(f"A dialect is one of {', '.join(DIALECTS)}; srtp one of {', '.join(SRTP_POLICIES)}.")
+    ranges = tuple(dict.fromkeys(map(_network, addresses)))
+    if not 1 <= len(ranges) <= ADDRESSES_PER_PEER_MAX:
+        raise Refused(f"A peer has 1 to {ADDRESSES_PER_PEER_MAX} address ranges.")
+    peer = Peer(PeerId(new_id(now)), _named(name), ranges, tenant_id, dialect, srtp, star_codes)
+    with catalogue.transaction() as connection:
+        connection.execute(LOCK_NUMBERS, {"tenant_id": "peers"})
+        taken = connection.execute(
+            select(peers.c.name).where(peers.c.addresses.op("&&")(list(ranges)))
+        ).scalar()
+        if taken is not None:
+            raise Conflict(f"The peer {taken} has one of these address ranges already.")
+        connection.execute(insert(peers), {**vars(peer), "addresses": list(ranges)})
+        announce(connection)
+    return peer
+
+
+def list_peers(catalogue: Catalogue) -> list[Peer]:
+    """Return all peers by name, as recorder, worker or operator."""
+    with catalogue.transaction() as connection:
+        return sorted(_load_peers(connection), key=lambda peer: peer.name)
+
+
+def add_user(
+    catalogue: Catalogue, tenant_id: TenantId, login: str, *, now: datetime, **fields: Unpack[UserFields]
+) -> User:
+    """Add a person to a tenant; `login` is the part before the @.
+
+    Raises Conflict when login, number or BroadWorks id belongs to somebody else, and
+    Refused for a mode that records without a licence or for a value that is not one.
+    """
+    login = login.strip().lower()
+    if not _LOGIN.fullmatch(login) or len(login) > NAME_CHARS_MAX:
+        raise Refused(f"{login!r} is not a login: letters, digits and . _ % + - only.")
+    user = User(UserId(new_id(now)), tenant_id, login)
+    with catalogue.transaction(tenant_id) as connection:
+        row = {name: getattr(user, name) for name in ("id", "tenant_id", "login", "role", "access", "mode")}
+        connection.execute(insert(users), row)
+        return _change(connection, user, fields, now)
+
+
+def set_user(
+    catalogue: Catalogue, tenant_id: TenantId, login: str, *, now: datetime, **fields: Unpack[UserFields]
+) -> User:
+    """Change a person; what is not given stays. Raises NotFound, and as `add_user`."""
+    with catalogue.transaction(tenant_id) as connection:
+        user = _load_user(connection, tenant_id, login)
+        if user is None:
+            raise NotFound(f"There is no user {login!r} in this tenant.")
+        return _change(connection, user, fields, now)
+
+
+def list_users(catalogue: Catalogue, tenant_id: TenantId) -> list[User]:
+    """Return a tenant's people by login."""
+    with catalogue.transaction(tenant_id) as connection:
+        return sorted(_load_users(connection, tenant_id), key=lambda user: user.login)
+
+
+def licence_at(
+    catalogue: Catalogue, tenant_id: TenantId, user_id: UserId, moment: datetime
+) -> RetentionClass | None:
+    """Return the licence that was in force for a person at a moment; None for none."""
+    columns = user_licences.c
+    statement = (
+        select(columns.licence)
+        .where(columns.tenant_id == tenant_id, columns.user_id == user_id, columns.valid_from <= moment)
+        .order_by(columns.valid_from.desc())
+        .limit(1)
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        licence = connection.execute(statement).scalar()
+    return None if licence is None else RetentionClass(licence)
+
+
+def add_team(catalogue: Catalogue, tenant_id: TenantId, name: str, *, now: datetime) -> str:
+    """Add a team and return its id; raises Conflict when the name is taken."""
+    team_id = new_id(now)
+    with catalogue.transaction(tenant_id) as connection:
+        connection.execute(insert(teams), {"id": team_id, "tenant_id": tenant_id, "name": _named(name)})
+        announce(connection)
+    return team_id
+
+
+def set_team_member(
+    catalogue: Catalogue, tenant_id: TenantId, team_name: str, login: str, capacity: Capacity
+) -> None:
+    """Make a user a listener or contributor of a team; raises NotFound. Twice is once."""
+    with catalogue.transaction(tenant_id) as connection:
+        team_id = connection.execute(
+            select(teams.c.id).where(teams.c.tenant_id == tenant_id, teams.c.name == team_name.strip())
+        ).scalar()
+        user = _load_user(connection, tenant_id, login)
+        if team_id is None or user is None:
+            raise NotFound(
+                f"There is no {'team' if team_id is None else 'user'} of that name in this tenant."
+            )
+        row = {"tenant_id": tenant_id, "team_id": team_id, "user_id": user.id, "capacity": capacity}
+        connection.execute(upsert(team_members).values(row).on_conflict_do_nothing())
+        announce(connection)
+
+
+def announce(connection: Connection) -> None:
+    """Tell everyone who carries a directory, when this transaction commits, to load it afresh."""
+    connection.execute(select(func.pg_notify(CHANNEL, "")))
+
+
+def _change(connection: Connection, before: User, fields: UserFields, now: datetime) -> User:
+    if fields.get("access", "own") not in {"none", "own"}:
+        raise Refused("Access is none or own.")
+    licence, mode = fields.get("licence", before.licence), fields.get("mode", before.mode)
+    if licence is None and mode is not RecordingMode.NEVER:
+        raise Refused(f"The mode {mode} records, which needs a licence; give one, or set the mode to never.")
+    own = {"tenant_id": before.tenant_id, "user_id": before.id}
+    columns = {name: value for name, value in fields.items() if name not in {"numbers", "licence"}}
+    if fields.get("broadworks_id") is not None:
+        # BroadWorks compares userIDs without regard to case, so that two spellings are one person.
+        columns["broadworks_id"] = _named(fields["broadworks_id"] or "").lower()
+    if fields.get("site") is not None:
+        columns["site"] = _named(fields["site"] or "")
+    if columns:
+        row = (users.c.tenant_id == before.tenant_id, users.c.id == before.id)
+        connection.execute(update(users).where(*row).values(columns))
+    if "numbers" in fields:
+        _set_numbers(connection, before.tenant_id, before.id, fields["numbers"])
+    if licence != before.licence:
+        connection.execute(insert(user_licences), {**own, "valid_from": now, "licence": licence})
+    (user,) = _select_users(connection, users.c.tenant_id == before.tenant_id, users.c.id == before.id)
+    if user.licence is None and user.mode is not RecordingMode.NEVER:
+        raise Refused(
+            f"The mode {user.mode} records, which needs a licence; give one, or set the mode to never."
+        )
+    announce(connection)
+    return user
+
+
+def _set_numbers(
+    connection: Connection, tenant_id: TenantId, user_id: UserId, numbers: Sequence[str]
+) -> None:
+    if len(numbers) > NUMBERS_PER_USER_MAX:
+        raise Refused(f"A user has at most {NUMBERS_PER_USER_MAX} numbers and ranges.")
+    ranges = sorted(set(map(NumberRange.parse, numbers)))
+    if any(is_exempt_number(end) for each in ranges for end in (each.first, each.last)):
+        raise Refused("Emergency and help line numbers are never recorded and can't belong to a user.")
+    # Overlap is not a matter of one row: whoever changes numbers of this tenant waits here.
+    connection.execute(LOCK_NUMBERS, {"tenant_id": tenant_id})
+    columns = user_numbers.c
+    connection.execute(delete(user_numbers).where(columns.tenant_id == tenant_id, columns.user_id == user_id))
+    for each in ranges:
+        overlapping = select(columns.user_id).where(
+            columns.tenant_id == tenant_id,
+            func.length(columns.first) == len(each.first),
+            columns.first.collate("C") <= each.last,
+            columns.last.collate("C") >= each.first,
+        )
+        if connection.execute(overlapping).first() is not None:
+            raise Conflict("One of these numbers is given twice, or belongs to another user of this tenant.")
+        row = {"tenant_id": tenant_id, "user_id": user_id, "first": each.first, "last": each.last}
+        connection.execute(insert(user_numbers), row)
+
+
+def _load_peers(connection: Connection) -> tuple[Peer, ...]:
+    return tuple(
+        Peer(
+            id=PeerId(row.id),
+            name=row.name,
+            addresses=tuple(row.addresses),
+            tenant_id=None if row.tenant_id is None else TenantId(row.tenant_id),
+            dialect=row.dialect,
+            srtp=row.srtp,
+            star_codes=row.star_codes,
+        )
+        for row in connection.execute(select(peers).order_by(peers.c.id))
+    )
+
+
+def _load_users(connection: Connection, tenant_id: TenantId | None = None) -> tuple[User, ...]:
+    """Return users with their numbers and the licence in force: all there are, or those of one tenant."""
+    own = () if tenant_id is None else (users.c.tenant_id == tenant_id,)
+    return _select_users(connection, *own)
+
+
+def _load_user(connection: Connection, tenant_id: TenantId, login: str) -> User | None:
+    found = _select_users(connection, users.c.tenant_id == tenant_id, users.c.login == login.strip().lower())
+    return found[0] if found else None
+
+
+def _select_users(connection: Connection, *conditions: ColumnElement[bool]) -> tuple[User, ...]:
+    licence = (
+        select(user_licences.c.licence)
+        .where(user_licences.c.user_id == users.c.id)
+        .order_by(user_licences.c.valid_from.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    statement = select(users, licence.label("licence")).where(*conditions).order_by(users.c.id)
+    of_user = (user_numbers.c.tenant_id == users.c.tenant_id, user_numbers.c.user_id == users.c.id)
+    numbers = (
+        select(user_numbers)
+        .join(users, and_(*of_user))
+        .where(*conditions)
+        .order_by(user_numbers.c.first.collate("C"))
+    )
+    held: dict[str, list[str]] = {}
+    for row in connection.execute(numbers):
+        held.setdefault(row.user_id, []).append(str(NumberRange(row.first, row.last)))
+    return tuple(_user(row, tuple(held.get(row.id, ()))) for row in connection.execute(statement))
+
+
+def _user(row: Row[Any], numbers: tuple[str, ...]) -> User:
+    return User(
+        id=UserId(row.id),
+        tenant_id=TenantId(row.tenant_id),
+        login=row.login,
+        numbers=numbers,
+        broadworks_id=row.broadworks_id,
+        role=Role(row.role),
+        access=row.access,
+        site=row.site,
+        licence=None if row.licence is None else RetentionClass(row.licence),
+        mode=RecordingMode(row.mode),
+    )
+
+
+def _tenant(row: Row[Any]) -> Tenant:
+    return Tenant(TenantId(row.id), row.name, row.domain)
+
+
+def _named(name: str) -> str:
+    name = name.strip()
+    if not name or len(name) > NAME_CHARS_MAX or not name.isprintable():
+        raise Refused(f"A name has 1 to {NAME_CHARS_MAX} printable characters.")
+    return name
+
+
+def _network(text: str) -> str:
+    try:
+        network = ipaddress.ip_network(text.strip(), strict=False)
+    except ValueError as error:
+        raise Refused(f"{text!r} is not an address or range such as 192.0.2.0/24.") from error
+    if network.prefixlen == 0:
+        raise Refused(f"{text!r} trusts the whole internet; name the addresses of the peer.")
+    return str(network)

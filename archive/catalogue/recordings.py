@@ -1,0 +1,340 @@
+"""Recordings in the catalogue: inserted once, read only through an `AccessScope`.
+
+`insert_recording` works inside the caller's transaction, so that row and audit entry
+commit together, and does nothing the second time. Every read takes a scope and adds
+its filter; there is no read without one. The filter says what `archive.access.may_read`
+says (a test compares the two), and row-level security stands behind it.
+
+Rules: what is outside the scope is NotFound, not refused. Pages go by key (start
+and id), newest first, so that new recordings never shift them.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, exists, false, func, insert, or_, select, true, tuple_
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from archive.access import UNSEEN_STATES, AccessScope
+from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.tables import recording_objects, recording_parties, recordings
+from archive.errors import Conflict, NotFound, Refused
+from archive.model import (
+    ArchivedRecording,
+    CallGroupId,
+    Direction,
+    Layout,
+    ObjectKind,
+    PacketCounts,
+    Party,
+    PeerId,
+    Recording,
+    RecordingId,
+    RecordingMode,
+    RecordingState,
+    RetentionClass,
+    Role,
+    SessionId,
+    Span,
+    SpanKind,
+    StoredObject,
+    TenantId,
+    UserId,
+)
+from archive.numbers import canonical
+
+PAGE_ROWS_MAX = 200
+"""CONTRACT: `limit=1..200`; a page of that size is about 200 kB of JSON."""
+
+SEARCH_CHARS_MAX = 200
+CURSOR_CHARS_MAX = 200
+SEARCHED_DIGITS_MIN = 3
+"""Fewer digits are in almost every number: such a text is looked for in names only."""
+
+
+@dataclass(frozen=True)
+class RecordingQuery:
+    """What is looked for; None means anything. `since` is inclusive, `until` is not.
+
+    `text` is a number in any spelling, part of a number, or part of a name.
+    """
+
+    text: str | None = None
+    owner: UserId | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    direction: Direction | None = None
+    mode: RecordingMode | None = None
+    state: RecordingState | None = None
+    call_id: str | None = None
+    call_group: CallGroupId | None = None
+    duration_ms_min: int | None = None
+
+
+EVERYTHING = RecordingQuery()
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some recordings, and the cursor of the next page or None at the end."""
+
+    items: tuple[Recording, ...]
+    next: str | None
+
+
+def insert_recording(connection: Connection, archived: ArchivedRecording) -> ArchivedRecording | None:
+    """Insert a recording with its parties and objects into the caller's transaction, once.
+
+    Returns None when it was inserted now (the caller then appends the audit entry), or
+    what stood there under that id already. Raises Conflict when the id is taken outside
+    the tenant of the transaction.
+    """
+    row = _row(archived)
+    statement = upsert(recordings).on_conflict_do_nothing(index_elements=["id"]).returning(recordings.c.id)
+    if connection.execute(statement, row).first() is None:
+        existing = _load(connection, recordings.c.id == archived.recording.id)
+        if not existing:
+            raise Conflict("A recording of another tenant has this id; the new one is not stored.")
+        return existing[0]
+    _insert_parts(connection, archived)
+    return None
+
+
+def get(catalogue: Catalogue, scope: AccessScope, recording_id: RecordingId) -> ArchivedRecording:
+    """Return one recording with its objects and wrapped key; raises NotFound outside the scope."""
+    condition = and_(recordings.c.id == recording_id, _within(scope))
+    with catalogue.transaction(scope.tenant_id) as connection:
+        found = _load(connection, condition)
+    if not found:
+        raise NotFound("There is no such recording.")
+    return found[0]
+
+
+def find(
+    catalogue: Catalogue,
+    scope: AccessScope,
+    query: RecordingQuery = EVERYTHING,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page:
+    """Return a page of what the scope may see and the query asks for, newest first.
+
+    `limit` is 1 to PAGE_ROWS_MAX; `cursor` comes from the page before. Raises Refused
+    for a limit, cursor or text that is not acceptable.
+    """
+    if not 1 <= limit <= PAGE_ROWS_MAX:
+        raise Refused(f"The limit of a page is 1 to {PAGE_ROWS_MAX}.")
+    conditions = [_within(scope), *_asked(query)]
+    if cursor is not None:
+        conditions.append(tuple_(recordings.c.started_at, recordings.c.id) < tuple_(*decode_cursor(cursor)))
+    statement = (
+        select(recordings)
+        .where(*conditions)
+        .order_by(recordings.c.started_at.desc(), recordings.c.id.desc())
+        .limit(limit + 1)
+    )
+    with catalogue.transaction(scope.tenant_id) as connection:
+        rows = connection.execute(statement).all()
+        parties = _parties(connection, [row.id for row in rows])
+    items = tuple(_recording(row, parties.get(row.id, ())) for row in rows[:limit])
+    more = len(rows) > limit
+    return Page(items, encode_cursor(items[-1].started_at, items[-1].id) if more else None)
+
+
+def encode_cursor(started_at: datetime, row_id: str) -> str:
+    """Return an opaque text for a place in a list ordered by start and id."""
+    return base64.urlsafe_b64encode(f"{started_at.isoformat()} {row_id}".encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str) -> tuple[datetime, str]:
+    """Read what `encode_cursor` wrote; raises Refused for anything else."""
+    refused = Refused("The cursor is not one of ours; begin again without it.")
+    if len(cursor) > CURSOR_CHARS_MAX:
+        raise refused
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        moment, _, row_id = text.partition(" ")
+        started_at = datetime.fromisoformat(moment)
+    except ValueError as error:
+        raise refused from error
+    if started_at.tzinfo is None or not row_id.isprintable():
+        raise refused
+    return started_at, row_id
+
+
+def storable(text: str) -> str:
+    """Return text PostgreSQL can store: peers send NUL and half surrogates, which it refuses."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _within(scope: AccessScope) -> ColumnElement[bool]:
+    """Return the filter that says the same as `archive.access.may_read`."""
+    state = recordings.c.state
+    quarantined = state == RecordingState.QUARANTINED
+    reached = true() if scope.reads_all else recordings.c.owner.in_(sorted(scope.owners))
+    administers = true() if scope.reads_all or scope.role is Role.ADMINISTRATOR else false()
+    return and_(
+        recordings.c.tenant_id == scope.tenant_id,
+        state.not_in(sorted(UNSEEN_STATES)),
+        or_(and_(quarantined, administers), and_(~quarantined, reached)),
+    )
+
+
+def _asked(query: RecordingQuery) -> list[ColumnElement[bool]]:
+    columns = recordings.c
+    pairs = (
+        (query.owner, columns.owner),
+        (query.direction, columns.direction),
+        (query.mode, columns.mode),
+        (query.state, columns.state),
+        (query.call_id, columns.call_id),
+        (query.call_group, columns.call_group),
+    )
+    conditions = [column == storable(value) for value, column in pairs if value is not None]
+    if query.since is not None:
+        conditions.append(columns.started_at >= query.since)
+    if query.until is not None:
+        conditions.append(columns.started_at < query.until)
+    if query.duration_ms_min is not None:
+        conditions.append(columns.duration_ms >= query.duration_ms_min)
+    if query.text is not None and query.text.strip():
+        conditions.append(_mentions(query.text.strip()))
+    return conditions
+
+
+def _mentions(text: str) -> ColumnElement[bool]:
+    """Return the filter for a party with this number, part of a number or part of a name."""
+    if len(text) > SEARCH_CHARS_MAX:
+        raise Refused(f"A search text has at most {SEARCH_CHARS_MAX} characters.")
+    party = recording_parties.c
+    wanted = [party.name.icontains(storable(text), autoescape=True)]
+    digits = "".join(filter(str.isdecimal, text))
+    if len(digits) >= SEARCHED_DIGITS_MIN and digits.isascii():
+        number = canonical(text)
+        wanted.append(party.number == number if number.startswith("+") else party.number.contains(digits))
+    return exists().where(party.recording_id == recordings.c.id, or_(*wanted))
+
+
+def _row(archived: ArchivedRecording) -> dict[str, object]:
+    recording = archived.recording
+    fields = {field.name: getattr(recording, field.name) for field in dataclasses.fields(Recording)}
+    del fields["parties"]
+    packets = fields.pop("packets")
+    for name in ("session_id", "call_id", "call_group", "sha256"):
+        fields[name] = storable(fields[name])
+    return {
+        **fields,
+        "site": None if recording.site is None else storable(recording.site),
+        "spans": [
+            {**dataclasses.asdict(span), "by": None if span.by is None else storable(span.by)}
+            for span in recording.spans
+        ],
+        "channels": [storable(channel) for channel in recording.channels],
+        "flags": [storable(flag) for flag in recording.flags],
+        **{f"packets_{name}": value for name, value in dataclasses.asdict(packets).items()},
+        "kek_id": archived.kek_id,
+        "wrapped_key": archived.wrapped_key,
+    }
+
+
+def _insert_parts(connection: Connection, archived: ArchivedRecording) -> None:
+    recording = archived.recording
+    of_recording = {"tenant_id": recording.tenant_id, "recording_id": recording.id}
+    parties = [
+        {
+            **of_recording,
+            **dataclasses.asdict(party),
+            "position": position,
+            "channel": storable(party.channel),
+            "number": storable(party.number),
+            "name": storable(party.name),
+        }
+        for position, party in enumerate(recording.parties)
+    ]
+    objects = [{**of_recording, **dataclasses.asdict(stored)} for stored in archived.objects]
+    if parties:
+        connection.execute(insert(recording_parties), parties)
+    if objects:
+        connection.execute(insert(recording_objects), objects)
+
+
+def _load(connection: Connection, condition: ColumnElement[bool]) -> list[ArchivedRecording]:
+    rows = connection.execute(select(recordings).where(condition)).all()
+    ids = [row.id for row in rows]
+    parties = _parties(connection, ids)
+    objects = _objects(connection, ids)
+    return [
+        ArchivedRecording(
+            recording=_recording(row, parties.get(row.id, ())),
+            objects=objects.get(row.id, ()),
+            kek_id=row.kek_id,
+            wrapped_key=bytes(row.wrapped_key),
+        )
+        for row in rows
+    ]
+
+
+def _parties(connection: Connection, ids: list[str]) -> dict[str, tuple[Party, ...]]:
+    columns = recording_parties.c
+    statement = select(recording_parties).where(columns.recording_id.in_(ids)).order_by(columns.position)
+    found: dict[str, tuple[Party, ...]] = {}
+    for row in connection.execute(statement):
+        party = Party(row.channel, row.number, row.name, row.user_id, row.from_ms, row.to_ms)
+        found[row.recording_id] = (*found.get(row.recording_id, ()), party)
+    return found
+
+
+def _objects(connection: Connection, ids: list[str]) -> dict[str, tuple[StoredObject, ...]]:
+    columns = recording_objects.c
+    # The order of upload is the order of the enumeration, which SQL does not know.
+    order = func.array_position(list(ObjectKind), columns.kind)
+    statement = select(recording_objects).where(columns.recording_id.in_(ids)).order_by(order)
+    found: dict[str, tuple[StoredObject, ...]] = {}
+    for row in connection.execute(statement):
+        fields = dict(row._mapping)  # noqa: SLF001 - the public name of a row's columns, despite its underscore
+        del fields["tenant_id"]
+        recording_id = fields.pop("recording_id")
+        stored = StoredObject(**{**fields, "kind": ObjectKind(row.kind)})
+        found[recording_id] = (*found.get(recording_id, ()), stored)
+    return found
+
+
+def _recording(row: Row[Any], parties: tuple[Party, ...]) -> Recording:
+    return Recording(
+        id=RecordingId(row.id),
+        tenant_id=TenantId(row.tenant_id),
+        session_id=SessionId(row.session_id),
+        call_id=row.call_id,
+        call_group=CallGroupId(row.call_group),
+        state=RecordingState(row.state),
+        mode=RecordingMode(row.mode),
+        owner=None if row.owner is None else UserId(row.owner),
+        peer_id=None if row.peer_id is None else PeerId(row.peer_id),
+        direction=Direction(row.direction),
+        layout=Layout(row.layout),
+        started_at=row.started_at.astimezone(UTC),
+        ended_at=row.ended_at.astimezone(UTC),
+        duration_ms=row.duration_ms,
+        recorded_ms=row.recorded_ms,
+        parties=parties,
+        retention_class=RetentionClass(row.retention_class),
+        retain_until=row.retain_until.astimezone(UTC),
+        spans=tuple(Span(**{**span, "kind": SpanKind(span["kind"])}) for span in row.spans),
+        packets=PacketCounts(
+            received=row.packets_received,
+            lost=row.packets_lost,
+            duplicated=row.packets_duplicated,
+            reordered=row.packets_reordered,
+        ),
+        sha256=row.sha256,
+        channels=tuple(row.channels),
+        sample_rate_hz=row.sample_rate_hz,
+        flags=tuple(row.flags),
+        on_hold=row.on_hold,
+        site=row.site,
+    )

@@ -1,0 +1,148 @@
+"""`earwitness tenant`, `peer` and `api-client`: what the operator sets up once.
+
+Every change is written to the audit log, after it is made.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from archive.catalogue import accounts, directory
+from archive.cli.outcome import DONE, Row, add_json, parser, print_row, print_rows
+from archive.cli.service import Operator, add_data, operator
+from archive.model import Peer, Tenant
+
+
+def run_tenant(arguments: list[str]) -> int:
+    """Add or list customers."""
+    made = parser(
+        "tenant",
+        "Customers of the operator.",
+        "earwitness tenant add 'Bakkerij Jansen' --domain jansen.example",
+    )
+    actions = made.add_subparsers(dest="action", required=True, metavar="add|list")
+    add = actions.add_parser("add", help="add a customer", epilog=made.epilog)
+    add.add_argument("name", help="name for people")
+    add.add_argument("--domain", required=True, help="domain of its logins and SIP addresses")
+    add.add_argument("--service-provider", metavar="ID", help="BroadWorks service provider its calls carry")
+    add.add_argument("--group", metavar="ID", help="BroadWorks group its calls carry")
+    listing = actions.add_parser(
+        "list", help="list customers", epilog="example: earwitness tenant list --json"
+    )
+    for each in (add, listing):
+        add_data(each)
+        add_json(each)
+    options = made.parse_args(arguments)
+    with operator(options) as acting:
+        if options.action == "list":
+            print_rows(
+                [_tenant_row(each) for each in directory.list_tenants(acting.catalogue)], as_json=options.json
+            )
+            return DONE
+        tenant = directory.add_tenant(
+            acting.catalogue,
+            options.name,
+            options.domain,
+            now=acting.clock.now(),
+            broadworks_service_provider=options.service_provider,
+            broadworks_group=options.group,
+        )
+        acting.record("tenant.added", tenant.id, tenant.id)
+        print_row(_tenant_row(tenant), as_json=options.json)
+    return DONE
+
+
+def run_peer(arguments: list[str]) -> int:
+    """Add or list trusted session recording clients."""
+    made = parser(
+        "peer",
+        "Trusted session recording clients: who may offer calls, by address.",
+        "earwitness peer add exchange --address 192.0.2.0/28 --dialect broadworks",
+    )
+    actions = made.add_subparsers(dest="action", required=True, metavar="add|list")
+    add = actions.add_parser("add", help="trust a client", epilog=made.epilog)
+    add.add_argument("name", help="name for people")
+    add.add_argument(
+        "--address",
+        required=True,
+        action="extend",
+        nargs="+",
+        metavar="CIDR",
+        help="address or range it sends from",
+    )
+    add.add_argument("--tenant", metavar="DOMAIN", help="its calls belong to this customer")
+    add.add_argument("--dialect", default="auto", choices=directory.DIALECTS, help="how it describes calls")
+    add.add_argument("--srtp", default="allow", choices=directory.SRTP_POLICIES, help="encrypted media")
+    add.add_argument("--star-codes", default="off", choices=("on", "off"), help="*44, *45, *48, *49 in calls")
+    listing = actions.add_parser("list", help="list clients", epilog="example: earwitness peer list --json")
+    for each in (add, listing):
+        add_data(each)
+        add_json(each)
+    options = made.parse_args(arguments)
+    with operator(options) as acting:
+        if options.action == "list":
+            print_rows(
+                [_peer_row(each) for each in directory.list_peers(acting.catalogue)], as_json=options.json
+            )
+            return DONE
+        print_row(_peer_row(_add_peer(acting, options)), as_json=options.json)
+    return DONE
+
+
+def _add_peer(acting: Operator, options: argparse.Namespace) -> Peer:
+    tenant = directory.tenant_by_domain(acting.catalogue, options.tenant) if options.tenant else None
+    peer = directory.add_peer(
+        acting.catalogue,
+        options.name,
+        options.address,
+        now=acting.clock.now(),
+        tenant_id=None if tenant is None else tenant.id,
+        dialect=options.dialect,
+        srtp=options.srtp,
+        star_codes=options.star_codes == "on",
+    )
+    acting.record("peer.added", peer.id)
+    return peer
+
+
+def run_api_client(arguments: list[str]) -> int:
+    """Make a key for the HTTP API and print it once."""
+    made = parser(
+        "api-client",
+        "Programs that use the HTTP API.",
+        "earwitness api-client add crm --tenant jansen.example --scope recordings:read recordings:play",
+    )
+    actions = made.add_subparsers(dest="action", required=True, metavar="add")
+    add = actions.add_parser("add", help="make a key; it is shown once", epilog=made.epilog)
+    add.add_argument("name", help="name for people")
+    add.add_argument("--tenant", required=True, metavar="DOMAIN", help="the customer whose data it reaches")
+    add.add_argument(
+        "--scope", required=True, action="extend", nargs="+", metavar="SCOPE", help="what it may do"
+    )
+    add_data(add)
+    add_json(add)
+    options = made.parse_args(arguments)
+    with operator(options) as acting:
+        tenant = directory.tenant_by_domain(acting.catalogue, options.tenant)
+        client = accounts.add_api_client(
+            acting.catalogue, tenant.id, options.name, options.scope, now=acting.clock.now()
+        )
+        acting.record("api-client.added", client.id, tenant.id)
+    print_row({"id": client.id, "key": client.key}, as_json=options.json)
+    return DONE
+
+
+def _tenant_row(tenant: Tenant) -> Row:
+    return {"id": tenant.id, "name": tenant.name, "domain": tenant.domain}
+
+
+def _peer_row(peer: Peer) -> Row:
+    return {
+        "id": peer.id,
+        "name": peer.name,
+        "addresses": list(peer.addresses),
+        "tenantId": peer.tenant_id,
+        "dialect": peer.dialect,
+        "srtp": peer.srtp,
+        "starCodes": peer.star_codes,
+    }

@@ -1,0 +1,32 @@
+"""Keys, store and catalogue as an operator's command opens them from the settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from archive.settings import Settings
+from archive.store.s3 import ObjectStore
+from keys.kek import KekVault
+from keys.key_store import DirectoryKeyStore
+from keys.root import open_root
+
+
+def open_store(settings: Settings) -> ObjectStore:
+    """Return the object store of the settings; nothing is connected yet. Raises Refused."""
+    settings.require("s3_endpoint", "s3_access_key", "s3_secret_key")
+    return ObjectStore(
+        settings.s3_endpoint,
+        settings.s3_bucket,
+        settings.s3_access_key,
+        settings.s3_secret_key,
+        settings.s3_region,
+        sync_dir=settings.s3_sync_dir,
+        lock=settings.s3_lock,
+    )
+
+
+def open_vault(settings: Settings) -> KekVault:
+    """Return the vault of the settings; raises Refused, KeyringLocked."""
+    settings.require("keyring", "keyring_passphrase", "key_store")
+    root = open_root(settings.keyring, settings.keyring_passphrase.encode())
+    return KekVault(root, DirectoryKeyStore(Path(settings.key_store.removeprefix("dir:"))))

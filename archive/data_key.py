@@ -1,0 +1,102 @@
+"""The data key of a recording: made once, wrapped under the key of its tenant and expiry day.
+
+Every object of a recording is sealed under its one data key, bound to tenant,
+recording and kind. The key itself is only ever in memory; wrapped it stands in the
+intent of an ingest, in the catalogue and beside the objects.
+
+What the keys package raises becomes the archive's words here: a key store that is
+away is a dependency that is away, a key that was destroyed is a thing not found,
+a seal that does not open is a failed verification.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from archive.errors import DependencyUnavailable, NotFound, VerificationFailed
+from archive.model import ObjectKind, RecordingId, TenantId
+from keys.binding import Binding
+from keys.envelope import new_key, unwrap_key, wrap_key
+from keys.errors import KeyDestroyed, KeyNotFound, KeysError, SealBroken
+from keys.kek import Kek
+
+# Days of retention are days of the customers' calendar (DESIGN 2.4).
+CALENDAR = ZoneInfo("Europe/Amsterdam")
+
+
+class KeysUnavailable(DependencyUnavailable):
+    """The key store or its root is away or locked; the work is kept and tried again."""
+
+
+class Vault(Protocol):
+    """What the archive asks of `keys.kek.KekVault`."""
+
+    def current(self, tenant_id: str, expiry_day: date) -> Kek:
+        """Return the newest key of the tenant and day, made if there is none."""
+
+    def get(self, kek_id: str) -> Kek:
+        """Return the key with this id."""
+
+
+@dataclass(frozen=True)
+class DataKey:
+    """A data key in memory, and how it is stored: wrapped under the KEK `kek_id`."""
+
+    kek_id: str
+    wrapped: bytes
+    key: bytes = field(repr=False)
+
+
+def expiry_day(retain_until: datetime) -> date:
+    """Return the calendar day in Europe/Amsterdam on which the retention of a recording ends."""
+    return retain_until.astimezone(CALENDAR).date()
+
+
+def object_binding(tenant_id: TenantId, recording_id: RecordingId, kind: ObjectKind) -> bytes:
+    """Return the associated data that ties a sealed object to its tenant, recording and kind."""
+    return Binding(tenant_id, recording_id, kind.value).associated_data()
+
+
+def make_data_key(vault: Vault, tenant_id: TenantId, recording_id: RecordingId, day: date) -> DataKey:
+    """Make the data key of a recording that expires on `day`; raises `KeysUnavailable`."""
+    with translated_key_errors():
+        kek = vault.current(tenant_id, day)
+        key = new_key()
+        return DataKey(kek.id, wrap_key(kek.key, key, _context(tenant_id, recording_id)), key)
+
+
+def open_data_key(
+    vault: Vault, tenant_id: TenantId, recording_id: RecordingId, kek_id: str, wrapped: bytes
+) -> DataKey:
+    """Unwrap the data key of a recording.
+
+    Raises `NotFound` when its KEK was destroyed, `VerificationFailed` when it was
+    wrapped for another recording or altered, `KeysUnavailable`.
+    """
+    with translated_key_errors():
+        kek = vault.get(kek_id)
+        return DataKey(kek_id, wrapped, unwrap_key(kek.key, wrapped, _context(tenant_id, recording_id)))
+
+
+@contextmanager
+def translated_key_errors() -> Iterator[None]:
+    """Turn what the keys package raises into the archive's words."""
+    try:
+        yield
+    except (KeyNotFound, KeyDestroyed) as error:
+        raise NotFound(
+            "The key of this recording was destroyed or never kept; it can't be opened."
+        ) from error
+    except SealBroken as error:
+        raise VerificationFailed("A sealed object or key is not what was archived; report it.") from error
+    except KeysError as error:
+        raise KeysUnavailable("The key store is away or locked; unlock it, the work waits.") from error
+
+
+def _context(tenant_id: TenantId, recording_id: RecordingId) -> bytes:
+    return Binding(tenant_id, recording_id, "data-key").associated_data()

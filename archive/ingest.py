@@ -1,0 +1,203 @@
+"""Ingest: a finished recording becomes sealed, locked, verified objects and one row.
+
+The order is the promise (DESIGN 3, invariants I2, I4 and I5):
+
+1. the data key is made, wrapped, and with it the intent made durable;
+2. the store's clock is compared: nothing is locked by a clock that is wrong;
+3. each object is sealed and put under its lock, the record last;
+4. the durability barrier of the store;
+5. each object is read back by its version, opened and compared;
+6. row, outcome and audit entry in one transaction;
+7. the intent goes, and the caller may release the journal slot.
+
+A rerun after a stop at any step goes on from there: the intent gives the same key,
+objects that are in their place are adopted, a row that is there ends it. Errors of
+store, catalogue and key store are `DependencyUnavailable`; the caller keeps the
+journal and calls again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from archive.access import AccessScope
+from archive.audit import AuditWriter
+from archive.catalogue import recordings, sessions
+from archive.catalogue.engine import Catalogue
+from archive.clock import Clock
+from archive.data_key import DataKey, Vault, expiry_day, make_data_key, open_data_key
+from archive.errors import NotFound
+from archive.intent import Intent, IntentDirectory
+from archive.model import (
+    ArchivedRecording,
+    FinishedRecording,
+    ObjectKind,
+    Recording,
+    RecordingState,
+    Role,
+    SessionOutcome,
+    StoredObject,
+)
+from archive.placing import Content, Lock, Placed, Placing, object_key
+from archive.record import RECORD_FORMAT, CatalogueRecord, RecordHeader, header_line, to_json
+from archive.store.clock_guard import compare_clocks
+from archive.store.object import Store, sha256_hex
+
+_log = structlog.get_logger()
+
+_ACTOR = "service:recorder"
+
+
+class Ingest:
+    """Archives finished recordings; safe to share among the threads of a process."""
+
+    def __init__(  # noqa: PLR0917 - what it stands on, named by every caller
+        self,
+        store: Store,
+        vault: Vault,
+        catalogue: Catalogue,
+        audit: AuditWriter,
+        intents_dir: Path,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._vault = vault
+        self._catalogue = catalogue
+        self._audit = audit
+        self._intents = IntentDirectory(intents_dir)
+        self._clock = clock
+
+    def archive(self, finished: FinishedRecording, outcome: SessionOutcome) -> ArchivedRecording:
+        """Archive a recording, once, whatever was tried before; return it with its pins.
+
+        Raises `DependencyUnavailable` (`StoreUnavailable`, `StoreClockDiffers`,
+        `CatalogueUnavailable`, `KeysUnavailable`, `IntentUnavailable`); all of it can
+        be called again.
+        """
+        recording = _settled(finished)
+        archived = self._find(recording)
+        if archived is None:
+            data_key = self._data_key(recording)
+            placing = Placing(self._store, recording, data_key, self._lock(recording))
+            archived = self._upload(placing, replace(finished, recording=recording), data_key, outcome)
+            archived = self._commit(archived, outcome)
+        self._intents.remove(recording.id)
+        return archived
+
+    def _find(self, recording: Recording) -> ArchivedRecording | None:
+        scope = AccessScope(tenant_id=recording.tenant_id, actor=_ACTOR, role=Role.AUDITOR)
+        try:
+            return recordings.get(self._catalogue, scope, recording.id)
+        except NotFound:
+            return None
+
+    def _data_key(self, recording: Recording) -> DataKey:
+        intent = self._intents.find(recording.id)
+        if intent is not None:
+            try:
+                return self._open(intent)
+            except NotFound:
+                # The KEK went (an early erasure of a sibling) before we had a row to re-wrap. What was
+                # put under it can never be opened; it stays behind as strays, and a new key is made.
+                self._intents.remove(recording.id)
+        day = expiry_day(recording.retain_until)
+        fresh = make_data_key(self._vault, recording.tenant_id, recording.id, day)
+        keys = tuple(object_key(recording.tenant_id, recording.id, kind) for kind in ObjectKind)
+        recorded = self._intents.record(
+            Intent(recording.tenant_id, recording.id, fresh.kek_id, fresh.wrapped, keys)
+        )
+        return fresh if recorded.wrapped_key == fresh.wrapped else self._open(recorded)
+
+    def _open(self, intent: Intent) -> DataKey:
+        return open_data_key(
+            self._vault, intent.tenant_id, intent.recording_id, intent.kek_id, intent.wrapped_key
+        )
+
+    def _lock(self, recording: Recording) -> Lock:
+        store_now = self._store.clock()
+        compare_clocks(store_now, self._clock.now())
+        # A recording whose term ended while it waited gets no lock: the sweep is about to delete it.
+        over = recording.retain_until <= store_now
+        return Lock(None if over or not self._store.locks else recording.retain_until)
+
+    def _upload(
+        self, placing: Placing, finished: FinishedRecording, data_key: DataKey, outcome: SessionOutcome
+    ) -> ArchivedRecording:
+        recording = finished.recording
+        contents = list(_contents(finished))
+        placed = [placing.place(content) for content in contents]
+        recording = replace(recording, flags=recording.flags + _stray_flags(placed))
+        objects = tuple(item.stored for item in placed)
+        contents.append(_record_content(placing, CatalogueRecord(recording, objects, outcome), data_key))
+        placed.append(placing.place(contents[-1]))
+        self._store.barrier()
+        for item, content in zip(placed, contents, strict=True):
+            placing.verify(item.stored, content)
+        recording = replace(recording, flags=recording.flags + _stray_flags(placed[-1:]))
+        return ArchivedRecording(
+            recording, tuple(item.stored for item in placed), data_key.kek_id, data_key.wrapped
+        )
+
+    def _commit(self, archived: ArchivedRecording, outcome: SessionOutcome) -> ArchivedRecording:
+        """Make row, outcome and audit entry durable together; return what counts."""
+        recording = archived.recording
+        with self._audit.transaction(recording.tenant_id) as connection:
+            committed = recordings.insert_recording(connection, archived)
+            if committed is not None:
+                return committed
+            sessions.insert_outcome(connection, outcome)
+            self._audit.append(
+                connection,
+                tenant_id=recording.tenant_id,
+                actor=_ACTOR,
+                action="recording.archived",
+                object=f"recording:{recording.id}",
+                body={item.kind.value: item.ciphertext_sha256 for item in archived.objects},
+                at=self._clock.now(),
+            )
+        _log.info("recording archived", recording_id=recording.id, objects=len(archived.objects))
+        return archived
+
+
+def _settled(finished: FinishedRecording) -> Recording:
+    """Return the recording as the catalogue will show it once everything is verified."""
+    recording = replace(finished.recording, sha256=sha256_hex(finished.audio))
+    if recording.state is RecordingState.PROCESSING:
+        recording = replace(recording, state=RecordingState.AVAILABLE)
+    return recording
+
+
+def _contents(finished: FinishedRecording) -> tuple[Content, ...]:
+    return (
+        Content(ObjectKind.AUDIO, finished.audio, finished.audio_media_type),
+        Content(ObjectKind.PEAKS, finished.peaks, "application/octet-stream"),
+        Content(ObjectKind.TIMELINE, finished.timeline, "application/json"),
+        Content(ObjectKind.METADATA, finished.metadata, "application/json"),
+    )
+
+
+def _record_content(placing: Placing, record: CatalogueRecord, data_key: DataKey) -> Content:
+    plaintext = to_json(record)
+    header = RecordHeader(
+        format=RECORD_FORMAT,
+        kek_id=data_key.kek_id,
+        wrapped_key=data_key.wrapped,
+        objects=record.objects,
+        record=placing.pin(ObjectKind.RECORD, plaintext),
+    )
+    return Content(ObjectKind.RECORD, plaintext, "application/json", prefix=header_line(header))
+
+
+def _stray_flags(placed: list[Placed]) -> tuple[str, ...]:
+    return tuple(f"stray-object:{item.stored.kind.value}" for item in placed if item.strays)
+
+
+def object_of(archived: ArchivedRecording, kind: ObjectKind) -> StoredObject:
+    """Return the stored object of a kind; raises `NotFound`."""
+    for stored in archived.objects:
+        if stored.kind is kind:
+            return stored
+    raise NotFound(f"The recording has no {kind.value}.")

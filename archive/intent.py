@@ -1,0 +1,115 @@
+"""The intent of an ingest: what a rerun needs to go on where the last one stopped.
+
+Before the first object is put, the wrapped data key and the planned object keys
+are on disk, synchronised. A rerun after a crash finds them, opens what is in the
+store already and does the rest. The intent goes after the catalogue has the row.
+
+No plaintext, no number, no name ever stands here. A torn or foreign file can't
+occur under an intent's name: it gets its name whole and synchronised.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from archive.errors import DependencyUnavailable
+from archive.model import RecordingId, TenantId
+from keys import durable_file
+
+INTENT_VERSION = 1
+
+
+class IntentUnavailable(DependencyUnavailable):
+    """The directory of intents can't be written or read; nothing was uploaded."""
+
+
+@dataclass(frozen=True)
+class Intent:
+    """The recording that is being archived, its wrapped data key and its planned object keys."""
+
+    tenant_id: TenantId
+    recording_id: RecordingId
+    kek_id: str
+    wrapped_key: bytes
+    object_keys: tuple[str, ...]
+
+    def to_json(self) -> bytes:
+        """Return the intent as JSON."""
+        return json.dumps(
+            {
+                "version": INTENT_VERSION,
+                "tenantId": self.tenant_id,
+                "recordingId": self.recording_id,
+                "kekId": self.kek_id,
+                "wrappedKey": base64.b64encode(self.wrapped_key).decode(),
+                "objectKeys": self.object_keys,
+            }
+        ).encode()
+
+    @classmethod
+    def from_json(cls, document: bytes) -> Intent:
+        """Read what `to_json` wrote; raises `IntentUnavailable` for another version or shape."""
+        try:
+            fields = json.loads(document)
+            if fields["version"] != INTENT_VERSION:
+                raise IntentUnavailable(
+                    "The intent of an ingest was written by another version of earwitness."
+                )
+            return cls(
+                TenantId(fields["tenantId"]),
+                RecordingId(fields["recordingId"]),
+                fields["kekId"],
+                base64.b64decode(fields["wrappedKey"], validate=True),
+                tuple(fields["objectKeys"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise IntentUnavailable("The intent of an ingest can't be read; move the file away.") from error
+
+
+class IntentDirectory:
+    """One file per recording that is being archived. Safe among processes of one machine."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def find(self, recording_id: RecordingId) -> Intent | None:
+        """Return the intent of a recording, or None; raises `IntentUnavailable`."""
+        try:
+            return Intent.from_json(self._path(recording_id).read_bytes())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise IntentUnavailable(f"The directory of intents can't be read: {error.strerror}.") from error
+
+    def record(self, intent: Intent) -> Intent:
+        """Make the intent durable and return it, or the one another process recorded first."""
+        with _writing():
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            try:
+                durable_file.create(self._path(intent.recording_id), intent.to_json())
+            except FileExistsError:
+                return self.find(intent.recording_id) or intent
+        return intent
+
+    def remove(self, recording_id: RecordingId) -> None:
+        """Forget the intent of a recording that is archived, or whose key is gone."""
+        with _writing():
+            if self._path(recording_id).exists():
+                self._path(recording_id).unlink(missing_ok=True)
+                durable_file.sync_directory(self._directory)
+
+    def _path(self, recording_id: RecordingId) -> Path:
+        return self._directory / f"{recording_id}.intent"
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise IntentUnavailable(f"The directory of intents can't be written: {error.strerror}.") from error

@@ -1,0 +1,284 @@
+"""What a recording is: the words every package shares, as frozen types.
+
+Rules: standard library only, no I/O, no clock, no SQL. Times are aware
+`datetime` in UTC; durations are whole milliseconds from the start of the
+recording (`_ms`). Ids are strings made by `new_id` (UUID version 7, so that they
+sort by time); nothing a peer sends ever becomes an id.
+
+Not here: how a recording is stored (`archive.catalogue`, `archive.store`), who may
+hear it (`archive.access`) and how long it is kept (`retention.policy`).
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+
+TenantId = NewType("TenantId", str)
+PeerId = NewType("PeerId", str)
+UserId = NewType("UserId", str)
+RecordingId = NewType("RecordingId", str)
+SessionId = NewType("SessionId", str)
+CallGroupId = NewType("CallGroupId", str)
+
+
+def new_id(now: datetime) -> str:
+    """Return a UUID version 7 (RFC 9562 section 5.7) of the millisecond `now`, as 36 characters."""
+    milliseconds = int(now.timestamp() * 1000)
+    value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | secrets.randbits(80)
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+class RecordingMode(StrEnum):
+    """The five modes of a user (DESIGN 2.1)."""
+
+    ALWAYS = "always"
+    ALWAYS_PAUSE = "always-pause"
+    ON_DEMAND = "on-demand"
+    ON_DEMAND_START = "on-demand-start"
+    NEVER = "never"
+
+
+class RetentionClass(StrEnum):
+    """How long a recording is kept, by the licence in force when it starts."""
+
+    DAYS_90 = "90d"
+    DAYS_365 = "365d"
+    YEARS_7_1000 = "7y-1000"
+    YEARS_7_3500 = "7y-3500"
+
+
+class RecordingState(StrEnum):
+    """Where a recording stands in its life; only `available` and `partial` can be played."""
+
+    RECORDING = "recording"
+    UNKEPT = "unkept"
+    GRACE = "grace"
+    QUARANTINED = "quarantined"
+    PROCESSING = "processing"
+    AVAILABLE = "available"
+    PARTIAL = "partial"
+    DELETING = "deleting"
+    DESTROYED = "destroyed"
+    FAILED = "failed"
+
+
+PLAYABLE_STATES = frozenset({RecordingState.AVAILABLE, RecordingState.PARTIAL})
+
+
+class Layout(StrEnum):
+    """How the parties stand in the audio: one a channel, all in one, or more than two channels."""
+
+    TWO_PARTY = "two-party"
+    MIXED = "mixed"
+    MULTI = "multi"
+
+
+class Direction(StrEnum):
+    """Seen from the recorded user."""
+
+    IN = "in"
+    OUT = "out"
+    INTERNAL = "internal"
+
+
+class Role(StrEnum):
+    """What an account may do in its tenant."""
+
+    USER = "user"
+    ADMINISTRATOR = "administrator"
+    AUDITOR = "auditor"
+
+
+class SpanKind(StrEnum):
+    """Why a stretch of a channel sounds as it does."""
+
+    SPEECH = "speech"
+    SILENCE = "silence"
+    PAUSE = "pause"
+    HOLD = "hold"
+    LOSS = "loss"
+    LATE = "late"
+
+
+class OutcomeKind(StrEnum):
+    """The one way in which an accepted session ended (invariant I3)."""
+
+    RECORDED = "recorded"
+    NOT_KEPT = "not kept"
+    MODE_NEVER = "mode never"
+    NOBODY_RECORDED = "nobody recorded"
+    FAILED = "failed"
+
+
+class ObjectKind(StrEnum):
+    """The sealed objects of one recording, in the order in which they are uploaded."""
+
+    AUDIO = "audio"
+    PEAKS = "peaks"
+    TIMELINE = "timeline"
+    METADATA = "metadata"
+    RECORD = "record"
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A customer of the operator."""
+
+    id: TenantId
+    name: str
+    domain: str
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A trusted session recording client: who may offer calls to us, and for whom."""
+
+    id: PeerId
+    name: str
+    addresses: tuple[str, ...]
+    tenant_id: TenantId | None
+    dialect: str = "auto"
+    srtp: str = "allow"
+    star_codes: bool = False
+
+
+@dataclass(frozen=True)
+class User:
+    """A person of a tenant, as the recorder and the rights need them."""
+
+    id: UserId
+    tenant_id: TenantId
+    login: str
+    numbers: tuple[str, ...] = ()
+    broadworks_id: str | None = None
+    role: Role = Role.USER
+    access: str = "own"
+    site: str | None = None
+    licence: RetentionClass | None = None
+    mode: RecordingMode = RecordingMode.NEVER
+
+
+@dataclass(frozen=True)
+class Party:
+    """Somebody on the call, where they are heard, and when they were there."""
+
+    channel: str
+    number: str
+    name: str = ""
+    user_id: UserId | None = None
+    from_ms: int = 0
+    to_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of time in one channel, and the reason for what is (not) heard there."""
+
+    kind: SpanKind
+    channel: str
+    from_ms: int
+    to_ms: int
+    by: str | None = None
+
+
+@dataclass(frozen=True)
+class PacketCounts:
+    """RTP packets of all streams of a recording (RFC 3550 appendix A.3)."""
+
+    received: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    reordered: int = 0
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One sealed object in the store, pinned: nothing else at that key is ever read."""
+
+    kind: ObjectKind
+    key: str
+    version_id: str
+    plaintext_bytes: int
+    ciphertext_bytes: int
+    segments: int
+    plaintext_sha256: str
+    ciphertext_sha256: str
+    commitment: str
+    media_type: str
+
+
+@dataclass(frozen=True)
+class Recording:
+    """All the catalogue knows of one recording of one recorded user."""
+
+    id: RecordingId
+    tenant_id: TenantId
+    session_id: SessionId
+    call_id: str
+    call_group: CallGroupId
+    state: RecordingState
+    mode: RecordingMode
+    owner: UserId | None
+    peer_id: PeerId | None
+    direction: Direction
+    layout: Layout
+    started_at: datetime
+    ended_at: datetime
+    duration_ms: int
+    recorded_ms: int
+    parties: tuple[Party, ...]
+    retention_class: RetentionClass
+    retain_until: datetime
+    spans: tuple[Span, ...] = ()
+    packets: PacketCounts = PacketCounts()
+    sha256: str = ""
+    channels: tuple[str, ...] = ("a", "b")
+    sample_rate_hz: int = 8000
+    flags: tuple[str, ...] = ()
+    on_hold: bool = False
+    site: str | None = None
+
+
+@dataclass(frozen=True)
+class ArchivedRecording:
+    """A recording with its stored objects and the wrapped data key that opens them."""
+
+    recording: Recording
+    objects: tuple[StoredObject, ...]
+    kek_id: str
+    wrapped_key: bytes
+
+
+@dataclass(frozen=True)
+class FinishedRecording:
+    """What the finaliser hands over: facts and plain bytes in memory, nothing on a disk."""
+
+    recording: Recording
+    audio: bytes
+    audio_media_type: str
+    peaks: bytes
+    timeline: bytes
+    metadata: bytes
+
+
+@dataclass(frozen=True)
+class SessionOutcome:
+    """How one offered recording session ended; never made for an exempt call (invariant I8)."""
+
+    session_id: SessionId
+    call_id: str
+    kind: OutcomeKind
+    reason: str
+    started_at: datetime
+    ended_at: datetime
+    peer_id: PeerId | None = None
+    tenant_id: TenantId | None = None
+    recording_ids: tuple[RecordingId, ...] = ()
+    trace: tuple[str, ...] = field(default=())

@@ -1,0 +1,346 @@
+"""The settings of every role: environment `EARWITNESS_*`, secret files, one TOML file.
+
+Order, the first that says something wins: environment variable, `..._FILE` variable
+naming a file with the secret, TOML file given by `--config`, default. An empty value
+means "not set". Values are checked when they are loaded, so that a wrong one stops
+the start with the name of the setting and never a call.
+
+Rules: no other module reads the environment for a setting. Secrets don't show in
+`repr` and may come from files. `docs/settings.md` is `settings_page()`; a test
+compares them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from archive.errors import Refused
+
+PREFIX = "EARWITNESS_"
+SECRET_FILE_SIZE_BYTES_MAX = 64 * 1024  # a credential is short; anything larger is the wrong file
+TOML_FILE_SIZE_BYTES_MAX = 1024 * 1024  # a settings file has some forty lines
+PORT_MAX = 65535
+TRANSPORTS = ("udp", "tcp", "tls")
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Split `HOST:PORT` or `[V6]:PORT`; raises ValueError with what was expected."""
+    host, colon, port = text.strip().rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > PORT_MAX:
+        raise ValueError(f"{text!r} is not HOST:PORT, for instance 127.0.0.1:5060")
+    if ":" in host and not bracketed:
+        raise ValueError(f"{text!r}: write an IPv6 address in brackets, for instance [::1]:5060")
+    return (host[1:-1] if bracketed else host), int(port)
+
+
+def parse_listeners(text: str) -> tuple[tuple[str, str, int], ...]:
+    """Read `[TRANSPORT:]HOST:PORT, ...`; without a transport both `udp` and `tcp` listen."""
+    listeners: list[tuple[str, str, int]] = []
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        named = item.partition(":")[0].lower()
+        host, port = parse_address(item.partition(":")[2] if named in TRANSPORTS else item)
+        listeners += [(name, host, port) for name in ((named,) if named in TRANSPORTS else ("udp", "tcp"))]
+    return tuple(listeners)
+
+
+def parse_ports(text: str) -> tuple[int, int]:
+    """Read a port range `A-B`, both inclusive; raises ValueError when it holds no RTP/RTCP pair."""
+    first, _, last = (part.strip() for part in text.partition("-"))
+    if not (first.isdigit() and last.isdigit() and 0 < int(first) < int(last) <= PORT_MAX):
+        raise ValueError(f"{text!r} is not a range of ports A-B with A below B, for instance 20000-29999")
+    return int(first), int(last)
+
+
+def _check_address(text: str) -> str:
+    parse_address(text)
+    return text
+
+
+def _check_listeners(text: str) -> str:
+    parse_listeners(text)
+    return text
+
+
+def _check_ports(text: str) -> str:
+    parse_ports(text)
+    return text
+
+
+def _check_network(text: str) -> str:
+    if text:
+        ipaddress.ip_network(text)
+    return text
+
+
+def _check_key_store(text: str) -> str:
+    if text and not text.startswith("dir:"):
+        raise ValueError(f"{text!r}: this release knows key stores of the form dir:PATH")
+    return text
+
+
+def _half_the_cores() -> int:
+    return max(1, (os.cpu_count() or 1) // 2)
+
+
+def _secret(description: str) -> str:
+    return Field(default="", repr=False, description=description, json_schema_extra={"secret": True})
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """Reads `EARWITNESS_<SECRET>_FILE`: one trailing line end is dropped, nothing else."""
+
+    def get_field_value(self, field: object, field_name: str) -> tuple[str | None, str, bool]:  # noqa: ARG002
+        """Return the content of the named file, or None when no file is named."""
+        variable = f"{PREFIX}{field_name.upper()}"
+        path = os.environ.get(f"{variable}_FILE", "")
+        if not path:
+            return None, field_name, False
+        if os.environ.get(variable):
+            raise Refused(f"Both {variable} and {variable}_FILE are set; leave out one of them.")
+        return _read_limited(Path(path), SECRET_FILE_SIZE_BYTES_MAX, f"{variable}_FILE"), field_name, False
+
+    def __call__(self) -> dict[str, object]:
+        """Return all secrets that stand in files."""
+        found = {name: self.get_field_value(None, name)[0] for name in secret_names()}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def _read_limited(path: Path, size_bytes_max: int, setting: str) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(size_bytes_max + 1)
+        text = content.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(f"{setting}: the file {path} can't be read ({error}).") from error
+    if len(content) > size_bytes_max:
+        raise Refused(
+            f"{setting}: the file {path} is larger than {size_bytes_max} bytes; is it the right one?"
+        )
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+class Settings(BaseSettings):
+    """All settings; see `docs/settings.md` for the table."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
+
+    database_url: str = _secret(
+        "PostgreSQL of this role, `postgresql+psycopg://USER:PASSWORD@HOST/DATABASE`; `up` starts its own"
+    )
+    database_timeout_s: float = Field(
+        5.0, gt=0, le=300, description="longest wait for a connection or statement"
+    )
+    s3_endpoint: str = Field("", description="object store, `http(s)://HOST:PORT`; `up` starts its own")
+    s3_bucket: str = Field("earwitness", description="bucket of the sealed objects, with Object Lock")
+    s3_access_key: str = _secret("access key of the object store")
+    s3_secret_key: str = _secret("secret key of the object store")
+    s3_region: str = Field("us-east-1", description="region named in requests to the object store")
+    s3_sync_dir: Path | None = Field(
+        None, description="directory of a store on this machine, synced before an object counts as kept"
+    )
+    s3_lock: bool = Field(True, description="put objects under Object Lock until their retention ends")
+    keyring: str = Field("", description="root of all keys: `file:PATH`")
+    keyring_passphrase: str = _secret("opens a keyring that is a file")
+    key_store: Annotated[str, AfterValidator(_check_key_store)] = Field(
+        "", description="where wrapped key-encryption keys are held: `dir:PATH`, never the database"
+    )
+    journal_dir: Path = Field(
+        Path("/var/lib/earwitness/journal"), description="directory of the sealed journal"
+    )
+    node_name: str = Field(
+        default_factory=socket.gethostname,
+        min_length=1,
+        max_length=255,
+        description="name of this machine in audit entries and logs",
+        json_schema_extra={"shown": "the host name"},
+    )
+    sip_listen: Annotated[str, AfterValidator(_check_listeners)] = Field(
+        "127.0.0.1:5060",
+        description="`[TRANSPORT:]HOST:PORT`, comma-separated; without a transport both UDP and TCP",
+    )
+    sip_tls_cert: Path | None = Field(None, description="certificate chain of the SIP listener, PEM")
+    sip_tls_key: Path | None = Field(None, description="private key of the SIP listener, PEM")
+    sip_tls_client_ca: Path | None = Field(None, description="authorities whose clients may connect, PEM")
+    trust_loopback: bool = Field(
+        False, description="treat 127.0.0.0/8 as a peer when none is defined; `up` sets it"
+    )
+    rtp_address: str = Field("127.0.0.1", description="address written in SDP answers and bound for RTP")
+    rtp_ports: Annotated[str, AfterValidator(_check_ports)] = Field(
+        "20000-29999", description="ports for RTP and RTCP, both ends included"
+    )
+    capture_processes: int = Field(
+        default_factory=_half_the_cores,
+        ge=1,
+        le=256,
+        description="processes that receive media",
+        json_schema_extra={"shown": "half the processor cores"},
+    )
+    finaliser_processes: int = Field(
+        default_factory=_half_the_cores,
+        ge=1,
+        le=256,
+        description="processes that turn journals into recordings",
+        json_schema_extra={"shown": "half the processor cores"},
+    )
+    recorder_admin_listen: Annotated[str, AfterValidator(_check_address)] = Field(
+        "127.0.0.1:8090", description="address of the recorder's `/livez`, `/readyz` and `/metrics`"
+    )
+    sessions_max: int = Field(
+        2000, ge=1, le=100_000, description="recording sessions at once; more are answered 503"
+    )
+    media_silence_s: float = Field(
+        60.0, gt=0, description="a call without media for so long is probed, then ended"
+    )
+    recovery_silence_s: float = Field(
+        15.0, gt=0, description="after a restart, a call without media for so long is ended"
+    )
+    hold_back_s: float = Field(
+        2.0,
+        ge=0,
+        le=2.0,  # reference/compliance.md 1.1: an emergency call is known within two seconds
+        description="longest time in which audio waits in memory for the first metadata",
+    )
+    portal_listen: Annotated[str, AfterValidator(_check_address)] = Field(
+        "127.0.0.1:8080", description="address of the portal and the HTTP API"
+    )
+    portal_url: str = Field("", description="address of the portal as browsers see it")
+    portal_tls_cert: Path | None = Field(None, description="certificate chain of the portal, PEM")
+    portal_tls_key: Path | None = Field(None, description="private key of the portal, PEM")
+    portal_proxy: Annotated[str, AfterValidator(_check_network)] = Field(
+        "", description="address range of the proxy whose forwarding headers are believed"
+    )
+    smtp_url: str = _secret("mail server, `smtp(s)://USER:PASSWORD@HOST:PORT`")
+    oidc_issuer: str = Field("", description="OpenID Connect issuer people sign in with")
+    oidc_client_id: str = Field("", description="our name at that issuer")
+    oidc_client_secret: str = _secret("our secret at that issuer")
+    tsa_url: str = Field("", description="RFC 3161 time-stamping authority")
+    log_level: str = Field(
+        "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged"
+    )
+    log_dir: Path | None = Field(None, description="directory of log files; without it, standard error")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from the arguments, the environment, then secret files; from nowhere else."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, _SecretFiles(settings_cls)
+
+    @property
+    def sip_listeners(self) -> tuple[tuple[str, str, int], ...]:
+        """Return `(transport, host, port)` of each SIP listener."""
+        return parse_listeners(self.sip_listen)
+
+    @property
+    def rtp_port_range(self) -> tuple[int, int]:
+        """Return the first and last port for media, both inclusive."""
+        return parse_ports(self.rtp_ports)
+
+    @property
+    def portal_address(self) -> tuple[str, int]:
+        """Return host and port of the portal."""
+        return parse_address(self.portal_listen)
+
+    def require(self, *names: str) -> None:
+        """Raise Refused naming every setting of `names` that is empty."""
+        missing = [f"{PREFIX}{name.upper()}" for name in names if not getattr(self, name)]
+        if missing:
+            raise Refused(
+                f"Not set: {', '.join(missing)}. Set them, or use `earwitness up`; see docs/settings.md."
+            )
+
+
+def secret_names() -> tuple[str, ...]:
+    """Return the fields that are secrets and may be given as files."""
+    return tuple(
+        name
+        for name, field in Settings.model_fields.items()
+        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("secret")
+    )
+
+
+def load_settings(config: Path | None = None) -> Settings:
+    """Return the settings of the environment and the TOML file `config`.
+
+    Raises Refused with one line a setting when a value is wrong, a name unknown, or
+    a file unreadable; values of secrets are never repeated in it.
+    """
+    given = {} if config is None else _read_toml(config)
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise Refused(_explain(error)) from None
+
+
+def _read_toml(config: Path) -> dict[str, object]:
+    try:
+        values: dict[str, object] = tomllib.loads(_read_limited(config, TOML_FILE_SIZE_BYTES_MAX, "--config"))
+    except tomllib.TOMLDecodeError as error:
+        raise Refused(f"--config: {config} is not TOML: {error}.") from error
+    # The environment wins over the file, and arguments would win over both.
+    names = {f"{PREFIX}{name.upper()}": name for name in values}
+    overruled = {name for variable, name in names.items() if os.environ.get(variable)}
+    overruled |= {name for variable, name in names.items() if os.environ.get(f"{variable}_FILE")}
+    return {name: value for name, value in values.items() if name not in overruled}
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False):
+        name = str(problem["loc"][0]) if problem["loc"] else "settings"
+        known = name in Settings.model_fields
+        reason = "the value is not accepted" if name in secret_names() else problem["msg"]
+        lines.append(f"{PREFIX}{name.upper()}: {reason if known else 'there is no such setting'}.")
+    return " ".join(lines)
+
+
+def settings_table() -> list[tuple[str, str, str]]:
+    """Return `(environment variable, default, help)` of every setting, as documented."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        default = "" if field.default_factory is not None or field.default is None else str(field.default)
+        if isinstance(field.default, bool):
+            default = default.lower()
+        help_text = field.description or ""
+        if extra.get("secret"):
+            help_text += f" (secret; or a file named by `{PREFIX}{name.upper()}_FILE`)"
+        rows.append((f"{PREFIX}{name.upper()}", str(extra.get("shown", default)), help_text))
+    return rows
+
+
+def settings_page() -> str:
+    """Return the text of `docs/settings.md`."""
+    rows = [
+        f"| `{name}` | {f'`{default}`' if default else 'not set'} | {text} |"
+        for name, default, text in settings_table()
+    ]
+    return "\n".join(
+        [
+            "# Settings",
+            "",
+            "Every role reads the same settings: environment variables, or a TOML file given by `--config`",
+            "with the names below in lower case and without the prefix. The environment wins over the file.",
+            "This page is made by `archive.settings.settings_page()`; a test compares them.",
+            "",
+            "| Environment variable | Default | Meaning |",
+            "|---|---|---|",
+            *rows,
+            "",
+        ]
+    )

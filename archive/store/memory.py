@@ -1,0 +1,149 @@
+"""An object store in memory, for tests and for trying things out; it forgets at exit.
+
+It keeps the same promises as S3 with Object Lock, as far as `Store` names them,
+and passes the same conformance suite. It judges locks by the clock it is given.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from archive.clock import Clock, SystemClock
+from archive.errors import NotFound, Refused, StoreUnavailable, VerificationFailed
+from archive.store.object import (
+    GOVERNANCE,
+    OBJECT_BYTES_MAX,
+    KeyTaken,
+    LockMode,
+    ObjectFacts,
+    ObjectTooLarge,
+    ObjectVersion,
+    sha256_hex,
+    whole_second,
+)
+
+
+@dataclass(frozen=True)
+class _Version:
+    facts: ObjectFacts
+    data: bytes
+    is_delete_marker: bool = False
+
+
+class MemoryStore:
+    """A bucket in memory; safe to share among threads."""
+
+    def __init__(self, clock: Clock | None = None, *, lock: bool = True) -> None:
+        self._clock = clock or SystemClock()
+        self._lock = lock
+        self._guard = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._versions: dict[str, list[_Version]] = {}
+
+    @property
+    def locks(self) -> bool:
+        """Whether versions are put under a lock."""
+        return self._lock
+
+    def put(
+        self,
+        key: str,
+        data: bytes,
+        retain_until: datetime | None,
+        mode: LockMode = GOVERNANCE,
+        *,
+        sha256: str,
+    ) -> str:
+        """Store `data` under a free `key` and return its version id (see `Store.put`)."""
+        if len(data) > OBJECT_BYTES_MAX:
+            raise ObjectTooLarge(f"The object has {len(data)} bytes; at most {OBJECT_BYTES_MAX} fit one put.")
+        if sha256_hex(data) != sha256:
+            raise StoreUnavailable("The data did not arrive as it was sent (SHA-256 differs).")
+        until = whole_second(retain_until) if retain_until is not None and self._lock else None
+        if until is not None and until <= self._clock.now():
+            raise StoreUnavailable("The store refuses a lock that ends in the past.")
+        with self._guard:
+            versions = self._versions.setdefault(key, [])
+            if versions and not versions[-1].is_delete_marker:
+                raise KeyTaken(f"An object stands at {key} already.")
+            version_id = f"v{next(self._numbers)}"
+            facts = ObjectFacts(key, version_id, len(data), sha256, mode if until else None, until)
+            versions.append(_Version(facts, bytes(data)))
+        return version_id
+
+    def get(
+        self, key: str, version_id: str, first: int | None = None, last_exclusive: int | None = None
+    ) -> bytes:
+        """Return one version, or the bytes `first` to `last_exclusive` of it."""
+        data = self._find(key, version_id).data
+        if first is None or last_exclusive is None:
+            return data
+        if last_exclusive > len(data):
+            raise VerificationFailed(f"The object at {key} is shorter than its record says.")
+        return data[first:last_exclusive]
+
+    def fetch(self, key: str, version_id: str) -> tuple[bytes, ObjectFacts]:
+        """Return one whole version and its facts."""
+        version = self._find(key, version_id)
+        return version.data, version.facts
+
+    def head(self, key: str, version_id: str) -> ObjectFacts:
+        """Return the facts of one version."""
+        return self._find(key, version_id).facts
+
+    def versions(self, prefix: str) -> list[ObjectVersion]:
+        """Return every version and delete marker under `prefix`, newest first within a key."""
+        with self._guard:
+            return [
+                ObjectVersion(
+                    key,
+                    version.facts.version_id,
+                    version.facts.size_bytes,
+                    version is versions[-1],
+                    version.is_delete_marker,
+                )
+                for key, versions in sorted(self._versions.items())
+                if key.startswith(prefix)
+                for version in reversed(versions)
+            ]
+
+    def delete(self, key: str, version_id: str) -> None:
+        """Delete one version; raises `Refused` while it is locked."""
+        with self._guard:
+            for version in self._versions.get(key, []):
+                if version.facts.version_id == version_id:
+                    until = version.facts.retain_until
+                    if until is not None and until > self._clock.now():
+                        raise Refused(f"The store keeps {key} locked; it was not deleted.")
+                    self._versions[key].remove(version)
+                    return
+
+    def clock(self) -> datetime:
+        """Return the time of the store, to the second."""
+        return self._clock.now().astimezone(UTC).replace(microsecond=0)
+
+    def barrier(self) -> None:
+        """Return at once: nothing here survives a power cut."""
+
+    def healthy(self) -> bool:
+        """Tell that memory is there."""
+        return True
+
+    def damage(self, key: str, version_id: str, data: bytes) -> None:
+        """Replace the bytes of a version behind everybody's back, as a broken disk would."""
+        with self._guard:
+            versions = self._versions[key]
+            for position, version in enumerate(versions):
+                if version.facts.version_id == version_id:
+                    facts = replace(version.facts, size_bytes=len(data))
+                    versions[position] = _Version(facts, data)
+
+    def _find(self, key: str, version_id: str) -> _Version:
+        with self._guard:
+            for version in self._versions.get(key, []):
+                if version.facts.version_id == version_id and not version.is_delete_marker:
+                    return version
+        raise NotFound(f"The store has no such version of {key}.")

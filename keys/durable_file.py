@@ -1,0 +1,64 @@
+"""Files of keys: there completely or not at all, after a power cut too.
+
+`create` never shows a half-written file and never replaces one; `overwrite` leaves
+nothing of the old content. Both return after the disk has it. Copy-on-write file
+systems and flash keep old blocks where no program reaches them; what is overwritten
+here was sealed by a root key for that reason.
+
+Raises OSError as the system gives it; callers say what it means for them.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+FILE_MODE = 0o600
+DIRECTORY_MODE = 0o700
+
+
+def create(path: Path, data: bytes) -> None:
+    """Write a new file of mode 0600; raises FileExistsError when there is one, whoever was first."""
+    make_directory(path.parent)
+    draft = path.parent / f".draft-{secrets.token_hex(8)}"
+    _write(draft, data, os.O_CREAT | os.O_EXCL)
+    try:
+        # A hard link, unlike a rename, fails when the name is taken.
+        os.link(draft, path)
+    finally:
+        draft.unlink()
+    sync_directory(path.parent)
+
+
+def overwrite(path: Path) -> None:
+    """Write random octets over the whole content, sync, and leave the file empty."""
+    size_bytes = path.stat().st_size
+    if size_bytes:
+        _write(path, secrets.token_bytes(size_bytes), 0)
+    _write(path, b"", os.O_TRUNC)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory of mode 0700 and its parents, each durable in the one above."""
+    missing = [directory for directory in (path, *path.parents) if not directory.exists()]
+    for directory in reversed(missing):
+        directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+        sync_directory(directory.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make names added to or taken from a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: Path, data: bytes, flags: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, FILE_MODE)
+    with os.fdopen(descriptor, "wb", closefd=True) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

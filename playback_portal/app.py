@@ -1,0 +1,101 @@
+"""The portal as an aiohttp application: the routes, and what holds for every response.
+
+Every response carries the headers that keep it out of caches and frames, and the
+reference of its request; every error becomes a problem. Clear text is answered only
+to this machine and to the proxy named in the settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from time import perf_counter
+
+import structlog
+from aiohttp import web
+
+from archive.errors import ArchiveError
+from archive.model import new_id
+from playback_portal import openapi
+from playback_portal.health import READINESS, Readiness
+from playback_portal.problems import Problem, problem_of, problem_of_status, unexpected
+from playback_portal.routes import ROUTES, Route, guarded
+from playback_portal.services import REFERENCE, SERVICES, Services
+
+BODY_BYTES_MAX = 64 * 1024
+"""No route takes a body yet; what is sent all the same is refused early."""
+
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cache-Control": "private, no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Server": "earwitness",
+    "API-Version": openapi.VERSION,
+}
+TRANSPORT_SECURITY = "max-age=31536000; includeSubDomains"
+
+_log = structlog.get_logger()
+
+
+def create_app(services: Services, routes: tuple[Route, ...] = ROUTES) -> web.Application:
+    """Return the application with `routes`, working with `services`."""
+    app = web.Application(middlewares=[answer], client_max_size=BODY_BYTES_MAX)
+    app[SERVICES] = services
+    app[READINESS] = Readiness()
+    app[openapi.DOCUMENT] = openapi.encode(routes)
+    app.on_response_prepare.append(add_headers)
+    for route in routes:
+        app.router.add_route(route.method, route.path, guarded(route))
+    return app
+
+
+@web.middleware
+async def answer(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Give the request its reference, turn what is raised into a problem, and measure."""
+    services, began = request.app[SERVICES], perf_counter()
+    request[REFERENCE] = new_id(services.clock.now())
+    try:
+        _refuse_clear_text(request, services)
+        response = await handler(request)
+    except Problem as problem:
+        response = problem.response(request[REFERENCE])
+    except ArchiveError as error:
+        _log.warning("request refused", reference=request[REFERENCE], reason=type(error).__name__)
+        response = problem_of(error).response(request[REFERENCE])
+    except web.HTTPException as error:
+        response = problem_of_status(error).response(request[REFERENCE])
+    except ConnectionError:
+        # The client went away; aiohttp knows what to do.
+        raise
+    except Exception as error:  # noqa: BLE001 - the last net: the client gets a reference, the log the class
+        _log.error("request failed", reference=request[REFERENCE], reason=repr(type(error)), exc_info=True)
+        response = unexpected().response(request[REFERENCE])
+    resource = request.match_info.route.resource
+    services.metrics.request_duration.labels(
+        request.method if resource is not None else "other",
+        resource.canonical if resource is not None else "none",
+        str(response.status),
+    ).observe(perf_counter() - began)
+    return response
+
+
+def _refuse_clear_text(request: web.Request, services: Services) -> None:
+    if not services.exposure.admits(request.remote):
+        raise Problem(HTTPStatus.FORBIDDEN, "clear-text", "This needs TLS: ask the operator for the address.")
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Add what every response carries."""
+    response.headers.update(SECURITY_HEADERS)
+    if REFERENCE in request:
+        response.headers["X-Request-Id"] = request[REFERENCE]
+    if request.app[SERVICES].exposure.tls:
+        response.headers["Strict-Transport-Security"] = TRANSPORT_SECURITY
+    if request.path == openapi.PATH:
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"

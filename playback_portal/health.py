@@ -1,0 +1,62 @@
+"""Whether the portal lives, and whether it can do its work now.
+
+Rules: open to everyone, and so without a word about any tenant. A dependency that
+hangs is away after READY_S_MAX, and is asked by one thread at a time however many
+probes come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+
+from aiohttp import web
+
+from playback_portal import metrics
+from playback_portal.services import SERVICES
+
+READY_S_MAX = 3.0
+"""Balancers give a probe some seconds; a dependency that needs longer can't serve a listener."""
+
+
+class Readiness:
+    """Asks each dependency in a thread of its own, never twice at once."""
+
+    def __init__(self) -> None:
+        self._asked: dict[str, asyncio.Task[bool]] = {}
+
+    async def away(self, checks: dict[str, Callable[[], bool]]) -> list[str]:
+        """Return the names of the dependencies that are not there."""
+        for name, check in checks.items():
+            if name not in self._asked or self._asked[name].done():
+                self._asked[name] = asyncio.create_task(asyncio.to_thread(check))
+        tasks = {name: self._asked[name] for name in checks}
+        await asyncio.wait(tasks.values(), timeout=READY_S_MAX)
+        return [name for name, task in tasks.items() if not (task.done() and task.result())]
+
+
+READINESS = web.AppKey("READINESS", Readiness)
+
+
+async def get_livez(request: web.Request) -> web.StreamResponse:  # noqa: ARG001 - the form of a handler
+    """Answer that the process runs."""
+    return web.Response(text="ok\n")
+
+
+async def get_readyz(request: web.Request) -> web.StreamResponse:
+    """Answer 200 when database and store can be reached, else 503 and which of them is away."""
+    away = await request.app[READINESS].away(dict(request.app[SERVICES].checks))
+    if away:
+        return web.Response(
+            status=HTTPStatus.SERVICE_UNAVAILABLE,
+            text=f"away: {', '.join(away)}\n",
+            headers={"Retry-After": "5"},
+        )
+    return web.Response(text="ok\n")
+
+
+async def get_metrics(request: web.Request) -> web.StreamResponse:
+    """Answer with the figures of this process."""
+    body = request.app[SERVICES].metrics.text()
+    return web.Response(body=body, headers={"Content-Type": metrics.CONTENT_TYPE})

@@ -1,0 +1,67 @@
+"""What the handlers of the portal work with, given once when the application is made.
+
+Rules: no global state; a handler finds its services in the application and who asks
+in the request. Everything here that reaches a database or a store blocks, so that
+handlers call it in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from aiohttp import web
+
+from archive.access import AccessScope
+from archive.audit import AuditWriter
+from archive.catalogue.engine import Catalogue
+from archive.clock import Clock
+from archive.model import ObjectKind, RecordingId
+from archive.playback import SealedReader
+from playback_portal.exposure import Exposure
+from playback_portal.metrics import Metrics
+from playback_portal.problems import not_found
+
+TRANSCODES_COUNT_MAX = 4
+"""Making one channel of a long call is a second or two of CPU and some memory each."""
+
+_RECORDING_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class Player(Protocol):
+    """What the portal asks of `archive.playback.Playback`."""
+
+    def open_object(
+        self, scope: AccessScope, recording_id: RecordingId, kind: ObjectKind, action: str
+    ) -> SealedReader:
+        """Open an object for somebody once its audit entry is durable."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything a request may need. `checks` are the dependencies `/readyz` asks after, by name."""
+
+    catalogue: Catalogue
+    playback: Player
+    audit: AuditWriter
+    clock: Clock
+    checks: Mapping[str, Callable[[], bool]]
+    exposure: Exposure = field(default_factory=Exposure)
+    metrics: Metrics = field(default_factory=Metrics)
+    transcodes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TRANSCODES_COUNT_MAX))
+
+
+SERVICES = web.AppKey("SERVICES", Services)
+SCOPE = web.RequestKey("SCOPE", AccessScope)
+REFERENCE = web.RequestKey("REFERENCE", str)
+
+
+def recording_id_of(request: web.Request) -> RecordingId:
+    """Return the recording id of the path; what can't be an id is not found."""
+    text = request.match_info["id"]
+    if _RECORDING_ID.fullmatch(text) is None:
+        raise not_found()
+    return RecordingId(text)

@@ -1,0 +1,103 @@
+"""The queue between the end of a call and its place in the archive.
+
+Each finished recording is finalised and ingested in a pool of processes, and tried
+again, with growing pauses, for as long as store, database or key store are away:
+the journal keeps it. Rules: nothing is given up; the queue is as long as the
+journal; capture never waits for it.
+
+Not here: what finalising is (`recorder.finaliser`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+
+import structlog
+
+from archive.errors import DependencyUnavailable
+from archive.settings import Settings
+from recorder.finaliser_pool import FinaliseJob, finalise_job, prepare_worker
+
+RETRY_S_MIN = 1.0
+RETRY_S_MAX = 60.0
+"""A store that was away for a day is found again within a minute."""
+
+DEFECT_RETRY_S = 600.0
+"""A recording that fails for a reason of its own is tried again after a repair, not all the time."""
+
+_log = structlog.get_logger()
+
+
+class ArchivingQueue:
+    """Finished recordings on their way to the archive."""
+
+    def __init__(self, settings: Settings, archived: Callable[[bytes], None]) -> None:
+        """Call `archived` with the uid of each recording that is safe in the archive."""
+        self._settings = settings
+        self._archived = archived
+        self._pool = self._make_pool()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(settings.finaliser_processes)
+        self.failing: str | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many recordings are not archived yet."""
+        return len(self._tasks)
+
+    def add(self, job: FinaliseJob) -> None:
+        """Take a finished recording."""
+        task = asyncio.get_running_loop().create_task(self._archive(job))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def stop(self, wait_s: float) -> None:
+        """Let what is under way finish for a moment; the rest stays in the journal."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=wait_s)
+        for task in self._tasks:
+            task.cancel()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for process in list(getattr(self._pool, "_processes", {}).values() if self._tasks else ()):
+            process.terminate()
+
+    async def _archive(self, job: FinaliseJob) -> None:
+        pause_s = RETRY_S_MIN
+        while True:
+            try:
+                async with self._slots:
+                    await self._run(job)
+            except DependencyUnavailable as error:
+                self._note(str(error))
+            except BrokenProcessPool:
+                self._pool = self._make_pool()
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one call, the others go on
+                _log.error("a recording can't be archived", uid=job.uid.hex(), error=repr(error))
+                pause_s = DEFECT_RETRY_S
+            else:
+                self.failing = None
+                self._archived(job.uid)
+                return
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, RETRY_S_MAX)
+
+    async def _run(self, job: FinaliseJob) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._pool, finalise_job, job)
+
+    def _note(self, reason: str) -> None:
+        """Say once that archiving stands still, and why."""
+        if self.failing != reason:
+            _log.warning("archiving waits", reason=reason, waiting=self.waiting)
+        self.failing = reason
+
+    def _make_pool(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            max_workers=self._settings.finaliser_processes,
+            mp_context=get_context("spawn"),
+            initializer=prepare_worker,
+            initargs=(self._settings,),
+        )

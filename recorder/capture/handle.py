@@ -1,0 +1,96 @@
+"""Signalling's end of a capture process: starts it, tells it what to do, and hears what it did.
+
+The process is an interpreter of its own, started with two sockets: one for messages,
+one for the descriptors of streams. It ends by itself when this end is closed, so it
+never outlives signalling with its work undone.
+
+Rules: nothing here waits for the process but `stop`. `reports` is called when
+`fileno` is readable; after the process died it returns what was left and `alive`
+says no.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from recorder.capture.mailbox import Mailbox
+from recorder.capture.messages import AddStream, Command, Report, Shutdown
+
+STOP_S = 10.0
+_PROGRAM = "from recorder.capture.process import main; main()"
+
+
+class CaptureHandle:
+    """One capture process."""
+
+    def __init__(self, index: int, journal_dir: Path) -> None:
+        """Start the process; it says Ready when it captures."""
+        self.index = index
+        ours, theirs = socket.socketpair()
+        our_fds, their_fds = socket.socketpair()
+        with theirs, their_fds:
+            passed = (theirs.fileno(), their_fds.fileno())
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
+                [sys.executable, "-c", _PROGRAM, str(index), str(journal_dir), *map(str, passed)],
+                pass_fds=passed,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(item for item in sys.path if item)},
+            )
+        self._connection = Connection(ours.detach())
+        self._fd_socket = our_fds
+        self._mailbox = Mailbox(self._connection, our_fds)
+        self._ended = False
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    def send(self, command: Command) -> None:
+        """Tell the process to do something."""
+        self._mailbox.put(command)
+
+    def send_stream(self, command: AddStream, rtp: socket.socket, rtcp: socket.socket) -> None:
+        """Hand over a pair of sockets; ours stay open, so that the ports outlive the process."""
+        descriptors = (os.dup(rtp.fileno()), os.dup(rtcp.fileno()))
+        self._mailbox.put(command, command.stream_id, descriptors)
+
+    def fileno(self) -> int:
+        """Return the descriptor to watch for reading."""
+        return self._connection.fileno()
+
+    def reports(self) -> list[Report]:
+        """Return what the process said since the last time."""
+        found: list[Report] = []
+        try:
+            while not self._ended and self._connection.poll():
+                found.append(self._connection.recv())
+        except (EOFError, OSError):
+            self._ended = True
+        return found
+
+    def alive(self) -> bool:
+        """Say whether the process captures; when not, start another with the same streams."""
+        return not self._ended and not self._mailbox.broken and self._process.poll() is None
+
+    def stop(self, timeout_s: float = STOP_S) -> list[Report]:
+        """Let the process write and sync everything and end; returns its last reports.
+
+        One that does not end within `timeout_s` is killed: its journal is complete to its last sync.
+        """
+        self._mailbox.put(Shutdown())
+        self._mailbox.close(timeout_s)
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        found = self.reports()
+        self._connection.close()
+        self._fd_socket.close()
+        return found

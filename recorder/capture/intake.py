@@ -1,0 +1,263 @@
+"""Which packets of a pass count, and what becomes of them: from matrices to sealed frames.
+
+Three ways, by slice (the packets of one stream in one pass): a *plain* slice, all
+160-octet payloads of one SSRC from the latched source, is sealed straight from the
+matrices; a *whole* one, all regular packets of other sizes, has its payloads joined
+first; any other is taken packet by packet, where sources are latched and refused,
+RTCP is told apart, and extensions, CSRC lists and padding are read.
+
+Rules: a packet from elsewhere is counted and goes nowhere. Every frame is of one
+stream and one SSRC, in the order of arrival. What no track wants is dropped here
+without having been looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from recorder.capture.receive import ReceiveBuffers, Received
+from recorder.capture.stream import Stream, StreamTable
+from recorder.capture.track import Track
+from recorder.journal.writer import JournalWriter
+from recorder.rtp.batch import (
+    FLAG_MARKER,
+    FLAG_TRUNCATED,
+    PACKET_ROW,
+    PLAIN_PAYLOAD_BYTES,
+    Bools,
+    HeaderColumns,
+    Nanoseconds,
+    Rows,
+    Slices,
+    arrival_units,
+    header_columns,
+    packet_rows,
+)
+from recorder.rtp.packet import MalformedPacket, Protocol, RtpPacket, protocol_of
+
+ControlHandler = Callable[[Stream, bytes, bytes, int], bool]
+Packets = tuple[Rows, list[bytes], Nanoseconds]  # rows, payloads and arrivals of the same packets
+_ROW_BYTES = PACKET_ROW.itemsize
+
+
+@dataclass(slots=True)
+class Counts:
+    """What came since the last report."""
+
+    packets: int = 0
+    octets: int = 0
+    refused: int = 0
+    ignored: int = 0
+    truncated: int = 0
+    kernel_drops: int = 0
+
+
+class Intake:
+    """Takes passes apart and feeds the tracks."""
+
+    def __init__(
+        self, table: StreamTable, buffers: ReceiveBuffers, journal: JournalWriter, control: ControlHandler
+    ) -> None:
+        self._table = table
+        self._buffers = buffers
+        self._journal = journal
+        self._control = control
+        self.counts = Counts()
+
+    def take(self, received: Received, now: float) -> None:
+        """Deal with everything a pass brought."""
+        slices, sources = received.slices, self._table.sources
+        columns = header_columns(received.headers, received.sizes)
+        self._learn(received, columns)
+        ours = sources.match(slices, received.addresses)
+        good = columns.regular & ours & ~received.truncated
+        good &= columns.ssrc == np.repeat(columns.ssrc[slices.starts], slices.counts)
+        whole = np.logical_and.reduceat(good, slices.starts)
+        for row, drops in received.drops:
+            self._note_drops(row, drops)
+        if whole.all():
+            self._observe(slices, columns, received.arrival_ns)
+        elif whole.any():
+            self._observe(*_compress(slices, columns, received.arrival_ns, whole))
+        started_ns = np.repeat(self._table.started_ns[slices.rows], slices.counts)
+        rows = packet_rows(columns, arrival_units(received.arrival_ns, started_ns))
+        self._seal(received, columns, rows, whole, now)
+        for position in np.flatnonzero(~whole).tolist():
+            self._take_singly(received, position, ours, now)
+
+    def _learn(self, received: Received, columns: HeaderColumns) -> None:
+        """Latch streams that have no source yet to their first regular packet from an allowed network."""
+        slices, sources = received.slices, self._table.sources
+        for position in np.flatnonzero(~sources.latched(slices.rows)).tolist():
+            row, start = int(slices.rows[position]), int(slices.starts[position])
+            stream = self._table.by_row[row]
+            for slot in range(start, start + int(slices.counts[position])):
+                payload_type = int(columns.word[slot]) >> 16 & 0x7F
+                if stream is None or not columns.regular[slot] or not stream.expects(payload_type):
+                    continue
+                if stream.networks.admit(received.addresses[slot].tobytes()):
+                    sources.latch(row, received.addresses[slot])
+                    break
+
+    def _observe(self, slices: Slices, columns: HeaderColumns, arrival_ns: Nanoseconds) -> None:
+        sources = self._table.sources
+        sources.adopt(slices.rows, columns.ssrc[slices.starts])
+        sources.observe(slices, columns.word, columns.timestamp, arrival_ns)
+        self.counts.packets += len(columns.word)
+        self.counts.octets += int(columns.size.sum())
+
+    def _seal(self, received: Received, columns: HeaderColumns, rows: Rows, whole: Bools, now: float) -> None:
+        """Go through the slices; what the loop needs of the columns are lists, as indexing arrays is slow."""
+        starts, journal = received.slices.starts, self._journal
+        ends = starts + received.slices.counts
+        plain = (np.logical_and.reduceat(columns.plain, starts) & whole).tolist()
+        row_octets, payloads = rows.view(np.uint8).data, self._buffers.payloads
+        for row, start, end, is_whole, is_plain, ssrc, timestamp, last_ns in zip(
+            received.slices.rows.tolist(),
+            starts.tolist(),
+            ends.tolist(),
+            whole.tolist(),
+            plain,
+            columns.ssrc[starts].tolist(),
+            columns.timestamp[starts].tolist(),
+            received.arrival_ns[ends - 1].tolist(),
+            strict=True,
+        ):
+            stream = self._table.by_row[row]
+            if stream is None or not is_whole:
+                continue
+            tracks = stream.tracks
+            if is_plain and len(tracks) == 1 and tracks[0].plain:
+                octets = (
+                    row_octets[start * _ROW_BYTES : end * _ROW_BYTES],
+                    payloads[start * PLAIN_PAYLOAD_BYTES : end * PLAIN_PAYLOAD_BYTES],
+                )
+                facts = (stream.index, ssrc, timestamp, end - start)
+                tracks[0].seal(journal, now, facts, b"".join(octets), last_ns)
+            elif any(track.recording for track in tracks):
+                pieces = [self._buffers.payload(slot, int(columns.size[slot])) for slot in range(start, end)]
+                packets = (rows[start:end], pieces, received.arrival_ns[start:end])
+                self._deliver(stream, ssrc, packets, now)
+
+    def _deliver(self, stream: Stream, ssrc: int, packets: Packets, now: float) -> None:
+        """Give packets of one SSRC to each track that records, with arrivals by its own beginning."""
+        rows, pieces, arrival_ns = packets
+        for track in stream.tracks:
+            if not track.recording:
+                continue
+            chosen = track.chosen(arrival_ns)
+            if not chosen.any():
+                continue
+            own = rows[chosen]
+            own["arrival"] = arrival_units(arrival_ns[chosen], track.started_ns)
+            wanted = [piece for piece, keep in zip(pieces, chosen.tolist(), strict=True) if keep]
+            facts = (stream.index, ssrc, int(own["timestamp"][0]), len(own))
+            content = b"".join((own.tobytes(), *wanted))
+            track.seal(self._journal, now, facts, content, int(arrival_ns[chosen][-1]))
+
+    def _take_singly(self, received: Received, position: int, ours: Bools, now: float) -> None:
+        """Decide packet by packet on one slice, then deliver what was admitted by SSRC."""
+        slices = received.slices
+        stream = self._table.by_row[int(slices.rows[position])]
+        if stream is None:
+            return
+        start = int(slices.starts[position])
+        admitted: dict[int, list[tuple[RtpPacket, int, bool]]] = {}
+        for slot in range(start, start + int(slices.counts[position])):
+            packet = self._admit(stream, received, slot, ours=bool(ours[slot]))
+            if packet is not None:
+                item = (packet, int(received.arrival_ns[slot]), bool(received.truncated[slot]))
+                admitted.setdefault(packet.ssrc, []).append(item)
+        for ssrc, items in admitted.items():
+            rows = np.array([_row(packet, truncated) for packet, _, truncated in items], PACKET_ROW)
+            arrivals = np.array([arrival_ns for _, arrival_ns, _ in items], np.int64)
+            self._observe_singly(stream, rows, ssrc, arrivals)
+            pieces = [packet.payload for packet, _, _ in items]
+            self._deliver(stream, ssrc, (rows, pieces, arrivals), now)
+
+    def _admit(self, stream: Stream, received: Received, slot: int, *, ours: bool) -> RtpPacket | None:
+        """Return the packet in a slot when it counts; note why when it does not."""
+        sources, arrival_ns = self._table.sources, int(received.arrival_ns[slot])
+        if not ours and not sources.may_change(stream.row, arrival_ns):
+            # Most of what can be thrown at a port ends here, before any of it was looked at.
+            self._refuse(stream.tracks)
+            return None
+        address = received.addresses[slot]
+        datagram = self._buffers.datagram(slot, int(received.sizes[slot]))
+        protocol = protocol_of(datagram)
+        if protocol is Protocol.OTHER:
+            self.counts.ignored += 1
+            return None
+        if protocol is Protocol.RTCP:
+            if self._control(stream, datagram, address.tobytes(), arrival_ns):
+                stream.multiplexed = True
+            return None
+        truncated = bool(received.truncated[slot])
+        try:
+            packet = RtpPacket.parse(datagram, truncated=truncated)
+        except MalformedPacket:
+            self._refuse(stream.tracks)
+            return None
+        if not ours and not self._relearn(stream, packet, address):
+            self._refuse(stream.tracks)
+            return None
+        sources.last_ns[stream.row] = arrival_ns
+        self.counts.truncated += truncated
+        self.counts.octets += len(datagram)
+        return packet
+
+    def _relearn(self, stream: Stream, packet: RtpPacket, address: npt.NDArray[np.uint64]) -> bool:
+        """Latch a stream to another source when that is one of its peer's."""
+        if address.tobytes() == self._table.sources.address[stream.row].tobytes():
+            return True  # learned by a packet before it in the same slice
+        allowed = stream.expects(packet.payload_type) and stream.networks.admit(address.tobytes())
+        if allowed:
+            self._table.sources.latch(stream.row, address)
+        return allowed
+
+    def _refuse(self, tracks: list[Track]) -> None:
+        self.counts.refused += 1
+        for track in tracks:
+            track.refused += 1
+
+    def _observe_singly(self, stream: Stream, rows: Rows, ssrc: int, arrivals: Nanoseconds) -> None:
+        slices = Slices(np.array([stream.row]), np.array([0]), np.array([len(rows)]))
+        sources = self._table.sources
+        sources.adopt(slices.rows, np.array([ssrc], np.uint32))
+        sources.observe(slices, rows["sequence"].astype(np.uint32), rows["timestamp"], arrivals)
+        self.counts.packets += len(rows)
+
+    def _note_drops(self, row: int, drops: int) -> None:
+        stream = self._table.by_row[row]
+        if stream is not None:
+            self.counts.kernel_drops += (drops - stream.drops) & 0xFFFF_FFFF
+            stream.drops = drops
+
+
+def _row(packet: RtpPacket, truncated: bool) -> tuple[int, int, int, int, int, int]:  # noqa: FBT001
+    flags = packet.marker * FLAG_MARKER | truncated * FLAG_TRUNCATED
+    return (packet.sequence, len(packet.payload), packet.timestamp, 0, packet.payload_type, flags)
+
+
+def _compress(
+    slices: Slices, columns: HeaderColumns, arrival_ns: Nanoseconds, chosen: Bools
+) -> tuple[Slices, HeaderColumns, Nanoseconds]:
+    """Return a batch of the chosen slices only."""
+    packets = np.repeat(chosen, slices.counts)
+    counts = slices.counts[chosen]
+    return (
+        Slices(slices.rows[chosen], np.cumsum(counts) - counts, counts),
+        HeaderColumns(
+            word=columns.word[packets],
+            timestamp=columns.timestamp[packets],
+            ssrc=columns.ssrc[packets],
+            size=columns.size[packets],
+            regular=columns.regular[packets],
+            plain=columns.plain[packets],
+        ),
+        arrival_ns[packets],
+    )

@@ -1,0 +1,125 @@
+"""One recording as capture knows it: its keys, its state, and what is held back of it.
+
+A track seals what belongs to it under the segment key of the moment, new every five
+seconds and at each edge. While it is held back, sealed frames wait in memory.
+
+Rules: nothing of a held-back track is given to the journal; discarding forgets it.
+No socket, no clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from recorder.capture.messages import OpenTrack
+from recorder.journal.format import FrameKind
+from recorder.journal.segment import AudioFacts, Segment
+from recorder.journal.writer import JournalWriter
+from recorder.rtp.batch import Bools, Nanoseconds
+
+SEGMENT_S = 5.0
+HELD_FRAMES_MAX = 512  # 50 s of two streams; the metadata is judged within two
+_ALWAYS = (0, 2**63 - 1)
+
+
+@dataclass(slots=True)
+class Track:
+    """A recording between OpenTrack and CloseTrack or Discard."""
+
+    uid: bytes
+    call_key: bytes
+    started_ns: int
+    recording: bool
+    held_back: bool
+    closing: bool = False
+    packets: int = 0
+    refused: int = 0
+    last_packet_ns: int | None = None
+    window: tuple[int, int] = _ALWAYS
+    held: list[tuple[int, bytes, bytes]] = field(default_factory=list)
+    _segment: Segment | None = None
+    _segment_until: float = 0.0
+    _segment_epoch: int = 0
+
+    @classmethod
+    def of(cls, command: OpenTrack) -> Track:
+        """Begin a track."""
+        return cls(command.uid, command.call_key, command.started_ns, command.recording, command.held_back)
+
+    @property
+    def plain(self) -> bool:
+        """Whether every packet is kept as it comes."""
+        return self.recording and self.window is _ALWAYS
+
+    def begin_edge(self, edge_ns: int, *, recording: bool) -> None:
+        """Let the packets of the next drain obey the old state before `edge_ns` and the new one after."""
+        if recording and not self.recording:
+            self.window = (edge_ns, _ALWAYS[1])
+            self.renew()
+        elif self.recording and not recording:
+            self.window = (_ALWAYS[0], edge_ns)
+        self.recording = self.recording or recording
+
+    def end_edge(self, *, recording: bool) -> None:
+        """Be in the new state, under a new segment key."""
+        self.window = _ALWAYS
+        self.recording = recording
+        self.renew()
+
+    def chosen(self, arrival_ns: Nanoseconds) -> Bools:
+        """Say which packets lie in the window of the edge."""
+        first, last = self.window
+        return np.logical_and(arrival_ns >= first, arrival_ns < last)
+
+    def renew(self) -> None:
+        """Begin a new segment with the next packet."""
+        self._segment = None
+
+    def seal(
+        self,
+        journal: JournalWriter,
+        now: float,
+        facts: AudioFacts,
+        content: bytes,
+        last_ns: int,
+    ) -> None:
+        """Seal one frame and give it to the journal, or hold it back.
+
+        `facts` are stream index, SSRC, first timestamp and number of packets, `content`
+        their rows and payloads, `last_ns` when the last of them came.
+        """
+        segment = self._segment
+        if segment is None or now >= self._segment_until:
+            segment = self._segment = Segment(self.uid, self.call_key, self.started_ns)
+            self._segment_until = now + SEGMENT_S
+            self._segment_epoch = 0
+        parts = segment.seal(facts, content)
+        self.packets += facts[3]
+        self.last_packet_ns = last_ns
+        if self.held_back:
+            self._hold(segment, parts, facts[3])
+            return
+        if self._segment_epoch != journal.epoch:
+            # Each file holds the keys of what stands in it, so that it can be read alone.
+            journal.append(FrameKind.SEGMENT_KEY, self.uid, segment.key_body)
+            self._segment_epoch = journal.epoch
+        journal.append(FrameKind.AUDIO, self.uid, *parts)
+
+    def _hold(self, segment: Segment, parts: tuple[bytes, bytes], packets: int) -> None:
+        if len(self.held) >= HELD_FRAMES_MAX:
+            self.refused += packets
+            self.packets -= packets
+            return
+        if self._segment_epoch == 0:
+            self.held.append((FrameKind.SEGMENT_KEY, segment.key_body, b""))
+            self._segment_epoch = -1
+        self.held.append((FrameKind.AUDIO, *parts))
+
+    def release(self, journal: JournalWriter) -> None:
+        """Let what was held back go to the journal."""
+        for kind, *parts in self.held:
+            journal.append(kind, self.uid, *parts)
+        self.held = []
+        self.held_back = False

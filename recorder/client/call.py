@@ -1,0 +1,181 @@
+"""A call to place and what became of it: the words of the session recording client.
+
+Rules: plain frozen data. Nothing here is random: which packets are lost, sent twice
+or sent late is listed by packet number, so that a test knows what to expect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+SAMPLE_RATE_HZ = 8000
+PACKET_MS = 20
+PACKET_OCTETS = SAMPLE_RATE_HZ * PACKET_MS // 1000
+PACKETS_PER_S = 1000 // PACKET_MS
+
+# The A-law code of the smallest positive sample, which ITU-T G.711 uses for silence.
+SILENCE = b"\xd5"
+
+
+class Dialect(StrEnum):
+    """How the session is described: by the RFCs, or as BroadWorks does with two streams or one."""
+
+    RFC7865 = "rfc7865"
+    BROADWORKS = "broadworks"
+    BROADWORKS_MIXED = "broadworks-mixed"
+
+
+class Transport(StrEnum):
+    """What carries the SIP messages."""
+
+    UDP = "udp"
+    TCP = "tcp"
+
+
+class Ending(StrEnum):
+    """How a placed call ended."""
+
+    REFUSED = "refused"
+    HUNG_UP = "hung up"
+    HUNG_UP_BY_PEER = "hung up by peer"
+    BYE_UNANSWERED = "bye unanswered"
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What the network does to a stream, by packet number from 0.
+
+    `lost` packets are not sent, `doubled` ones twice, and a `delayed` one is sent that
+    many packet times later, after the packet whose turn it then is.
+    """
+
+    lost: frozenset[int] = frozenset()
+    doubled: frozenset[int] = frozenset()
+    delayed: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StreamPlan:
+    """One labelled stream to send: A-law octets, and where its RTP counters begin.
+
+    None for `ssrc`, `first_sequence` and `first_timestamp` chooses one as RFC 3550
+    section 5.1 asks; `late_by` packets at the beginning are never sent.
+    """
+
+    audio: bytes
+    delivery: Delivery = Delivery()
+    ssrc: int | None = None
+    first_sequence: int | None = None
+    first_timestamp: int | None = None
+    late_by: int = 0
+
+
+@dataclass(frozen=True)
+class InDialogRequest:
+    """A request to send `at_s` seconds into the call, for instance an UPDATE with new metadata."""
+
+    at_s: float
+    method: str
+    content_type: str = ""
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class CallPlan:
+    """A call between two parties, and how its recording session is offered.
+
+    Numbers are telephone numbers or whole SIP URIs. The longer stream says how long
+    the call lasts. A pause stops the packets and offers `inactive`; a resume offers
+    `sendonly` again. `recorded` names the party whose subscriber BroadWorks records.
+    """
+
+    host: str
+    port: int
+    caller: str
+    callee: str
+    caller_stream: StreamPlan
+    callee_stream: StreamPlan
+    transport: Transport = Transport.UDP
+    dialect: Dialect = Dialect.RFC7865
+    pause_at_s: float | None = None
+    resume_at_s: float | None = None
+    caller_name: str = ""
+    callee_name: str = ""
+    domain: str = "exchange.example"
+    recorded: str = "caller"
+    broadworks_id: str = ""
+    call_id: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    requests: tuple[InDialogRequest, ...] = ()
+
+    @property
+    def packets(self) -> int:
+        """How many packet times the call lasts."""
+        longest = max(len(self.caller_stream.audio), len(self.callee_stream.audio))
+        return -(-longest // PACKET_OCTETS)
+
+
+@dataclass(frozen=True)
+class SentPacket:
+    """One RTP packet as it was sent; `index` counts packet times from the first."""
+
+    index: int
+    sequence: int
+    timestamp: int
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class SentStream:
+    """All packets of a stream in the order they were sent, doubles included."""
+
+    label: str
+    ssrc: int
+    active: bool
+    packets: tuple[SentPacket, ...]
+
+    def timeline(self, gap: bytes = SILENCE) -> bytes:
+        """Return the octets a perfect recorder hears from the first sent packet to the last one.
+
+        Packets stand where their timestamps put them; what was not sent is `gap`.
+        """
+        if not self.packets:
+            return b""
+        payloads = {packet.index: packet.payload for packet in self.packets}
+        filler = gap * PACKET_OCTETS
+        return b"".join(payloads.get(index, filler) for index in range(min(payloads), max(payloads) + 1))
+
+
+@dataclass(frozen=True)
+class PlacedCall:
+    """What became of a call: the final answer, what was sent, and how it ended.
+
+    `status` is 408 when nothing answered and 503 when no connection could be made, as
+    RFC 3261 section 8.1.3.1 has it. `answers` are the statuses of later requests of
+    ours, as (method, status) in order; `seconds` runs from the answer to the end.
+    """
+
+    call_id: str
+    status: int
+    reason: str
+    ending: Ending
+    seconds: float
+    streams: tuple[SentStream, ...] = ()
+    answers: tuple[tuple[str, int], ...] = ()
+    answer_sdp: bytes = b""
+
+
+def packet_turns(count: int, delivery: Delivery) -> list[list[int]]:
+    """Return which packets are sent in each of `count` packet times, and in which order."""
+    turns: list[list[int]] = [[] for _ in range(count)]
+    for index in range(count):
+        if index not in delivery.lost and not delivery.delayed.get(index):
+            turns[index] += [index] * (2 if index in delivery.doubled else 1)
+    for index, later in sorted(delivery.delayed.items()):
+        if later and index not in delivery.lost and index < count:
+            turn = min(index + later, count - 1)
+            turns[turn] += [index] * (2 if index in delivery.doubled else 1)
+    return turns

@@ -1,0 +1,110 @@
+"""Finalising in processes of their own: what a pool runs for each ended call.
+
+    ProcessPoolExecutor(n, mp_context=get_context("spawn"), initializer=prepare_worker, initargs=(settings,))
+    pool.submit(finalise_job, job)
+
+A worker builds its store, keys, catalogue and audit once; a job carries only what it
+takes to open one call's journal. Workers step back for capture (nice 10).
+
+Rules: call keys travel in jobs and nowhere else, and don't show in `repr`. A failed
+job changes nothing: the journal stays, and the same job may run again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from archive.audit import AuditWriter
+from archive.catalogue.engine import Catalogue
+from archive.clock import SystemClock
+from archive.ingest import Ingest
+from archive.model import ArchivedRecording
+from archive.settings import Settings
+from archive.store.s3 import ObjectStore
+from keys.kek import KekVault
+from keys.key_store import DirectoryKeyStore
+from keys.root import open_root
+from recorder.errors import LocalDefect
+from recorder.finaliser import finalise, outcome
+from recorder.journal.reader import read_call
+from recorder.state import CallState
+
+INTENTS_DIRECTORY = "intents"
+_NICE = 10
+_CATALOGUE_CONNECTIONS = 2  # a worker does one thing at a time
+
+
+@dataclass(frozen=True)
+class FinaliseJob:
+    """One ended call: its last state (as `CallState.to_json` gives it) and the key to its journal.
+
+    `tails` is what `TrackClosed` said; None after a crash, where the journal is read to
+    its last whole frame.
+    """
+
+    state: bytes
+    uid: bytes
+    call_key: bytes = field(repr=False)
+    tails: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class _Worker:
+    """What one process of the pool keeps between jobs."""
+
+    journal_dir: Path
+    ingest: Ingest
+
+
+_workers: list[_Worker] = []
+
+
+def prepare_worker(settings: Settings) -> None:
+    """Prepare this process for jobs; the initializer of the pool."""
+    os.nice(_NICE)
+    _workers[:] = [_Worker(settings.journal_dir, open_ingest(settings))]
+
+
+def open_ingest(settings: Settings) -> Ingest:
+    """Return an ingest on the store, keys and catalogue the settings name.
+
+    Raises Refused naming settings that are missing, KeyringLocked when the root does not open.
+    """
+    settings.require("database_url", "s3_endpoint", "keyring", "key_store")
+    catalogue = Catalogue(
+        settings.database_url,
+        timeout_s=settings.database_timeout_s,
+        connections_max=_CATALOGUE_CONNECTIONS,
+    )
+    store = ObjectStore(
+        settings.s3_endpoint,
+        settings.s3_bucket,
+        settings.s3_access_key,
+        settings.s3_secret_key,
+        settings.s3_region,
+        settings.s3_sync_dir,
+        settings.s3_lock,
+    )
+    root = open_root(settings.keyring, settings.keyring_passphrase.encode() or None)
+    vault = KekVault(root, DirectoryKeyStore(Path(settings.key_store.removeprefix("dir:"))))
+    audit = AuditWriter(catalogue, f"recorder/{settings.node_name}")
+    return Ingest(store, vault, catalogue, audit, settings.journal_dir / INTENTS_DIRECTORY, SystemClock())
+
+
+def finalise_job(job: FinaliseJob) -> ArchivedRecording:
+    """Finalise and archive one call; raises `DependencyUnavailable` kinds when it must be tried again."""
+    if not _workers:
+        raise LocalDefect(
+            "A finaliser process got a job before it was prepared; give the pool its initializer."
+        )
+    worker = _workers[0]
+    state = CallState.from_json(job.state)
+    damage: list[tuple[str, int]] = []
+    records = read_call(
+        worker.journal_dir, job.uid, job.call_key, job.tails, lambda *place: damage.append(place)
+    )
+    finished = finalise(state, records, damage=damage)
+    return worker.ingest.archive(finished, outcome(state, finished))

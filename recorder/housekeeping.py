@@ -1,0 +1,185 @@
+"""What a recorder does by the clock: time-outs, syncs, news from the database, deliveries.
+
+Rules: what blocks runs in a thread; a failure of any of it is noted and tried again,
+and never reaches a call. Not here: what a time-out means (`recorder.srs.server`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections import deque
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING
+
+import structlog
+
+from archive.audit import AuditWriter
+from archive.catalogue.engine import Catalogue
+from archive.errors import ArchiveError, DependencyUnavailable
+from recorder.capture.messages import StreamActivity
+from recorder.delivery import deliver
+from recorder.directory_source import DirectorySource
+from recorder.journal.format import JournalUnavailable
+from recorder.srs.effects import Moment
+
+if TYPE_CHECKING:
+    from recorder.service import RecorderService
+
+TICK_S = 0.2
+SYNC_S = 0.4
+"""With the capture tick of 0.2 s this keeps what a power cut may take below one second."""
+
+CHECK_S = 1.0
+DIRECTORY_S = 60.0
+LISTEN_S = 5.0
+RETRY_S = 5.0
+FREE_BYTES_MIN = 512 * 1024 * 1024
+"""About 9 hours of one call, or 30 s of a thousand: enough to end what runs, too little to take more."""
+
+_log = structlog.get_logger()
+
+
+class Housekeeping:
+    """The periodic work of one recorder."""
+
+    def __init__(self, service: RecorderService) -> None:
+        self._service = service
+        settings = service.settings
+        self._catalogue = Catalogue(settings.database_url, timeout_s=settings.database_timeout_s)
+        self._audit = AuditWriter(self._catalogue, f"recorder/{settings.node_name}")
+        self._directory = DirectorySource(
+            self._catalogue,
+            settings.journal_dir / "directory.sealed",
+            service.book.node_key,
+            trust_loopback=settings.trust_loopback,
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self._edges: dict[bytes, deque[tuple[str, str | None]]] = {}
+        self._deliver_now = asyncio.Event()
+        self.packets = 0
+        self.refused = 0
+        self.kernel_drops = 0
+        self.octets = 0
+        self.directory_known = False
+
+    def start(self) -> None:
+        """Begin all periodic work."""
+        works: tuple[Coroutine[None, None, None], ...] = (
+            self._tick(),
+            self._sync(),
+            self._watch_directory(),
+            self._deliver(),
+        )
+        self._tasks = [asyncio.get_running_loop().create_task(work) for work in works]
+
+    async def stop(self) -> None:
+        """End it; what waits in the outbox stays there."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self._catalogue.close()
+
+    def deliver_soon(self) -> None:
+        """Tell the catalogue at the next opportunity, not at the next retry."""
+        self._deliver_now.set()
+
+    def expect_edge(self, uid: bytes, kind: str, by: str | None) -> None:
+        """Remember what the next `RecordingSet` of a recording stands for."""
+        self._edges.setdefault(uid, deque()).append((kind, by))
+
+    def edge_of(self, uid: bytes) -> tuple[str, str | None] | None:
+        """Return what the `RecordingSet` that came stands for."""
+        expected = self._edges.get(uid)
+        if not expected:
+            return None
+        found = expected.popleft()
+        if not expected:
+            del self._edges[uid]
+        return found
+
+    def note_activity(self, report: StreamActivity) -> None:
+        """Tell the server which sessions get packets, and count."""
+        now = self._service.now()
+        for stream_id, last_packet_ns in report.last_packet_ns.items():
+            session_id = self._service.media.session_of(stream_id)
+            if session_id and last_packet_ns and now.wall_ns - last_packet_ns < 3 * CHECK_S * 1e9:
+                self._service.server.heard(session_id, now)
+        self.packets, self.refused = report.packets, report.refused
+        self.kernel_drops, self.octets = report.kernel_drops, report.octets
+
+    async def load_directory(self) -> None:
+        """Load the directory, or take the remembered one when the database is away."""
+        try:
+            directory = await asyncio.to_thread(self._directory.load)
+        except ArchiveError as error:
+            if not self.directory_known:
+                self._service.server.directory = self._directory.remembered()
+            _log.warning("the directory can't be loaded; the last one stands", reason=str(error))
+            return
+        self.directory_known = True
+        self._service.server.directory = directory
+
+    async def _tick(self) -> None:
+        checked_s = 0.0
+        while True:
+            await asyncio.sleep(TICK_S)
+            now = self._service.now()
+            self._service.carry_out(self._service.server.handle_timer(now))
+            if now.monotonic_s - checked_s >= CHECK_S:
+                checked_s = now.monotonic_s
+                self._check(now)
+
+    def _check(self, now: Moment) -> None:
+        service = self._service
+        service.carry_out(service.server.check_silence(now))
+        service.watch_capture()
+        try:
+            service.book.rotate()
+            free = os.statvfs(service.settings.journal_dir)
+        except (JournalUnavailable, OSError) as error:
+            service.server.unable_reason = str(error)
+            return
+        short = free.f_bavail * free.f_frsize < FREE_BYTES_MIN
+        trouble = service.book.trouble or ("the disk of the journal is full" if short else None)
+        service.server.unable_reason = trouble or service.capture_trouble
+
+    async def _sync(self) -> None:
+        while True:
+            await asyncio.sleep(SYNC_S)
+            with contextlib.suppress(JournalUnavailable):
+                await asyncio.to_thread(self._service.book.sync)
+
+    async def _watch_directory(self) -> None:
+        """Load the directory when the database says it changed, and once a minute."""
+        while True:
+            try:
+                await asyncio.to_thread(self._wait_for_change)
+            except ArchiveError:
+                await asyncio.sleep(RETRY_S)
+            await self.load_directory()
+
+    def _wait_for_change(self) -> None:
+        with self._catalogue.listen("directory_changed") as listener:
+            waited_s = 0.0
+            while waited_s < DIRECTORY_S:
+                if listener.wait(LISTEN_S):
+                    return
+                waited_s += LISTEN_S
+
+    async def _deliver(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._deliver_now.wait(), RETRY_S)
+            self._deliver_now.clear()
+            try:
+                await asyncio.to_thread(deliver, self._service.outbox, self._catalogue, self._audit)
+            except DependencyUnavailable as error:
+                _log.debug("outcomes wait for the catalogue", reason=str(error))
+                await asyncio.sleep(RETRY_S)
+            except ArchiveError as error:
+                _log.error("an outcome can't be told", reason=str(error))
+                await asyncio.sleep(RETRY_S)

@@ -1,0 +1,198 @@
+"""Signalling's side of media: sockets by session, tracks by recording, and the capture processes behind them.
+
+Rules: signalling binds every socket and keeps its own descriptor, so that the port
+stays bound, and packets wait in the kernel, when a capture process dies; the next
+process gets the same sockets. One call lives in one capture process.
+
+Not here: what is captured and why (`recorder.srs`), how (`recorder.capture`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from recorder.capture.handle import CaptureHandle
+from recorder.capture.messages import (
+    AddStream,
+    CloseTrack,
+    Discard,
+    OpenTrack,
+    RelearnSource,
+    RemoveStream,
+    Report,
+    SetRecording,
+    TrackClosed,
+)
+from recorder.ports import MediaSockets, PortRange
+from recorder.srs.effects import CaptureStream
+
+
+@dataclass
+class _Line:
+    """One m= line with its sockets, and what capture was told of it."""
+
+    sockets: MediaSockets
+    stream_id: int
+    process: int
+    added: AddStream | None = None
+
+
+@dataclass
+class _Track:
+    """One recording as capture was told of it, to tell it again to a new process."""
+
+    opened: OpenTrack
+    process: int
+    closing: Callable[[TrackClosed], None] | None = None
+    session_id: str = ""
+
+
+@dataclass
+class MediaPlane:
+    """All sockets and tracks of the recorder."""
+
+    ports: PortRange
+    start_capture: Callable[[int], CaptureHandle]
+    process_count: int
+    handles: list[CaptureHandle] = field(default_factory=list)
+    _lines: dict[tuple[str, int], _Line] = field(default_factory=dict)
+    _tracks: dict[bytes, _Track] = field(default_factory=dict)
+    _streams: dict[int, str] = field(default_factory=dict)
+    _next_stream_id: int = 1
+
+    def start(self) -> None:
+        """Start the capture processes."""
+        self.handles = [self.start_capture(index) for index in range(self.process_count)]
+
+    def session_of(self, stream_id: int) -> str | None:
+        """Return the session a stream belongs to."""
+        return self._streams.get(stream_id)
+
+    def bind(self, session_id: str, positions: tuple[int, ...], address: str) -> dict[int, int]:
+        """Bind sockets for m= lines and return their RTP ports; raises NoPortLeft and binds nothing."""
+        bound: dict[int, MediaSockets] = {}
+        try:
+            for position in positions:
+                bound[position] = self.ports.bind(address)
+        except Exception:
+            for sockets in bound.values():
+                self.ports.release(sockets)
+            raise
+        for position, sockets in bound.items():
+            self._keep(session_id, position, sockets)
+        return {position: sockets.port for position, sockets in bound.items()}
+
+    def bind_again(self, session_id: str, position: int, address: str, port: int) -> None:
+        """Bind the port a stream had before a restart; raises OSError when another program took it."""
+        self._keep(session_id, position, self.ports.bind_again(address, port))
+
+    def open_track(self, session_id: str, opened: OpenTrack) -> None:
+        """Let the session's capture process journal a recording."""
+        process = self._process_of(session_id)
+        self._tracks[opened.uid] = _Track(opened, process, session_id=session_id)
+        self.handles[process].send(opened)
+
+    def capture(self, effect: CaptureStream) -> None:
+        """Hand the sockets of an m= line to capture, once; again when its recordings or formats changed."""
+        line = self._lines.get((effect.session_id, effect.position))
+        if line is None:
+            return
+        added = AddStream(
+            stream_id=line.stream_id,
+            index=effect.index,
+            uids=effect.uids,
+            networks=effect.networks,
+            clock_rate_hz=effect.clock_rate_hz,
+            payload_types=effect.payload_types,
+        )
+        if added == line.added:
+            return
+        handle = self.handles[line.process]
+        if line.added is not None:
+            handle.send(RemoveStream(line.stream_id))
+        line.added = added
+        handle.send_stream(added, line.sockets.rtp, line.sockets.rtcp)
+
+    def relearn(self, session_id: str, position: int) -> None:
+        """Let a stream latch its source anew."""
+        line = self._lines.get((session_id, position))
+        if line and line.added:
+            self.handles[line.process].send(RelearnSource(line.stream_id))
+
+    def set_recording(self, uid: bytes, recording: bool) -> None:  # noqa: FBT001
+        """Begin or stop journalling; the report `RecordingSet` dates the edge."""
+        track = self._tracks.get(uid)
+        if track:
+            track.opened = dataclasses.replace(track.opened, recording=recording)
+            self.handles[track.process].send(SetRecording(uid, recording))
+
+    def discard(self, uid: bytes) -> None:
+        """Forget a recording and what is in memory of it; its sockets go on being drained."""
+        track = self._tracks.pop(uid, None)
+        if track:
+            self.handles[track.process].send(Discard(uid))
+
+    def close_track(self, uid: bytes, done: Callable[[TrackClosed], None]) -> None:
+        """End a recording; `done` gets the report when all of it is in the journal."""
+        track = self._tracks.get(uid)
+        if track is None:
+            done(TrackClosed(uid, {}, 0, 0, None))
+            return
+        track.closing = done
+        self.handles[track.process].send(CloseTrack(uid))
+
+    def close(self, session_id: str, positions: tuple[int, ...] = ()) -> None:
+        """Close the sockets of a session, after capture has drained them a last time."""
+        for key in [
+            key for key in self._lines if key[0] == session_id and (not positions or key[1] in positions)
+        ]:
+            line = self._lines.pop(key)
+            self._streams.pop(line.stream_id, None)
+            if line.added is not None:
+                self.handles[line.process].send(RemoveStream(line.stream_id))
+            self.ports.release(line.sockets)
+
+    def take(self, process: int) -> list[Report]:
+        """Return what a capture process reported, with the ends of tracks already passed on."""
+        passed: list[Report] = []
+        for report in self.handles[process].reports():
+            if isinstance(report, TrackClosed):
+                track = self._tracks.pop(report.uid, None)
+                if track and track.closing:
+                    track.closing(report)
+            else:
+                passed.append(report)
+        return passed
+
+    def restart(self, process: int) -> None:
+        """Replace a capture process that died, and give the new one all its tracks and sockets."""
+        self.handles[process].stop()
+        handle = self.handles[process] = self.start_capture(process)
+        tracks = [track for track in self._tracks.values() if track.process == process]
+        for track in tracks:
+            handle.send(track.opened)
+        for line in self._lines.values():
+            if line.process == process and line.added is not None:
+                handle.send_stream(line.added, line.sockets.rtp, line.sockets.rtcp)
+        for track in tracks:
+            if track.closing:
+                handle.send(CloseTrack(track.opened.uid))
+
+    def stop(self) -> None:
+        """End all capture processes; what they hold is written first."""
+        for handle in self.handles:
+            handle.stop()
+        for line in self._lines.values():
+            line.sockets.close()
+
+    def _keep(self, session_id: str, position: int, sockets: MediaSockets) -> None:
+        line = _Line(sockets, self._next_stream_id, self._process_of(session_id))
+        self._lines[(session_id, position)] = line
+        self._streams[line.stream_id] = session_id
+        self._next_stream_id += 1
+
+    def _process_of(self, session_id: str) -> int:
+        """Spread sessions over the capture processes by their random ids."""
+        return int(session_id[-8:], 16) % self.process_count

@@ -1,0 +1,326 @@
+"""The recorder process: wires the cores to sockets, journal, capture and archive.
+
+`RecorderService` carries out the effects of the session recording server in their
+order, and brings it what SIP, capture and the clock have to say. What must not be
+lost is in the journal before a peer is answered; what can wait, waits in queues.
+
+Rules: one event loop; what blocks (database, sync) runs in threads. Nothing here
+decides about a call. Not here: the protocol (`recorder.sip`, `recorder.srs`), media
+(`recorder.media_plane`), the journal (`recorder.call_book`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import secrets
+from collections import deque
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import structlog
+
+from archive.catalogue.snapshot import Directory
+from archive.clock import SystemClock
+from archive.model import new_id
+from archive.settings import Settings
+from keys.root import open_root
+from recorder.archiving import ArchivingQueue
+from recorder.call_book import CallBook, by_session
+from recorder.capture.handle import CaptureHandle
+from recorder.capture.messages import (
+    FileClosed,
+    JournalTrouble,
+    OpenTrack,
+    RecordingSet,
+    Report,
+    StreamActivity,
+)
+from recorder.errors import LocalDefect
+from recorder.finaliser_pool import FinaliseJob
+from recorder.housekeeping import Housekeeping
+from recorder.media_plane import MediaPlane
+from recorder.outbox import Outbox
+from recorder.ports import NoPortLeft, PortRange
+from recorder.sip.capability import Identity, Leniency
+from recorder.sip.dialog import DialogSnapshot
+from recorder.sip.event import Event
+from recorder.sip.message import Flow
+from recorder.sip.user_agent import UserAgentServer
+from recorder.sip_transport import SipTransport
+from recorder.srs import effects as do
+from recorder.srs.effects import Limits, Moment
+from recorder.srs.lifecycle import is_capturing
+from recorder.srs.server import SessionRecordingServer
+from recorder.state import CallState
+
+ARCHIVE_WAIT_S = 10.0
+
+_log = structlog.get_logger()
+
+
+class RecorderService:
+    """One recorder: sessions, media, journal and archive of this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        settings.require("database_url", "s3_endpoint", "keyring", "key_store")
+        self.settings = settings
+        self.clock = SystemClock()
+        root = open_root(settings.keyring, settings.keyring_passphrase.encode() or None)
+        self.book = CallBook(settings.journal_dir, root, self.now().wall_ns)
+        self.outbox = Outbox(settings.journal_dir / "outbox", self.book.node_key)
+        self.media = MediaPlane(
+            PortRange(*settings.rtp_port_range), self._start_capture, settings.capture_processes
+        )
+        self.user_agent = UserAgentServer(Identity(), secrets.token_bytes, self._leniency)
+        self.server = SessionRecordingServer(Directory(), _limits(settings), _id_of, self._media_address)
+        self.transport = SipTransport(self.user_agent, self.clock, self._on_event)
+        self.housekeeping = Housekeeping(self)
+        self.archiving: ArchivingQueue
+        self.ready = False
+        self.capture_trouble: str | None = None
+
+    def now(self) -> Moment:
+        """Return the time, as cores take it."""
+        return Moment(self.clock.monotonic(), int(self.clock.now().timestamp() * 1e9))
+
+    async def start(self) -> None:
+        """Recover what was running, then listen; ready when this returns."""
+        self.archiving = ArchivingQueue(self.settings, self._archived)
+        self.media.start()
+        loop = asyncio.get_running_loop()
+        for index, handle in enumerate(self.media.handles):
+            loop.add_reader(handle.fileno(), self._capture_reported, index)
+        await self.housekeeping.load_directory()
+        self._recover()
+        await self.transport.start(list(self.settings.sip_listeners))
+        self.housekeeping.start()
+        self.ready = True
+        _log.info("recorder ready", sip=self.settings.sip_listen, sessions=len(self.server.sessions))
+
+    async def stop(self) -> None:
+        """Stop without ending a call: what runs is in the journal and goes on at the next start."""
+        self.ready, self.server.draining = False, True
+        await self.transport.stop()
+        await self.housekeeping.stop()
+        loop = asyncio.get_running_loop()
+        for handle in self.media.handles:
+            loop.remove_reader(handle.fileno())
+        await asyncio.to_thread(self.media.stop)
+        await self.archiving.stop(ARCHIVE_WAIT_S)
+        self.book.close()
+
+    def unready_reason(self) -> str | None:
+        """Return why no new call can be taken, or None."""
+        if not self.ready:
+            return "starting or stopping"
+        return self.server.unable_reason
+
+    # Events in, effects out.
+
+    def _on_event(self, event: Event) -> None:
+        self.carry_out(self.server.handle(event, self.now()))
+
+    def carry_out(self, effects: Iterable[do.Effect]) -> None:
+        """Do what the server wants, in order, then send what is to be sent."""
+        waiting = deque(effects)
+        while waiting:
+            more = self._do(waiting.popleft())
+            waiting.extendleft(reversed(more))
+        self.transport.flush()
+
+    def _do(self, effect: do.Effect) -> list[do.Effect]:
+        match effect:
+            case do.Respond():
+                self._respond(effect)
+            case do.HangUp():
+                self.user_agent.bye(effect.dialog_id, self.clock.monotonic())
+            case do.ForgetDialog():
+                self.user_agent.forget(effect.dialog_id)
+            case do.Probe():
+                if not self.user_agent.probe(effect.dialog_id, self.clock.monotonic()):
+                    _log.debug("a dialog can't be probed")
+            case do.OpenMedia():
+                return self._open_media(effect)
+            case do.CloseMedia():
+                self.media.close(effect.session_id, effect.positions)
+            case do.OpenRecording():
+                self._open_recording(effect)
+            case do.CaptureStream():
+                self.media.capture(effect)
+            case do.RelearnStream():
+                self.media.relearn(effect.session_id, effect.position)
+            case do.SetCapturing():
+                self.housekeeping.expect_edge(effect.uid, effect.edge, effect.by)
+                self.media.set_recording(effect.uid, effect.capturing)
+            case do.WriteState():
+                self.book.write(effect.uid, self._with_dialog(effect.state))
+            case do.FinishRecording():
+                self._finish(effect.uid, effect.state)
+            case do.DestroyRecording():
+                self.media.discard(effect.uid)
+                self.book.destroy(effect.uid)
+            case do.CutRecording():
+                self._cut(effect)
+            case do.ReportOutcome():
+                self.outbox.put(effect.outcome)
+                self.housekeeping.deliver_soon()
+            case do.CountExempt():
+                self.outbox.count_exempt(self.clock.now().date())
+        return []
+
+    def _respond(self, effect: do.Respond) -> None:
+        self.user_agent.respond(
+            effect.key,
+            effect.status,
+            reason=effect.reason,
+            headers=effect.headers,
+            body=effect.body,
+            content_type=effect.content_type,
+            now=self.clock.monotonic(),
+        )
+
+    def _open_media(self, effect: do.OpenMedia) -> list[do.Effect]:
+        try:
+            ports = self.media.bind(effect.session_id, effect.positions, effect.address)
+        except NoPortLeft:
+            _log.warning("no RTP port is free; widen RTP_PORTS")
+            return self.server.media_refused(effect.session_id, self.now())
+        return self.server.media_opened(effect.session_id, ports, self.now())
+
+    def _open_recording(self, effect: do.OpenRecording) -> None:
+        key = self.book.open(effect.uid, effect.state, effect.state.started_ns)
+        track = OpenTrack(
+            effect.uid, key, effect.state.started_ns, recording=effect.capturing, held_back=False
+        )
+        self.media.open_track(effect.state.session_id, track)
+
+    def _with_dialog(self, state: CallState) -> CallState:
+        """Add what the user agent knows of the dialog, as it is right now."""
+        session = self.server.session_of(state.session_id)
+        if session is None:
+            return state
+        try:
+            snapshot = self.user_agent.snapshot(session.dialog_id)
+        except LocalDefect:
+            return state
+        dialog = snapshot.to_state(session.answer.decode("utf-8", "replace"), session.offer_version)
+        return dataclasses.replace(state, dialog=dialog)
+
+    # The end of a recording.
+
+    def _finish(self, uid: bytes, state: CallState) -> None:
+        """Journal the end, close the track, and queue it for the archive."""
+        final = self._with_dialog(state)
+        self.book.write(uid, final)
+        self.media.close_track(uid, lambda report: self._archive(uid, final, report.tails))
+
+    def _cut(self, effect: do.CutRecording) -> None:
+        """Destroy the audio from a moment on; noted first, so that a crash does not undo it."""
+        noted = dataclasses.replace(effect.state, cut_ns=effect.at_ns)
+        self.book.write(effect.uid, noted)
+        self.media.close_track(effect.uid, lambda _: self._cut_closed(effect.uid, effect.at_ns, effect.state))
+
+    def _cut_closed(self, uid: bytes, at_ns: int, state: CallState) -> None:
+        self.book.cut(uid, at_ns, state)
+        self._archive(uid, state, None)
+
+    def _archive(self, uid: bytes, state: CallState, tails: dict[str, int] | None) -> None:
+        if self.book.holds(uid):
+            self.archiving.add(FinaliseJob(state.to_json(), uid, self.book.key_of(uid), tails))
+
+    def _archived(self, uid: bytes) -> None:
+        """Release the slot: object verified, row committed, key stored (invariant I5)."""
+        self.book.destroy(uid)
+
+    # Capture.
+
+    def _start_capture(self, index: int) -> CaptureHandle:
+        return CaptureHandle(index, self.settings.journal_dir)
+
+    def _capture_reported(self, index: int) -> None:
+        for report in self.media.take(index):
+            self._take(report)
+
+    def watch_capture(self) -> None:
+        """Replace capture processes that died."""
+        for index, handle in enumerate(self.media.handles):
+            if not handle.alive():
+                self._capture_reported(index)
+                self._restart_capture(index)
+
+    def _restart_capture(self, index: int) -> None:
+        """Give the tracks and sockets of a capture process that died to a new one."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self.media.handles[index].fileno())
+        _log.error("a capture process died; a new one takes over", index=index)
+        self.media.restart(index)
+        loop.add_reader(self.media.handles[index].fileno(), self._capture_reported, index)
+
+    def _take(self, report: Report) -> None:
+        match report:
+            case RecordingSet():
+                edge = self.housekeeping.edge_of(report.uid)
+                if edge:
+                    self.carry_out(self.server.edge_dated(report.uid, *edge, report.edge_ns))
+            case StreamActivity():
+                self.housekeeping.note_activity(report)
+            case FileClosed():
+                self.book.file_closed(report.name, report.uids)
+            case JournalTrouble():
+                self.capture_trouble = report.reason if report.failing else None
+                _log.error("journal", failing=report.failing, reason=report.reason)
+            case _:
+                pass
+
+    # Recovery.
+
+    def _recover(self) -> None:
+        """Go on with every call of the journal: bind its ports, or archive what is there."""
+        running: dict[bytes, CallState] = {}
+        for uid, state in self.book.recover().items():
+            if state.cut_ns is not None:
+                self._cut_closed(uid, state.cut_ns, dataclasses.replace(state, cut_ns=None))
+            elif state.ended_ns is not None:
+                self._archive(uid, state, None)
+            else:
+                running[uid] = state
+        for states in by_session(running).values():
+            self._resume(states)
+
+    def _resume(self, states: dict[bytes, CallState]) -> None:
+        first = next(iter(states.values()))
+        snapshot = DialogSnapshot.from_state(first.dialog)
+        dialog_id = self.user_agent.restore(snapshot, self.clock.monotonic())
+        for stream in first.streams:
+            try:
+                self.media.bind_again(first.session_id, stream.position, stream.address, stream.port)
+            except OSError:
+                _log.error("a port of a running call is taken by another program", port=stream.port)
+        for uid, state in states.items():
+            key = self.book.key_of(uid)
+            track = OpenTrack(uid, key, state.started_ns, is_capturing(state), held_back=False)
+            self.media.open_track(state.session_id, track)
+        self.carry_out(self.server.restore(states, dialog_id, self.now()))
+
+    def _media_address(self, local_host: str) -> str:
+        """Return the address for media: the one the peer reached us by over IPv6, else the setting."""
+        return local_host if ":" in local_host else self.settings.rtp_address
+
+    def _leniency(self, flow: Flow) -> Leniency:
+        """Trusted peers may run option tags together, as one Cisco release does."""
+        trusted = self.server.directory.peer_of(flow.remote[0]) is not None
+        return Leniency(run_together_tags=trusted)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        sessions_max=settings.sessions_max,
+        hold_back_s=settings.hold_back_s,
+        silence_s=settings.media_silence_s,
+        recovery_silence_s=settings.recovery_silence_s,
+    )
+
+
+def _id_of(wall_ns: int) -> str:
+    return new_id(datetime.fromtimestamp(wall_ns / 1e9, UTC))

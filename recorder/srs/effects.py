@@ -1,0 +1,201 @@
+"""What the session recording server wants done, as frozen values.
+
+The core (`recorder.srs.server`) decides; the shell (`recorder.service`) carries the
+effects out in the order in which they come. That order is part of the promise: a
+socket is bound and a slot written before the answer that invites audio goes out.
+
+Not here: SIP messages on the wire (`recorder.sip`), how audio is captured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from archive.model import SessionOutcome
+from recorder.sip.dialog import DialogId
+from recorder.sip.transaction import TransactionKey
+from recorder.state import CallState
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Now, twice: `monotonic_s` measures, `wall_ns` (since 1970, UTC) dates."""
+
+    monotonic_s: float
+    wall_ns: int
+
+
+@dataclass(frozen=True)
+class Respond:
+    """Answer the request `key` of the user agent."""
+
+    key: TransactionKey
+    status: int
+    reason: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    content_type: str | None = None
+
+
+@dataclass(frozen=True)
+class HangUp:
+    """Send a BYE in the dialog."""
+
+    dialog_id: DialogId
+
+
+@dataclass(frozen=True)
+class ForgetDialog:
+    """Drop all the user agent knows of the dialog, without a word to the peer."""
+
+    dialog_id: DialogId
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Ask the peer by an in-dialog OPTIONS whether it still knows the dialog."""
+
+    dialog_id: DialogId
+
+
+@dataclass(frozen=True)
+class OpenMedia:
+    """Bind RTP and RTCP sockets for m= lines; the shell answers with `media_opened` or `media_refused`."""
+
+    session_id: str
+    positions: tuple[int, ...]
+    address: str
+
+
+@dataclass(frozen=True)
+class CloseMedia:
+    """Close the sockets of these m= lines (all of the session when empty)."""
+
+    session_id: str
+    positions: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class OpenRecording:
+    """Make a call key and a slot, journal the state, and open a track in a capture process."""
+
+    uid: bytes
+    state: CallState
+    capturing: bool
+
+
+@dataclass(frozen=True)
+class CaptureStream:
+    """Hand the sockets of an m= line to the capture process, for these recordings."""
+
+    session_id: str
+    position: int
+    index: int
+    uids: tuple[bytes, ...]
+    networks: tuple[str, ...]
+    clock_rate_hz: int
+    payload_types: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class RelearnStream:
+    """The offer changed where audio comes from: latch the source anew."""
+
+    session_id: str
+    position: int
+
+
+@dataclass(frozen=True)
+class SetCapturing:
+    """Begin or stop journalling, exact to a packet; `edge` is the kind of edge to date."""
+
+    uid: bytes
+    capturing: bool
+    edge: str
+    by: str | None
+
+
+@dataclass(frozen=True)
+class WriteState:
+    """Journal the newest state of a recording."""
+
+    uid: bytes
+    state: CallState
+
+
+@dataclass(frozen=True)
+class FinishRecording:
+    """The recording ended: close its track, then finalise and archive it."""
+
+    uid: bytes
+    state: CallState
+
+
+@dataclass(frozen=True)
+class DestroyRecording:
+    """Nothing of it may exist: discard what is in memory, overwrite its slot."""
+
+    uid: bytes
+
+
+@dataclass(frozen=True)
+class CutRecording:
+    """An exempt party joined at `at_ns`: destroy the audio from there on, archive what is left."""
+
+    uid: bytes
+    at_ns: int
+    state: CallState
+
+
+@dataclass(frozen=True)
+class ReportOutcome:
+    """A session ended without a recording; its outcome is told to the catalogue."""
+
+    outcome: SessionOutcome
+
+
+@dataclass(frozen=True)
+class CountExempt:
+    """Add one to the instance-wide count of the day; nothing else of the call is kept."""
+
+
+Effect = (
+    Respond
+    | HangUp
+    | ForgetDialog
+    | Probe
+    | OpenMedia
+    | CloseMedia
+    | OpenRecording
+    | CaptureStream
+    | RelearnStream
+    | SetCapturing
+    | WriteState
+    | FinishRecording
+    | DestroyRecording
+    | CutRecording
+    | ReportOutcome
+    | CountExempt
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a recorder takes on, and how long it waits.
+
+    `sessions_max`: sockets and memory are planned for this many at once.
+    `hold_back_s`: how long audio waits, in the kernel's buffers only, for the first
+    metadata to be judged (reference: at most 2 s, and a default buffer holds 5 s).
+    `session_s_max`: the finaliser holds a call in memory; after this it is ended and
+    the client may begin another.
+    """
+
+    sessions_max: int = 2000
+    hold_back_s: float = 2.0
+    silence_s: float = 60.0
+    probe_s: float = 32.0
+    recovery_silence_s: float = 15.0
+    session_s_max: float = 12 * 3600.0
+    retry_after_s: int = 30
+    exempt_lookback_s: float = 2.0
+    sessions_answered_inactive_max: int = field(default=20000)

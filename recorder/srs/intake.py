@@ -1,0 +1,79 @@
+"""Takes in metadata: every body is kept as it came, what can be read of it changes the model.
+
+Metadata never causes a refusal: a body that can't be read is flagged and kept, and
+the audio is recorded. Rules: a body that names an exempt party is not kept, and
+nothing of it reaches the model; the same body twice in a row is one revision.
+
+Not here: what the documents mean for the parties (`recorder.srs.facts`).
+"""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+
+from archive.numbers import exempt_in
+from recorder.metadata import document, snapshot
+from recorder.metadata.model import Document, MetadataError, Participant
+from recorder.srs.effects import Moment
+from recorder.srs.offer import MetadataBody, OfferBody
+from recorder.srs.session import METADATA_REVISIONS_MAX, RecordingSession
+from recorder.state import MetadataRevision
+
+
+def take_metadata(session: RecordingSession, body: OfferBody, now: Moment) -> int | None:
+    """Apply the metadata of a body to the session.
+
+    Returns None, or when the document names an exempt party the wall time in
+    nanoseconds at which it says that party joined (0 when it does not say).
+    """
+    for item in body.metadata:
+        try:
+            parsed = document.parse(item.body)
+        except MetadataError as error:
+            _keep(session, item, now, str(error))
+            session.flag("metadata-error")
+            continue
+        joined_ns = exempt_joining_ns(parsed)
+        if joined_ns is not None:
+            return joined_ns
+        if parsed.repaired:
+            session.flag("metadata-repaired")
+        model = snapshot.apply(session.model, parsed)
+        if model.unresolved:
+            session.flag("metadata-incomplete")
+        session.model = model
+        _keep(session, item, now, None)
+    return None
+
+
+def exempt_joining_ns(parsed: Document) -> int | None:
+    """Return when an exempt party of the document joined, 0 when unknown, None when there is none."""
+    for participant in parsed.participants:
+        if exempt_in((participant.aor, participant.number, participant.name, *participant.aliases)):
+            return _time_ns(participant)
+    if parsed.broadworks and exempt_in(parsed.broadworks.numbers()):
+        return 0
+    return 0 if exempt_in(text for _, text in parsed.extensions) else None
+
+
+def _time_ns(participant: Participant) -> int:
+    """Read the joining time; 0 when there is none or it can't be read."""
+    try:
+        joined = datetime.fromisoformat(participant.from_time or "")
+    except ValueError:
+        return 0
+    aware = joined if joined.tzinfo else joined.replace(tzinfo=UTC)
+    return int(aware.timestamp() * 1e9)
+
+
+def _keep(session: RecordingSession, item: MetadataBody, now: Moment, error: str | None) -> None:
+    """Keep a body as evidence, unless it is the one that came last."""
+    encoded = base64.b64encode(item.body).decode()
+    if session.revisions and session.revisions[-1].body_base64 == encoded:
+        return
+    if len(session.revisions) >= METADATA_REVISIONS_MAX:
+        session.flag("metadata-revisions-cut")
+        return
+    revision = MetadataRevision(now.wall_ns, item.content_type, encoded, error)
+    session.revisions = (*session.revisions, revision)

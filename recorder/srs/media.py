@@ -1,0 +1,120 @@
+"""From an offer to streams and an answer: which m= lines are recorded, and in which channel.
+
+Rules: an m= line keeps its number in the journal (`StreamState.index`) for the whole
+call, whatever re-INVITEs change about it. The answer is recvonly, or inactive where
+nothing may be recorded.
+
+Not here: sockets and ports, which come in as numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from recorder.sdp import offer_answer
+from recorder.sdp.description import SessionDescription
+from recorder.sdp.offer_answer import StreamProposal
+from recorder.srs.session import STREAMS_MAX, RecordingSession, channel_of
+from recorder.state import StreamState
+
+_RECORDED_MAX = STREAMS_MAX
+
+
+def wanted_positions(proposals: tuple[StreamProposal, ...], session: RecordingSession) -> tuple[int, ...]:
+    """Return the accepted m= lines that have no sockets yet, at most as many as can be recorded."""
+    new = [
+        proposal.position
+        for proposal in proposals
+        if proposal.accepted and proposal.position not in session.streams
+    ]
+    return tuple(new[: max(0, _RECORDED_MAX - len(session.streams))])
+
+
+def take_streams(
+    session: RecordingSession, proposals: tuple[StreamProposal, ...], ports: Mapping[int, int]
+) -> None:
+    """Bring the streams of a session to what is proposed; `ports` has those of new positions."""
+    accepted = [item for item in proposals if item.accepted and _port(session, item, ports)]
+    for proposal in accepted:
+        known = session.streams.get(proposal.position)
+        channel = channel_of(proposal.label, proposal.position, len(accepted), session.facts)
+        session.streams[proposal.position] = StreamState(
+            index=known.index if known else len(session.streams),
+            label=proposal.label,
+            channel=_kept_channel(known, channel),
+            address=known.address if known else session.address,
+            port=_port(session, proposal, ports),
+            payload_types=_payload_types(known, proposal),
+            ptime_ms=proposal.ptime_ms,
+            active=proposal.active,
+            rtcp_mux=proposal.rtcp_mux,
+            position=proposal.position,
+        )
+        if proposal.label_synthesised:
+            session.flag("label-synthesised")
+    positions = {proposal.position for proposal in accepted}
+    for position, stream in session.streams.items():
+        if position not in positions:
+            session.streams[position] = replace(stream, active=False)
+
+
+def name_channels(session: RecordingSession) -> None:
+    """Let metadata that came later say which stream is the caller's, while nothing was recorded."""
+    count = sum(1 for stream in session.streams.values() if stream.port)
+    for position, stream in session.streams.items():
+        channel = channel_of(stream.label, position, count, session.facts)
+        session.streams[position] = replace(stream, channel=channel)
+
+
+def write_answer(
+    session: RecordingSession,
+    offer: SessionDescription,
+    proposals: tuple[StreamProposal, ...],
+    *,
+    inactive: bool = False,
+) -> bytes:
+    """Return the answer to `offer` in the streams' own ports, and keep it for an unchanged offer."""
+    ports = {position: stream.port for position, stream in session.streams.items()}
+    accepted = tuple(
+        item if not item.accepted or item.position in ports else replace(item, accepted=False)
+        for item in proposals
+    )
+    session.answer_version += 1
+    described = offer_answer.answer(
+        offer,
+        accepted,
+        ports,
+        address=session.address,
+        session_id=session.opened_ns // 1000,
+        version=session.answer_version,
+        inactive=inactive,
+    )
+    session.answer = described.to_bytes()
+    session.offer_version = offer.origin_version
+    return session.answer
+
+
+def clock_rate_hz(stream: StreamState) -> int:
+    """Return the RTP clock of a stream's first format; 8000 for everything of the telephone."""
+    for encoding in stream.payload_types.values():
+        rate = encoding.split("/")[1:2]
+        if rate and rate[0].isdigit():
+            return int(rate[0])
+    return 8000
+
+
+def _port(session: RecordingSession, proposal: StreamProposal, ports: Mapping[int, int]) -> int:
+    known = session.streams.get(proposal.position)
+    return known.port if known else ports.get(proposal.position, 0)
+
+
+def _kept_channel(known: StreamState | None, channel: str) -> str:
+    """Keep the channel a stream was given: parties change, the lane they are heard in does not."""
+    return known.channel if known else channel
+
+
+def _payload_types(known: StreamState | None, proposal: StreamProposal) -> dict[str, str]:
+    """Merge what was and what is offered, so that a packet of the old format still decodes."""
+    before = known.payload_types if known else {}
+    return {**before, **{str(number): name for number, name in proposal.payload_types.items()}}

@@ -1,0 +1,457 @@
+"""The session recording server (RFC 7866): from what a peer says to what must be done.
+
+A core without I/O: events of the SIP user agent, reports of capture and `now` go
+in, effects (`recorder.srs.effects`) come out in order. Rules it keeps:
+
+* The exempt check stands before every refusal; an exempt call is answered 200 with
+  every stream inactive, and nothing of it is kept but a count.
+* Sockets are open and the recording stands in the journal before the 200 goes out.
+* Metadata never causes a refusal: it is kept raw, flagged, and the audio recorded.
+* Every accepted session ends in exactly one outcome (invariant I3).
+
+Not here: sockets, files, keys (`recorder.service`), who is recorded
+(`recorder.srs.decision`), what becomes of each recording (`recorder.srs.lifecycle`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from archive.catalogue.snapshot import Directory
+from recorder.sdp.description import SessionDescription, UnreadableDescription
+from recorder.sdp.offer_answer import StreamProposal, UnusableOffer, delayed_offer, inactive_answer, negotiate
+from recorder.sip import event as sip
+from recorder.sip.capability import Objection
+from recorder.sip.dialog import DialogId
+from recorder.sip.transaction import TransactionKey
+from recorder.srs import lifecycle, media
+from recorder.srs.decision import decide
+from recorder.srs.effects import (
+    CloseMedia,
+    CountExempt,
+    Effect,
+    ForgetDialog,
+    HangUp,
+    Limits,
+    Moment,
+    OpenMedia,
+    Probe,
+    RelearnStream,
+    Respond,
+)
+from recorder.srs.exemption import is_exempt
+from recorder.srs.facts import facts_of
+from recorder.srs.intake import take_metadata
+from recorder.srs.offer import OfferBody, read_body
+from recorder.srs.session import Phase, RecordingSession
+from recorder.state import CallState
+
+SDP = "application/sdp"
+
+Effects = list[Effect]
+
+
+class SessionRecordingServer:
+    """All recording sessions of one recorder, by the dialogs that carry them."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        limits: Limits,
+        new_id: Callable[[int], str],
+        address_for: Callable[[str], str],
+    ) -> None:
+        """Serve `directory`; `new_id` makes an id of a wall time in ns, `address_for` our media address."""
+        self.directory = directory
+        self.limits = limits
+        self.draining = False
+        self.unable_reason: str | None = None
+        self._new_id = new_id
+        self._address_for = address_for
+        self._sessions: dict[str, RecordingSession] = {}
+        self._dialogs: dict[DialogId, RecordingSession] = {}
+        self._exempt_dialogs: dict[DialogId, None] = {}
+        self._waiting: dict[str, RecordingSession] = {}
+
+    @property
+    def sessions(self) -> tuple[RecordingSession, ...]:
+        """The sessions that run now."""
+        return tuple(self._sessions.values())
+
+    def session_of(self, session_id: str) -> RecordingSession | None:
+        """Return a session that runs, by its id."""
+        return self._sessions.get(session_id)
+
+    @property
+    def recording_count(self) -> int:
+        """How many recordings are being made."""
+        return sum(len(session.recordings) for session in self._sessions.values())
+
+    def handle(self, event: sip.Event, now: Moment) -> Effects:
+        """Take what the user agent saw and return what must be done, in order."""
+        match event:
+            case sip.InvitationReceived():
+                return self._invited(event, now)
+            case sip.OfferReceived():
+                return self._offered(event, now)
+            case sip.InformationReceived():
+                return self._informed(event, now)
+            case sip.DialogConfirmed():
+                return self._confirmed(event, now)
+            case sip.DialogEnded():
+                return self._ended(event, now)
+            case sip.CapabilitiesAsked():
+                return self._asked(event)
+            case sip.ProbeAnswered():
+                return self._probed(event, now)
+
+    # An INVITE that wants a new session.
+
+    def _invited(self, event: sip.InvitationReceived, now: Moment) -> Effects:
+        body = read_body(event.request)
+        if is_exempt(event.request, body.bodies):
+            return self._answer_exempt(event, body)
+        peer = self.directory.peer_of(event.flow.remote[0])
+        if peer is None:
+            return [Respond(event.key, 403)]
+        if event.objection:
+            return [_objected(event.key, event.objection)]
+        if self._full():
+            return [self._unavailable(event.key)]
+        if body.unsupported:
+            return [Respond(event.key, 415, headers=(("Accept", "multipart/mixed, application/sdp"),))]
+        session = RecordingSession(
+            session_id=self._new_id(now.wall_ns),
+            call_id=event.request.call_id,
+            peer=peer,
+            address=self._address_for(event.flow.local[0]),
+            invite_key=event.key,
+            dialog_id=event.dialog_id,
+            opened_s=now.monotonic_s,
+            opened_ns=now.wall_ns,
+            heard_s=now.monotonic_s,
+        )
+        take_metadata(session, body, now)
+        session.facts = facts_of(session.model, event.request, session.facts)
+        session.judged = bool(body.metadata)
+        decision = decide(self.directory, peer, session.facts)
+        session.decision = decision
+        if session.judged and not decision.recorded:
+            return self._answer_idle(session, event.key, body, now)
+        return self._open(session, event.key, body)
+
+    def _open(self, session: RecordingSession, key: TransactionKey, body: OfferBody) -> Effects:
+        """Ask for sockets for every stream that can be recorded."""
+        if body.sdp is None:
+            session.delayed_offer = True
+            self._keep(session)
+            return [OpenMedia(session.session_id, (0,), session.address)]
+        try:
+            session.offer = SessionDescription.parse(body.sdp)
+            session.proposals = negotiate(session.offer, srtp=session.peer.srtp if session.peer else "off")
+        except UnreadableDescription:
+            return [Respond(key, 400, "The session description can't be read")]
+        except UnusableOffer as error:
+            return [Respond(key, error.status, headers=(("Warning", error.warning),))]
+        self._keep(session)
+        positions = media.wanted_positions(session.proposals, session)
+        if not positions:
+            return self.media_opened(session.session_id, {}, Moment(session.opened_s, session.opened_ns))
+        return [OpenMedia(session.session_id, positions, session.address)]
+
+    def media_opened(self, session_id: str, ports: Mapping[int, int], now: Moment) -> Effects:
+        """Take the ports that were bound for an `OpenMedia` and answer the offer that needed them."""
+        session = self._sessions.get(session_id)
+        if session is None:
+            return [CloseMedia(session_id)]
+        if session.pending_key is not None:
+            return self._answer_offer(session, ports, now)
+        if session.delayed_offer:
+            proposal = StreamProposal(0, "audio", "1", True, True, True, {8: "PCMA/8000", 0: "PCMU/8000"})
+            media.take_streams(session, (proposal,), ports)
+            offer = delayed_offer(session.address, ports[0], session.opened_ns // 1000)
+            session.answer = offer.to_bytes()
+        else:
+            assert session.offer is not None
+            media.take_streams(session, session.proposals, ports)
+            media.write_answer(session, session.offer, session.proposals)
+        assert session.invite_key is not None
+        answer = Respond(session.invite_key, 200, body=session.answer, content_type=SDP)
+        if session.judged:
+            session.phase = Phase.RUNNING
+            return lifecycle.begin(session, self._new_id, now, before=answer)
+        session.phase = Phase.WAITING
+        self._waiting[session.session_id] = session
+        return [answer]
+
+    def media_refused(self, session_id: str, now: Moment) -> Effects:
+        """No socket could be bound: refuse what needed it, and keep what runs."""
+        session = self._sessions.get(session_id)
+        if session is None:
+            return []
+        if session.pending_key is not None:
+            session.flag("stream-refused-no-port")
+            return self._answer_offer(session, {}, now)
+        self._drop(session)
+        return [self._unavailable(session.invite_key)] if session.invite_key else []
+
+    # A re-INVITE or UPDATE inside a session.
+
+    def _offered(self, event: sip.OfferReceived, now: Moment) -> Effects:
+        body = read_body(event.request)
+        session = self._dialogs.get(event.dialog_id)
+        if session is None or session.phase is Phase.EXEMPT:
+            return [_inactive(event.key, body, self._address_for(event.flow.local[0]))]
+        session.heard_s, session.recovering = now.monotonic_s, False
+        joined_ns = take_metadata(session, body, now)
+        if is_exempt(event.request, body.bodies) or joined_ns is not None:
+            answer = _inactive(event.key, body, session.address)
+            return [*self._exempt_joined(session, joined_ns, now), answer]
+        if event.objection:
+            return [_objected(event.key, event.objection)]
+        effects: Effects = []
+        if body.metadata:
+            session.facts = facts_of(session.model, None, session.facts)
+            effects += self._judge(session, now)
+        if body.sdp is None:
+            return [*effects, *lifecycle.write(session), Respond(event.key, 200)]
+        session.pending_key = event.key
+        return [*effects, *self._reoffered(session, body.sdp, now)]
+
+    def _reoffered(self, session: RecordingSession, sdp: bytes, now: Moment) -> Effects:
+        """Answer an offer inside a session, asking for sockets when it has new streams."""
+        key, session.pending_key = session.pending_key, None
+        assert key is not None
+        try:
+            offer = SessionDescription.parse(sdp)
+            proposals = negotiate(offer, srtp=session.peer.srtp if session.peer else "off")
+        except UnreadableDescription:
+            return [Respond(key, 400, "The session description can't be read")]
+        except UnusableOffer as error:
+            return [Respond(key, error.status, headers=(("Warning", error.warning),))]
+        wanted = self._wanted(session)
+        if offer.origin_version == session.offer_version and session.answer:
+            return [Respond(key, 200, body=session.answer, content_type=SDP)]
+        session.offer, session.proposals, session.pending_key = offer, proposals, key
+        positions = media.wanted_positions(proposals, session) if wanted else ()
+        if positions:
+            return [OpenMedia(session.session_id, positions, session.address)]
+        return self._answer_offer(session, {}, now)
+
+    def _answer_offer(self, session: RecordingSession, ports: Mapping[int, int], now: Moment) -> Effects:
+        """Bring streams and mode to the offer that is pending, and answer it."""
+        key, session.pending_key = session.pending_key, None
+        assert session.offer is not None
+        assert key is not None
+        idle = not self._wanted(session)
+        was_held, before = session.held, set(session.streams)
+        if not idle:
+            media.take_streams(session, session.proposals, ports)
+        answer = media.write_answer(session, session.offer, session.proposals, inactive=idle)
+        effects: Effects = [RelearnStream(session.session_id, position) for position in sorted(before)]
+        if session.phase is Phase.IDLE and not idle and session.streams:
+            session.phase = Phase.RUNNING
+            effects += lifecycle.begin(session, self._new_id, now)
+        elif session.phase is Phase.RUNNING:
+            effects += lifecycle.capture_streams(session)
+        if session.held != was_held:
+            effects += lifecycle.media_switched(session, now, off=session.held)
+        effects.append(Respond(key, 200, body=answer, content_type=SDP))
+        return [*effects, *lifecycle.write(session)]
+
+    def _informed(self, event: sip.InformationReceived, now: Moment) -> Effects:
+        session = self._dialogs.get(event.dialog_id)
+        if session and session.phase is not Phase.EXEMPT:
+            session.heard_s, session.recovering = now.monotonic_s, False
+            if is_exempt(event.request, (event.request.body,)):
+                return [*self._exempt_joined(session, None, now), Respond(event.key, 200)]
+        if event.request.headers.first("Info-Package"):
+            return [Respond(event.key, 469, headers=(("Recv-Info", ""),))]
+        return [Respond(event.key, 200)]
+
+    def _confirmed(self, event: sip.DialogConfirmed, now: Moment) -> Effects:
+        """Take the answer of a delayed offer from the ACK (RFC 3261 section 13.2.1)."""
+        session = self._dialogs.get(event.dialog_id)
+        if session is None or not session.delayed_offer or session.phase is Phase.EXEMPT:
+            return []
+        session.delayed_offer = False
+        body = read_body(event.request)
+        try:
+            answer = SessionDescription.parse(body.sdp or b"")
+            session.proposals = negotiate(answer)
+        except (UnreadableDescription, UnusableOffer):
+            return [HangUp(event.dialog_id), *self._finish(session, "no usable answer in the ACK", now)]
+        media.take_streams(session, session.proposals, {})
+        return list(lifecycle.write(session))
+
+    # The end, and what may come before it.
+
+    def _ended(self, event: sip.DialogEnded, now: Moment) -> Effects:
+        self._exempt_dialogs.pop(event.dialog_id, None)
+        session = self._dialogs.get(event.dialog_id)
+        if session is None:
+            return []
+        if session.phase is not Phase.EXEMPT and event.request is not None:
+            body = read_body(event.request)
+            joined_ns = take_metadata(session, body, now)
+            if is_exempt(event.request, body.bodies) or joined_ns is not None:
+                effects = self._exempt_joined(session, joined_ns, now)
+                return [*effects, *self._finish(session, "media ended", now)]
+            if body.metadata:
+                session.facts = facts_of(session.model, None, session.facts)
+        return self._finish(session, event.reason, now)
+
+    def _finish(self, session: RecordingSession, reason: str, now: Moment) -> Effects:
+        """End the session: every recording gets its end, the session its outcome."""
+        effects: Effects = []
+        if session.phase is Phase.WAITING:
+            effects += self._judge(session, now)
+        if session.phase is not Phase.EXEMPT:
+            effects += lifecycle.end(session, reason, now)
+        self._drop(session)
+        return [*effects, CloseMedia(session.session_id)]
+
+    def _asked(self, event: sip.CapabilitiesAsked) -> Effects:
+        if self.directory.peer_of(event.flow.remote[0]) is None:
+            return [Respond(event.key, 403)]
+        return [self._unavailable(event.key) if self._full() else Respond(event.key, 200)]
+
+    def _probed(self, event: sip.ProbeAnswered, now: Moment) -> Effects:
+        session = self._dialogs.get(event.dialog_id)
+        if session is None:
+            return []
+        if event.alive:
+            session.probed_s, session.heard_s, session.recovering = None, now.monotonic_s, False
+            return []
+        return [ForgetDialog(event.dialog_id), *self._finish(session, "client lost", now)]
+
+    # Time and media.
+
+    def handle_timer(self, now: Moment) -> Effects:
+        """Judge sessions that waited long enough for metadata; call this at least every second."""
+        effects: Effects = []
+        for session in list(self._waiting.values()):
+            if now.monotonic_s - session.opened_s >= self.limits.hold_back_s:
+                effects += self._judge(session, now)
+        return effects
+
+    def check_silence(self, now: Moment) -> Effects:
+        """Find sessions whose client may be gone, or that run longer than a recorder can hold."""
+        effects: Effects = []
+        for session in list(self._sessions.values()):
+            limit_s = self.limits.recovery_silence_s if session.recovering else self.limits.silence_s
+            if now.monotonic_s - session.opened_s > self.limits.session_s_max:
+                effects += [HangUp(session.dialog_id), *self._finish(session, "longest session reached", now)]
+            elif session.probed_s is not None:
+                wait_s = limit_s if session.recovering else self.limits.probe_s
+                if now.monotonic_s - session.probed_s > wait_s:
+                    lost = self._finish(session, "client lost", now)
+                    effects += [ForgetDialog(session.dialog_id), *lost]
+            elif now.monotonic_s - session.heard_s > limit_s:
+                session.probed_s = now.monotonic_s
+                effects.append(Probe(session.dialog_id))
+        return effects
+
+    def heard(self, session_id: str, now: Moment) -> None:
+        """Note that a stream of the session gets packets."""
+        session = self._sessions.get(session_id)
+        if session:
+            session.heard_s, session.probed_s, session.recovering = now.monotonic_s, None, False
+
+    def edge_dated(self, uid: bytes, kind: str, by: str | None, at_ns: int) -> Effects:
+        """Note when capture really began or stopped, exact to a packet."""
+        for session in self._sessions.values():
+            if uid in session.recordings:
+                return list(lifecycle.edge(session, uid, kind, by, at_ns))
+        return []
+
+    def restore(self, states: Mapping[bytes, CallState], dialog_id: DialogId, now: Moment) -> Effects:
+        """Go on with the recordings of one dialog after a restart; sockets are bound already."""
+        session = lifecycle.restored(states, dialog_id, self.directory, now)
+        self._keep(session)
+        return lifecycle.resume(session, now)
+
+    # Exempt and idle sessions.
+
+    def _answer_exempt(self, event: sip.InvitationReceived, body: OfferBody) -> Effects:
+        """Answer 200 with nothing received; only that there was one more call today is kept."""
+        while len(self._exempt_dialogs) >= self.limits.sessions_answered_inactive_max:
+            self._exempt_dialogs.pop(next(iter(self._exempt_dialogs)))
+        self._exempt_dialogs[event.dialog_id] = None
+        return [_inactive(event.key, body, self._address_for(event.flow.local[0])), CountExempt()]
+
+    def _answer_idle(
+        self, session: RecordingSession, key: TransactionKey, body: OfferBody, now: Moment
+    ) -> Effects:
+        """Answer 200 with nothing received: the mode is never, or nobody of the call is recorded."""
+        session.phase = Phase.IDLE
+        self._keep(session)
+        answer = inactive_answer(body.sdp, session.address)
+        session.answer = answer
+        outcome = lifecycle.unrecorded(session, now)
+        return [Respond(key, 200, body=answer, content_type=SDP), outcome]
+
+    def _judge(self, session: RecordingSession, now: Moment) -> Effects:
+        """Decide about a session when metadata came, or when it has waited long enough."""
+        if session.phase not in (Phase.WAITING, Phase.IDLE) or session.peer is None:
+            return []
+        decision = decide(self.directory, session.peer, session.facts)
+        session.judged = True
+        self._waiting.pop(session.session_id, None)
+        if not decision.recorded:
+            changed = session.phase is Phase.WAITING
+            session.decision, session.phase = decision, Phase.IDLE
+            return (
+                [lifecycle.unrecorded(session, now), *lifecycle.discard_streams(session)] if changed else []
+            )
+        session.decision = decision
+        if session.phase is Phase.IDLE and not session.streams:
+            # A session answered inactive has no sockets; they come with the next offer.
+            return []
+        session.decision, session.phase = decision, Phase.RUNNING
+        media.name_channels(session)
+        return lifecycle.begin(session, self._new_id, now)
+
+    def _exempt_joined(self, session: RecordingSession, joined_ns: int | None, now: Moment) -> Effects:
+        """Cut the audio back to the joining; neither BYE nor re-INVITE, sockets stay bound."""
+        lookback_ns = now.wall_ns - int(self.limits.exempt_lookback_s * 1e9)
+        at_ns = min(joined_ns, lookback_ns) if joined_ns and joined_ns > session.opened_ns else lookback_ns
+        self._waiting.pop(session.session_id, None)
+        effects = lifecycle.cut(session, at_ns)
+        session.phase = Phase.EXEMPT
+        return [*effects, CountExempt()]
+
+    def _wanted(self, session: RecordingSession) -> bool:
+        """Tell whether sockets of the session serve anything."""
+        decided = session.decision is not None and bool(session.decision.recorded)
+        return session.phase is not Phase.IDLE or decided
+
+    def _keep(self, session: RecordingSession) -> None:
+        self._sessions[session.session_id] = session
+        self._dialogs[session.dialog_id] = session
+
+    def _drop(self, session: RecordingSession) -> None:
+        session.phase = Phase.ENDED
+        self._sessions.pop(session.session_id, None)
+        self._waiting.pop(session.session_id, None)
+        self._dialogs.pop(session.dialog_id, None)
+
+    def _full(self) -> bool:
+        return (
+            self.draining or self.unable_reason is not None or len(self._sessions) >= self.limits.sessions_max
+        )
+
+    def _unavailable(self, key: TransactionKey) -> Respond:
+        return Respond(key, 503, headers=(("Retry-After", str(self.limits.retry_after_s)),))
+
+
+def _inactive(key: TransactionKey, body: OfferBody, address: str) -> Respond:
+    """Answer 200, with a description on which nothing is received where one is due."""
+    if body.sdp is None and body.metadata:
+        return Respond(key, 200)
+    return Respond(key, 200, body=inactive_answer(body.sdp, address), content_type=SDP)
+
+
+def _objected(key: TransactionKey, objection: Objection) -> Respond:
+    """Refuse as the user agent would."""
+    return Respond(key, objection.status, headers=tuple(objection.headers))

@@ -1,0 +1,1 @@
+"""How long a recording is kept, and when and how it goes."""

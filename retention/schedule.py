@@ -1,0 +1,28 @@
+"""What runs by itself, and when: a table and pure arithmetic of due times.
+
+A due time is a multiple of the interval since the epoch, so that every worker on
+every machine computes the same one, whenever it was started.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A task of procrastinate that becomes due every `interval`."""
+
+    name: str
+    task: str
+    interval: timedelta
+
+    def due_at(self, now: datetime) -> int:
+        """Return the last due time up to `now`, in whole seconds since the epoch."""
+        seconds = int(self.interval.total_seconds())
+        return int(now.timestamp()) // seconds * seconds
+
+
+# A day for the whole archive is far more often than disks rot, and cheap on one disk.
+SCHEDULES = (Schedule("scrub", "retention.scrub_all", timedelta(hours=24)),)

@@ -1,0 +1,157 @@
+"""Signing in: a password or an API key becomes a scope, and nothing else is learned."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+
+import pytest
+
+from archive.access import AccessScope, Scope
+from archive.catalogue import accounts, directory
+from archive.catalogue.accounts import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
+from archive.catalogue.directory import Capacity
+from archive.errors import Conflict, NotFound, Refused
+from archive.model import Role, UserId
+
+NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def anna(operator, bakery):
+    user = directory.add_user(operator, bakery.id, "anna", now=NOW, role=Role.AUDITOR, downloads=True)
+    accounts.set_password(operator, bakery.id, "anna", PASSWORD)
+    return user
+
+
+def test_the_right_password_gives_the_scope(portal, bakery, anna):
+    assert accounts.authenticate_user(portal, " Anna@Bakery.example ", PASSWORD) == AccessScope(
+        tenant_id=bakery.id,
+        actor=f"user:{anna.id}",
+        role=Role.AUDITOR,
+        user_id=anna.id,
+        access="own",
+        downloads=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("login", "password"),
+    [
+        ("anna@bakery.example", PASSWORD + "!"),
+        ("anna@bakery.example", ""),
+        ("anna@bakery.example", "x" * (PASSWORD_CHARS_MAX + 1)),
+        ("bob@bakery.example", PASSWORD),
+        ("anna@florist.example", PASSWORD),
+        ("anna", PASSWORD),
+        ("", ""),
+        ("anna\0@bakery.example", PASSWORD),
+    ],
+)
+def test_any_wrong_combination_gives_nothing(portal, anna, florist, login, password):
+    assert accounts.authenticate_user(portal, login, password) is None
+
+
+def test_a_stranger_costs_as_many_hashes_as_anybody(portal, anna, monkeypatch):
+    computed = []
+    real = accounts._HASHER
+
+    class Counting:
+        def verify(self, password_hash: str, password: str) -> bool:
+            computed.append(password_hash)
+            return real.verify(password_hash, password)
+
+    monkeypatch.setattr(accounts, "_HASHER", Counting())
+    for login in ("anna@bakery.example", "bob@bakery.example", "anna@nowhere.example", "", "a\0"):
+        assert accounts.authenticate_user(portal, login, "wrong") is None
+    assert len(computed) == 5
+
+
+def test_a_password_is_stored_as_argon2id_and_can_be_replaced(operator, portal, bakery, anna, database):
+    stored = database.connect().execute("SELECT password_hash FROM user_passwords").fetchone()[0]
+    assert stored.startswith("$argon2id$")
+    assert PASSWORD not in stored
+    accounts.set_password(operator, bakery.id, "anna", "another horse battery")
+    assert accounts.authenticate_user(portal, "anna@bakery.example", PASSWORD) is None
+    assert accounts.authenticate_user(portal, "anna@bakery.example", "another horse battery") is not None
+
+
+@pytest.mark.parametrize("length", [PASSWORD_CHARS_MIN, PASSWORD_CHARS_MAX])
+def test_a_password_may_be_as_short_and_long_as_its_limits(operator, portal, bakery, anna, length):
+    accounts.set_password(operator, bakery.id, "anna", "x" * length)
+    assert accounts.authenticate_user(portal, "anna@bakery.example", "x" * length) is not None
+
+
+@pytest.mark.parametrize("length", [0, PASSWORD_CHARS_MIN - 1, PASSWORD_CHARS_MAX + 1])
+def test_a_password_beyond_the_limits_is_refused(operator, bakery, anna, length):
+    with pytest.raises(Refused, match="12 to 256"):
+        accounts.set_password(operator, bakery.id, "anna", "x" * length)
+
+
+def test_a_password_needs_a_user(operator, bakery):
+    with pytest.raises(NotFound):
+        accounts.set_password(operator, bakery.id, "nobody", PASSWORD)
+
+
+def test_a_listener_hears_the_contributors_of_their_teams_and_no_one_else(operator, portal, bakery):
+    users = {
+        login: directory.add_user(operator, bakery.id, login, now=NOW)
+        for login in ("lead", "anna", "bob", "carol")
+    }
+    teams = {name: directory.add_team(operator, bakery.id, name, now=NOW) for name in ("Sales", "Care")}
+    for team, login, capacity in (
+        ("Sales", "lead", Capacity.LISTENER),
+        ("Sales", "anna", Capacity.CONTRIBUTOR),
+        ("Sales", "bob", Capacity.LISTENER),
+        ("Care", "lead", Capacity.CONTRIBUTOR),
+        ("Care", "carol", Capacity.CONTRIBUTOR),
+    ):
+        directory.set_team_member(operator, bakery.id, team, login, capacity)
+    scope = accounts.scope_of_user(portal, bakery.id, users["lead"].id)
+    assert scope.team_ids == {teams["Sales"]}
+    assert scope.heard_user_ids == {users["anna"].id}
+    assert accounts.scope_of_user(portal, bakery.id, users["anna"].id).heard_user_ids == frozenset()
+
+
+def test_a_user_who_is_gone_has_no_scope(portal, bakery, florist, anna):
+    for tenant_id, user_id in ((bakery.id, UserId("nobody")), (florist.id, anna.id)):
+        with pytest.raises(NotFound):
+            accounts.scope_of_user(portal, tenant_id, user_id)
+
+
+def test_an_api_key_gives_its_scopes_and_is_stored_as_a_hash(operator, portal, bakery, database):
+    made = accounts.add_api_client(
+        operator, bakery.id, "crm", [Scope.RECORDINGS_READ, Scope.RECORDINGS_PLAY], now=NOW
+    )
+    assert accounts.authenticate_key(portal, made.key) == AccessScope(
+        bakery.id, f"api-client:{made.id}", scopes=frozenset({Scope.RECORDINGS_READ, Scope.RECORDINGS_PLAY})
+    )
+    row = database.connect().execute("SELECT key_hash, api_clients::text FROM api_clients").fetchone()
+    assert row[0] == hashlib.sha256(made.key.encode()).hexdigest()
+    assert made.key.rpartition("_")[2] not in row[1]
+
+
+def test_a_key_opens_its_own_tenant_only(operator, portal, bakery, florist):
+    made = accounts.add_api_client(operator, bakery.id, "crm", [Scope.RECORDINGS_READ], now=NOW)
+    assert accounts.authenticate_key(portal, made.key.replace(bakery.id, florist.id)) is None
+    for wrong in (
+        "",
+        made.key[:-1],
+        made.key + "A",
+        made.key.replace("ew_", "ew-"),
+        f"ew_{bakery.id}_" + "A" * 43,
+    ):
+        assert accounts.authenticate_key(portal, wrong) is None
+
+
+def test_scopes_are_from_the_list_and_names_are_taken_once(operator, bakery):
+    for wrong in ([], ["recordings:delete"], ["recordings:read", ""]):
+        with pytest.raises(Refused, match="recordings:read"):
+            accounts.add_api_client(operator, bakery.id, "crm", wrong, now=NOW)
+    for name in ("", "a\0", "x" * 201):
+        with pytest.raises(Refused, match="printable"):
+            accounts.add_api_client(operator, bakery.id, name, [Scope.RECORDINGS_READ], now=NOW)
+    accounts.add_api_client(operator, bakery.id, "x" * 200, [Scope.RECORDINGS_READ], now=NOW)
+    with pytest.raises(Conflict):
+        accounts.add_api_client(operator, bakery.id, "x" * 200, [Scope.RECORDINGS_READ], now=NOW)

@@ -1,0 +1,276 @@
+"""Changing tenants, peers and people: one row, one rule and one announcement at a time."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from archive.catalogue import directory
+from archive.catalogue.directory import (
+    ADDRESSES_PER_PEER_MAX,
+    NAME_CHARS_MAX,
+    NUMBERS_PER_USER_MAX,
+    Capacity,
+    load_directory,
+)
+from archive.errors import Conflict, NotFound, Refused
+from archive.model import RecordingMode, RetentionClass, Role, Tenant, TenantId
+
+NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+ALWAYS, NEVER = RecordingMode.ALWAYS, RecordingMode.NEVER
+DAYS_90 = RetentionClass.DAYS_90
+
+
+def test_what_was_added_is_what_a_recorder_carries(operator, recorder):
+    tenant = directory.add_tenant(
+        operator,
+        " De Warme Bakker ",
+        "Bakery.Example",
+        now=NOW,
+        broadworks_service_provider="bw",
+        broadworks_group="shop",
+    )
+    peer = directory.add_peer(
+        operator, "sbc", ["192.0.2.9/24", "2001:db8::/32"], now=NOW, tenant_id=tenant.id, star_codes=True
+    )
+    user = directory.add_user(
+        operator,
+        tenant.id,
+        "Anna",
+        now=NOW,
+        numbers=["+31201234500-599", "06 12345678", "101"],
+        broadworks_id="Anna@BW.example",
+        role=Role.ADMINISTRATOR,
+        access="none",
+        site="Goes",
+        licence=RetentionClass.YEARS_7_1000,
+        mode=RecordingMode.ON_DEMAND,
+    )
+    loaded = load_directory(recorder)
+    assert (loaded.tenants, loaded.peers, loaded.users) == ((tenant,), (peer,), (user,))
+    assert tenant == Tenant(tenant.id, "De Warme Bakker", "bakery.example")
+    assert peer.addresses == ("192.0.2.0/24", "2001:db8::/32")
+    assert (user.login, user.numbers) == ("anna", ("+31201234500-+31201234599", "+31612345678", "101"))
+    assert loaded.user_by_number(tenant.id, "020-1234542") == user
+    assert loaded.user_by_broadworks_id(tenant.id, "ANNA@bw.example") == user
+    assert loaded.peer_of("192.0.2.200") == peer
+    assert loaded.tenant_of(None, "bw", "shop") == tenant
+    assert directory.list_tenants(operator) == [tenant]
+    assert directory.list_peers(operator) == [peer]
+    assert directory.list_users(operator, tenant.id) == [user]
+    assert directory.tenant_by_domain(operator, "BAKERY.example") == tenant
+
+
+def test_a_user_added_with_nothing_is_never_recorded(operator, bakery):
+    user = directory.add_user(operator, bakery.id, "bob", now=NOW)
+    assert (user.mode, user.licence, user.role, user.access) == (NEVER, None, Role.USER, "own")
+
+
+def test_what_is_not_given_stays(operator, bakery):
+    user = directory.add_user(
+        operator, bakery.id, "bob", now=NOW, numbers=["101"], site="Goes", licence=DAYS_90, mode=ALWAYS
+    )
+    changed = directory.set_user(operator, bakery.id, "BOB", now=NOW, site=None)
+    assert (changed.id, changed.numbers, changed.site, changed.mode) == (user.id, ("101",), None, ALWAYS)
+    moved = directory.set_user(operator, bakery.id, "bob", now=NOW, numbers=["102"])
+    assert moved.numbers == ("102",)
+    assert moved.licence is DAYS_90
+
+
+@pytest.mark.parametrize("mode", [mode for mode in RecordingMode if mode is not NEVER])
+def test_a_mode_that_records_needs_a_licence(operator, bakery, mode):
+    with pytest.raises(Refused, match="needs a licence"):
+        directory.add_user(operator, bakery.id, "bob", now=NOW, mode=mode)
+    assert directory.list_users(operator, bakery.id) == []
+    directory.add_user(operator, bakery.id, "bob", now=NOW, mode=mode, licence=DAYS_90)
+    with pytest.raises(Refused, match="needs a licence"):
+        directory.set_user(operator, bakery.id, "bob", now=NOW, licence=None)
+    directory.set_user(operator, bakery.id, "bob", now=NOW + timedelta(1), licence=None, mode=NEVER)
+
+
+def test_the_history_of_licences_tells_which_was_in_force(operator, recorder, bakery, database):
+    days = [NOW + timedelta(days=n) for n in range(4)]
+    user = directory.add_user(operator, bakery.id, "bob", now=days[1], licence=DAYS_90)
+    directory.set_user(operator, bakery.id, "bob", now=days[2], licence=RetentionClass.YEARS_7_3500)
+    directory.set_user(operator, bakery.id, "bob", now=days[2], licence=RetentionClass.YEARS_7_3500)
+    directory.set_user(operator, bakery.id, "bob", now=days[3], licence=None)
+    found = [directory.licence_at(recorder, bakery.id, user.id, day) for day in days]
+    assert found == [None, DAYS_90, RetentionClass.YEARS_7_3500, None]
+    assert database.connect().execute("SELECT count(*) FROM user_licences").fetchone() == (3,)
+
+
+def test_a_licence_of_the_past_is_not_rewritten(operator, bakery, database):
+    import psycopg
+
+    directory.add_user(operator, bakery.id, "bob", now=NOW, licence=DAYS_90)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"):
+        database.connect().execute("UPDATE user_licences SET licence = '365d'")
+
+
+@pytest.mark.parametrize(
+    "taken", ["+31201234550", "+31201234590-699", "+31201234400-500", "+31201234000-999"]
+)
+def test_a_number_belongs_to_one_user_of_a_tenant(operator, bakery, florist, taken):
+    directory.add_user(operator, bakery.id, "anna", now=NOW, numbers=["+31201234500-599"])
+    with pytest.raises(Conflict, match="another user"):
+        directory.add_user(operator, bakery.id, "bob", now=NOW, numbers=["101", taken])
+    directory.add_user(operator, florist.id, "bob", now=NOW, numbers=[taken])
+    assert [user.login for user in directory.list_users(operator, bakery.id)] == ["anna"]
+
+
+def test_a_user_may_keep_the_numbers_they_have(operator, bakery):
+    directory.add_user(operator, bakery.id, "anna", now=NOW, numbers=["+31201234500-599"])
+    changed = directory.set_user(operator, bakery.id, "anna", now=NOW, numbers=["+31201234500-549", "101"])
+    assert changed.numbers == ("+31201234500-+31201234549", "101")
+
+
+def test_two_who_claim_a_number_at_once_do_not_both_get_it(operator, bakery):
+    outcomes: list[str] = []
+
+    def claim(login: str) -> None:
+        try:
+            directory.add_user(operator, bakery.id, login, now=NOW, numbers=["+31201234500-599"])
+            outcomes.append("got")
+        except Conflict:
+            outcomes.append("conflict")
+
+    threads = [threading.Thread(target=claim, args=(f"user{n}",)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(outcomes) == ["conflict"] * 5 + ["got"]
+
+
+@pytest.mark.parametrize("number", ["112", "113", "0800-0113", "+31112", "100-112"])
+def test_an_emergency_number_belongs_to_nobody(operator, bakery, number):
+    with pytest.raises(Refused, match="never recorded"):
+        directory.add_user(operator, bakery.id, "anna", now=NOW, numbers=[number])
+
+
+def test_login_domain_peer_and_team_names_are_taken_once(operator, bakery):
+    directory.add_user(operator, bakery.id, "anna", now=NOW, broadworks_id="a@bw")
+    directory.add_peer(operator, "sbc", ["192.0.2.1"], now=NOW)
+    directory.add_team(operator, bakery.id, "Sales", now=NOW)
+    with pytest.raises(Conflict):
+        directory.add_user(operator, bakery.id, "ANNA", now=NOW)
+    with pytest.raises(Conflict):
+        directory.add_user(operator, bakery.id, "bob", now=NOW, broadworks_id="A@bw")
+    with pytest.raises(Conflict):
+        directory.add_tenant(operator, "X", "bakery.example", now=NOW)
+    with pytest.raises(Conflict):
+        directory.add_peer(operator, "sbc", ["192.0.2.2"], now=NOW)
+    with pytest.raises(Conflict, match="sbc"):
+        directory.add_peer(operator, "other", ["192.0.2.1/32"], now=NOW)
+    with pytest.raises(Conflict):
+        directory.add_team(operator, bakery.id, "Sales", now=NOW)
+
+
+def test_a_broadworks_group_is_one_tenants(operator):
+    directory.add_tenant(operator, "A", "a.example", now=NOW, broadworks_service_provider="bw")
+    directory.add_tenant(
+        operator, "B", "b.example", now=NOW, broadworks_service_provider="bw", broadworks_group="b"
+    )
+    with pytest.raises(Conflict):
+        directory.add_tenant(operator, "C", "c.example", now=NOW, broadworks_service_provider="bw")
+    with pytest.raises(Refused, match="service provider"):
+        directory.add_tenant(operator, "D", "d.example", now=NOW, broadworks_group="b")
+
+
+@pytest.mark.parametrize("domain", ["", "bakery example", "-x.example", "x..example", "a@b", "x" * 201])
+def test_what_is_no_domain_is_refused(operator, domain):
+    with pytest.raises(Refused, match="not a domain"):
+        directory.add_tenant(operator, "X", domain, now=NOW)
+
+
+@pytest.mark.parametrize("login", ["", "a b", "a@b", "é", "x" * 201, "a\0"])
+def test_what_is_no_login_is_refused(operator, bakery, login):
+    with pytest.raises(Refused, match="not a login"):
+        directory.add_user(operator, bakery.id, login, now=NOW)
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "a\0b", "x" * (NAME_CHARS_MAX + 1)])
+def test_what_is_no_name_is_refused(operator, bakery, name):
+    with pytest.raises(Refused, match="printable"):
+        directory.add_team(operator, bakery.id, name, now=NOW)
+
+
+def test_a_name_may_be_as_long_as_its_limit(operator, bakery):
+    assert directory.add_team(operator, bakery.id, "x" * NAME_CHARS_MAX, now=NOW)
+
+
+@pytest.mark.parametrize("address", ["", "x", "192.0.2.1/33", "0.0.0.0/0", "::/0"])
+def test_what_is_no_address_of_a_peer_is_refused(operator, address):
+    with pytest.raises(Refused):
+        directory.add_peer(operator, "sbc", [address], now=NOW)
+
+
+def test_a_peer_has_a_bounded_number_of_addresses(operator):
+    addresses = [f"192.0.2.{n}" for n in range(ADDRESSES_PER_PEER_MAX + 1)]
+    for wrong in ([], addresses):
+        with pytest.raises(Refused, match="1 to 64"):
+            directory.add_peer(operator, "sbc", wrong, now=NOW)
+    assert (
+        len(directory.add_peer(operator, "sbc", addresses[1:], now=NOW).addresses) == ADDRESSES_PER_PEER_MAX
+    )
+
+
+@pytest.mark.parametrize("wrong", [{"dialect": "esperanto"}, {"srtp": "maybe"}])
+def test_an_unknown_dialect_or_srtp_policy_is_refused(operator, wrong):
+    with pytest.raises(Refused, match="one of"):
+        directory.add_peer(operator, "sbc", ["192.0.2.1"], now=NOW, **wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"site": "a\0"}, {"broadworks_id": ""}, {"broadworks_id": "x" * 201}])
+def test_a_site_and_a_broadworks_id_are_printable_and_bounded(operator, bakery, wrong):
+    with pytest.raises(Refused, match="printable"):
+        directory.add_user(operator, bakery.id, "bob", now=NOW, **wrong)
+
+
+def test_a_user_has_a_bounded_number_of_numbers(operator, bakery):
+    numbers = [f"+3120{n:07}" for n in range(1_000_000, 1_000_000 + NUMBERS_PER_USER_MAX + 1)]
+    with pytest.raises(Refused, match="at most 200"):
+        directory.add_user(operator, bakery.id, "bob", now=NOW, numbers=numbers)
+    assert len(directory.add_user(operator, bakery.id, "bob", now=NOW, numbers=numbers[1:]).numbers) == 200
+
+
+def test_who_is_not_there_is_not_found(operator, bakery):
+    with pytest.raises(NotFound, match="no user"):
+        directory.set_user(operator, bakery.id, "nobody", now=NOW)
+    with pytest.raises(NotFound, match="no team"):
+        directory.set_team_member(operator, bakery.id, "Sales", "nobody", Capacity.LISTENER)
+    directory.add_team(operator, bakery.id, "Sales", now=NOW)
+    with pytest.raises(NotFound, match="no user"):
+        directory.set_team_member(operator, bakery.id, "Sales", "nobody", Capacity.LISTENER)
+    with pytest.raises(NotFound, match="tenant list"):
+        directory.tenant_by_domain(operator, "nowhere.example")
+
+
+def test_access_is_one_of_two_words(operator, bakery):
+    with pytest.raises(Refused, match="none or own"):
+        directory.add_user(operator, bakery.id, "bob", now=NOW, access="all")
+
+
+def test_a_rebuilt_catalogue_begins_with_its_tenants(operator, database):
+    tenant = Tenant(TenantId("0193"), "De Warme Bakker", "bakery.example")
+    for _ in range(2):
+        with operator.transaction(tenant.id) as connection:
+            directory.ensure_tenant(connection, tenant)
+    assert directory.list_tenants(operator) == [tenant]
+
+
+def test_every_change_is_announced(operator, portal, recorder, bakery):
+    with recorder.listen(directory.CHANNEL) as listener:
+        changes = (
+            lambda: directory.add_tenant(operator, "X", "x.example", now=NOW),
+            lambda: directory.add_peer(operator, "sbc", ["192.0.2.1"], now=NOW),
+            lambda: directory.add_user(portal, bakery.id, "anna", now=NOW),
+            lambda: directory.set_user(portal, bakery.id, "anna", now=NOW, site="Goes"),
+            lambda: directory.add_team(portal, bakery.id, "Sales", now=NOW),
+            lambda: directory.set_team_member(portal, bakery.id, "Sales", "anna", Capacity.LISTENER),
+        )
+        for change in changes:
+            change()
+            assert listener.wait(10)

@@ -1,0 +1,137 @@
+"""Preparing a database: roles without powers, tables as the program names them, twice as well as once."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from psycopg import sql
+from sqlalchemy import create_engine, inspect
+
+from archive.catalogue import migrate
+from archive.catalogue.tables import INSTANCE_TABLES, metadata
+from archive.errors import CatalogueUnavailable, Refused
+
+
+def test_no_role_of_ours_is_a_superuser_or_passes_by_row_level_security(database):
+    rows = database.connect().execute(
+        "SELECT rolname, rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolcanlogin FROM pg_roles"
+        " WHERE rolname LIKE 'earwitness%' ORDER BY rolname"
+    )
+    found = {name: powers for name, *powers in rows}
+    assert set(found) == {migrate.OWNER, *migrate.ROLES}
+    for role, (*powers, login) in found.items():
+        assert powers == [False] * 4
+        assert login == (role != migrate.OWNER)
+
+
+def test_row_level_security_is_forced_on_every_table_with_a_tenant(database):
+    rows = database.connect().execute(
+        "SELECT relname, relrowsecurity, relforcerowsecurity, relowner::regrole::text FROM pg_class"
+        " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'"
+    )
+    found = {name: secured for name, *secured in rows}
+    assert set(found) == set(metadata.tables)
+    for name, (enabled, forced, owner) in found.items():
+        assert owner == migrate.OWNER
+        assert (enabled and forced) == (name not in INSTANCE_TABLES), name
+
+
+def test_only_the_named_tables_belong_to_no_tenant():
+    without = {name for name, table in metadata.tables.items() if "tenant_id" not in table.columns}
+    assert without == INSTANCE_TABLES | {"tenants"}
+
+
+def test_the_migrations_make_what_the_program_names(database):
+    engine = create_engine(database.url())
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "compare_type": True,
+                # One index is on an expression, which Core has no need to know.
+                "include_name": lambda name, kind, _: (
+                    name not in {"alembic_version", "tenants_broadworks_idx"}
+                ),
+            },
+        )
+        differences = compare_metadata(context, metadata)
+    engine.dispose()
+    assert differences == []
+
+
+def test_preparing_again_changes_nothing_and_keeps_rows(database, bakery, postgres_url):
+    migrate.prepare(postgres_url, {}, database=database.name)
+    assert database.connect().execute("SELECT domain FROM tenants").fetchall() == [("bakery.example",)]
+
+
+def test_a_password_of_a_role_that_is_not_ours_is_refused(postgres_url):
+    with pytest.raises(Refused, match="earwitness_recorder"):
+        migrate.prepare(postgres_url, {"postgres": "x"})
+
+
+def test_a_role_that_became_a_superuser_stops_the_preparation(database, postgres_url):
+    admin = database.connect()
+    admin.execute("ALTER ROLE earwitness_portal BYPASSRLS")
+    try:
+        with pytest.raises(Refused, match="ALTER ROLE earwitness_portal NOSUPERUSER NOBYPASSRLS"):
+            migrate.prepare(postgres_url, {}, database=database.name)
+    finally:
+        admin.execute("ALTER ROLE earwitness_portal NOBYPASSRLS")
+
+
+def test_a_role_of_ours_may_not_prepare_a_database(database):
+    with pytest.raises(Refused, match="may not create roles"):
+        migrate.prepare(database.url(migrate.ROLES[3]), {}, database=database.name)
+
+
+def test_a_server_that_is_away_is_unavailable(tmp_path):
+    with pytest.raises(CatalogueUnavailable):
+        migrate.prepare(f"postgresql://postgres@/postgres?host={tmp_path}", {})
+
+
+@pytest.mark.parametrize("role", ["earwitness_worker", "earwitness_portal"])
+def test_worker_and_portal_reach_the_jobs(database, role):
+    connection = database.connect(role)
+    connection.execute("SET search_path TO jobs")
+    assert connection.execute("SELECT count(*) FROM procrastinate_jobs").fetchone() == (0,)
+    deferred = connection.execute(
+        "SELECT procrastinate_defer_jobs_v1(ARRAY[ROW('q', 'task', 0, NULL, NULL, '{}', NULL)"
+        "::procrastinate_job_to_defer_v1])"
+    ).fetchall()
+    assert len(deferred) == 1
+    fetched = connection.execute("SELECT id FROM procrastinate_jobs WHERE status = 'todo'").fetchall()
+    assert len(fetched) == 1
+
+
+@pytest.mark.parametrize("role", ["earwitness_recorder", "earwitness_operator"])
+def test_other_roles_do_not_reach_the_jobs(database, role):
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        database.connect(role).execute("SELECT count(*) FROM jobs.procrastinate_jobs")
+
+
+@pytest.mark.parametrize("role", migrate.ROLES)
+def test_no_role_can_make_or_change_tables(database, role):
+    connection = database.connect(role)
+    for statement in (
+        "CREATE TABLE public.mine (id int)",
+        "ALTER TABLE recordings NO FORCE ROW LEVEL SECURITY",
+        "ALTER TABLE audit_entries DISABLE TRIGGER ALL",
+        "DROP POLICY tenant ON recordings",
+        "SET ROLE earwitness_owner",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(statement)
+
+
+def test_a_database_of_another_name_is_made(postgres_url, database):
+    name = f"{database.name}_other"
+    admin = database.connect()
+    migrate.prepare(postgres_url, {}, database=name)
+    try:
+        engine = create_engine(database.url().replace(database.name, name))
+        assert "recordings" in inspect(engine).get_table_names()
+        engine.dispose()
+    finally:
+        admin.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))

@@ -1,0 +1,194 @@
+"""A real PostgreSQL for the session, and for each test a fresh database with all roles."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy import make_url
+
+from archive.catalogue import directory, migrate
+from archive.catalogue.engine import Catalogue
+from archive.embedded.postgres import EmbeddedPostgres
+from archive.model import (
+    ArchivedRecording,
+    CallGroupId,
+    Direction,
+    Layout,
+    ObjectKind,
+    PacketCounts,
+    Party,
+    Recording,
+    RecordingId,
+    RecordingMode,
+    RecordingState,
+    RetentionClass,
+    SessionId,
+    Span,
+    SpanKind,
+    StoredObject,
+    Tenant,
+    TenantId,
+    UserId,
+    new_id,
+)
+
+NOW = datetime(2026, 11, 22, 9, 30, 0, 123456, tzinfo=UTC)
+PASSWORDS = {role: f"{role}-s3cret" for role in migrate.ROLES}
+RECORDER, PORTAL, WORKER, OPERATOR = migrate.ROLES
+_numbers = itertools.count()
+
+
+@dataclasses.dataclass
+class Database:
+    """One database of a test; everything opened through it is closed at its end."""
+
+    admin_url: str
+    name: str
+    closing: ExitStack
+
+    def url(self, role: str | None = None) -> str:
+        url = make_url(self.admin_url).set(database=self.name)
+        if role is not None:
+            url = url.set(username=role, password=PASSWORDS[role])
+        return url.render_as_string(hide_password=False)
+
+    def catalogue(self, role: str) -> Catalogue:
+        catalogue = Catalogue(self.url(role))
+        self.closing.callback(catalogue.close)
+        return catalogue
+
+    def connect(self, role: str | None = None, tenant_id: str | None = None) -> psycopg.Connection:
+        """Return a plain connection as a role, or as the administrator, within a tenant or none."""
+        url = make_url(self.url(role))
+        arguments = url.get_dialect()().create_connect_args(url)[1]
+        connection = psycopg.connect(**arguments, autocommit=True)
+        self.closing.callback(connection.close)
+        if tenant_id is not None:
+            connection.execute("SELECT set_config('app.tenant_id', %s, false)", (tenant_id,))
+        return connection
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start the embedded server, prepare the template database, and stop the server."""
+    server = EmbeddedPostgres(Path(tmp_path_factory.mktemp("postgres")))
+    try:
+        url = server.start()
+        migrate.prepare(url, PASSWORDS)
+        yield url
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def database(postgres_url: str) -> Iterator[Database]:
+    """Return a fresh copy of the prepared database."""
+    name = f"test_{next(_numbers)}"
+    url = make_url(postgres_url)
+    with psycopg.connect(**url.get_dialect()().create_connect_args(url)[1], autocommit=True) as admin:
+        admin.execute(
+            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
+                sql.Identifier(name), sql.Identifier(migrate.OWNER), sql.Identifier(migrate.DATABASE)
+            )
+        )
+        with ExitStack() as closing:
+            yield Database(postgres_url, name, closing)
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def operator(database: Database) -> Catalogue:
+    return database.catalogue(OPERATOR)
+
+
+@pytest.fixture
+def recorder(database: Database) -> Catalogue:
+    return database.catalogue(RECORDER)
+
+
+@pytest.fixture
+def portal(database: Database) -> Catalogue:
+    return database.catalogue(PORTAL)
+
+
+@pytest.fixture
+def worker(database: Database) -> Catalogue:
+    return database.catalogue(WORKER)
+
+
+@pytest.fixture
+def bakery(operator: Catalogue) -> Tenant:
+    return directory.add_tenant(operator, "De Warme Bakker", "bakery.example", now=NOW)
+
+
+@pytest.fixture
+def florist(operator: Catalogue) -> Tenant:
+    return directory.add_tenant(operator, "Bloem & Blad", "florist.example", now=NOW)
+
+
+@pytest.fixture
+def make_recording() -> Callable[..., ArchivedRecording]:
+    """Return a maker of recordings with every field filled."""
+    return archived_recording
+
+
+def archived_recording(
+    tenant_id: str, *, owner: str | None = None, minutes: int = 0, **changes: object
+) -> ArchivedRecording:
+    """Return a recording with every field filled, `minutes` after NOW."""
+    started = NOW + timedelta(minutes=minutes)
+    recording_id = RecordingId(new_id(started))
+    recording = Recording(
+        id=recording_id,
+        tenant_id=TenantId(tenant_id),
+        session_id=SessionId(new_id(started)),
+        call_id="3848276298220188511@192.0.2.7",
+        call_group=CallGroupId(new_id(started)),
+        state=RecordingState.AVAILABLE,
+        mode=RecordingMode.ALWAYS,
+        owner=None if owner is None else UserId(owner),
+        peer_id=None,
+        direction=Direction.IN,
+        layout=Layout.TWO_PARTY,
+        started_at=started,
+        ended_at=started + timedelta(seconds=61),
+        duration_ms=61_000,
+        recorded_ms=60_000,
+        parties=(
+            Party("a", "+31612345678", "Jansen, M.", None, 0, 61_000),
+            Party("b", "+31201234567", "", None, 40, None),
+        ),
+        retention_class=RetentionClass.DAYS_90,
+        retain_until=started + timedelta(days=90),
+        spans=(Span(SpanKind.LOSS, "a", 1000, 1020), Span(SpanKind.PAUSE, "both", 2000, 3000, "user:1")),
+        packets=PacketCounts(6100, 1, 2, 3),
+        sha256="ab" * 32,
+        channels=("a", "b"),
+        flags=("late-start",),
+        site="Goes",
+    )
+    recording = dataclasses.replace(recording, **changes)
+    objects = tuple(
+        StoredObject(
+            kind,
+            f"{tenant_id}/{recording_id}/{kind}",
+            f"v{n}",
+            1000,
+            1056,
+            1,
+            "cd" * 32,
+            "ef" * 32,
+            "12" * 32,
+            "x/y",
+        )
+        for n, kind in enumerate(ObjectKind)
+    )
+    return ArchivedRecording(recording, objects, f"{tenant_id}/2027-02-20/1", b"\x00wrapped\xff")

@@ -1,0 +1,54 @@
+"""Files of keys are whole, private, never replaced, and gone when overwritten."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from keys import durable_file
+
+
+def test_a_created_file_is_private_and_complete(tmp_path: Path) -> None:
+    durable_file.create(tmp_path / "a" / "b" / "file", b"content")
+    assert (tmp_path / "a" / "b" / "file").read_bytes() == b"content"
+    assert (tmp_path / "a" / "b" / "file").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
+
+
+def test_creating_never_replaces_and_leaves_no_draft(tmp_path: Path) -> None:
+    durable_file.create(tmp_path / "file", b"first")
+    with pytest.raises(FileExistsError):
+        durable_file.create(tmp_path / "file", b"second")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"first"
+
+
+def test_content_and_name_are_synced_before_create_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+
+    def fsync(descriptor: int) -> None:
+        names = [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")]
+        synced.append(f"{'directory' if os.path.isdir(f'/proc/self/fd/{descriptor}') else 'file'} {names}")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    durable_file.create(tmp_path / "key", b"content")
+    assert synced == ["file []", "directory ['key']"]
+
+
+def test_overwriting_replaces_the_blocks_in_place_and_syncs_before_they_are_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "key"
+    durable_file.create(path, b"very secret")
+    inode, seen = path.stat().st_ino, []
+    monkeypatch.setattr(
+        os, "fsync", lambda descriptor: seen.append((os.fstat(descriptor).st_ino, path.read_bytes()))
+    )
+    durable_file.overwrite(path)
+    assert [entry[0] for entry in seen] == [inode, inode]
+    assert len(seen[0][1]) == len(b"very secret")
+    assert seen[0][1] != b"very secret"
+    assert seen[1][1] == b""
+    assert path.read_bytes() == b""

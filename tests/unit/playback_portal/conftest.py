@@ -1,0 +1,350 @@
+"""A real catalogue and real keys behind the portal; the bucket is a dictionary that can be taken away."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from aiohttp import ClientResponse
+from aiohttp.test_utils import TestClient, TestServer
+
+from archive.access import AccessScope, Scope
+from archive.audit import AuditEntry, AuditWriter
+from archive.catalogue import accounts, audit_entries, directory, migrate, recordings, sessions
+from archive.catalogue.engine import Catalogue
+from archive.embedded.postgres import EmbeddedPostgres
+from archive.errors import NotFound, StoreUnavailable
+from archive.ingest import Ingest
+from archive.model import (
+    CallGroupId,
+    Direction,
+    FinishedRecording,
+    Layout,
+    OutcomeKind,
+    PacketCounts,
+    Party,
+    Recording,
+    RecordingId,
+    RecordingMode,
+    RecordingState,
+    RetentionClass,
+    SessionId,
+    SessionOutcome,
+    Span,
+    SpanKind,
+    TenantId,
+    new_id,
+)
+from archive.playback import Playback
+from archive.store.object import KeyTaken, ObjectFacts, ObjectVersion, sha256_hex, whole_second
+from keys.envelope import new_key
+from keys.kek import KekVault
+from keys.key_store import DirectoryKeyStore
+from keys.local_keyring import LocalKeyring
+from playback_portal.app import create_app
+from playback_portal.services import Services
+from recorder.rtp import peaks
+
+NOW = datetime(2026, 11, 22, 9, 30, 0, 123000, tzinfo=UTC)
+PASSWORDS = {role: f"{role}-s3cret" for role in migrate.ROLES}
+AUDIO_S = 40
+EVERY_SCOPE = tuple(Scope)
+
+
+class FixedClock:
+    """A clock that stands still."""
+
+    def now(self) -> datetime:
+        return NOW
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+class MemoryStore:
+    """A bucket in memory: counts what is fetched, and can be away or give back altered octets."""
+
+    locks = True
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str], tuple[bytes, datetime | None]] = {}
+        self.fetched: list[tuple[str, int, int]] = []
+        self.away_after: int | None = None
+        self.alter: dict[str, int] = {}
+
+    def put(
+        self, key: str, data: bytes, retain_until: datetime | None, mode: str = "GOVERNANCE", *, sha256: str
+    ) -> str:
+        if any(known == key for known, _ in self.objects):
+            raise KeyTaken(key)
+        assert sha256 == sha256_hex(data)
+        self.objects[key, "v1"] = (data, None if retain_until is None else whole_second(retain_until))
+        return "v1"
+
+    def get(
+        self, key: str, version_id: str, first: int | None = None, last_exclusive: int | None = None
+    ) -> bytes:
+        if self.away_after is not None and len(self.fetched) >= self.away_after:
+            raise StoreUnavailable("The store is away.")
+        data = self._find(key, version_id)[0][first:last_exclusive]
+        start = first or 0
+        self.fetched.append((key, start, start + len(data)))
+        position = self.alter.get(key)
+        if position is not None and start <= position < start + len(data):
+            altered = bytearray(data)
+            altered[position - start] ^= 1
+            data = bytes(altered)
+        return data
+
+    def fetch(self, key: str, version_id: str) -> tuple[bytes, ObjectFacts]:
+        return self.get(key, version_id), self.head(key, version_id)
+
+    def head(self, key: str, version_id: str) -> ObjectFacts:
+        data, retain_until = self._find(key, version_id)
+        return ObjectFacts(key, version_id, len(data), None, "GOVERNANCE", retain_until)
+
+    def versions(self, prefix: str) -> list[ObjectVersion]:
+        return [
+            ObjectVersion(key, version, len(data), True, False)
+            for (key, version), (data, _) in self.objects.items()
+            if key.startswith(prefix)
+        ]
+
+    def delete(self, key: str, version_id: str) -> None:
+        raise AssertionError("The portal deletes nothing.")
+
+    def clock(self) -> datetime:
+        return NOW
+
+    def barrier(self) -> None:
+        return
+
+    def healthy(self) -> bool:
+        return self.away_after is None
+
+    def _find(self, key: str, version_id: str) -> tuple[bytes, datetime | None]:
+        try:
+            return self.objects[key, version_id]
+        except KeyError:
+            raise NotFound("There is no such version.") from None
+
+
+@dataclasses.dataclass
+class House:
+    """What the portal serves in these tests, made once and only read, but for the audit log."""
+
+    portal: Catalogue
+    store: MemoryStore
+    vault: KekVault
+    tenant_id: TenantId
+    stranger_id: TenantId
+    samples: np.ndarray
+    flac: bytes
+    recordings: dict[str, Recording]
+    keys: dict[str, str]
+
+    def services(self, **changes: object) -> Services:
+        audit = AuditWriter(self.portal, "portal/test")
+        services = Services(
+            catalogue=self.portal,
+            playback=Playback(self.store, self.vault, self.portal, audit, FixedClock()),
+            audit=audit,
+            clock=FixedClock(),
+            checks={"database": self.portal.healthy, "store": self.store.healthy},
+        )
+        return dataclasses.replace(services, **changes)
+
+    def history(self, name: str) -> list[AuditEntry]:
+        recording = self.recordings[name]
+        return audit_entries.of_object(self.portal, recording.tenant_id, f"recording:{recording.id}")
+
+    def events(self, name: str) -> list[tuple[str, str]]:
+        return [(entry.action, entry.result) for entry in self.history(name)]
+
+
+def encoded(samples: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, samples, 8000, format="FLAC", subtype="PCM_16")
+    return file.getvalue()
+
+
+def finished(tenant_id: TenantId, samples: np.ndarray, minute: int, **changes: object) -> FinishedRecording:
+    started = NOW - timedelta(hours=2) + timedelta(minutes=minute)
+    duration_ms = len(samples) // 8
+    recording = Recording(
+        id=RecordingId(new_id(started)),
+        tenant_id=tenant_id,
+        session_id=SessionId(new_id(started)),
+        call_id=f"call-{minute}@192.0.2.7",
+        call_group=CallGroupId(new_id(started)),
+        state=RecordingState.PROCESSING,
+        mode=RecordingMode.ALWAYS,
+        owner=None,
+        peer_id=None,
+        direction=Direction.IN,
+        layout=Layout.TWO_PARTY,
+        started_at=started,
+        ended_at=started + timedelta(milliseconds=duration_ms),
+        duration_ms=duration_ms,
+        recorded_ms=duration_ms,
+        parties=(Party("a", "+31612345678", "Jansen, M."), Party("b", "+31201234567", "", None, 40, 900)),
+        retention_class=RetentionClass.DAYS_90,
+        retain_until=started + timedelta(days=90),
+        spans=(Span(SpanKind.LOSS, "a", 100, 120), Span(SpanKind.PAUSE, "both", 200, 300, "user:1")),
+        packets=PacketCounts(2000, 1, 2, 3),
+        flags=("late-start",),
+    )
+    recording = dataclasses.replace(recording, **changes)
+    levels = [np.arange(duration_ms // 50, dtype=np.int32) * 100 for _ in range(samples.shape[1])]
+    return FinishedRecording(
+        recording=recording,
+        audio=encoded(samples),
+        audio_media_type="audio/flac",
+        peaks=peaks.document(recording.channels, levels, duration_ms),
+        timeline=json.dumps({"version": 1, "spans": []}).encode(),
+        metadata=json.dumps({"version": 1, "revisions": []}).encode(),
+    )
+
+
+def outcome_of(recording: Recording) -> SessionOutcome:
+    return SessionOutcome(
+        session_id=recording.session_id,
+        call_id=recording.call_id,
+        kind=OutcomeKind.RECORDED,
+        reason="mode always",
+        started_at=recording.started_at,
+        ended_at=recording.ended_at,
+        tenant_id=recording.tenant_id,
+        recording_ids=(recording.id,),
+        trace=("peer sbc-1",),
+    )
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """Start PostgreSQL, archive some recordings of two tenants, and stop it at the end."""
+    directory_ = tmp_path_factory.mktemp("portal")
+    server = EmbeddedPostgres(directory_ / "postgres")
+    opened: list[Catalogue] = []
+    try:
+        url = server.start()
+        migrate.prepare(url, PASSWORDS)
+        opened += [Catalogue(server.url(role, PASSWORDS[role], migrate.DATABASE)) for role in migrate.ROLES]
+        yield furnished(directory_, *opened)
+    finally:
+        for catalogue in opened:
+            catalogue.close()
+        server.stop()
+
+
+def furnished(
+    path: Path, recorder: Catalogue, portal: Catalogue, worker: Catalogue, operator: Catalogue
+) -> House:
+    bakery = directory.add_tenant(operator, "De Warme Bakker", "bakery.example", now=NOW)
+    florist = directory.add_tenant(operator, "Bloem & Blad", "florist.example", now=NOW)
+    (path / "keys").mkdir()
+    vault = KekVault(LocalKeyring(new_key()), DirectoryKeyStore(path / "keys"))
+    store = MemoryStore()
+    ingest = Ingest(
+        store, vault, recorder, AuditWriter(recorder, "recorder/test"), path / "intents", FixedClock()
+    )
+    generator = np.random.default_rng(2026)
+    # Noise does not compress, so that the FLAC has some twenty sealed segments.
+    samples = generator.integers(-30000, 30000, (AUDIO_S * 8000, 2), dtype=np.int16)
+    short = samples[:8000]
+    wanted = {
+        "two-party": finished(bakery.id, samples, 3),
+        "mixed": finished(
+            bakery.id, short[:, :1], 2, layout=Layout.MIXED, channels=("mixed",), direction=Direction.OUT
+        ),
+        "multi": finished(
+            bakery.id,
+            generator.integers(-30000, 30000, (8000, 3), dtype=np.int16),
+            1,
+            layout=Layout.MULTI,
+            channels=("1", "2", "3"),
+        ),
+        "strangers": finished(florist.id, short, 0),
+        "damaged": finished(bakery.id, samples, -1),
+    }
+    archived = {
+        name: ingest.archive(item, outcome_of(item.recording)).recording for name, item in wanted.items()
+    }
+    unfinished = finished(bakery.id, short, -2).recording
+    store.put(f"{bakery.id}/{unfinished.id}/audio", b"x", None, sha256=sha256_hex(b"x"))
+    with recorder.transaction(bakery.id) as connection:
+        pattern = recordings.get(portal, everything(bakery.id), archived["two-party"].id)
+        recordings.insert_recording(connection, dataclasses.replace(pattern, recording=unfinished))
+        sessions.insert_outcome(
+            connection,
+            dataclasses.replace(
+                outcome_of(unfinished),
+                session_id=SessionId(new_id(NOW)),
+                kind=OutcomeKind.FAILED,
+                reason="no media",
+            ),
+        )
+    scopes = {
+        "all": EVERY_SCOPE,
+        "reader": (Scope.RECORDINGS_READ,),
+        "player": (Scope.RECORDINGS_READ, Scope.RECORDINGS_PLAY),
+        "sessions": (Scope.SESSIONS_READ,),
+    }
+    keys = {
+        name: accounts.add_api_client(operator, bakery.id, name, scopes[name], now=NOW).key for name in scopes
+    }
+    keys["strangers"] = accounts.add_api_client(operator, florist.id, "all", EVERY_SCOPE, now=NOW).key
+    return House(
+        portal=portal,
+        store=store,
+        vault=vault,
+        tenant_id=bakery.id,
+        stranger_id=florist.id,
+        samples=samples,
+        flac=wanted["two-party"].audio,
+        recordings={**archived, "unfinished": unfinished},
+        keys=keys,
+    )
+
+
+def everything(tenant_id: TenantId) -> AccessScope:
+    return AccessScope(tenant_id, "api-client:test", scopes=frozenset(EVERY_SCOPE))
+
+
+class Api:
+    """A client of the portal that asks with a key and a path below `/v1`."""
+
+    def __init__(self, client: TestClient, house: House) -> None:
+        self.client = client
+        self.house = house
+
+    async def get(
+        self, path: str, key: str | None = "all", headers: dict[str, str] | None = None
+    ) -> ClientResponse:
+        sent = {} if key is None else {"Authorization": f"Bearer {self.house.keys[key]}"}
+        return await self.client.get(path, headers={**sent, **(headers or {})})
+
+    def path(self, name: str, rest: str = "") -> str:
+        return f"/v1/recordings/{self.house.recordings[name].id}{rest}"
+
+    async def audio(
+        self, name: str, query: str = "", key: str | None = "all", headers: dict[str, str] | None = None
+    ) -> ClientResponse:
+        return await self.get(self.path(name, f"/audio{query}"), key, headers)
+
+
+@pytest.fixture
+async def api(house: House) -> AsyncIterator[Api]:
+    """The portal over a real socket on loopback; the store is whole again afterwards."""
+    house.store.fetched.clear()
+    async with TestClient(TestServer(create_app(house.services()))) as client:
+        yield Api(client, house)
+    house.store.away_after = None
+    house.store.alter.clear()

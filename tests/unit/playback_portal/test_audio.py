@@ -1,0 +1,203 @@
+"""Sound leaves after its audit entry, verified, in the form and range that was asked for."""
+
+import hashlib
+import io
+import wave
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+import soundfile
+
+from keys.streaming_aead import CIPHERTEXT_SEGMENT_BYTES, HEADER_BYTES
+from playback_portal import audio
+
+
+async def test_the_whole_flac_is_octet_for_octet_what_was_archived(api: Any) -> None:
+    answer = await api.audio("two-party")
+    assert (answer.status, answer.content_type) == (200, "audio/flac")
+    assert await answer.read() == api.house.flac
+    recording = api.house.recordings["two-party"]
+    assert answer.headers["ETag"] == f'"{recording.sha256}-flac"'
+    assert answer.headers["Accept-Ranges"] == "bytes"
+    assert answer.headers["Content-Length"] == str(len(api.house.flac))
+    assert answer.headers["Content-Disposition"] == f'inline; filename="{recording.id}.flac"'
+    assert answer.headers["Repr-Digest"].startswith("sha-256=:")
+
+
+@pytest.mark.parametrize(
+    ("header", "first", "last"),
+    [
+        ("bytes=0-0", 0, 1),
+        ("bytes=65479-65481", 65479, 65482),
+        ("bytes=1048000-1049000", 1048000, 1049001),
+        ("bytes=-1", -1, None),
+        ("bytes=1000-", 1000, None),
+    ],
+)
+async def test_a_range_is_that_part_of_the_whole(api: Any, header: str, first: int, last: int | None) -> None:
+    answer = await api.audio("two-party", headers={"Range": header})
+    assert answer.status == 206
+    assert await answer.read() == api.house.flac[first:last]
+    start = first % len(api.house.flac)
+    stop = len(api.house.flac) if last is None else last
+    assert answer.headers["Content-Range"] == f"bytes {start}-{stop - 1}/{len(api.house.flac)}"
+
+
+async def test_a_range_fetches_only_the_header_and_the_segments_it_touches(api: Any) -> None:
+    await (await api.audio("two-party", headers={"Range": "bytes=200000-200010"})).read()
+    sizes = [stop - start for key, start, stop in api.house.store.fetched if key.endswith("/audio")]
+    assert sizes == [HEADER_BYTES, CIPHERTEXT_SEGMENT_BYTES]
+
+
+async def test_a_range_outside_the_audio_is_416_with_its_length(api: Any) -> None:
+    answer = await api.audio("two-party", headers={"Range": "bytes=99999999-"})
+    assert answer.status == 416
+    assert answer.headers["Content-Range"] == f"bytes */{len(api.house.flac)}"
+
+
+async def test_a_range_of_what_the_client_no_longer_has_gives_the_whole(api: Any) -> None:
+    headers = {"Range": "bytes=0-9", "If-Range": '"something else"'}
+    assert (await api.audio("mixed", headers=headers)).status == 200
+    etag = (await api.audio("mixed")).headers["ETag"]
+    assert (await api.audio("mixed", headers={"Range": "bytes=0-9", "If-Range": etag})).status == 206
+
+
+async def test_a_wav_has_both_channels_sample_for_sample(api: Any) -> None:
+    answer = await api.audio("two-party", "?format=wav")
+    assert answer.content_type == "audio/wav"
+    with wave.open(io.BytesIO(await answer.read())) as file:
+        assert file.readframes(file.getnframes()) == api.house.samples.tobytes()
+
+
+@pytest.mark.parametrize(("channel", "index"), [("a", 0), ("b", 1)])
+@pytest.mark.parametrize("form", ["flac", "wav"])
+async def test_one_channel_is_that_party_alone(api: Any, channel: str, index: int, form: str) -> None:
+    answer = await api.audio("two-party", f"?format={form}&channel={channel}")
+    found, rate = soundfile.read(io.BytesIO(await answer.read()), dtype="int16")
+    assert rate == 8000
+    assert np.array_equal(found, api.house.samples[:, index])
+    assert f"-{channel}.{form}" in answer.headers["Content-Disposition"]
+
+
+@pytest.mark.parametrize("query", ["?format=wav", "?format=wav&channel=b", "?format=flac&channel=a"])
+async def test_a_range_of_a_derived_form_is_that_part_of_it(api: Any, query: str) -> None:
+    content = await (await api.audio("two-party", query)).read()
+    answer = await api.audio("two-party", query, headers={"Range": "bytes=300001-400002"})
+    assert answer.status == 206
+    assert await answer.read() == content[300001:400003]
+    assert answer.headers["Content-Range"].endswith(f"/{len(content)}")
+
+
+async def test_each_form_has_an_etag_of_its_own(api: Any) -> None:
+    queries = ("", "?format=wav", "?format=wav&channel=a", "?channel=a", "?channel=b")
+    etags = {(await api.audio("two-party", query)).headers["ETag"] for query in queries}
+    assert len(etags) == len(queries)
+
+
+async def test_a_mixed_recording_has_no_party_alone_and_says_so(api: Any) -> None:
+    answer = await api.audio("mixed", "?channel=a")
+    assert answer.status == 409
+    assert "mixed" in (await answer.json(content_type=None))["detail"]
+    assert (await api.audio("mixed", "?channel=mixed")).status == 200
+
+
+async def test_a_conference_gives_each_channel_by_its_name(api: Any) -> None:
+    found, _ = soundfile.read(io.BytesIO(await (await api.audio("multi")).read()), dtype="int16")
+    third, _ = soundfile.read(
+        io.BytesIO(await (await api.audio("multi", "?channel=3")).read()), dtype="int16"
+    )
+    assert np.array_equal(found[:, 2], third)
+    assert (await api.audio("multi", "?channel=4")).status == 400
+
+
+@pytest.mark.parametrize("query", ["?format=mp3", "?channel=c", "?download=yes", "?x=1"])
+async def test_a_wrong_parameter_is_named_and_nothing_is_logged_as_played(api: Any, query: str) -> None:
+    before = api.house.events("two-party")
+    answer = await api.audio("two-party", query)
+    assert answer.status == 400
+    assert (await answer.json(content_type=None))["errors"]
+    assert api.house.events("two-party") == before
+
+
+async def test_the_audit_entry_is_durable_before_the_first_octet_is_fetched(
+    api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries_at_fetch: list[int] = []
+    before = len(api.house.history("two-party"))
+    get = api.house.store.get
+
+    def counting(
+        key: str, version_id: str, first: int | None = None, last_exclusive: int | None = None
+    ) -> bytes:
+        if first != 0 or last_exclusive != HEADER_BYTES:
+            entries_at_fetch.append(len(api.house.history("two-party")) - before)
+        return get(key, version_id, first, last_exclusive)
+
+    monkeypatch.setattr(api.house.store, "get", counting)
+    await (await api.audio("two-party")).read()
+    assert entries_at_fetch
+    assert set(entries_at_fetch) == {1}
+
+
+async def test_downloading_needs_its_own_scope_and_has_its_own_entry(api: Any) -> None:
+    assert (await api.audio("two-party", key="player")).status == 200
+    answer = await api.audio("two-party", "?download=1", key="player")
+    assert answer.status == 403
+    assert (await answer.json(content_type=None))["requiredScope"] == "recordings:download"
+    answer = await api.audio("two-party", "?download=1")
+    assert answer.status == 200
+    assert answer.headers["Content-Disposition"].startswith("attachment")
+    await answer.read()
+    assert api.house.events("two-party")[-1] == ("recording.downloaded", "ok")
+
+
+async def test_a_store_that_is_away_is_a_503_without_an_octet(api: Any) -> None:
+    for away_after in (0, 1):
+        api.house.store.fetched.clear()
+        api.house.store.away_after = away_after
+        answer = await api.audio("two-party")
+        assert answer.status == 503
+        assert b"fLaC" not in await answer.read()
+
+
+async def test_a_store_that_goes_away_while_sending_never_looks_like_the_end_of_the_audio(api: Any) -> None:
+    api.house.store.fetched.clear()
+    api.house.store.away_after = 2
+    answer = await api.audio("two-party")
+    assert answer.status == 200
+    with pytest.raises(aiohttp.ClientError):
+        await answer.read()
+
+
+@pytest.mark.parametrize("query", ["", "?format=wav", "?channel=a"])
+async def test_an_altered_segment_is_never_sent(api: Any, query: str) -> None:
+    """The last segment is altered: what comes before may have gone, but not as a whole file."""
+    recording = api.house.recordings["damaged"]
+    key = f"{recording.tenant_id}/{recording.id}/audio"
+    api.house.store.alter[key] = len(api.house.store.objects[key, "v1"][0]) - 20
+    answer = await api.audio("damaged", query)
+    if answer.status == 200:
+        with pytest.raises(aiohttp.ClientError):
+            await answer.read()
+    else:
+        assert answer.status == 500
+        assert (await answer.json(content_type=None))["type"].endswith("verification-failed")
+
+
+async def test_an_altered_first_segment_is_a_500_before_any_octet(api: Any) -> None:
+    recording = api.house.recordings["damaged"]
+    api.house.store.alter[f"{recording.tenant_id}/{recording.id}/audio"] = 5000
+    answer = await api.audio("damaged")
+    assert answer.status == 500
+    assert hashlib.sha256(await answer.read()).hexdigest() != recording.sha256
+
+
+async def test_a_listener_who_stops_reading_loses_the_connection_and_not_our_memory(
+    api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audio, "STALL_S_MAX", 0.0)
+    answer = await api.audio("two-party", "?format=wav")
+    with pytest.raises(aiohttp.ClientError):
+        await answer.read()

@@ -1,0 +1,105 @@
+"""Parameters are typed, and everything wrong with them is told at once."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from archive.catalogue.recordings import encode_cursor
+from archive.model import Direction
+from playback_portal.parameters import (
+    Parameters,
+    cursor,
+    flag,
+    limit,
+    moment,
+    search_text,
+    whole_number,
+    word_of,
+)
+from playback_portal.problems import Problem
+
+
+def test_values_are_read_and_missing_ones_have_defaults() -> None:
+    parameters = Parameters({"direction": "in", "limit": "200"})
+    assert parameters.read("direction", word_of(Direction), None) is Direction.IN
+    assert parameters.read("mode", search_text, None) is None
+    assert limit(parameters) == 200
+    parameters.check()
+
+
+def test_all_faults_are_told_at_once_and_no_value_is_repeated() -> None:
+    parameters = Parameters({"limit": "0", "from": "secret", "colour": "secret"})
+    limit(parameters)
+    parameters.read("from", moment, None)
+    with pytest.raises(Problem) as raised:
+        parameters.check()
+    assert {fault.name for fault in raised.value.faults} == {"limit", "from", "colour"}
+    assert "secret" not in str(raised.value.faults)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("1", False),
+        ("200", False),
+        ("0", True),
+        ("201", True),
+        ("-1", True),
+        ("1e1", True),
+        ("٣", True),
+        ("", True),
+    ],
+)
+def test_a_limit_is_1_to_200(text: str, wrong: bool) -> None:
+    parameters = Parameters({"limit": text})
+    limit(parameters)
+    if wrong:
+        with pytest.raises(Problem):
+            parameters.check()
+    else:
+        parameters.check()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-11-22T09:00:00+01:00", datetime(2026, 11, 22, 8, tzinfo=UTC)),
+        ("2026-11-22T09:00:00 01:00", datetime(2026, 11, 22, 8, tzinfo=UTC)),
+        ("2026-11-22T09:00:00Z", datetime(2026, 11, 22, 9, tzinfo=UTC)),
+        ("2026-11-22", datetime(2026, 11, 21, 23, tzinfo=UTC)),
+        ("2026-07-01", datetime(2026, 6, 30, 22, tzinfo=UTC)),
+    ],
+)
+def test_a_moment_is_a_time_with_offset_or_a_day_in_amsterdam(text: str, expected: datetime) -> None:
+    assert moment(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "now", "2026-11-22T09:00:00", "2026-13-01", "1763800000"])
+def test_a_time_without_offset_is_no_moment(text: str) -> None:
+    with pytest.raises(ValueError, match="offset"):
+        moment(text)
+
+
+def test_a_flag_is_1_or_0() -> None:
+    assert flag("1")
+    assert not flag("0")
+    with pytest.raises(ValueError, match="1 or 0"):
+        flag("true")
+
+
+def test_a_search_text_has_200_characters_at_most() -> None:
+    assert search_text("x" * 200) == "x" * 200
+    with pytest.raises(ValueError, match="200"):
+        search_text("x" * 201)
+
+
+def test_a_cursor_is_one_of_ours() -> None:
+    ours = encode_cursor(datetime(2026, 1, 1, tzinfo=UTC), "id")
+    assert cursor(ours) == ours
+    with pytest.raises(ValueError, match="cursor"):
+        cursor("eHg")
+
+
+def test_a_whole_number_of_ten_digits_is_refused_before_it_is_read() -> None:
+    with pytest.raises(ValueError, match="whole number"):
+        whole_number(0, 10**12)("1" * 10)

@@ -1,0 +1,129 @@
+"""The route table: every row is guarded, audited and really does what it says."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from archive.access import Scope
+from archive.errors import CatalogueUnavailable
+from archive.playback import Action
+from playback_portal.app import create_app
+from playback_portal.routes import ROUTES, Route
+
+OPEN_PATHS = {"/livez", "/readyz", "/metrics", "/v1/openapi.json"}
+GUARDED = [route for route in ROUTES if route.permission is not None]
+
+
+def path_of(route: Route, api: Any) -> str:
+    return route.path.replace("{id}", api.house.recordings["two-party"].id)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
+def test_a_row_has_permission_and_audit_event_or_neither(route: Route) -> None:
+    assert (route.permission is None) == (route.audit is None) == (route.path in OPEN_PATHS)
+    assert route.method == "GET"
+
+
+def test_no_path_stands_twice_and_all_guarded_ones_are_versioned() -> None:
+    assert len({(route.method, route.path) for route in ROUTES}) == len(ROUTES)
+    assert all(route.path.startswith("/v1/") for route in GUARDED)
+
+
+def test_the_application_has_the_rows_of_the_table_and_no_other_route(house: Any) -> None:
+    app = create_app(house.services())
+    found = {(route.method, route.resource.canonical) for route in app.router.routes()}
+    assert found == {(route.method, route.path) for route in ROUTES}
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=lambda route: route.path)
+@pytest.mark.parametrize(
+    "authorization", ["", "Bearer", "Bearer x", "Basic dTpw", "Bearer ew_", "Bearer " + "x" * 600]
+)
+async def test_without_a_valid_key_nothing_is_told(api: Any, route: Route, authorization: str) -> None:
+    answer = await api.client.get(path_of(route, api), headers={"Authorization": authorization})
+    assert answer.status == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    assert (await answer.json(content_type=None))["detail"].startswith("This needs a valid API key")
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=lambda route: route.path)
+async def test_a_key_without_the_scope_is_refused_by_name_and_the_refusal_is_logged(
+    api: Any, route: Route
+) -> None:
+    key = "reader" if route.permission is not Scope.RECORDINGS_READ else "sessions"
+    answer = await api.get(path_of(route, api), key)
+    assert answer.status == 403
+    assert (await answer.json(content_type=None))["requiredScope"] == route.permission
+    if "{id}" in route.path:
+        assert api.house.events("two-party")[-1] == (str(route.audit), "refused")
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=lambda route: route.path)
+async def test_a_row_answers_and_its_entry_stands_in_the_log(api: Any, route: Route) -> None:
+    written: list[str] = []
+    audit = api.house.services().audit
+
+    class Recorder:
+        def transaction(self, tenant_id: Any) -> Any:
+            return audit.transaction(tenant_id)
+
+        def append(self, connection: Any, **fields: Any) -> Any:
+            written.append(fields["action"])
+            return audit.append(connection, **fields)
+
+    before = len(api.house.history("two-party"))
+    services = api.house.services(audit=Recorder())
+    async with TestClient(TestServer(create_app(services))) as client:
+        answer = await client.get(
+            path_of(route, api), headers={"Authorization": f"Bearer {api.house.keys['all']}"}
+        )
+        assert answer.status == 200
+        await answer.read()
+    if isinstance(route.audit, Action):
+        assert api.house.events("two-party")[before:] == [(str(route.audit), "ok")]
+        assert written == []
+    else:
+        assert written == [route.audit]
+
+
+@pytest.mark.parametrize(
+    "route", [each for each in GUARDED if "{id}" in each.path], ids=lambda route: route.path
+)
+async def test_what_belongs_to_another_tenant_or_is_no_id_is_not_found(api: Any, route: Route) -> None:
+    ids = [api.house.recordings["strangers"].id, "0", "..", "a%00b", "'%20OR%201=1", "x" * 300]
+    for text in ids:
+        answer = await api.get(route.path.replace("{id}", text))
+        assert answer.status == 404
+    entries = api.house.history("strangers")
+    assert [entry.action for entry in entries] == ["recording.archived"]
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=lambda route: route.path)
+async def test_without_the_audit_log_nothing_is_answered(api: Any, route: Route) -> None:
+    class Away:
+        def transaction(self, tenant_id: Any) -> Any:
+            raise CatalogueUnavailable("The database is away.")
+
+        def append(self, *arguments: Any, **fields: Any) -> Any:
+            raise AssertionError("There is no transaction to append to.")
+
+    services = api.house.services()
+    services = dataclasses.replace(
+        services, audit=Away(), playback=_playback_without_audit(api.house, Away())
+    )
+    async with TestClient(TestServer(create_app(services))) as client:
+        headers = {"Authorization": f"Bearer {api.house.keys['all']}"}
+        answer = await client.get(path_of(route, api), headers=headers)
+        assert answer.status == 503
+        assert answer.headers["Retry-After"]
+        body = await answer.read()
+    assert b"fLaC" not in body
+    assert b"+3161234" not in body
+
+
+def _playback_without_audit(house: Any, audit: Any) -> Any:
+    from archive.playback import Playback
+
+    return Playback(house.store, house.vault, house.portal, audit)
