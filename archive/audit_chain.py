@@ -129,7 +129,7 @@ def verify_chain(
     if head is not None and last != head:
         position = head.sequence if last.sequence == head.sequence else min(last.sequence, head.sequence) + 1
         raise ChainBroken(
-            f"The chain of {writer or 'this writer'} ends at entry {last.sequence} and not as it was known to, "
+            f"The chain of {writer or 'this writer'} ends at entry {last.sequence}, not as known "
             f"at entry {head.sequence}: it is broken from entry {position} on.",
             writer=writer,
             position=position,

@@ -7,6 +7,7 @@ to this machine and to the proxy named in the settings.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from time import perf_counter
@@ -21,9 +22,6 @@ from playback_portal.health import READINESS, Readiness
 from playback_portal.problems import Problem, problem_of, problem_of_status, unexpected
 from playback_portal.routes import ROUTES, Route, guarded
 from playback_portal.services import REFERENCE, SERVICES, Services
-
-BODY_BYTES_MAX = 64 * 1024
-"""No route takes a body yet; what is sent all the same is refused early."""
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -42,7 +40,7 @@ _log = structlog.get_logger()
 
 def create_app(services: Services, routes: tuple[Route, ...] = ROUTES) -> web.Application:
     """Return the application with `routes`, working with `services`."""
-    app = web.Application(middlewares=[answer], client_max_size=BODY_BYTES_MAX)
+    app = web.Application(middlewares=[answer])
     app[SERVICES] = services
     app[READINESS] = Readiness()
     app[openapi.DOCUMENT] = openapi.encode(routes)
@@ -73,7 +71,9 @@ async def answer(
         # The client went away; aiohttp knows what to do.
         raise
     except Exception as error:  # noqa: BLE001 - the last net: the client gets a reference, the log the class
-        _log.error("request failed", reference=request[REFERENCE], reason=repr(type(error)), exc_info=True)
+        # Neither the message nor local variables: both may hold what a log must not.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        _log.error("request failed", reference=request[REFERENCE], reason=type(error).__name__, where=where)
         response = unexpected().response(request[REFERENCE])
     resource = request.match_info.route.resource
     services.metrics.request_duration.labels(

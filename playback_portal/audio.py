@@ -20,7 +20,7 @@ import structlog
 from aiohttp import web
 
 from archive.access import Scope
-from archive.errors import ArchiveError
+from archive.errors import ArchiveError, Refused
 from archive.model import PLAYABLE_STATES, ObjectKind, Recording
 from archive.playback import Action, SealedReader
 from playback_portal import byte_range
@@ -69,19 +69,26 @@ async def get_audio(request: web.Request) -> web.StreamResponse:
     name = parameters.read("channel", search_text, ALL_CHANNELS)
     download = parameters.read("download", flag, False)
     parameters.check()
-    if download:
-        require(request[SCOPE], Scope.RECORDINGS_DOWNLOAD)
     recording = (await archived_recording(request)).recording
     if recording.state not in PLAYABLE_STATES:
         raise not_playable(recording.state)
     wanted = Wanted(form, _channel(recording, name), name, download)
     services = request.app[SERVICES]
-    action = Action.DOWNLOAD if download else Action.PLAY
-    reader = await asyncio.to_thread(
-        services.playback.open_object, request[SCOPE], recording.id, ObjectKind.AUDIO, action
-    )
+    reader = await _opened(request, recording, wanted)
     source = await _source(services, reader, wanted)
     return await _send(request, source, _headers(recording, reader, wanted))
+
+
+async def _opened(request: web.Request, recording: Recording, wanted: Wanted) -> SealedReader:
+    """Return the opened audio once its audit entry is durable; a refusal has one too."""
+    playback, scope = request.app[SERVICES].playback, request[SCOPE]
+    action = Action.DOWNLOAD if wanted.download else Action.PLAY
+    try:
+        return await asyncio.to_thread(playback.open_object, scope, recording.id, ObjectKind.AUDIO, action)
+    except Refused:
+        if wanted.download:
+            require(scope, Scope.RECORDINGS_DOWNLOAD)
+        raise
 
 
 def _channel(recording: Recording, name: str) -> int | None:

@@ -94,12 +94,10 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     host, port = settings.portal_address
-    runner = web.AppRunner(create_app(services), access_log=None)
+    runner = web.AppRunner(create_app(services), access_log=None, shutdown_timeout=SHUTDOWN_S_MAX)
     await runner.setup()
     try:
-        site = web.TCPSite(
-            runner, host or None, port, ssl_context=_tls(settings), shutdown_timeout=SHUTDOWN_S_MAX
-        )
+        site = web.TCPSite(runner, host or None, port, ssl_context=_tls(settings))
         await _listen(site, settings)
         _log.info("portal listens", address=settings.portal_listen)
         await stopped.wait()

@@ -33,7 +33,12 @@ class Readiness:
                 self._asked[name] = asyncio.create_task(asyncio.to_thread(check))
         tasks = {name: self._asked[name] for name in checks}
         await asyncio.wait(tasks.values(), timeout=READY_S_MAX)
-        return [name for name, task in tasks.items() if not (task.done() and task.result())]
+        return [name for name, task in tasks.items() if not _holds(task)]
+
+
+def _holds(task: asyncio.Task[bool]) -> bool:
+    """Return whether a check has answered yes; one that failed by itself has not."""
+    return task.done() and task.exception() is None and task.result()
 
 
 READINESS = web.AppKey("READINESS", Readiness)

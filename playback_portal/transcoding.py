@@ -21,7 +21,6 @@ import numpy.typing as npt
 import soundfile
 
 from archive.errors import ArchiveError, Conflict, VerificationFailed
-from archive.playback import SealedReader
 
 WAV_HEADER_BYTES = 44
 SAMPLE_BYTES = 2
@@ -45,6 +44,20 @@ class TooLong(Conflict):
     """The recording is too long for the form asked for; the message says which other to take."""
 
 
+class Plaintext(Protocol):
+    """What is asked of `archive.playback.SealedReader`: verified octets of an opened object."""
+
+    @property
+    def length(self) -> int:
+        """The number of octets."""
+
+    def read(self, first: int, last_exclusive: int) -> bytes:
+        """Return those octets; raises VerificationFailed, DependencyUnavailable."""
+
+    def chunks(self, first: int, last_exclusive: int) -> Iterator[bytes]:
+        """Return the same in pieces of bounded size."""
+
+
 class AudioSource(Protocol):
     """One form of the audio. Pieces raise VerificationFailed and DependencyUnavailable."""
 
@@ -59,7 +72,7 @@ class AudioSource(Protocol):
 class WholeFlac:
     """The archived object as it is."""
 
-    def __init__(self, reader: SealedReader) -> None:
+    def __init__(self, reader: Plaintext) -> None:
         self._reader = reader
 
     @property
@@ -79,7 +92,7 @@ class PlaintextFile(io.RawIOBase):
     `error` says why.
     """
 
-    def __init__(self, reader: SealedReader) -> None:
+    def __init__(self, reader: Plaintext) -> None:
         super().__init__()
         self.error: ArchiveError | None = None
         self._reader = reader
@@ -120,7 +133,7 @@ class PlaintextFile(io.RawIOBase):
 class Decoder:
     """Frames of an archived FLAC, one channel of it or all; for one thread at a time."""
 
-    def __init__(self, reader: SealedReader, channel: int | None) -> None:
+    def __init__(self, reader: Plaintext, channel: int | None) -> None:
         self._file = PlaintextFile(reader)
         self._channel = channel
         self._at = 0
@@ -155,7 +168,7 @@ class Decoder:
 class Wav:
     """All channels or one of them as WAV, 16 bits PCM, decoded as it is read."""
 
-    def __init__(self, reader: SealedReader, channel: int | None) -> None:
+    def __init__(self, reader: Plaintext, channel: int | None) -> None:
         """Open the decoder; raises TooLong, VerificationFailed, DependencyUnavailable."""
         self._decoder = Decoder(reader, channel)
         self._frame_bytes = SAMPLE_BYTES * self._decoder.channels
@@ -197,7 +210,7 @@ class Wav:
 class ChannelFlac:
     """One channel as a FLAC of its own, made in memory."""
 
-    def __init__(self, reader: SealedReader, channel: int, bytes_max: int = DERIVED_BYTES_MAX) -> None:
+    def __init__(self, reader: Plaintext, channel: int, bytes_max: int = DERIVED_BYTES_MAX) -> None:
         """Decode and encode; raises TooLong, VerificationFailed, DependencyUnavailable."""
         decoder = Decoder(reader, channel)
         content = io.BytesIO()

@@ -10,10 +10,9 @@ import signal
 import sys
 from pathlib import Path
 
-from archive.telemetry import configure_logging
-
 from archive.errors import ArchiveError
 from archive.settings import Settings, load_settings
+from archive.telemetry import configure_logging
 from keys.errors import KeysError
 from recorder.admin import AdminServer
 from recorder.errors import RecorderError

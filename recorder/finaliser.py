@@ -57,6 +57,7 @@ from recorder.rtp.payload_format import Kind, PayloadFormat, payload_formats
 from recorder.rtp.sequence import SAMPLE_RATE_HZ, Integers, PacketSequence, Track, arrange
 from recorder.rtp.span import (
     BOTH,
+    CLOCK,
     Canvas,
     Edge,
     Outage,
@@ -365,6 +366,8 @@ class _Call:
         mine = self._of(name)
         for number, item in enumerate(self._tracks):
             if item in mine:
+                gaps = [gap for gap in self._placement.gaps if gap.track == number]
+                yield from (Stretch(SpanKind.SILENCE, g.from_sample, g.to_sample, CLOCK) for g in gaps)
                 yield from coats[number]
         placed = [(item.packets, item.positions) for item in mine if self._any(item)]
         yield from outage_losses(placed, self._away, self._placement)

@@ -16,6 +16,7 @@ from archive.embedded.service_file import ServiceFile
 from archive.embedded.supervisor import Supervisor
 from archive.errors import Refused
 from archive.settings import load_settings, parse_listeners, parse_ports
+from archive.telemetry import configure_logging
 
 
 def run_up(arguments: list[str]) -> int:
@@ -31,6 +32,7 @@ def run_up(arguments: list[str]) -> int:
     )
     _check(listening)
     data: Path = options.data
+    configure_logging(settings.model_copy(update={"log_dir": settings.log_dir or data / "log"}), "up")
     after = _demo if options.demo else _nothing
     supervisor = Supervisor(data, settings, listening, _progress)
     try:

@@ -16,6 +16,7 @@ from archive.embedded.child import ChildProcess, ChildSpec
 READY_TIMEOUT_S = 60.0  # recovery of a journal after a crash may take a while
 STOP_GRACE_S = 30.0  # finishing what is being answered; what remains is recovered at the next start
 PROBE_TIMEOUT_S = 2.0
+PACKAGES = Path(__file__).parents[2]  # so that a checkout that is not installed runs, too
 
 
 class Role:
@@ -32,10 +33,10 @@ class Role:
         self._child = ChildProcess(
             ChildSpec(
                 name=name,
-                command=[sys.executable, "-m", "archive.cli.main", name],
+                command=[sys.executable, "-u", "-m", "archive.cli.main", name],
                 log=self._log,
                 pid_file=directory / "log" / f"{name}.pid",
-                directory=directory,
+                directory=Path.cwd(),  # paths in the settings may be relative to where we were started
                 environment=merged(os.environ, environment),
             )
         )
@@ -79,7 +80,8 @@ def merged(inherited: Mapping[str, str], settings: Mapping[str, str]) -> dict[st
     for name in settings:
         environment.pop(f"{name}_FILE", None)
         environment.pop(name.removesuffix("_FILE"), None)
-    return {**environment, **settings, "PYTHONUNBUFFERED": "1"}
+    paths = (str(PACKAGES), environment.get("PYTHONPATH", ""))
+    return {**environment, **settings, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def http_ready(url: str) -> Callable[[Path, int], bool]:

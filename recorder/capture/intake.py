@@ -112,7 +112,7 @@ class Intake:
 
     def _seal(self, received: Received, columns: HeaderColumns, rows: Rows, whole: Bools, now: float) -> None:
         """Go through the slices; what the loop needs of the columns are lists, as indexing arrays is slow."""
-        starts, journal = received.slices.starts, self._journal
+        starts, append_audio = received.slices.starts, self._journal.append_audio
         ends = starts + received.slices.counts
         plain = (np.logical_and.reduceat(columns.plain, starts) & whole).tolist()
         row_octets, payloads = rows.view(np.uint8).data, self._buffers.payloads
@@ -131,13 +131,14 @@ class Intake:
             if stream is None or not is_whole:
                 continue
             tracks = stream.tracks
-            if is_plain and len(tracks) == 1 and tracks[0].plain:
+            segment = tracks[0].live if is_plain and len(tracks) == 1 else None
+            if segment is not None:
                 octets = (
                     row_octets[start * _ROW_BYTES : end * _ROW_BYTES],
                     payloads[start * PLAIN_PAYLOAD_BYTES : end * PLAIN_PAYLOAD_BYTES],
                 )
-                facts = (stream.index, ssrc, timestamp, end - start)
-                tracks[0].seal(journal, now, facts, b"".join(octets), last_ns)
+                append_audio(segment, (stream.index, ssrc, timestamp, end - start), b"".join(octets))
+                tracks[0].note(end - start, last_ns)
             elif any(track.recording for track in tracks):
                 pieces = [self._buffers.payload(slot, int(columns.size[slot])) for slot in range(start, end)]
                 packets = (rows[start:end], pieces, received.arrival_ns[start:end])
@@ -157,7 +158,8 @@ class Intake:
             wanted = [piece for piece, keep in zip(pieces, chosen.tolist(), strict=True) if keep]
             facts = (stream.index, ssrc, int(own["timestamp"][0]), len(own))
             content = b"".join((own.tobytes(), *wanted))
-            track.seal(self._journal, now, facts, content, int(arrival_ns[chosen][-1]))
+            track.seal(self._journal, now, facts, content)
+            track.note(len(own), int(arrival_ns[chosen][-1]))
 
     def _take_singly(self, received: Received, position: int, ours: Bools, now: float) -> None:
         """Decide packet by packet on one slice, then deliver what was admitted by SSRC."""

@@ -132,7 +132,9 @@ class Capture:
             gc.collect(1)
 
     def _drain(self, descriptors: list[int], rows: npt.NDArray[np.int64], passes_max: int) -> None:
-        now = time.monotonic()
+        now, epoch = time.monotonic(), self._journal.epoch
+        for track in self._tracks.values():
+            track.refresh(now, epoch)
         for received in self._buffers.drain(descriptors, rows, passes_max):
             self._intake.take(received, now)
 

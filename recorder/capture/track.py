@@ -39,6 +39,7 @@ class Track:
     last_packet_ns: int | None = None
     window: tuple[int, int] = _ALWAYS
     held: list[tuple[int, bytes, bytes]] = field(default_factory=list)
+    live: Segment | None = None
     _segment: Segment | None = None
     _segment_until: float = 0.0
     _segment_epoch: int = 0
@@ -48,13 +49,9 @@ class Track:
         """Begin a track."""
         return cls(command.uid, command.call_key, command.started_ns, command.recording, command.held_back)
 
-    @property
-    def plain(self) -> bool:
-        """Whether every packet is kept as it comes."""
-        return self.recording and self.window is _ALWAYS
-
     def begin_edge(self, edge_ns: int, *, recording: bool) -> None:
         """Let the packets of the next drain obey the old state before `edge_ns` and the new one after."""
+        self.live = None
         if recording and not self.recording:
             self.window = (edge_ns, _ALWAYS[1])
             self.renew()
@@ -75,47 +72,50 @@ class Track:
 
     def renew(self) -> None:
         """Begin a new segment with the next packet."""
-        self._segment = None
+        self._segment = self.live = None
 
-    def seal(
-        self,
-        journal: JournalWriter,
-        now: float,
-        facts: AudioFacts,
-        content: bytes,
-        last_ns: int,
-    ) -> None:
+    def refresh(self, now: float, epoch: int) -> None:
+        """Give up a segment that is old enough, and repeat its key in a new file; once a tick."""
+        if now >= self._segment_until:
+            self.renew()
+        elif epoch != self._segment_epoch:
+            self.live = None
+
+    def seal(self, journal: JournalWriter, now: float, facts: AudioFacts, content: bytes) -> None:
         """Seal one frame and give it to the journal, or hold it back.
 
-        `facts` are stream index, SSRC, first timestamp and number of packets, `content`
-        their rows and payloads, `last_ns` when the last of them came.
+        `content` is the rows and payloads of the packets. Afterwards `live` is the segment
+        that frames may be sealed under without asking here, if there is one.
         """
         segment = self._segment
-        if segment is None or now >= self._segment_until:
+        if segment is None:
             segment = self._segment = Segment(self.uid, self.call_key, self.started_ns)
             self._segment_until = now + SEGMENT_S
             self._segment_epoch = 0
-        parts = segment.seal(facts, content)
-        self.packets += facts[3]
-        self.last_packet_ns = last_ns
         if self.held_back:
-            self._hold(segment, parts, facts[3])
+            self._hold(segment, facts, content)
             return
         if self._segment_epoch != journal.epoch:
             # Each file holds the keys of what stands in it, so that it can be read alone.
             journal.append(FrameKind.SEGMENT_KEY, self.uid, segment.key_body)
             self._segment_epoch = journal.epoch
-        journal.append(FrameKind.AUDIO, self.uid, *parts)
+        journal.append_audio(segment, facts, content)
+        self.live = segment if self.recording and self.window is _ALWAYS else None
 
-    def _hold(self, segment: Segment, parts: tuple[bytes, bytes], packets: int) -> None:
+    def note(self, packets: int, last_ns: int) -> None:
+        """Count packets that were sealed; `last_ns` is when the last of them came."""
+        self.packets += packets
+        self.last_packet_ns = last_ns
+
+    def _hold(self, segment: Segment, facts: AudioFacts, content: bytes) -> None:
         if len(self.held) >= HELD_FRAMES_MAX:
-            self.refused += packets
-            self.packets -= packets
+            self.packets -= facts[3]
+            self.refused += facts[3]
             return
         if self._segment_epoch == 0:
             self.held.append((FrameKind.SEGMENT_KEY, segment.key_body, b""))
             self._segment_epoch = -1
-        self.held.append((FrameKind.AUDIO, *parts))
+        self.held.append((FrameKind.AUDIO, *segment.seal(facts, content)))
 
     def release(self, journal: JournalWriter) -> None:
         """Let what was held back go to the journal."""

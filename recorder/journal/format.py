@@ -93,10 +93,15 @@ def created_ns(content: Buffer) -> int | None:
     return int(created) if magic == FILE_MAGIC else None
 
 
+def checked_head(checked: bytes) -> bytes:
+    """Return magic and CRC for the rest of a header."""
+    return _PREFIX.pack(FRAME_MAGIC, zlib.crc32(checked))
+
+
 def frame_head(kind: int, uid: bytes, body_bytes: int, previous: int) -> bytes:
     """Return the header that goes before a body of `body_bytes` octets."""
     checked = _CHECKED.pack(body_bytes, kind, 0, previous, uid)
-    return _PREFIX.pack(FRAME_MAGIC, zlib.crc32(checked)) + checked
+    return checked_head(checked) + checked
 
 
 def read_head(content: Buffer, offset: int) -> FrameHead | None:

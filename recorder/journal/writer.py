@@ -37,7 +37,7 @@ from recorder.journal.format import (
     index_body,
     read_head,
 )
-from recorder.journal.segment import Segment, seal_state
+from recorder.journal.segment import AudioFacts, Segment, seal_state
 
 FILE_AGE_S_MAX = 60.0
 FILE_BYTES_MAX = 256 * 1024 * 1024
@@ -136,6 +136,15 @@ class JournalWriter:
         self._parts += (frame_head(kind, uid, size, last.get(uid, 0)) + body, rest)
         last[uid] = position
         file.position = position + FRAME_HEAD_BYTES + size
+
+    def append_audio(self, segment: Segment, facts: AudioFacts, content: bytes) -> None:
+        """Seal and gather one frame of audio: `content` is the rows and payloads of its packets."""
+        file, uid = self._file, segment.uid
+        last, position = file.last, file.position
+        head, sealed = segment.frame(last.get(uid, 0), facts, content)
+        self._parts += (head, sealed)
+        last[uid] = position
+        file.position = position + len(head) + len(sealed)
 
     def append_state(self, uid: bytes, call_key: bytes, blob: bytes) -> None:
         """Gather a call's state, sealed under its key."""

@@ -31,8 +31,8 @@ DEPTH_MAX = 32
 ATTRIBUTES_MAX = 64
 """Per element; no element of RFC 7865 has more than three."""
 
-ELEMENTS_MAX = 10_000
-"""64 parties with their streams and associations make some 1000."""
+ELEMENTS_MAX = 4_000
+"""64 parties with their streams and associations make some 1200."""
 
 TEXT_CHARS_MAX = 4096
 """Longer texts are cut: no number, name or id is longer, and the whole body is kept as evidence."""

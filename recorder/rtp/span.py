@@ -23,6 +23,7 @@ from recorder.rtp.timeline import Placement
 SAMPLES_PER_MS = 8
 BOTH = "both"
 RESTART = "restart"
+CLOCK = "clock"
 SPANS_COUNT_MAX = (
     10_000  # they stand in a database row and a page: a call with more has nothing to read in them
 )

@@ -84,7 +84,7 @@ _PATH_FIELDS = frozenset(
 
 # Words in the names of elements, attributes, keys and fields that hold an address or a number...
 _ADDRESS_NAME = re.compile(
-    r"number|digits|diall?ed|phone|msisdn|party|aor|uri|caller|callee|called|calling|redirect|destination"
+    r"number|digits|diall?ed|phone|msisdn|party|aor|^uri|uri$|caller|callee|called|calling|redirect|destination"
     r"|address|initiator|recorded|fromhdr|tohdr|extension(?!data)"
     r"|^(?:nameid|name|userid|username|user|ani|dnis|did|from|to|target|alias|x?(?:near|far)endaddr)$"
 )

@@ -70,43 +70,43 @@ def rights(scope: AccessScope, recording: Recording) -> str:
         (client(Scope.ADMINISTRATION, Scope.SESSIONS_READ), ""),
     ],
 )
-def test_rights_are_exactly_these(scope: AccessScope, expected: str, recording: Recording):
+def test_rights_are_exactly_these(scope: AccessScope, expected: str, recording: Recording) -> None:
     assert rights(scope, recording) == expected
 
 
 @pytest.mark.parametrize("scope", [person(), person(role=Role.AUDITOR), client(*Scope)])
-def test_nobody_crosses_a_tenant(scope: AccessScope, recording: Recording):
+def test_nobody_crosses_a_tenant(scope: AccessScope, recording: Recording) -> None:
     assert rights(scope, recording) != ""
     assert rights(dataclasses.replace(scope, tenant_id=FLORIST), recording) == ""
 
 
 @pytest.mark.parametrize("state", [RecordingState.UNKEPT, RecordingState.GRACE])
-def test_a_call_nobody_kept_exists_for_nobody(state: RecordingState, recording: Recording):
+def test_a_call_nobody_kept_exists_for_nobody(state: RecordingState, recording: Recording) -> None:
     recording = dataclasses.replace(recording, state=state)
     for scope in (person(downloads=True), person(role=Role.AUDITOR), client(*Scope)):
         assert rights(scope, recording) == ""
 
 
 @pytest.mark.parametrize("state", sorted(set(RecordingState) - PLAYABLE_STATES))
-def test_only_what_was_verified_is_heard(state: RecordingState, recording: Recording):
+def test_only_what_was_verified_is_heard(state: RecordingState, recording: Recording) -> None:
     recording = dataclasses.replace(recording, state=state)
     for scope in (person(downloads=True), person(role=Role.AUDITOR), client(*Scope)):
         assert not set(rights(scope, recording)) & set("pde")
 
 
-def test_a_quarantined_recording_is_seen_by_administrator_and_auditor_only(recording: Recording):
+def test_a_quarantined_recording_is_seen_by_administrator_and_auditor_only(recording: Recording) -> None:
     recording = dataclasses.replace(recording, state=RecordingState.QUARANTINED)
     assert rights(person(), recording) == ""
     assert rights(person(BOB, Role.ADMINISTRATOR), recording) == "r"
     assert rights(person(BOB, Role.AUDITOR), recording) == "r"
 
 
-def test_an_ownerless_recording_is_not_everybodys(recording: Recording):
+def test_an_ownerless_recording_is_not_everybodys(recording: Recording) -> None:
     recording = dataclasses.replace(recording, owner=None)
     assert rights(AccessScope(BAKERY, "user:x", Role.USER, None, "own"), recording) == ""
 
 
-def test_sessions_and_administration_have_rights_of_their_own():
+def test_sessions_and_administration_have_rights_of_their_own() -> None:
     assert [may_read_sessions(person(role=role)) for role in Role] == [False, True, True]
     assert [may_administer(person(role=role)) for role in Role] == [False, True, False]
     assert may_read_sessions(client(Scope.SESSIONS_READ))

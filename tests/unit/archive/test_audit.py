@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
+from typing import Any, Never
 
 import psycopg
 import pytest
 
-from archive.audit import AuditWriter, ChainBroken, verify_chain, verify_log
+from archive.audit import AuditEntry, AuditWriter, ChainBroken, verify_chain, verify_log
 from archive.catalogue import audit_entries
+from archive.catalogue.engine import Catalogue
 from archive.catalogue.migrate import OWNER, ROLES
 from archive.errors import Refused
+from archive.model import Tenant, TenantId
 
 NOW = datetime(2026, 11, 22, 9, 30, 0, 123456, tzinfo=UTC)
 
 
-def play(writer: AuditWriter, tenant_id, object_: str = "recording:1", **more):
+def play(
+    writer: AuditWriter, tenant_id: TenantId | None, object_: str = "recording:1", **more: Any
+) -> AuditEntry:
     with writer.transaction(tenant_id) as connection:
         return writer.append(
             connection, tenant_id=tenant_id, actor="user:anna", action="play", object=object_, at=NOW, **more
         )
 
 
-def test_an_entry_is_read_back_as_it_was_written(portal, bakery):
+def test_an_entry_is_read_back_as_it_was_written(portal: Catalogue, bakery: Tenant) -> None:
     writer = AuditWriter(portal, "portal/one")
     written = [
         play(writer, bakery.id, purpose="klacht", body={"from_ms": 0, "to_ms": 61_000, "name": "é\0"}),
@@ -35,16 +40,25 @@ def test_an_entry_is_read_back_as_it_was_written(portal, bakery):
     assert written[0].body == {"from_ms": 0, "to_ms": 61_000, "name": "é\0", "purpose": "klacht"}
 
 
-def test_an_entry_is_there_exactly_when_the_transaction_is(portal, worker, bakery):
+def test_an_entry_is_there_exactly_when_the_transaction_is(
+    portal: Catalogue, worker: Catalogue, bakery: Tenant
+) -> Never:
     writer = AuditWriter(portal, "portal/one")
-    with pytest.raises(KeyError), writer.transaction(bakery.id) as connection:
-        writer.append(connection, tenant_id=bakery.id, actor="a", action="play", object="o", at=NOW)
-        raise KeyError
+
+    def fail() -> None:
+        with writer.transaction(bakery.id) as connection:
+            writer.append(connection, tenant_id=bakery.id, actor="a", action="play", object="o", at=NOW)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert play(writer, bakery.id).sequence == 1
     assert verify_log(worker)["portal/one"].sequence == 1
 
 
-def test_one_chain_runs_over_tenants_and_acts_of_no_tenant(operator, bakery, florist):
+def test_one_chain_runs_over_tenants_and_acts_of_no_tenant(
+    operator: Catalogue, bakery: Tenant, florist: Tenant
+) -> None:
     writer = AuditWriter(operator, "operator/one")
     for tenant_id in (bakery.id, florist.id, None, bakery.id):
         play(writer, tenant_id)
@@ -52,7 +66,9 @@ def test_one_chain_runs_over_tenants_and_acts_of_no_tenant(operator, bakery, flo
     assert len(audit_entries.of_object(operator, bakery.id, "recording:1")) == 2
 
 
-def test_many_at_once_make_one_chain_without_a_gap(portal, recorder, worker, bakery, florist):
+def test_many_at_once_make_one_chain_without_a_gap(
+    portal: Catalogue, recorder: Catalogue, worker: Catalogue, bakery: Tenant, florist: Tenant
+) -> None:
     writers = [AuditWriter(portal, "portal/one"), AuditWriter(recorder, "recorder/one")]
 
     def work(writer: AuditWriter, tenant_id: str) -> None:
@@ -75,7 +91,9 @@ def test_many_at_once_make_one_chain_without_a_gap(portal, recorder, worker, bak
     }
 
 
-def test_an_entry_of_another_tenant_than_the_transaction_is_refused(portal, bakery, florist):
+def test_an_entry_of_another_tenant_than_the_transaction_is_refused(
+    portal: Catalogue, bakery: Tenant, florist: Tenant
+) -> None:
     writer = AuditWriter(portal, "portal/one")
     for within, tenant_id in ((bakery.id, florist.id), (None, bakery.id), (bakery.id, None)):
         with pytest.raises(Refused, match="row-level security"), writer.transaction(within) as connection:
@@ -94,8 +112,8 @@ def test_an_entry_of_another_tenant_than_the_transaction_is_refused(portal, bake
     ],
 )
 def test_no_role_changes_or_removes_an_entry_not_even_the_administrator(
-    database, portal, bakery, role, statement
-):
+    database: Any, portal: Catalogue, bakery: Tenant, role: str, statement: str
+) -> None:
     play(AuditWriter(portal, "portal/one"), bakery.id)
     if role == OWNER:
         connection = database.connect(None, bakery.id)
@@ -107,7 +125,9 @@ def test_no_role_changes_or_removes_an_entry_not_even_the_administrator(
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_no_role_forks_a_chain_or_moves_its_head(database, portal, bakery, role):
+def test_no_role_forks_a_chain_or_moves_its_head(
+    database: Any, portal: Catalogue, bakery: Tenant, role: str
+) -> None:
     first = play(AuditWriter(portal, "portal/one"), bakery.id)
     connection = database.connect(role, bakery.id)
     row = "INSERT INTO audit_entries VALUES ('portal/one', %s, %s, 'h', now(), %s, 'a', 'a', 'o', 'ok', 'b')"
@@ -120,7 +140,9 @@ def test_no_role_forks_a_chain_or_moves_its_head(database, portal, bakery, role)
     connection.execute(row, (2, first.hash, bakery.id))
 
 
-def test_only_the_worker_erases_a_body_and_the_chain_still_holds(database, portal, worker, bakery):
+def test_only_the_worker_erases_a_body_and_the_chain_still_holds(
+    database: Any, portal: Catalogue, worker: Catalogue, bakery: Tenant
+) -> None:
     writer = AuditWriter(portal, "portal/one")
     for _ in range(3):
         play(writer, bakery.id, purpose="klacht")
@@ -145,8 +167,8 @@ def test_only_the_worker_erases_a_body_and_the_chain_still_holds(database, porta
     ],
 )
 def test_a_superuser_who_switches_the_triggers_off_is_found_out(
-    database, portal, operator, bakery, statement, position
-):
+    database: Any, portal: Catalogue, operator: Catalogue, bakery: Tenant, statement: str, position: int
+) -> None:
     writer = AuditWriter(portal, "portal/one")
     for _ in range(5):
         play(writer, bakery.id)
@@ -159,7 +181,9 @@ def test_a_superuser_who_switches_the_triggers_off_is_found_out(
     assert (broken.value.writer, broken.value.position) == ("portal/one", position)
 
 
-def test_a_long_chain_is_read_page_by_page(monkeypatch, portal, worker, bakery):
+def test_a_long_chain_is_read_page_by_page(
+    monkeypatch: pytest.MonkeyPatch, portal: Catalogue, worker: Catalogue, bakery: Tenant
+) -> None:
     monkeypatch.setattr(audit_entries, "PAGE_ROWS_MAX", 4)
     writer = AuditWriter(portal, "portal/one")
     for _ in range(9):
@@ -168,7 +192,7 @@ def test_a_long_chain_is_read_page_by_page(monkeypatch, portal, worker, bakery):
     assert len(audit_entries.of_object(portal, bakery.id, "recording:1")) == 4
 
 
-def test_times_of_another_zone_are_written_in_utc(portal, bakery):
+def test_times_of_another_zone_are_written_in_utc(portal: Catalogue, bakery: Tenant) -> None:
     from datetime import timezone
 
     writer = AuditWriter(portal, "portal/one")

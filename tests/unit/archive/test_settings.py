@@ -29,11 +29,11 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def test_the_documented_table_is_what_the_program_knows():
+def test_the_documented_table_is_what_the_program_knows() -> None:
     assert (ROOT / "docs" / "settings.md").read_text() == settings_page()
 
 
-def test_every_setting_of_the_contract_exists():
+def test_every_setting_of_the_contract_exists() -> None:
     promised = """DATABASE_URL S3_ENDPOINT S3_BUCKET S3_ACCESS_KEY S3_SECRET_KEY S3_REGION KEYRING SIP_LISTEN
         SIP_TLS_CERT SIP_TLS_KEY SIP_TLS_CLIENT_CA RTP_ADDRESS RTP_PORTS PORTAL_LISTEN PORTAL_URL PORTAL_TLS_CERT
         PORTAL_TLS_KEY PORTAL_PROXY SMTP_URL JOURNAL_DIR TSA_URL LOG_LEVEL"""
@@ -42,7 +42,7 @@ def test_every_setting_of_the_contract_exists():
     assert all(help_text for _, _, help_text in settings_table())
 
 
-def test_without_anything_set_the_defaults_hold():
+def test_without_anything_set_the_defaults_hold() -> None:
     settings = load_settings()
     assert settings.sip_listeners == (("udp", "127.0.0.1", 5060), ("tcp", "127.0.0.1", 5060))
     assert settings.rtp_port_range == (20000, 29999)
@@ -51,7 +51,7 @@ def test_without_anything_set_the_defaults_hold():
     assert settings.s3_lock is True
 
 
-def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tmp_path / "earwitness.toml"
     config.write_text('s3_bucket = "from-file"\nlog_level = "DEBUG"\nhold_back_s = 1.5\n')
     monkeypatch.setenv("EARWITNESS_S3_BUCKET", "from-environment")
@@ -63,12 +63,14 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
     )
 
 
-def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch):
+def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EARWITNESS_S3_BUCKET", "")
     assert load_settings().s3_bucket == "earwitness"
 
 
-def test_a_secret_may_stand_in_a_file_and_wins_over_toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_secret_may_stand_in_a_file_and_wins_over_toml(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     secret = tmp_path / "secret"
     secret.write_text(" geheim \r\n")
     config = tmp_path / "earwitness.toml"
@@ -77,7 +79,7 @@ def test_a_secret_may_stand_in_a_file_and_wins_over_toml(tmp_path: Path, monkeyp
     assert load_settings(config).s3_secret_key == " geheim "
 
 
-def test_a_secret_given_twice_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_secret_given_twice_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EARWITNESS_S3_SECRET_KEY", "one")
     monkeypatch.setenv("EARWITNESS_S3_SECRET_KEY_FILE", str(tmp_path / "two"))
     with pytest.raises(Refused, match="leave out one"):
@@ -85,7 +87,7 @@ def test_a_secret_given_twice_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("extra", [0, 1])
-def test_a_secret_file_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: int):
+def test_a_secret_file_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: int) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(b"x" * (SECRET_FILE_SIZE_BYTES_MAX + extra))
     monkeypatch.setenv("EARWITNESS_KEYRING_PASSPHRASE_FILE", str(secret))
@@ -96,7 +98,7 @@ def test_a_secret_file_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert len(load_settings().keyring_passphrase) == SECRET_FILE_SIZE_BYTES_MAX
 
 
-def test_a_missing_secret_file_names_the_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_secret_file_names_the_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EARWITNESS_SMTP_URL_FILE", str(tmp_path / "absent"))
     with pytest.raises(Refused, match="EARWITNESS_SMTP_URL_FILE"):
         load_settings()
@@ -120,27 +122,27 @@ def test_a_missing_secret_file_names_the_setting(tmp_path: Path, monkeypatch: py
 )
 def test_a_wrong_value_is_refused_by_the_name_of_its_setting(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setenv(f"EARWITNESS_{name}", value)
     with pytest.raises(Refused, match=f"EARWITNESS_{name}"):
         load_settings()
 
 
-def test_an_unknown_name_in_the_file_is_refused(tmp_path: Path):
+def test_an_unknown_name_in_the_file_is_refused(tmp_path: Path) -> None:
     config = tmp_path / "earwitness.toml"
     config.write_text('s3_buckket = "x"\n')
     with pytest.raises(Refused, match="EARWITNESS_S3_BUCKKET: there is no such setting"):
         load_settings(config)
 
 
-def test_a_file_that_is_not_toml_is_refused(tmp_path: Path):
+def test_a_file_that_is_not_toml_is_refused(tmp_path: Path) -> None:
     config = tmp_path / "earwitness.toml"
     config.write_text("s3_bucket: x\n")
     with pytest.raises(Refused, match="not TOML"):
         load_settings(config)
 
 
-def test_a_wrong_secret_is_not_repeated(tmp_path: Path):
+def test_a_wrong_secret_is_not_repeated(tmp_path: Path) -> None:
     config = tmp_path / "earwitness.toml"
     config.write_text("s3_secret_key = 8472913\n")
     with pytest.raises(Refused) as refusal:
@@ -148,14 +150,14 @@ def test_a_wrong_secret_is_not_repeated(tmp_path: Path):
     assert "8472913" not in str(refusal.value)
 
 
-def test_secrets_do_not_show():
+def test_secrets_do_not_show() -> None:
     settings = Settings(database_url="postgresql://u:hemelblauw@/d", s3_secret_key="hemelblauw")
     assert "hemelblauw" not in repr(settings)
     assert "hemelblauw" not in str(settings)
     assert set(secret_names()) >= {"database_url", "s3_secret_key", "keyring_passphrase"}
 
 
-def test_listeners_name_transport_and_address_family():
+def test_listeners_name_transport_and_address_family() -> None:
     assert parse_listeners("udp:[::1]:5060, tls:10.0.0.1:5061,10.0.0.2:5062") == (
         ("udp", "::1", 5060),
         ("tls", "10.0.0.1", 5061),
@@ -164,12 +166,14 @@ def test_listeners_name_transport_and_address_family():
     )
 
 
-def test_what_a_role_needs_and_lacks_is_named():
+def test_what_a_role_needs_and_lacks_is_named() -> None:
     with pytest.raises(Refused, match="EARWITNESS_DATABASE_URL, EARWITNESS_S3_ENDPOINT"):
         Settings().require("database_url", "s3_endpoint", "s3_bucket")
 
 
-def test_the_settings_module_says_what_a_too_large_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_settings_module_says_what_a_too_large_file_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(settings_module, "TOML_FILE_SIZE_BYTES_MAX", 10)
     config = tmp_path / "earwitness.toml"
     config.write_text('s3_bucket = "x"\n')

@@ -8,8 +8,10 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import soundfile
 from aiohttp import ClientResponse
@@ -59,10 +61,13 @@ EVERY_SCOPE = tuple(Scope)
 
 
 class FixedClock:
-    """A clock that stands still."""
+    """A clock that stands still, `earlier` than NOW."""
+
+    def __init__(self, earlier: timedelta = timedelta()) -> None:
+        self.earlier = earlier
 
     def now(self) -> datetime:
-        return NOW
+        return NOW - self.earlier
 
     def monotonic(self) -> float:
         return 0.0
@@ -145,12 +150,12 @@ class House:
     vault: KekVault
     tenant_id: TenantId
     stranger_id: TenantId
-    samples: np.ndarray
+    samples: npt.NDArray[np.int16]
     flac: bytes
     recordings: dict[str, Recording]
     keys: dict[str, str]
 
-    def services(self, **changes: object) -> Services:
+    def services(self, **changes: Any) -> Services:
         audit = AuditWriter(self.portal, "portal/test")
         services = Services(
             catalogue=self.portal,
@@ -169,13 +174,15 @@ class House:
         return [(entry.action, entry.result) for entry in self.history(name)]
 
 
-def encoded(samples: np.ndarray) -> bytes:
+def encoded(samples: npt.NDArray[np.int16]) -> bytes:
     file = io.BytesIO()
     soundfile.write(file, samples, 8000, format="FLAC", subtype="PCM_16")
     return file.getvalue()
 
 
-def finished(tenant_id: TenantId, samples: np.ndarray, minute: int, **changes: object) -> FinishedRecording:
+def finished(
+    tenant_id: TenantId, samples: npt.NDArray[np.int16], minute: int, **changes: Any
+) -> FinishedRecording:
     started = NOW - timedelta(hours=2) + timedelta(minutes=minute)
     duration_ms = len(samples) // 8
     recording = Recording(
@@ -253,7 +260,12 @@ def furnished(
     vault = KekVault(LocalKeyring(new_key()), DirectoryKeyStore(path / "keys"))
     store = MemoryStore()
     ingest = Ingest(
-        store, vault, recorder, AuditWriter(recorder, "recorder/test"), path / "intents", FixedClock()
+        store,
+        vault,
+        recorder,
+        AuditWriter(recorder, "recorder/test"),
+        path / "intents",
+        FixedClock(timedelta(seconds=5)),
     )
     generator = np.random.default_rng(2026)
     # Noise does not compress, so that the FLAC has some twenty sealed segments.
@@ -321,7 +333,7 @@ def everything(tenant_id: TenantId) -> AccessScope:
 class Api:
     """A client of the portal that asks with a key and a path below `/v1`."""
 
-    def __init__(self, client: TestClient, house: House) -> None:
+    def __init__(self, client: TestClient[Any, Any], house: House) -> None:
         self.client = client
         self.house = house
 

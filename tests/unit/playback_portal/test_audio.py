@@ -1,17 +1,24 @@
 """Sound leaves after its audit entry, verified, in the form and range that was asked for."""
 
+import asyncio
 import hashlib
 import io
+import threading
 import wave
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar
 
 import aiohttp
 import numpy as np
 import pytest
 import soundfile
+from aiohttp.test_utils import TestClient, TestServer
 
 from keys.streaming_aead import CIPHERTEXT_SEGMENT_BYTES, HEADER_BYTES
 from playback_portal import audio
+from playback_portal.app import create_app
+from playback_portal.services import REFERENCE, SERVICES, TRANSCODES_COUNT_MAX
+from playback_portal.transcoding import ChannelFlac
 
 
 async def test_the_whole_flac_is_octet_for_octet_what_was_archived(api: Any) -> None:
@@ -133,7 +140,8 @@ async def test_the_audit_entry_is_durable_before_the_first_octet_is_fetched(
     ) -> bytes:
         if first != 0 or last_exclusive != HEADER_BYTES:
             entries_at_fetch.append(len(api.house.history("two-party")) - before)
-        return get(key, version_id, first, last_exclusive)
+        data: bytes = get(key, version_id, first, last_exclusive)
+        return data
 
     monkeypatch.setattr(api.house.store, "get", counting)
     await (await api.audio("two-party")).read()
@@ -146,6 +154,7 @@ async def test_downloading_needs_its_own_scope_and_has_its_own_entry(api: Any) -
     answer = await api.audio("two-party", "?download=1", key="player")
     assert answer.status == 403
     assert (await answer.json(content_type=None))["requiredScope"] == "recordings:download"
+    assert api.house.events("two-party")[-1] == ("recording.downloaded", "refused")
     answer = await api.audio("two-party", "?download=1")
     assert answer.status == 200
     assert answer.headers["Content-Disposition"].startswith("attachment")
@@ -194,10 +203,61 @@ async def test_an_altered_first_segment_is_a_500_before_any_octet(api: Any) -> N
     assert hashlib.sha256(await answer.read()).hexdigest() != recording.sha256
 
 
-async def test_a_listener_who_stops_reading_loses_the_connection_and_not_our_memory(
-    api: Any, monkeypatch: pytest.MonkeyPatch
+async def test_a_listener_who_stops_reading_loses_the_connection(
+    house: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audio, "STALL_S_MAX", 0.0)
-    answer = await api.audio("two-party", "?format=wav")
-    with pytest.raises(aiohttp.ClientError):
-        await answer.read()
+    class Stalled:
+        async def write(self, piece: bytes) -> None:
+            await asyncio.Event().wait()
+
+    class Transport:
+        aborted = False
+
+        def abort(self) -> None:
+            self.aborted = True
+
+    class Request(dict[Any, Any]):
+        app: ClassVar = {SERVICES: house.services()}
+        transport = Transport()
+
+    monkeypatch.setattr(audio, "STALL_S_MAX", 0.01)
+    request = Request({REFERENCE: "reference"})
+    stream: Any = audio._stream
+    await stream(request, Stalled(), b"piece", iter([]))
+    assert request.transport.aborted
+    assert b"earwitness_portal_audio_broken_total 1.0" in request.app[SERVICES].metrics.text()
+    assert b"earwitness_portal_audio_bytes_total 0.0" in request.app[SERVICES].metrics.text()
+
+
+async def test_as_many_single_channels_are_made_at_once_as_allowed_and_no_more(
+    house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together, lock = threading.Barrier(TRANSCODES_COUNT_MAX), threading.Lock()
+    running: list[int] = []
+    most: list[int] = []
+
+    class Slow(ChannelFlac):
+        def __init__(self, reader: Any, channel: int) -> None:
+            with lock:
+                running.append(1)
+                most.append(len(running))
+            # Nobody goes on before all that are allowed run together.
+            together.wait(30)
+            super().__init__(reader, channel)
+            with lock:
+                running.pop()
+
+    monkeypatch.setattr(audio, "ChannelFlac", Slow)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(3 * TRANSCODES_COUNT_MAX))
+    async with TestClient(TestServer(create_app(house.services()))) as client:
+        path = f"/v1/recordings/{house.recordings['multi'].id}/audio?channel=1"
+        headers = {"Authorization": f"Bearer {house.keys['all']}"}
+
+        async def ask() -> int:
+            async with client.get(path, headers=headers) as answer:
+                await answer.read()
+                return answer.status
+
+        statuses = await asyncio.gather(*(ask() for _ in range(2 * TRANSCODES_COUNT_MAX)))
+    assert set(statuses) == {200}
+    assert max(most) == TRANSCODES_COUNT_MAX

@@ -46,7 +46,7 @@ def test_what_is_away_is_retried_later_and_tells_nothing_of_itself() -> None:
 def test_a_problem_is_rfc_9457_with_the_reference_of_the_request() -> None:
     response = wrong_parameters(ParameterFault("limit", "It is 1.")).response("0190-reference")
     assert response.content_type == "application/problem+json"
-    assert json.loads(response.body) == {
+    assert json.loads(str(response.text)) == {
         "type": "urn:earwitness:problem:wrong-parameters",
         "title": "Bad Request",
         "status": 400,
@@ -58,7 +58,8 @@ def test_a_problem_is_rfc_9457_with_the_reference_of_the_request() -> None:
 
 def test_a_missing_scope_is_named() -> None:
     assert (
-        json.loads(missing_scope("recordings:play").response("r").body)["requiredScope"] == "recordings:play"
+        json.loads(str(missing_scope("recordings:play").response("r").text))["requiredScope"]
+        == "recordings:play"
     )
 
 

@@ -143,13 +143,10 @@ async def test_the_history_tells_who_did_what_and_not_from_where(api: Any) -> No
     await api.get(api.path("multi"))
     await api.audio("multi")
     history = (await (await api.get(api.path("multi", "/history"))).json())["items"]
-    assert [entry["action"] for entry in history[:3]] == [
-        "recording.archived",
-        "recording.viewed",
-        "recording.played",
-    ]
-    assert history[1]["actor"].startswith("api-client:")
-    assert "request" in history[1]["details"]
+    assert history[0]["action"] == "recording.archived"
+    assert [entry["action"] for entry in history[-2:]] == ["recording.viewed", "recording.played"]
+    assert history[-2]["actor"].startswith("api-client:")
+    assert "request" in history[-2]["details"]
     assert "127.0.0.1" not in str(history)
 
 

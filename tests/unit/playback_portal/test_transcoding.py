@@ -5,6 +5,7 @@ import wave
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import soundfile
 
@@ -37,11 +38,11 @@ class Reader:
         yield self.read(first, last_exclusive)
 
 
-def noise(channels: int, frames: int = FRAMES) -> np.ndarray:
+def noise(channels: int, frames: int = FRAMES) -> npt.NDArray[np.int16]:
     return np.random.default_rng(7).integers(-32768, 32767, (frames, channels), dtype=np.int16)
 
 
-def flac(samples: np.ndarray) -> bytes:
+def flac(samples: npt.NDArray[np.int16]) -> bytes:
     file = io.BytesIO()
     soundfile.write(file, samples, 8000, format="FLAC", subtype="PCM_16")
     return file.getvalue()

@@ -38,34 +38,36 @@ def local(text: str) -> datetime:
         (YEARS, "2026-07-01 00:00:00", "2033-07-01 00:00:00"),
     ],
 )
-def test_a_class_counts_calendar_days_or_years(retention_class: RetentionClass, ended_at: str, until: str):
+def test_a_class_counts_calendar_days_or_years(
+    retention_class: RetentionClass, ended_at: str, until: str
+) -> None:
     kept = retain_until(retention_class, local(ended_at))
     assert kept == local(until)
     assert kept.tzinfo is UTC
 
 
-def test_over_a_change_of_the_clocks_the_time_of_day_stays():
+def test_over_a_change_of_the_clocks_the_time_of_day_stays() -> None:
     kept = retain_until(DAYS_90, datetime(2026, 1, 10, 9, 0, tzinfo=UTC))
     assert kept == datetime(2026, 4, 10, 8, 0, tzinfo=UTC)
 
 
-def test_a_time_of_day_the_clocks_skip_becomes_the_one_after():
+def test_a_time_of_day_the_clocks_skip_becomes_the_one_after() -> None:
     # 28 March 2027, 02:30 does not exist in Amsterdam.
     kept = retain_until(DAYS_90, local("2026-12-28 02:30:00"))
     assert kept.astimezone(AMSTERDAM) == local("2027-03-28 03:30:00")
 
 
-def test_of_a_time_of_day_that_happens_twice_the_second_counts():
+def test_of_a_time_of_day_that_happens_twice_the_second_counts() -> None:
     kept = retain_until(DAYS_90, local("2026-07-27 02:30:00"))
     assert kept == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
 
 
-def test_parts_of_a_second_round_up():
+def test_parts_of_a_second_round_up() -> None:
     assert retain_until(DAYS_90, datetime(2026, 11, 22, 9, 0, 0, 1, tzinfo=UTC)).second == 1
     assert retain_until(DAYS_90, datetime(2026, 11, 22, 9, 0, 0, 0, tzinfo=UTC)).second == 0
 
 
-def test_a_time_without_zone_is_an_error():
+def test_a_time_without_zone_is_an_error() -> None:
     with pytest.raises(ValueError, match="aware"):
         retain_until(DAYS_90, datetime(2026, 11, 22))
     with pytest.raises(ValueError, match="aware"):
@@ -74,7 +76,9 @@ def test_a_time_without_zone_is_an_error():
 
 @given(MOMENTS, st.sampled_from(RetentionClass))
 @settings(max_examples=100, deadline=None)
-def test_nothing_is_kept_shorter_than_its_class_says(ended_at: datetime, retention_class: RetentionClass):
+def test_nothing_is_kept_shorter_than_its_class_says(
+    ended_at: datetime, retention_class: RetentionClass
+) -> None:
     kept = retain_until(retention_class, ended_at)
     days = {DAYS_90: 90, DAYS_365: 365}.get(retention_class, 7 * 365 + 1)
     # A day with a change of the clocks has 23 or 25 hours, and a part of a second rounds up.
@@ -87,7 +91,7 @@ def test_nothing_is_kept_shorter_than_its_class_says(ended_at: datetime, retenti
 @settings(max_examples=100, deadline=None)
 def test_what_ended_on_an_earlier_day_never_expires_on_a_later_one(
     one: datetime, other: datetime, retention_class: RetentionClass
-):
+) -> None:
     first, second = sorted((one, other))
     day = [expiry_day(retain_until(retention_class, ended_at)) for ended_at in (first, second)]
     assert day[0] <= day[1]
@@ -102,5 +106,5 @@ def test_what_ended_on_an_earlier_day_never_expires_on_a_later_one(
         (datetime(2026, 7, 1, 22, 0, 0, tzinfo=UTC), date(2026, 7, 2)),
     ],
 )
-def test_the_day_of_expiry_is_the_one_in_amsterdam(moment: datetime, day: date):
+def test_the_day_of_expiry_is_the_one_in_amsterdam(moment: datetime, day: date) -> None:
     assert expiry_day(moment) == day

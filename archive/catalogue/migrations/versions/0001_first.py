@@ -298,8 +298,10 @@ CREATE POLICY operator ON peers TO earwitness_operator USING (true);
 -- A chain is checked over all tenants; its entries hold ids and hashes, the bodies stay the tenant's.
 CREATE POLICY chain ON audit_entries FOR SELECT TO earwitness_worker, earwitness_operator USING (true);
 -- An operator's act on the whole instance is of no tenant.
-CREATE POLICY untenanted ON audit_entries FOR INSERT WITH CHECK (tenant_id IS NULL AND current_tenant() IS NULL);
-CREATE POLICY untenanted ON audit_bodies FOR INSERT WITH CHECK (tenant_id IS NULL AND current_tenant() IS NULL);
+CREATE POLICY untenanted ON audit_entries FOR INSERT
+    WITH CHECK (tenant_id IS NULL AND current_tenant() IS NULL);
+CREATE POLICY untenanted ON audit_bodies FOR INSERT
+    WITH CHECK (tenant_id IS NULL AND current_tenant() IS NULL);
 -- So is a session that came by a peer of no tenant and named none.
 CREATE POLICY untenanted ON sessions TO earwitness_recorder, earwitness_operator
     USING (tenant_id IS NULL AND current_tenant() IS NULL);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -11,21 +12,22 @@ from archive.access import AccessScope, Scope
 from archive.catalogue import accounts, directory
 from archive.catalogue.accounts import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
 from archive.catalogue.directory import Capacity
+from archive.catalogue.engine import Catalogue
 from archive.errors import Conflict, NotFound, Refused
-from archive.model import Role, UserId
+from archive.model import Role, Tenant, User, UserId
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
-def anna(operator, bakery):
+def anna(operator: Catalogue, bakery: Tenant) -> User:
     user = directory.add_user(operator, bakery.id, "anna", now=NOW, role=Role.AUDITOR, downloads=True)
     accounts.set_password(operator, bakery.id, "anna", PASSWORD)
     return user
 
 
-def test_the_right_password_gives_the_scope(portal, bakery, anna):
+def test_the_right_password_gives_the_scope(portal: Catalogue, bakery: Tenant, anna: User) -> None:
     assert accounts.authenticate_user(portal, " Anna@Bakery.example ", PASSWORD) == AccessScope(
         tenant_id=bakery.id,
         actor=f"user:{anna.id}",
@@ -49,11 +51,15 @@ def test_the_right_password_gives_the_scope(portal, bakery, anna):
         ("anna\0@bakery.example", PASSWORD),
     ],
 )
-def test_any_wrong_combination_gives_nothing(portal, anna, florist, login, password):
+def test_any_wrong_combination_gives_nothing(
+    portal: Catalogue, anna: User, florist: Tenant, login: str, password: str
+) -> None:
     assert accounts.authenticate_user(portal, login, password) is None
 
 
-def test_a_stranger_costs_as_many_hashes_as_anybody(portal, anna, monkeypatch):
+def test_a_stranger_costs_as_many_hashes_as_anybody(
+    portal: Catalogue, anna: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
     computed = []
     real = accounts._HASHER
 
@@ -68,7 +74,9 @@ def test_a_stranger_costs_as_many_hashes_as_anybody(portal, anna, monkeypatch):
     assert len(computed) == 5
 
 
-def test_a_password_is_stored_as_argon2id_and_can_be_replaced(operator, portal, bakery, anna, database):
+def test_a_password_is_stored_as_argon2id_and_can_be_replaced(
+    operator: Catalogue, portal: Catalogue, bakery: Tenant, anna: User, database: Any
+) -> None:
     stored = database.connect().execute("SELECT password_hash FROM user_passwords").fetchone()[0]
     assert stored.startswith("$argon2id$")
     assert PASSWORD not in stored
@@ -78,23 +86,29 @@ def test_a_password_is_stored_as_argon2id_and_can_be_replaced(operator, portal, 
 
 
 @pytest.mark.parametrize("length", [PASSWORD_CHARS_MIN, PASSWORD_CHARS_MAX])
-def test_a_password_may_be_as_short_and_long_as_its_limits(operator, portal, bakery, anna, length):
+def test_a_password_may_be_as_short_and_long_as_its_limits(
+    operator: Catalogue, portal: Catalogue, bakery: Tenant, anna: User, length: int
+) -> None:
     accounts.set_password(operator, bakery.id, "anna", "x" * length)
     assert accounts.authenticate_user(portal, "anna@bakery.example", "x" * length) is not None
 
 
 @pytest.mark.parametrize("length", [0, PASSWORD_CHARS_MIN - 1, PASSWORD_CHARS_MAX + 1])
-def test_a_password_beyond_the_limits_is_refused(operator, bakery, anna, length):
+def test_a_password_beyond_the_limits_is_refused(
+    operator: Catalogue, bakery: Tenant, anna: User, length: int
+) -> None:
     with pytest.raises(Refused, match="12 to 256"):
         accounts.set_password(operator, bakery.id, "anna", "x" * length)
 
 
-def test_a_password_needs_a_user(operator, bakery):
+def test_a_password_needs_a_user(operator: Catalogue, bakery: Tenant) -> None:
     with pytest.raises(NotFound):
         accounts.set_password(operator, bakery.id, "nobody", PASSWORD)
 
 
-def test_a_listener_hears_the_contributors_of_their_teams_and_no_one_else(operator, portal, bakery):
+def test_a_listener_hears_the_contributors_of_their_teams_and_no_one_else(
+    operator: Catalogue, portal: Catalogue, bakery: Tenant
+) -> None:
     users = {
         login: directory.add_user(operator, bakery.id, login, now=NOW)
         for login in ("lead", "anna", "bob", "carol")
@@ -114,13 +128,17 @@ def test_a_listener_hears_the_contributors_of_their_teams_and_no_one_else(operat
     assert accounts.scope_of_user(portal, bakery.id, users["anna"].id).heard_user_ids == frozenset()
 
 
-def test_a_user_who_is_gone_has_no_scope(portal, bakery, florist, anna):
+def test_a_user_who_is_gone_has_no_scope(
+    portal: Catalogue, bakery: Tenant, florist: Tenant, anna: User
+) -> None:
     for tenant_id, user_id in ((bakery.id, UserId("nobody")), (florist.id, anna.id)):
         with pytest.raises(NotFound):
             accounts.scope_of_user(portal, tenant_id, user_id)
 
 
-def test_an_api_key_gives_its_scopes_and_is_stored_as_a_hash(operator, portal, bakery, database):
+def test_an_api_key_gives_its_scopes_and_is_stored_as_a_hash(
+    operator: Catalogue, portal: Catalogue, bakery: Tenant, database: Any
+) -> None:
     made = accounts.add_api_client(
         operator, bakery.id, "crm", [Scope.RECORDINGS_READ, Scope.RECORDINGS_PLAY], now=NOW
     )
@@ -132,7 +150,9 @@ def test_an_api_key_gives_its_scopes_and_is_stored_as_a_hash(operator, portal, b
     assert made.key.rpartition("_")[2] not in row[1]
 
 
-def test_a_key_opens_its_own_tenant_only(operator, portal, bakery, florist):
+def test_a_key_opens_its_own_tenant_only(
+    operator: Catalogue, portal: Catalogue, bakery: Tenant, florist: Tenant
+) -> None:
     made = accounts.add_api_client(operator, bakery.id, "crm", [Scope.RECORDINGS_READ], now=NOW)
     assert accounts.authenticate_key(portal, made.key.replace(bakery.id, florist.id)) is None
     for wrong in (
@@ -145,7 +165,7 @@ def test_a_key_opens_its_own_tenant_only(operator, portal, bakery, florist):
         assert accounts.authenticate_key(portal, wrong) is None
 
 
-def test_scopes_are_from_the_list_and_names_are_taken_once(operator, bakery):
+def test_scopes_are_from_the_list_and_names_are_taken_once(operator: Catalogue, bakery: Tenant) -> None:
     for wrong in ([], ["recordings:delete"], ["recordings:read", ""]):
         with pytest.raises(Refused, match="recordings:read"):
             accounts.add_api_client(operator, bakery.id, "crm", wrong, now=NOW)

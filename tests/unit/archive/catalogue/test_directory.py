@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from archive.catalogue.directory import (
     Capacity,
     load_directory,
 )
+from archive.catalogue.engine import Catalogue
 from archive.errors import Conflict, NotFound, Refused
 from archive.model import RecordingMode, RetentionClass, Role, Tenant, TenantId
 
@@ -23,7 +25,7 @@ ALWAYS, NEVER = RecordingMode.ALWAYS, RecordingMode.NEVER
 DAYS_90 = RetentionClass.DAYS_90
 
 
-def test_what_was_added_is_what_a_recorder_carries(operator, recorder):
+def test_what_was_added_is_what_a_recorder_carries(operator: Catalogue, recorder: Catalogue) -> None:
     tenant = directory.add_tenant(
         operator,
         " De Warme Bakker ",
@@ -63,12 +65,12 @@ def test_what_was_added_is_what_a_recorder_carries(operator, recorder):
     assert directory.tenant_by_domain(operator, "BAKERY.example") == tenant
 
 
-def test_a_user_added_with_nothing_is_never_recorded(operator, bakery):
+def test_a_user_added_with_nothing_is_never_recorded(operator: Catalogue, bakery: Tenant) -> None:
     user = directory.add_user(operator, bakery.id, "bob", now=NOW)
     assert (user.mode, user.licence, user.role, user.access) == (NEVER, None, Role.USER, "own")
 
 
-def test_what_is_not_given_stays(operator, bakery):
+def test_what_is_not_given_stays(operator: Catalogue, bakery: Tenant) -> None:
     user = directory.add_user(
         operator, bakery.id, "bob", now=NOW, numbers=["101"], site="Goes", licence=DAYS_90, mode=ALWAYS
     )
@@ -80,7 +82,9 @@ def test_what_is_not_given_stays(operator, bakery):
 
 
 @pytest.mark.parametrize("mode", [mode for mode in RecordingMode if mode is not NEVER])
-def test_a_mode_that_records_needs_a_licence(operator, bakery, mode):
+def test_a_mode_that_records_needs_a_licence(
+    operator: Catalogue, bakery: Tenant, mode: RecordingMode
+) -> None:
     with pytest.raises(Refused, match="needs a licence"):
         directory.add_user(operator, bakery.id, "bob", now=NOW, mode=mode)
     assert directory.list_users(operator, bakery.id) == []
@@ -90,7 +94,9 @@ def test_a_mode_that_records_needs_a_licence(operator, bakery, mode):
     directory.set_user(operator, bakery.id, "bob", now=NOW + timedelta(1), licence=None, mode=NEVER)
 
 
-def test_the_history_of_licences_tells_which_was_in_force(operator, recorder, bakery, database):
+def test_the_history_of_licences_tells_which_was_in_force(
+    operator: Catalogue, recorder: Catalogue, bakery: Tenant, database: Any
+) -> None:
     days = [NOW + timedelta(days=n) for n in range(4)]
     user = directory.add_user(operator, bakery.id, "bob", now=days[1], licence=DAYS_90)
     directory.set_user(operator, bakery.id, "bob", now=days[2], licence=RetentionClass.YEARS_7_3500)
@@ -101,7 +107,7 @@ def test_the_history_of_licences_tells_which_was_in_force(operator, recorder, ba
     assert database.connect().execute("SELECT count(*) FROM user_licences").fetchone() == (3,)
 
 
-def test_a_licence_of_the_past_is_not_rewritten(operator, bakery, database):
+def test_a_licence_of_the_past_is_not_rewritten(operator: Catalogue, bakery: Tenant, database: Any) -> None:
     import psycopg
 
     directory.add_user(operator, bakery.id, "bob", now=NOW, licence=DAYS_90)
@@ -112,7 +118,9 @@ def test_a_licence_of_the_past_is_not_rewritten(operator, bakery, database):
 @pytest.mark.parametrize(
     "taken", ["+31201234550", "+31201234590-699", "+31201234400-500", "+31201234000-999"]
 )
-def test_a_number_belongs_to_one_user_of_a_tenant(operator, bakery, florist, taken):
+def test_a_number_belongs_to_one_user_of_a_tenant(
+    operator: Catalogue, bakery: Tenant, florist: Tenant, taken: str
+) -> None:
     directory.add_user(operator, bakery.id, "anna", now=NOW, numbers=["+31201234500-599"])
     with pytest.raises(Conflict, match="another user"):
         directory.add_user(operator, bakery.id, "bob", now=NOW, numbers=["101", taken])
@@ -120,13 +128,13 @@ def test_a_number_belongs_to_one_user_of_a_tenant(operator, bakery, florist, tak
     assert [user.login for user in directory.list_users(operator, bakery.id)] == ["anna"]
 
 
-def test_a_user_may_keep_the_numbers_they_have(operator, bakery):
+def test_a_user_may_keep_the_numbers_they_have(operator: Catalogue, bakery: Tenant) -> None:
     directory.add_user(operator, bakery.id, "anna", now=NOW, numbers=["+31201234500-599"])
     changed = directory.set_user(operator, bakery.id, "anna", now=NOW, numbers=["+31201234500-549", "101"])
     assert changed.numbers == ("+31201234500-+31201234549", "101")
 
 
-def test_two_who_claim_a_number_at_once_do_not_both_get_it(operator, bakery):
+def test_two_who_claim_a_number_at_once_do_not_both_get_it(operator: Catalogue, bakery: Tenant) -> None:
     outcomes: list[str] = []
 
     def claim(login: str) -> None:
@@ -145,12 +153,12 @@ def test_two_who_claim_a_number_at_once_do_not_both_get_it(operator, bakery):
 
 
 @pytest.mark.parametrize("number", ["112", "113", "0800-0113", "+31112", "100-112"])
-def test_an_emergency_number_belongs_to_nobody(operator, bakery, number):
+def test_an_emergency_number_belongs_to_nobody(operator: Catalogue, bakery: Tenant, number: str) -> None:
     with pytest.raises(Refused, match="never recorded"):
         directory.add_user(operator, bakery.id, "anna", now=NOW, numbers=[number])
 
 
-def test_login_domain_peer_and_team_names_are_taken_once(operator, bakery):
+def test_login_domain_peer_and_team_names_are_taken_once(operator: Catalogue, bakery: Tenant) -> None:
     directory.add_user(operator, bakery.id, "anna", now=NOW, broadworks_id="a@bw")
     directory.add_peer(operator, "sbc", ["192.0.2.1"], now=NOW)
     directory.add_team(operator, bakery.id, "Sales", now=NOW)
@@ -168,7 +176,7 @@ def test_login_domain_peer_and_team_names_are_taken_once(operator, bakery):
         directory.add_team(operator, bakery.id, "Sales", now=NOW)
 
 
-def test_a_broadworks_group_is_one_tenants(operator):
+def test_a_broadworks_group_is_one_tenants(operator: Catalogue) -> None:
     directory.add_tenant(operator, "A", "a.example", now=NOW, broadworks_service_provider="bw")
     directory.add_tenant(
         operator, "B", "b.example", now=NOW, broadworks_service_provider="bw", broadworks_group="b"
@@ -180,34 +188,34 @@ def test_a_broadworks_group_is_one_tenants(operator):
 
 
 @pytest.mark.parametrize("domain", ["", "bakery example", "-x.example", "x..example", "a@b", "x" * 201])
-def test_what_is_no_domain_is_refused(operator, domain):
+def test_what_is_no_domain_is_refused(operator: Catalogue, domain: str) -> None:
     with pytest.raises(Refused, match="not a domain"):
         directory.add_tenant(operator, "X", domain, now=NOW)
 
 
 @pytest.mark.parametrize("login", ["", "a b", "a@b", "é", "x" * 201, "a\0"])
-def test_what_is_no_login_is_refused(operator, bakery, login):
+def test_what_is_no_login_is_refused(operator: Catalogue, bakery: Tenant, login: str) -> None:
     with pytest.raises(Refused, match="not a login"):
         directory.add_user(operator, bakery.id, login, now=NOW)
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\nb", "a\0b", "x" * (NAME_CHARS_MAX + 1)])
-def test_what_is_no_name_is_refused(operator, bakery, name):
+def test_what_is_no_name_is_refused(operator: Catalogue, bakery: Tenant, name: str) -> None:
     with pytest.raises(Refused, match="printable"):
         directory.add_team(operator, bakery.id, name, now=NOW)
 
 
-def test_a_name_may_be_as_long_as_its_limit(operator, bakery):
+def test_a_name_may_be_as_long_as_its_limit(operator: Catalogue, bakery: Tenant) -> None:
     assert directory.add_team(operator, bakery.id, "x" * NAME_CHARS_MAX, now=NOW)
 
 
 @pytest.mark.parametrize("address", ["", "x", "192.0.2.1/33", "0.0.0.0/0", "::/0"])
-def test_what_is_no_address_of_a_peer_is_refused(operator, address):
+def test_what_is_no_address_of_a_peer_is_refused(operator: Catalogue, address: str) -> None:
     with pytest.raises(Refused):
         directory.add_peer(operator, "sbc", [address], now=NOW)
 
 
-def test_a_peer_has_a_bounded_number_of_addresses(operator):
+def test_a_peer_has_a_bounded_number_of_addresses(operator: Catalogue) -> None:
     addresses = [f"192.0.2.{n}" for n in range(ADDRESSES_PER_PEER_MAX + 1)]
     for wrong in ([], addresses):
         with pytest.raises(Refused, match="1 to 64"):
@@ -218,25 +226,27 @@ def test_a_peer_has_a_bounded_number_of_addresses(operator):
 
 
 @pytest.mark.parametrize("wrong", [{"dialect": "esperanto"}, {"srtp": "maybe"}])
-def test_an_unknown_dialect_or_srtp_policy_is_refused(operator, wrong):
+def test_an_unknown_dialect_or_srtp_policy_is_refused(operator: Catalogue, wrong: Any) -> None:
     with pytest.raises(Refused, match="one of"):
         directory.add_peer(operator, "sbc", ["192.0.2.1"], now=NOW, **wrong)
 
 
 @pytest.mark.parametrize("wrong", [{"site": "a\0"}, {"broadworks_id": ""}, {"broadworks_id": "x" * 201}])
-def test_a_site_and_a_broadworks_id_are_printable_and_bounded(operator, bakery, wrong):
+def test_a_site_and_a_broadworks_id_are_printable_and_bounded(
+    operator: Catalogue, bakery: Tenant, wrong: Any
+) -> None:
     with pytest.raises(Refused, match="printable"):
         directory.add_user(operator, bakery.id, "bob", now=NOW, **wrong)
 
 
-def test_a_user_has_a_bounded_number_of_numbers(operator, bakery):
+def test_a_user_has_a_bounded_number_of_numbers(operator: Catalogue, bakery: Tenant) -> None:
     numbers = [f"+3120{n:07}" for n in range(1_000_000, 1_000_000 + NUMBERS_PER_USER_MAX + 1)]
     with pytest.raises(Refused, match="at most 200"):
         directory.add_user(operator, bakery.id, "bob", now=NOW, numbers=numbers)
     assert len(directory.add_user(operator, bakery.id, "bob", now=NOW, numbers=numbers[1:]).numbers) == 200
 
 
-def test_who_is_not_there_is_not_found(operator, bakery):
+def test_who_is_not_there_is_not_found(operator: Catalogue, bakery: Tenant) -> None:
     with pytest.raises(NotFound, match="no user"):
         directory.set_user(operator, bakery.id, "nobody", now=NOW)
     with pytest.raises(NotFound, match="no team"):
@@ -248,12 +258,12 @@ def test_who_is_not_there_is_not_found(operator, bakery):
         directory.tenant_by_domain(operator, "nowhere.example")
 
 
-def test_access_is_one_of_two_words(operator, bakery):
+def test_access_is_one_of_two_words(operator: Catalogue, bakery: Tenant) -> None:
     with pytest.raises(Refused, match="none or own"):
         directory.add_user(operator, bakery.id, "bob", now=NOW, access="all")
 
 
-def test_a_rebuilt_catalogue_begins_with_its_tenants(operator, database):
+def test_a_rebuilt_catalogue_begins_with_its_tenants(operator: Catalogue, database: Any) -> None:
     tenant = Tenant(TenantId("0193"), "De Warme Bakker", "bakery.example")
     for _ in range(2):
         with operator.transaction(tenant.id) as connection:
@@ -261,7 +271,9 @@ def test_a_rebuilt_catalogue_begins_with_its_tenants(operator, database):
     assert directory.list_tenants(operator) == [tenant]
 
 
-def test_every_change_is_announced(operator, portal, recorder, bakery):
+def test_every_change_is_announced(
+    operator: Catalogue, portal: Catalogue, recorder: Catalogue, bakery: Tenant
+) -> None:
     with recorder.listen(directory.CHANNEL) as listener:
         changes = (
             lambda: directory.add_tenant(operator, "X", "x.example", now=NOW),

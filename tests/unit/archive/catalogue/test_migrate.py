@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -12,9 +15,10 @@ from sqlalchemy import create_engine, inspect
 from archive.catalogue import migrate
 from archive.catalogue.tables import INSTANCE_TABLES, metadata
 from archive.errors import CatalogueUnavailable, Refused
+from archive.model import Tenant
 
 
-def test_no_role_of_ours_is_a_superuser_or_passes_by_row_level_security(database):
+def test_no_role_of_ours_is_a_superuser_or_passes_by_row_level_security(database: Any) -> None:
     rows = database.connect().execute(
         "SELECT rolname, rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolcanlogin FROM pg_roles"
         " WHERE rolname LIKE 'earwitness%' ORDER BY rolname"
@@ -26,7 +30,7 @@ def test_no_role_of_ours_is_a_superuser_or_passes_by_row_level_security(database
         assert login == (role != migrate.OWNER)
 
 
-def test_row_level_security_is_forced_on_every_table_with_a_tenant(database):
+def test_row_level_security_is_forced_on_every_table_with_a_tenant(database: Any) -> None:
     rows = database.connect().execute(
         "SELECT relname, relrowsecurity, relforcerowsecurity, relowner::regrole::text FROM pg_class"
         " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'"
@@ -38,12 +42,12 @@ def test_row_level_security_is_forced_on_every_table_with_a_tenant(database):
         assert (enabled and forced) == (name not in INSTANCE_TABLES), name
 
 
-def test_only_the_named_tables_belong_to_no_tenant():
+def test_only_the_named_tables_belong_to_no_tenant() -> None:
     without = {name for name, table in metadata.tables.items() if "tenant_id" not in table.columns}
     assert without == INSTANCE_TABLES | {"tenants"}
 
 
-def test_the_migrations_make_what_the_program_names(database):
+def test_the_migrations_make_what_the_program_names(database: Any) -> None:
     engine = create_engine(database.url())
     with engine.connect() as connection:
         context = MigrationContext.configure(
@@ -61,17 +65,19 @@ def test_the_migrations_make_what_the_program_names(database):
     assert differences == []
 
 
-def test_preparing_again_changes_nothing_and_keeps_rows(database, bakery, postgres_url):
+def test_preparing_again_changes_nothing_and_keeps_rows(
+    database: Any, bakery: Tenant, postgres_url: str
+) -> None:
     migrate.prepare(postgres_url, {}, database=database.name)
     assert database.connect().execute("SELECT domain FROM tenants").fetchall() == [("bakery.example",)]
 
 
-def test_a_password_of_a_role_that_is_not_ours_is_refused(postgres_url):
+def test_a_password_of_a_role_that_is_not_ours_is_refused(postgres_url: str) -> None:
     with pytest.raises(Refused, match="earwitness_recorder"):
         migrate.prepare(postgres_url, {"postgres": "x"})
 
 
-def test_a_role_that_became_a_superuser_stops_the_preparation(database, postgres_url):
+def test_a_role_that_became_a_superuser_stops_the_preparation(database: Any, postgres_url: str) -> None:
     admin = database.connect()
     admin.execute("ALTER ROLE earwitness_portal BYPASSRLS")
     try:
@@ -81,18 +87,18 @@ def test_a_role_that_became_a_superuser_stops_the_preparation(database, postgres
         admin.execute("ALTER ROLE earwitness_portal NOBYPASSRLS")
 
 
-def test_a_role_of_ours_may_not_prepare_a_database(database):
+def test_a_role_of_ours_may_not_prepare_a_database(database: Any) -> None:
     with pytest.raises(Refused, match="may not create roles"):
         migrate.prepare(database.url(migrate.ROLES[3]), {}, database=database.name)
 
 
-def test_a_server_that_is_away_is_unavailable(tmp_path):
+def test_a_server_that_is_away_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(CatalogueUnavailable):
         migrate.prepare(f"postgresql://postgres@/postgres?host={tmp_path}", {})
 
 
 @pytest.mark.parametrize("role", ["earwitness_worker", "earwitness_portal"])
-def test_worker_and_portal_reach_the_jobs(database, role):
+def test_worker_and_portal_reach_the_jobs(database: Any, role: str) -> None:
     connection = database.connect(role)
     connection.execute("SET search_path TO jobs")
     assert connection.execute("SELECT count(*) FROM procrastinate_jobs").fetchone() == (0,)
@@ -106,13 +112,13 @@ def test_worker_and_portal_reach_the_jobs(database, role):
 
 
 @pytest.mark.parametrize("role", ["earwitness_recorder", "earwitness_operator"])
-def test_other_roles_do_not_reach_the_jobs(database, role):
+def test_other_roles_do_not_reach_the_jobs(database: Any, role: str) -> None:
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         database.connect(role).execute("SELECT count(*) FROM jobs.procrastinate_jobs")
 
 
 @pytest.mark.parametrize("role", migrate.ROLES)
-def test_no_role_can_make_or_change_tables(database, role):
+def test_no_role_can_make_or_change_tables(database: Any, role: str) -> None:
     connection = database.connect(role)
     for statement in (
         "CREATE TABLE public.mine (id int)",
@@ -125,7 +131,7 @@ def test_no_role_can_make_or_change_tables(database, role):
             connection.execute(statement)
 
 
-def test_a_database_of_another_name_is_made(postgres_url, database):
+def test_a_database_of_another_name_is_made(postgres_url: str, database: Any) -> None:
     name = f"{database.name}_other"
     admin = database.connect()
     migrate.prepare(postgres_url, {}, database=name)

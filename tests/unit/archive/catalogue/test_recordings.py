@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import threading
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Never
 
 import pytest
 from sqlalchemy import func, select
@@ -13,6 +15,7 @@ from sqlalchemy import func, select
 from archive.access import AccessScope, Scope, may_read
 from archive.audit import AuditWriter
 from archive.catalogue import recordings, sessions
+from archive.catalogue.engine import Catalogue
 from archive.catalogue.recordings import CURSOR_CHARS_MAX, PAGE_ROWS_MAX, SEARCH_CHARS_MAX, RecordingQuery
 from archive.catalogue.tables import audit_entries, recording_objects
 from archive.errors import Conflict, NotFound, Refused
@@ -24,9 +27,12 @@ from archive.model import (
     RecordingState,
     Role,
     SessionOutcome,
+    Tenant,
     TenantId,
     UserId,
 )
+
+Archive = Callable[[ArchivedRecording], ArchivedRecording]
 
 
 def auditor(tenant_id: TenantId) -> AccessScope:
@@ -34,7 +40,7 @@ def auditor(tenant_id: TenantId) -> AccessScope:
 
 
 @pytest.fixture
-def archive(recorder):
+def archive(recorder: Catalogue) -> Archive:
     """Return a function that archives as ingest does: row, outcome and audit entry in one transaction."""
 
     def commit(archived: ArchivedRecording) -> ArchivedRecording:
@@ -66,12 +72,16 @@ def archive(recorder):
     return commit
 
 
-def test_what_is_archived_is_read_back_as_it_was(archive, portal, bakery, make_recording):
+def test_what_is_archived_is_read_back_as_it_was(
+    archive: Archive, portal: Catalogue, bakery: Tenant, make_recording: Callable[..., ArchivedRecording]
+) -> None:
     archived = archive(make_recording(bakery.id, owner="anna"))
     assert recordings.get(portal, auditor(bakery.id), archived.recording.id) == archived
 
 
-def test_archiving_again_returns_the_first_and_adds_no_audit_entry(archive, worker, bakery, make_recording):
+def test_archiving_again_returns_the_first_and_adds_no_audit_entry(
+    archive: Archive, worker: Catalogue, bakery: Tenant, make_recording: Callable[..., ArchivedRecording]
+) -> None:
     first = archive(make_recording(bakery.id))
     again = dataclasses.replace(first, kek_id="another", wrapped_key=b"another")
     assert archive(again) == first
@@ -80,7 +90,9 @@ def test_archiving_again_returns_the_first_and_adds_no_audit_entry(archive, work
         assert connection.execute(select(func.count()).select_from(recording_objects)).scalar() == 5
 
 
-def test_two_that_archive_the_same_at_once_make_one(archive, worker, bakery, make_recording):
+def test_two_that_archive_the_same_at_once_make_one(
+    archive: Archive, worker: Catalogue, bakery: Tenant, make_recording: Callable[..., ArchivedRecording]
+) -> None:
     archived = make_recording(bakery.id)
     threads = [threading.Thread(target=archive, args=(archived,)) for _ in range(8)]
     for thread in threads:
@@ -92,26 +104,29 @@ def test_two_that_archive_the_same_at_once_make_one(archive, worker, bakery, mak
     assert recordings.find(worker, auditor(bakery.id)).items == (archived.recording,)
 
 
-def test_a_transaction_that_fails_leaves_neither_row_nor_entry(recorder, worker, bakery, make_recording):
+def test_a_transaction_that_fails_leaves_neither_row_nor_entry(
+    recorder: Catalogue, worker: Catalogue, bakery: Tenant, make_recording: Callable[..., ArchivedRecording]
+) -> Never:
     archived, writer = make_recording(bakery.id), AuditWriter(recorder, "recorder/one")
-    with pytest.raises(KeyError), writer.transaction(bakery.id) as connection:
-        recordings.insert_recording(connection, archived)
-        writer.append(
-            connection,
-            tenant_id=bakery.id,
-            actor="r",
-            action="archive",
-            object="x",
-            at=archived.recording.ended_at,
-        )
-        raise KeyError
+
+    def fail() -> None:
+        with writer.transaction(bakery.id) as connection:
+            recordings.insert_recording(connection, archived)
+            at = archived.recording.ended_at
+            writer.append(connection, tenant_id=bakery.id, actor="r", action="archive", object="x", at=at)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     with pytest.raises(NotFound):
         recordings.get(worker, auditor(bakery.id), archived.recording.id)
     with worker.transaction(bakery.id) as connection:
         assert connection.execute(select(func.count()).select_from(audit_entries)).scalar() == 0
 
 
-def test_an_id_taken_in_another_tenant_is_a_conflict(archive, bakery, florist, make_recording):
+def test_an_id_taken_in_another_tenant_is_a_conflict(
+    archive: Archive, bakery: Tenant, florist: Tenant, make_recording: Callable[..., ArchivedRecording]
+) -> None:
     theirs = archive(make_recording(florist.id))
     mine = make_recording(bakery.id)
     with pytest.raises(Conflict):
@@ -120,7 +135,9 @@ def test_an_id_taken_in_another_tenant_is_a_conflict(archive, bakery, florist, m
         )
 
 
-def test_text_a_peer_sent_that_the_database_refuses_is_stored_marked(archive, portal, bakery, make_recording):
+def test_text_a_peer_sent_that_the_database_refuses_is_stored_marked(
+    archive: Archive, portal: Catalogue, bakery: Tenant, make_recording: Callable[..., ArchivedRecording]
+) -> None:
     parties = (Party("a", "+31612345678", "Jan\0sen \ud83d"),)
     archived = archive(make_recording(bakery.id, parties=parties, call_id="a\0b", flags=("codec-raw:\0",)))
     found = recordings.get(portal, auditor(bakery.id), archived.recording.id).recording
@@ -128,7 +145,13 @@ def test_text_a_peer_sent_that_the_database_refuses_is_stored_marked(archive, po
     assert found.call_id == "a\N{REPLACEMENT CHARACTER}b"
 
 
-def test_the_filter_says_the_same_as_the_rule(archive, portal, bakery, florist, make_recording):
+def test_the_filter_says_the_same_as_the_rule(
+    archive: Archive,
+    portal: Catalogue,
+    bakery: Tenant,
+    florist: Tenant,
+    make_recording: Callable[..., ArchivedRecording],
+) -> None:
     states = (
         RecordingState.AVAILABLE,
         RecordingState.UNKEPT,
@@ -159,7 +182,13 @@ def test_the_filter_says_the_same_as_the_rule(archive, portal, bakery, florist, 
         assert {recording.id for recording in page.items} == expected, scope
 
 
-def test_what_is_outside_the_scope_is_not_found(archive, portal, bakery, florist, make_recording):
+def test_what_is_outside_the_scope_is_not_found(
+    archive: Archive,
+    portal: Catalogue,
+    bakery: Tenant,
+    florist: Tenant,
+    make_recording: Callable[..., ArchivedRecording],
+) -> None:
     archived = archive(make_recording(bakery.id, owner="anna"))
     for scope in (
         AccessScope(bakery.id, "user:bob", Role.USER, UserId("bob"), "own"),
@@ -172,8 +201,8 @@ def test_what_is_outside_the_scope_is_not_found(archive, portal, bakery, florist
 
 
 def test_pages_go_by_key_newest_first_and_new_recordings_do_not_shift_them(
-    archive, portal, bakery, make_recording
-):
+    archive: Archive, portal: Catalogue, bakery: Tenant, make_recording: Callable[..., ArchivedRecording]
+) -> None:
     # Several begin in the same microsecond, so that the id has to break the tie.
     made = [archive(make_recording(bakery.id, minutes=n // 3)).recording for n in range(11)]
     expected = sorted(made, key=lambda recording: (recording.started_at, recording.id), reverse=True)
@@ -188,7 +217,9 @@ def test_pages_go_by_key_newest_first_and_new_recordings_do_not_shift_them(
     assert seen == expected
 
 
-def test_a_page_that_is_exactly_full_is_the_last(archive, portal, bakery, make_recording):
+def test_a_page_that_is_exactly_full_is_the_last(
+    archive: Archive, portal: Catalogue, bakery: Tenant, make_recording: Callable[..., ArchivedRecording]
+) -> None:
     for n in range(3):
         archive(make_recording(bakery.id, minutes=n))
     assert recordings.find(portal, auditor(bakery.id), limit=3).next is None
@@ -196,7 +227,7 @@ def test_a_page_that_is_exactly_full_is_the_last(archive, portal, bakery, make_r
 
 
 @pytest.mark.parametrize("limit", [0, PAGE_ROWS_MAX + 1])
-def test_a_limit_out_of_bounds_is_refused(portal, bakery, limit):
+def test_a_limit_out_of_bounds_is_refused(portal: Catalogue, bakery: Tenant, limit: int) -> None:
     with pytest.raises(Refused, match="1 to 200"):
         recordings.find(portal, auditor(bakery.id), limit=limit)
 
@@ -204,7 +235,7 @@ def test_a_limit_out_of_bounds_is_refused(portal, bakery, limit):
 @pytest.mark.parametrize(
     "cursor", ["", "x", "%%%", "MjAyNi0xMS0yMg", "é", "A" * CURSOR_CHARS_MAX, "A" * (CURSOR_CHARS_MAX + 1)]
 )
-def test_a_made_up_cursor_is_refused(portal, bakery, cursor):
+def test_a_made_up_cursor_is_refused(portal: Catalogue, bakery: Tenant, cursor: str) -> None:
     with pytest.raises(Refused, match="cursor"):
         recordings.find(portal, auditor(bakery.id), cursor=cursor)
 
@@ -213,20 +244,32 @@ def test_a_made_up_cursor_is_refused(portal, bakery, cursor):
     "text",
     ["+31612345678", "06-12345678", "0031 6 12345678", "612345", "jansen", "JANSEN, M", "  sen  "],
 )
-def test_a_party_is_found_by_number_in_any_spelling_or_name(archive, portal, bakery, make_recording, text):
+def test_a_party_is_found_by_number_in_any_spelling_or_name(
+    archive: Archive,
+    portal: Catalogue,
+    bakery: Tenant,
+    make_recording: Callable[..., ArchivedRecording],
+    text: str,
+) -> None:
     wanted = archive(make_recording(bakery.id)).recording
     archive(make_recording(bakery.id, parties=(Party("a", "+31887654321", "de Vries"),)))
     assert recordings.find(portal, auditor(bakery.id), RecordingQuery(text=text)).items == (wanted,)
 
 
 @pytest.mark.parametrize("text", ["%", "_", "\\", "' OR 1=1 --", "12%", "\0"])
-def test_a_search_text_is_never_a_pattern_nor_a_statement(archive, portal, bakery, make_recording, text):
+def test_a_search_text_is_never_a_pattern_nor_a_statement(
+    archive: Archive,
+    portal: Catalogue,
+    bakery: Tenant,
+    make_recording: Callable[..., ArchivedRecording],
+    text: str,
+) -> None:
     archive(make_recording(bakery.id))
     assert recordings.find(portal, auditor(bakery.id), RecordingQuery(text=text)).items == ()
 
 
 @pytest.mark.parametrize("extra", [0, 1])
-def test_a_search_text_has_a_limit(portal, bakery, extra):
+def test_a_search_text_has_a_limit(portal: Catalogue, bakery: Tenant, extra: int) -> None:
     query = RecordingQuery(text="x" * (SEARCH_CHARS_MAX + extra))
     if extra:
         with pytest.raises(Refused, match="at most 200"):
@@ -235,7 +278,9 @@ def test_a_search_text_has_a_limit(portal, bakery, extra):
         assert recordings.find(portal, auditor(bakery.id), query).items == ()
 
 
-def test_a_query_narrows_by_each_of_its_fields(archive, portal, bakery, make_recording):
+def test_a_query_narrows_by_each_of_its_fields(
+    archive: Archive, portal: Catalogue, bakery: Tenant, make_recording: Callable[..., ArchivedRecording]
+) -> None:
     one = archive(make_recording(bakery.id, owner="anna", duration_ms=5000)).recording
     two = archive(
         make_recording(bakery.id, owner="bob", minutes=10, direction=Direction.OUT, call_id="other")

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import psycopg
 import pytest
 from psycopg import sql
 
 from archive.audit import AuditWriter
 from archive.catalogue import accounts, directory, recordings, sessions
+from archive.catalogue.engine import Catalogue
 from archive.catalogue.migrate import OWNER, ROLES
 from archive.catalogue.tables import INSTANCE_TABLES, metadata
-from archive.model import OutcomeKind, RecordingMode, RetentionClass, SessionId, SessionOutcome
+from archive.model import (
+    ArchivedRecording,
+    OutcomeKind,
+    RecordingMode,
+    RetentionClass,
+    SessionId,
+    SessionOutcome,
+    Tenant,
+)
 
 TENANT_TABLES = sorted(set(metadata.tables) - INSTANCE_TABLES)
 DIRECTORY = {"tenants", "peers", "users", "user_numbers", "user_licences"}
@@ -24,7 +36,14 @@ ACROSS = {
 
 
 @pytest.fixture
-def filled(database, operator, recorder, bakery, florist, make_recording):
+def filled(
+    database: Any,
+    operator: Catalogue,
+    recorder: Catalogue,
+    bakery: Tenant,
+    florist: Tenant,
+    make_recording: Callable[..., ArchivedRecording],
+) -> Any:
     """Return two tenants that each have at least one row in every table."""
     for n, tenant in enumerate((bakery, florist)):
         now = make_recording(tenant.id).recording.started_at
@@ -70,13 +89,15 @@ def count(connection: psycopg.Connection, table: str) -> int | None:
     return row[0]
 
 
-def test_every_table_has_rows_of_both_tenants(filled):
+def test_every_table_has_rows_of_both_tenants(filled: Any) -> None:
     admin = filled.connect()
     assert {table: count(admin, table) for table in TENANT_TABLES if (count(admin, table) or 0) < 2} == {}
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_role_sees_one_tenants_rows_and_none_without_a_tenant(filled, bakery, role):
+def test_a_role_sees_one_tenants_rows_and_none_without_a_tenant(
+    filled: Any, bakery: Tenant, role: str
+) -> None:
     stranger, tenant = filled.connect(role), filled.connect(role, bakery.id)
     for table in TENANT_TABLES:
         without = count(stranger, table)
@@ -87,7 +108,7 @@ def test_a_role_sees_one_tenants_rows_and_none_without_a_tenant(filled, bakery, 
             assert tenant.execute(seen).fetchall() == [(bakery.id,)], table
 
 
-def test_the_owner_is_under_row_level_security_too(filled, bakery):
+def test_the_owner_is_under_row_level_security_too(filled: Any, bakery: Tenant) -> None:
     owner = filled.connect()
     owner.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(OWNER)))
     assert [count(owner, table) for table in ("recordings", "users", "audit_entries", "sessions")] == [0] * 4
@@ -96,7 +117,9 @@ def test_the_owner_is_under_row_level_security_too(filled, bakery):
 
 
 @pytest.mark.parametrize("role", ["earwitness_recorder", "earwitness_operator"])
-def test_nobody_inserts_another_tenants_recording(filled, bakery, florist, role):
+def test_nobody_inserts_another_tenants_recording(
+    filled: Any, bakery: Tenant, florist: Tenant, role: str
+) -> None:
     connection = filled.connect(role, bakery.id)
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
         connection.execute(
@@ -109,7 +132,9 @@ def test_nobody_inserts_another_tenants_recording(filled, bakery, florist, role)
 
 
 @pytest.mark.parametrize("tenant", [None, "bakery"])
-def test_nobody_writes_another_tenants_session_or_audit_entry(filled, bakery, florist, tenant):
+def test_nobody_writes_another_tenants_session_or_audit_entry(
+    filled: Any, bakery: Tenant, florist: Tenant, tenant: str | None
+) -> None:
     connection = filled.connect("earwitness_recorder", bakery.id if tenant else None)
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
         connection.execute(
@@ -123,7 +148,9 @@ def test_nobody_writes_another_tenants_session_or_audit_entry(filled, bakery, fl
         )
 
 
-def test_the_portal_can_neither_move_a_user_to_another_tenant_nor_touch_theirs(filled, bakery, florist):
+def test_the_portal_can_neither_move_a_user_to_another_tenant_nor_touch_theirs(
+    filled: Any, bakery: Tenant, florist: Tenant
+) -> None:
     connection = filled.connect("earwitness_portal", bakery.id)
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
         connection.execute("UPDATE users SET tenant_id = %s", (florist.id,))
@@ -131,14 +158,16 @@ def test_the_portal_can_neither_move_a_user_to_another_tenant_nor_touch_theirs(f
     assert connection.execute("DELETE FROM users WHERE tenant_id = %s", (florist.id,)).rowcount == 0
 
 
-def test_a_row_of_one_tenant_cannot_lean_on_a_row_of_another(filled, bakery, florist):
+def test_a_row_of_one_tenant_cannot_lean_on_a_row_of_another(
+    filled: Any, bakery: Tenant, florist: Tenant
+) -> None:
     theirs = filled.connect().execute("SELECT id FROM users WHERE tenant_id = %s", (florist.id,)).fetchone()
     connection = filled.connect("earwitness_portal", bakery.id)
     with pytest.raises(psycopg.errors.ForeignKeyViolation):
         connection.execute("INSERT INTO user_numbers VALUES (%s, %s, '+1', '+1')", (bakery.id, theirs[0]))
 
 
-def test_recorders_read_no_password_and_no_api_client(filled, bakery):
+def test_recorders_read_no_password_and_no_api_client(filled: Any, bakery: Tenant) -> None:
     for role in ("earwitness_recorder", "earwitness_worker"):
         connection = filled.connect(role, bakery.id)
         assert count(connection, "user_passwords") is None
@@ -146,7 +175,7 @@ def test_recorders_read_no_password_and_no_api_client(filled, bakery):
 
 
 @pytest.mark.parametrize("role", ["earwitness_recorder", "earwitness_portal", "earwitness_operator"])
-def test_only_the_worker_changes_or_deletes_recordings(filled, bakery, role):
+def test_only_the_worker_changes_or_deletes_recordings(filled: Any, bakery: Tenant, role: str) -> None:
     connection = filled.connect(role, bakery.id)
     for statement in (
         "DELETE FROM recordings",
@@ -157,7 +186,9 @@ def test_only_the_worker_changes_or_deletes_recordings(filled, bakery, role):
             connection.execute(statement)
 
 
-def test_a_tenant_set_for_one_transaction_is_gone_in_the_next(portal, filled, bakery):
+def test_a_tenant_set_for_one_transaction_is_gone_in_the_next(
+    portal: Catalogue, filled: Any, bakery: Tenant
+) -> None:
     from sqlalchemy import func, select
 
     from archive.catalogue.tables import recordings as table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -53,7 +54,7 @@ DIRECTORY = Directory(
         ("", None),
     ],
 )
-def test_the_longest_prefix_of_an_address_names_the_peer(address: str, peer: Peer | None):
+def test_the_longest_prefix_of_an_address_names_the_peer(address: str, peer: Peer | None) -> None:
     assert DIRECTORY.peer_of(address) == peer
 
 
@@ -70,7 +71,9 @@ def test_the_longest_prefix_of_an_address_names_the_peer(address: str, peer: Pee
         (None, (None, None), None),
     ],
 )
-def test_a_tenant_is_the_peers_own_or_that_of_the_broadworks_group(peer, group, tenant):
+def test_a_tenant_is_the_peers_own_or_that_of_the_broadworks_group(
+    peer: Peer | None, group: tuple[str | None, str | None], tenant: Any
+) -> None:
     assert DIRECTORY.tenant_of(peer, *group) == tenant
 
 
@@ -91,11 +94,11 @@ def test_a_tenant_is_the_peers_own_or_that_of_the_broadworks_group(peer, group, 
         ("sip:anna@bw.example", None),
     ],
 )
-def test_a_user_is_found_by_a_number_or_a_range_that_holds_it(number: str, user: User | None):
+def test_a_user_is_found_by_a_number_or_a_range_that_holds_it(number: str, user: User | None) -> None:
     assert DIRECTORY.user_by_number(BAKERY.id, number) == user
 
 
-def test_lookups_stay_within_the_tenant():
+def test_lookups_stay_within_the_tenant() -> None:
     assert DIRECTORY.user_by_number(FLORIST.id, "+31201234567") == CAROL
     assert DIRECTORY.user_by_number(FLORIST.id, "+31201234550") is None
     assert DIRECTORY.user_by_broadworks_id(BAKERY.id, "ANNA@bw.example") == ANNA
@@ -104,14 +107,14 @@ def test_lookups_stay_within_the_tenant():
     assert DIRECTORY.user_by_number(TenantId("t3"), "+31201234567") is None
 
 
-def test_tenants_and_users_are_found_by_id():
+def test_tenants_and_users_are_found_by_id() -> None:
     assert DIRECTORY.tenant(FLORIST.id) == FLORIST
     assert DIRECTORY.tenant(TenantId("t3")) is None
     assert DIRECTORY.user(BOB.id) == BOB
     assert DIRECTORY.user(UserId("u9")) is None
 
 
-def test_a_directory_goes_to_json_and_back():
+def test_a_directory_goes_to_json_and_back() -> None:
     again = Directory.from_json(DIRECTORY.to_json())
     assert again == DIRECTORY
     assert again.user_by_number(BAKERY.id, "+31201234510") == ANNA
@@ -131,12 +134,12 @@ def test_a_directory_goes_to_json_and_back():
         b'{"version":1,"tenants":1}',
     ],
 )
-def test_what_is_not_a_directory_is_a_value_error(document: bytes):
-    with pytest.raises(ValueError, match=".*"):
+def test_what_is_not_a_directory_is_a_value_error(document: bytes) -> None:
+    with pytest.raises(ValueError, match=r"directory|utf-8|Expecting"):
         Directory.from_json(document)
 
 
-def test_json_with_a_field_of_a_later_release_is_a_value_error():
+def test_json_with_a_field_of_a_later_release_is_a_value_error() -> None:
     document = json.loads(DIRECTORY.to_json())
     document["users"][0]["shoe_size"] = 43
     with pytest.raises(ValueError, match="not a directory"):
@@ -160,19 +163,19 @@ def test_json_with_a_field_of_a_later_release_is_a_value_error():
         ("100-199", "100", "199"),
     ],
 )
-def test_a_range_is_told_from_a_number_with_dashes(text: str, first: str, last: str):
+def test_a_range_is_told_from_a_number_with_dashes(text: str, first: str, last: str) -> None:
     assert NumberRange.parse(text) == NumberRange(first, last)
 
 
 @pytest.mark.parametrize(
     "text", ["", "-", "anna", "+31201234500-499", "199-100", "+31201234500-+3120123459", "+-"]
 )
-def test_what_is_no_range_is_refused(text: str):
+def test_what_is_no_range_is_refused(text: str) -> None:
     with pytest.raises(Refused, match="not a number nor a range"):
         NumberRange.parse(text)
 
 
-def test_a_range_has_a_limit():
+def test_a_range_has_a_limit() -> None:
     first = 31_201_230_000
     assert NumberRange.parse(f"+{first}-+{first + NUMBERS_PER_RANGE_MAX - 1}").last == "+31201239999"
     with pytest.raises(Refused, match="more than 10000"):
@@ -181,7 +184,7 @@ def test_a_range_has_a_limit():
 
 @given(st.integers(0, 9899), st.integers(0, 100))
 @settings(max_examples=60, deadline=None)
-def test_a_range_written_out_reads_as_itself(start: int, length: int):
+def test_a_range_written_out_reads_as_itself(start: int, length: int) -> None:
     numbers = NumberRange(f"+3120123{start:04}", f"+3120123{start + length:04}")
     assert NumberRange.parse(str(numbers)) == numbers
     assert numbers.first in numbers

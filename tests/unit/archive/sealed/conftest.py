@@ -1,0 +1,132 @@
+"""An archive on a real PostgreSQL, a key store in a directory, and an object store in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from archive.audit import AuditWriter
+from archive.catalogue.engine import Catalogue
+from archive.ingest import Ingest
+from archive.model import (
+    ArchivedRecording,
+    FinishedRecording,
+    OutcomeKind,
+    Recording,
+    RecordingState,
+    SessionOutcome,
+    Tenant,
+)
+from archive.playback import Playback
+from archive.store.memory import MemoryStore
+from keys.kek import KekVault
+from keys.key_store import DirectoryKeyStore
+from keys.local_keyring import LocalKeyring
+
+NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+AUDIO = b"fLaC" + bytes(range(256)) * 1200  # five sealed segments
+
+
+@dataclasses.dataclass
+class SettableClock:
+    moment: datetime = NOW
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def monotonic(self) -> float:
+        return self.moment.timestamp()
+
+
+@dataclasses.dataclass
+class House:
+    """Everything an ingest stands on."""
+
+    store: MemoryStore
+    vault: KekVault
+    catalogue: Catalogue
+    audit: AuditWriter
+    intents: Path
+    clock: SettableClock
+
+    def ingest(self, **other: object) -> Ingest:
+        parts = {
+            "store": self.store,
+            "vault": self.vault,
+            "catalogue": self.catalogue,
+            "audit": self.audit,
+            "intents_dir": self.intents,
+            "clock": self.clock,
+        }
+        return Ingest(**{**parts, **other})
+
+
+@pytest.fixture
+def clock() -> SettableClock:
+    return SettableClock()
+
+
+@pytest.fixture
+def key_directory(tmp_path: Path) -> Path:
+    path = tmp_path / "key-store"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def vault(key_directory: Path) -> KekVault:
+    return KekVault(LocalKeyring(secrets.token_bytes(32)), DirectoryKeyStore(key_directory))
+
+
+@pytest.fixture
+def house(recorder: Catalogue, vault: KekVault, clock: SettableClock, tmp_path: Path) -> House:
+    return House(
+        MemoryStore(clock), vault, recorder, AuditWriter(recorder, "recorder/test"), tmp_path / "intents", clock
+    )
+
+
+@pytest.fixture
+def playback(house: House, portal: Catalogue) -> Playback:
+    return Playback(house.store, house.vault, portal, AuditWriter(portal, "portal/test"), house.clock)
+
+
+@pytest.fixture
+def finished(bakery: Tenant, make_recording: Callable[..., ArchivedRecording]) -> FinishedRecording:
+    return finish(make_recording(bakery.id).recording)
+
+
+def finish(recording: Recording, audio: bytes = AUDIO) -> FinishedRecording:
+    changed = dataclasses.replace(
+        recording, state=RecordingState.PROCESSING, sha256="", retain_until=NOW + timedelta(days=90, microseconds=5)
+    )
+    timeline = json.dumps({"spans": [], "id": recording.id}).encode()
+    return FinishedRecording(changed, audio, "audio/flac", b"peaks" * 100, timeline, b'{"revisions": []}')
+
+
+@pytest.fixture
+def make_finished() -> Callable[..., FinishedRecording]:
+    return finish
+
+
+@pytest.fixture
+def outcome_of() -> Callable[[FinishedRecording], SessionOutcome]:
+    def make(finished: FinishedRecording) -> SessionOutcome:
+        recording = finished.recording
+        return SessionOutcome(
+            session_id=recording.session_id,
+            call_id=recording.call_id,
+            kind=OutcomeKind.RECORDED,
+            reason="mode always",
+            started_at=recording.started_at,
+            ended_at=recording.ended_at,
+            tenant_id=recording.tenant_id,
+            recording_ids=(recording.id,),
+        )
+
+    return make

@@ -1,0 +1,148 @@
+"""Bucket and key store are enough to have every recording back."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy import make_url
+
+from archive.access import AccessScope
+from archive.audit import AuditWriter
+from archive.catalogue import migrate, recordings, sessions
+from archive.catalogue.engine import Catalogue
+from archive.model import ArchivedRecording, FinishedRecording, ObjectKind, Role, SessionOutcome, Tenant
+from archive.playback import Action, Playback
+from archive.rebuild import rebuild
+from archive.store.object import sha256_hex
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def empty(postgres_url: str) -> Iterator[Callable[[str], Catalogue]]:
+    """A second, empty database; gives catalogues of it by role."""
+    name = f"rebuilt_{next(_numbers)}"
+    url = make_url(postgres_url)
+    with psycopg.connect(**url.get_dialect()().create_connect_args(url)[1], autocommit=True) as admin:
+        parts = (sql.Identifier(part) for part in (name, migrate.OWNER, migrate.DATABASE))
+        admin.execute(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(*parts))
+        with ExitStack() as stack:
+
+            def connect(role: str) -> Catalogue:
+                address = url.set(database=name, username=role, password=f"{role}-s3cret")
+                catalogue = Catalogue(address.render_as_string(hide_password=False))
+                stack.callback(catalogue.close)
+                return catalogue
+
+            yield connect
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def archive_many(
+    house: object,
+    bakery: Tenant,
+    florist: Tenant,
+    make_recording: Callable[..., ArchivedRecording],
+    make_finished: Callable[..., FinishedRecording],
+    outcome_of: Callable[[FinishedRecording], SessionOutcome],
+) -> list[tuple[ArchivedRecording, FinishedRecording]]:
+    made = []
+    for minutes, tenant in enumerate((bakery, florist, bakery)):
+        finished = make_finished(make_recording(tenant.id, minutes=minutes).recording)
+        made.append((house.ingest().archive(finished, outcome_of(finished)), finished))
+    return made
+
+
+def scope_of(archived: ArchivedRecording) -> AccessScope:
+    return AccessScope(tenant_id=archived.recording.tenant_id, actor="user:1", role=Role.AUDITOR)
+
+
+def test_every_recording_is_back_and_opens(
+    house: object,
+    empty: Callable[[str], Catalogue],
+    archive_many: list[tuple[ArchivedRecording, FinishedRecording]],
+    outcome_of: Callable[[FinishedRecording], SessionOutcome],
+) -> None:
+    operator, portal = empty("earwitness_operator"), empty("earwitness_portal")
+    assert rebuild(house.store, house.vault, operator) == 3
+    playback = Playback(house.store, house.vault, portal, AuditWriter(portal, "portal/new"), house.clock)
+    for archived, finished in archive_many:
+        assert recordings.get(portal, scope_of(archived), archived.recording.id) == archived
+        reader = playback.open_object(scope_of(archived), archived.recording.id, ObjectKind.AUDIO, Action.PLAY)
+        assert reader.read(0, reader.length) == finished.audio
+        assert outcome_of(finished) in sessions.find(portal, scope_of(archived)).items
+
+
+def test_a_second_run_adds_nothing(
+    house: object, empty: Callable[[str], Catalogue], archive_many: list[object]
+) -> None:
+    operator = empty("earwitness_operator")
+    assert rebuild(house.store, house.vault, operator) == 3
+    assert rebuild(house.store, house.vault, operator) == 0
+
+
+def test_forged_records_delete_markers_and_rubbish_change_nothing(
+    house: object, empty: Callable[[str], Catalogue], archive_many: list[tuple[ArchivedRecording, FinishedRecording]]
+) -> None:
+    (first, _), (second, _), _ = archive_many
+    stolen = house.store.get(second.objects[-1].key, second.objects[-1].version_id)
+    rubbish = {
+        f"{first.objects[-1].key}.2": stolen,
+        f"{first.objects[-1].key}.3": b"no header at all",
+        f"{first.objects[-1].key}.4": b'{"format": "other"}\n',
+        "loose": b"x",
+        f"{first.recording.tenant_id}/unknown/record": stolen,
+        f"{first.recording.tenant_id}/unknown/audio": b"x",
+    }
+    for key, data in rubbish.items():
+        house.store.put(key, data, None, sha256=sha256_hex(data))
+    operator = empty("earwitness_operator")
+    assert rebuild(house.store, house.vault, operator) == 3
+    assert recordings.get(operator, scope_of(first), first.recording.id) == first
+
+
+def test_the_set_that_counts_is_the_one_rebuilt_when_there_are_strays(
+    house: object,
+    empty: Callable[[str], Catalogue],
+    finished: FinishedRecording,
+    outcome_of: Callable[[FinishedRecording], SessionOutcome],
+) -> None:
+    key = f"{finished.recording.tenant_id}/{finished.recording.id}/audio"
+    house.store.put(key, b"stray", None, sha256=sha256_hex(b"stray"))
+    archived = house.ingest().archive(finished, outcome_of(finished))
+    operator = empty("earwitness_operator")
+    assert rebuild(house.store, house.vault, operator) == 1
+    assert recordings.get(operator, scope_of(archived), archived.recording.id) == archived
+
+
+def test_a_recording_whose_key_was_destroyed_stays_gone(
+    house: object, empty: Callable[[str], Catalogue], archive_many: list[tuple[ArchivedRecording, FinishedRecording]]
+) -> None:
+    """Expiry destroyed the key of a day; a rebuild must not bring its rows back."""
+    archived = archive_many[1][0]
+    house.vault.destroy(archived.kek_id)
+    assert rebuild(house.store, house.vault, empty("earwitness_operator")) == 2
+
+
+def test_a_recording_whose_audio_is_damaged_is_not_pretended_to_be_there(
+    house: object, empty: Callable[[str], Catalogue], archive_many: list[tuple[ArchivedRecording, FinishedRecording]]
+) -> None:
+    stored = archive_many[0][0].objects[0]
+    house.store.damage(stored.key, stored.version_id, b"short")
+    assert rebuild(house.store, house.vault, empty("earwitness_operator")) == 2
+
+
+def test_a_record_that_names_no_key_of_ours_is_passed_over(
+    house: object, empty: Callable[[str], Catalogue], archive_many: list[tuple[ArchivedRecording, FinishedRecording]]
+) -> None:
+    archived = archive_many[0][0]
+    record = archived.objects[-1]
+    data = house.store.get(record.key, record.version_id).replace(archived.kek_id.encode(), b"../../etc/passwd", 1)
+    house.store.damage(record.key, record.version_id, data)
+    assert rebuild(house.store, house.vault, empty("earwitness_operator")) == 2

@@ -1,0 +1,29 @@
+"""What the server says of itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from recorder.sip.capability import Identity, Objection, crowded
+from recorder.sip.message import Flow
+
+
+@pytest.mark.parametrize(
+    ("identity", "flow", "contact"),
+    [
+        (Identity(), Flow("udp", ("10.0.0.1", 5060), ("h", 1)), "<sip:srs@10.0.0.1:5060>;+sip.srs"),
+        (Identity(), Flow("tcp", ("::1", 5060), ("h", 1), 1), "<sip:srs@[::1]:5060;transport=tcp>;+sip.srs"),
+        (
+            Identity(user="rec", host="rec.example", port=5070),
+            Flow("tls", ("10.0.0.1", 5061), ("h", 1), 1),
+            "<sip:rec@rec.example:5070;transport=tls>;+sip.srs",
+        ),
+    ],
+)
+def test_contact_names_where_the_server_is_reached(identity, flow, contact):
+    assert identity.contact(flow) == contact
+
+
+def test_a_refusal_has_the_reason_phrase_of_its_status():
+    assert crowded().reason == "Service Unavailable"
+    assert Objection(499, "of our own").reason == "Refused"
