@@ -81,6 +81,9 @@ class Ingest:
         archived = self._find(recording)
         if archived is None:
             data_key = self._data_key(recording)
+            # Another finaliser may have committed, and taken its intent away, just before ours was made.
+            archived = self._find(recording)
+        if archived is None:
             placing = Placing(self._store, recording, data_key, self._lock(recording))
             archived = self._upload(placing, replace(finished, recording=recording), data_key, outcome)
             archived = self._commit(archived, outcome)

@@ -26,11 +26,18 @@ RECORD_FORMAT = "earwitness record 1"
 # Five objects of a few hundred bytes each; more is no header of ours.
 RECORD_HEADER_BYTES_MAX = 16 * 1024
 
-_Base64 = Annotated[
-    bytes,
-    PlainValidator(lambda value: base64.b64decode(value, validate=True)),
-    PlainSerializer(lambda value: base64.b64encode(value).decode(), return_type=str),
-]
+
+def _from_base64(value: object) -> bytes:
+    if not isinstance(value, str):
+        raise ValueError("Base64 stands in a text.")  # noqa: TRY004 - pydantic collects ValueErrors only
+    return base64.b64decode(value, validate=True)
+
+
+def _to_base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+_Base64 = Annotated[bytes, PlainValidator(_from_base64), PlainSerializer(_to_base64, return_type=str)]
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def run_recorder(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="earwitness recorder",
         description="Record the calls that trusted peers fork to this machine by SIPREC.",
-        epilog="Example: EARWITNESS_SIP_LISTEN=0.0.0.0:5060 earwitness recorder --config /etc/earwitness.toml",
+        epilog="Example: EARWITNESS_SIP_LISTEN=0.0.0.0:5060 earwitness recorder --config ew.toml",
     )
     parser.add_argument("--config", type=Path, help="TOML file with settings; the environment wins over it")
     options = parser.parse_args(arguments)

@@ -79,10 +79,14 @@ DURATION_S_MAX = 12 * 3600
 PAYLOAD_BYTES_MAX = 1 << 30
 """Octets are held once, as they came: three channels of 12 h, and no peer can fill more memory."""
 
+TRACKS_COUNT_MAX = 500
+"""Sources (stream and SSRC) of one call: transfers and holds make tens; more is a broken sender."""
+
 CHANNELS_MAX = flac.CHANNELS_MAX
 
 NO_MEDIA = "no media"
 
+_CURTAILED = frozenset({"too-long", "too-many-sources", "journal-damaged"})
 _BLOCK_SAMPLES = 60 * SAMPLE_RATE_HZ
 _SAMPLES_MIN = SAMPLE_RATE_HZ // 50  # libsndfile writes no stream without a sample
 _SAMPLES_PER_MS = SAMPLE_RATE_HZ // 1000
@@ -179,9 +183,10 @@ class _Call:
                 self._flags.append("too-long")
                 break
             key = (record.stream_index, record.ssrc)
-            if key not in tracks:
-                tracks[key] = Track(*key)
-            tracks[key].add(record.rows, record.payload)
+            if key in tracks or len(tracks) < TRACKS_COUNT_MAX:
+                tracks.setdefault(key, Track(*key)).add(record.rows, record.payload)
+            else:
+                self._flags.append("too-many-sources")
         return list(tracks.values())
 
     def _place(self, tracks: Sequence[Track]) -> tuple[list[_PlacedTrack], Placement]:
@@ -276,7 +281,7 @@ class _Call:
         self._flag(audible, raw)
         only_raw = bool(raw) and not audible
         audio = held if only_raw else sound.stream
-        whole = audible and not {"too-long", "journal-damaged"}.intersection(self._flags)
+        whole = audible and not _CURTAILED.intersection(self._flags)
         recording = replace(
             self._recording(retain_until),
             state=RecordingState.AVAILABLE if whole else RecordingState.PARTIAL,

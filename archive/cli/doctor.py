@@ -121,7 +121,8 @@ def ports(media: tuple[int, int], ephemeral: tuple[int, int], sessions_max: int)
             "media ports",
             Verdict.WRONG,
             f"{first}-{last} overlaps the range {ephemeral[0]}-{ephemeral[1]} of outgoing connections",
-            f"set EARWITNESS_RTP_PORTS below {ephemeral[0]}, or net.ipv4.ip_local_reserved_ports={first}-{last}",
+            f"set EARWITNESS_RTP_PORTS below {ephemeral[0]}, "
+            f"or net.ipv4.ip_local_reserved_ports={first}-{last}",
         )
     calls = (last - first + 1) // PORTS_PER_CALL
     if calls < sessions_max:

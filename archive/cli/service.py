@@ -14,7 +14,6 @@ from pathlib import Path
 from archive.audit import AuditWriter
 from archive.catalogue.engine import Catalogue
 from archive.clock import SystemClock
-from archive.embedded.installation import operator_environment
 from archive.embedded.service_file import ServiceFile, read_service
 from archive.model import TenantId
 from archive.settings import Settings, load_settings
@@ -44,10 +43,9 @@ def settings_of(options: argparse.Namespace) -> Settings:
     """Return the settings with which a command acts as operator; raises Refused."""
     service = service_of(options)
     if service is not None:
-        os.environ.update(operator_environment(service))
-        for name in service.environment:  # a secret given in both ways would be refused
-            os.environ.pop(name.removesuffix("_FILE") if name.endswith("_FILE") else f"{name}_FILE", None)
-        os.environ.pop("EARWITNESS_DATABASE_URL_FILE", None)
+        environment = service.operator_environment(os.environ)
+        os.environ.clear()
+        os.environ.update(environment)
     return load_settings(options.config)
 
 

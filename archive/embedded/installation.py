@@ -17,9 +17,8 @@ Not here: running the roles (`supervisor`).
 from __future__ import annotations
 
 import json
-import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from archive.embedded.certificates import write_private
 from archive.embedded.ports import keep_ports
 from archive.embedded.postgres import EmbeddedPostgres
 from archive.embedded.seaweedfs import EmbeddedSeaweed
-from archive.embedded.service_file import DATABASE_URL, ServiceFile
+from archive.embedded.service_file import ServiceFile
 from archive.errors import Refused
 from archive.settings import PREFIX, Settings, parse_address
 from archive.store.s3 import ObjectStore
@@ -190,12 +189,3 @@ def _rtp_address(settings: Settings, sip: str) -> str:
         return settings.rtp_address
     host = parse_address(sip.partition(",")[0].strip())[0]
     return settings.rtp_address if host in {"0.0.0.0", "::", ""} else host  # noqa: S104 - compared, not bound
-
-
-def operator_environment(service: ServiceFile, inherited: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment in which a command acts as the operator of `service`."""
-    environment = dict(os.environ if inherited is None else inherited)
-    for name in (*service.environment, DATABASE_URL):
-        environment.pop(f"{name}_FILE", None)
-        environment.pop(name.removesuffix("_FILE"), None)
-    return {**environment, **service.environment_of("operator")}

@@ -40,6 +40,15 @@ class ServiceFile:
         """Return the settings of one role as environment variables."""
         return {**self.environment, DATABASE_URL: self.database_urls[role]}
 
+    def operator_environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
+        """Return `inherited` with the operator's settings put over it; no secret is given in two ways."""
+        settings = self.environment_of("operator")
+        environment = dict(inherited)
+        for name in settings:
+            environment.pop(f"{name}_FILE", None)
+            environment.pop(name.removesuffix("_FILE"), None)
+        return {**environment, **settings}
+
     def write(self, directory: Path) -> None:
         """Replace the file in `directory`."""
         write_private(directory / NAME, json.dumps({"format": FORMAT, **asdict(self)}, indent=1).encode())

@@ -28,6 +28,7 @@ _STEP_SAMPLES = SAMPLE_RATE_HZ // 10  # 100 ms: less is jitter, and drift mends 
 _PLAIN_STEP_SAMPLES = SAMPLE_RATE_HZ  # a step of 1 s is believed of a single packet
 _WITNESSES_MIN = 10  # packets that must agree on a smaller step, 200 ms of speech
 _SETTLE_SAMPLES = 5 * SAMPLE_RATE_HZ  # how long a delay must last to be more than a stall of the network
+_EARLY_PACKETS = 50  # how near a larger step must follow for this one to be jitter
 _SETTLE_PACKETS_MAX = 512  # bounds the work when thousands of packets arrive at one instant
 _DRIFT_SAMPLES = 10 * SAMPLE_RATE_HZ  # clocks 200 ppm apart drift 2 ms in this time
 _LEAD_SAMPLES_MIN = SAMPLE_RATE_HZ // 1000  # 1 ms: less is the noise of the least delay
@@ -195,13 +196,14 @@ def _runs(number: int, track: PacketSequence) -> list[_Run]:
     floors = np.minimum.reduceat(delay, starts)
     opens = np.isin(starts, breaks)
     ends = np.append(starts[1:], len(delay))
+    settled = _settled(latest, starts)
     runs = []
     for index, (first, last) in enumerate(zip(starts, ends, strict=True)):
         follows = index + 1 < len(starts) and not opens[index + 1]
         anchor = None
         if opens[index]:
             limit = breaks[np.searchsorted(breaks, first) + 1 :][:1]
-            until = min(_settled(latest, int(first)), int(limit[0]) if len(limit) else len(delay))
+            until = min([int(settled[index]), *limit.tolist()])
             anchor = int(delay[first:until].min())
         witnesses = (ends[index + 1] if follows else last) - first
         steady = int(min(floors[index], floors[index + 1])) if follows else int(floors[index])
@@ -229,25 +231,38 @@ def _breaks(track: PacketSequence, delay: Integers, latest: Integers) -> Integer
     hole = np.diff(track.media, prepend=track.media[:1]) - np.roll(track.size, 1)
     wanted = (jump > _STEP_SAMPLES) | ((jump < -_STEP_SAMPLES) & (hole > _STEP_SAMPLES))
     wanted[0] = False
+    chosen = np.flatnonzero(wanted)
+    since = np.maximum(
+        np.searchsorted(latest, latest[chosen - 1] - _SETTLE_SAMPLES), chosen - _SETTLE_PACKETS_MAX
+    )
+    until = _settled(latest, chosen)
     breaks = [0]
-    for index in np.flatnonzero(wanted).tolist():
-        since = int(np.searchsorted(latest, latest[index - 1] - _SETTLE_SAMPLES))
-        before = delay[max(breaks[-1], index - _SETTLE_PACKETS_MAX, since) : index]
-        after = delay[index : _settled(latest, index)]
+    for index, low, high in zip(chosen.tolist(), since.tolist(), until.tolist(), strict=True):
+        before, after = delay[max(breaks[-1], low) : index], delay[index:high]
         step = int(after.min()) - int(before.min())
-        witnessed = len(after) >= _WITNESSES_MIN or abs(jump[index]) > _PLAIN_STEP_SAMPLES
-        # Jitter just before a step looks like its beginning; the step itself is the larger jump.
-        larger = jump[index + 1 : index + 50]
-        early = 0 < jump[index] < _PLAIN_STEP_SAMPLES and (larger > 2 * int(jump[index])).any()
-        if abs(step) > _STEP_SAMPLES and (step > 0) == (jump[index] > 0) and witnessed and not early:
+        if (
+            abs(step) > _STEP_SAMPLES
+            and (step > 0) == (jump[index] > 0)
+            and _stands_out(before, after, step, jump[index : index + _EARLY_PACKETS])
+        ):
             breaks.append(index)
     return np.array(breaks, np.int64)
 
 
-def _settled(latest: Integers, index: int) -> int:
-    """Return the packet up to which the delay from `index` on is judged."""
-    until = int(np.searchsorted(latest, latest[index] + _SETTLE_SAMPLES, side="right"))
-    return max(min(until, index + _SETTLE_PACKETS_MAX), index + 1)
+def _stands_out(before: Integers, after: Integers, step: int, jumps: Integers) -> bool:
+    """Say whether a step of the least delay is more than jitter; `jumps` begins at the step."""
+    if abs(int(jumps[0])) > _PLAIN_STEP_SAMPLES:
+        return True
+    if len(after) < _WITNESSES_MIN or abs(step) <= max(int(np.ptp(before)), int(np.ptp(after))):
+        return False
+    # Jitter just before a step looks like its beginning; the step itself is the larger jump.
+    return not (jumps[0] > 0 and bool((jumps[1:] > 2 * jumps[0]).any()))
+
+
+def _settled(latest: Integers, index: Integers) -> Integers:
+    """Return the packets up to which the delay from each `index` on is judged."""
+    until = np.searchsorted(latest, latest[index] + _SETTLE_SAMPLES, side="right")
+    return np.maximum(np.minimum(until, index + _SETTLE_PACKETS_MAX), index + 1)
 
 
 def _usual_size(track: PacketSequence) -> int:

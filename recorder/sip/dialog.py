@@ -157,7 +157,9 @@ class Dialog:
         """
         if self.flow.reliable and connection_open:
             return self.flow
-        target = NameAddress.read(self.route_set[0]) if self.route_set else NameAddress("", self.remote_target)
+        target = (
+            NameAddress.read(self.route_set[0]) if self.route_set else NameAddress("", self.remote_target)
+        )
         hop = target.sip_uri
         if hop is None or not _is_numeric(hop.host):
             return self.flow._replace(connection_id=0)

@@ -178,5 +178,5 @@ def _judge_values(method: str, headers: Headers) -> Iterator[Defect]:
     except (MalformedField, MalformedAddress) as error:
         yield Defect(error.status, str(error))
     forwards = headers.first("Max-Forwards")
-    if forwards is not None and not (re.fullmatch("[0-9]{1,3}", forwards) and int(forwards) <= FORWARDS_MAX):
+    if forwards is not None and not (re.fullmatch("[0-9]{1,10}", forwards) and int(forwards) <= FORWARDS_MAX):
         yield Defect(400, "Max-Forwards is not a number from 0 to 255.")

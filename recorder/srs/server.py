@@ -49,7 +49,7 @@ from recorder.state import CallState
 SDP = "application/sdp"
 
 STRANGER_BODY_BYTES_MAX = 8192
-"""Twice the largest body of a real exchange: an emergency call is answered even from an address not yet entered."""
+"""Twice the largest body of a real exchange: its emergency call is answered even before it was entered."""
 
 Effects = list[Effect]
 

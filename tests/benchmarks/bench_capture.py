@@ -37,7 +37,7 @@ from recorder.capture.messages import (
 from recorder.ports import MediaSockets, bind_pair
 
 HERE = Path(__file__).resolve().parent
-FIRST_PORT = 12000
+FIRST_PORT = 10000
 ADDRESS = "127.0.0.1"
 SETTLE_S = 0.9
 

@@ -67,9 +67,7 @@ class Database:
 
     def connect(self, role: str | None = None, tenant_id: str | None = None) -> psycopg.Connection:
         """Return a plain connection as a role, or as the administrator, within a tenant or none."""
-        url = make_url(self.url(role))
-        arguments = url.get_dialect()().create_connect_args(url)[1]
-        connection = psycopg.connect(**arguments, autocommit=True)
+        connection = _connect(self.url(role))
         self.closing.callback(connection.close)
         if tenant_id is not None:
             connection.execute("SELECT set_config('app.tenant_id', %s, false)", (tenant_id,))
@@ -82,18 +80,31 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = EmbeddedPostgres(Path(tmp_path_factory.mktemp("postgres")))
     try:
         url = server.start()
+        _forget_durability(url)
         migrate.prepare(url, PASSWORDS)
         yield url
     finally:
         server.stop()
 
 
+def _forget_durability(url: str) -> None:
+    """Let the server skip syncing: every test makes a database, and none of them cuts the power."""
+    with _connect(url) as admin:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            admin.execute(sql.SQL("ALTER SYSTEM SET {} TO off").format(sql.Identifier(setting)))
+        admin.execute("SELECT pg_reload_conf()")
+
+
+def _connect(url: str) -> psycopg.Connection:
+    made = make_url(url)
+    return psycopg.connect(**made.get_dialect()().create_connect_args(made)[1], autocommit=True)
+
+
 @pytest.fixture
 def database(postgres_url: str) -> Iterator[Database]:
     """Return a fresh copy of the prepared database."""
     name = f"test_{next(_numbers)}"
-    url = make_url(postgres_url)
-    with psycopg.connect(**url.get_dialect()().create_connect_args(url)[1], autocommit=True) as admin:
+    with _connect(postgres_url) as admin:
         admin.execute(
             sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
                 sql.Identifier(name), sql.Identifier(migrate.OWNER), sql.Identifier(migrate.DATABASE)

@@ -537,6 +537,19 @@ def test_more_payload_than_memory_allows_is_left_out_and_said(monkeypatch: pytes
     assert cut.recording.packets.received == 25
 
 
+def test_more_sources_than_any_call_has_are_left_out_and_said() -> None:
+    """At the limit every source is heard; one more is not, and the recording says so."""
+    packets = Talker(0, 1).say(finaliser.TRACKS_COUNT_MAX + 1, 80).packets
+    records = [next(journal(0, [packet], ssrc=1000 + number)) for number, packet in enumerate(packets)]
+    at_limit = finalise(call(6), records[:-1])
+    assert all(stands(decoded(at_limit)[:, 0], packet) for packet in packets[:-1])
+    assert "too-many-sources" not in at_limit.recording.flags
+    above = finalise(call(6), records).recording
+    assert "too-many-sources" in above.flags
+    assert above.state is RecordingState.PARTIAL
+    assert above.packets.received == finaliser.TRACKS_COUNT_MAX
+
+
 def test_damage_that_shows_while_reading_makes_the_recording_partial() -> None:
     """The journal is read while finalising; what did not open is said."""
     damage: list[object] = []

@@ -67,4 +67,4 @@ def test_a_call_without_metadata_has_an_empty_chain() -> None:
 
 def test_moments_keep_microseconds() -> None:
     """Nanoseconds since 1970 are dated without going through a float."""
-    assert rfc3339(moment(1_790_000_000_123_456_789)) == "2026-09-21T13:33:20.123456Z"
+    assert rfc3339(moment(1_790_000_000_123_456_789)) == "2026-09-21T14:13:20.123456Z"

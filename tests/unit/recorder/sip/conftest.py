@@ -52,7 +52,10 @@ class Client:
         tag = self.to_tag if to_tag is None else to_tag
         host, port = self.flow.remote
         fields = [
-            ("Via", f"SIP/2.0/{self.flow.transport.upper()} {host}:{port};branch={branch or self.branch()};rport"),
+            (
+                "Via",
+                f"SIP/2.0/{self.flow.transport.upper()} {host}:{port};branch={branch or self.branch()};rport",
+            ),
             ("Max-Forwards", "70"),
             ("From", f"<sip:src@example.com>;tag={self.from_tag}"),
             ("To", f"<sip:srs@example.com>{f';tag={tag}' if tag else ''}"),
@@ -100,7 +103,9 @@ class Client:
         self.now = until
         return sent
 
-    def invite(self, cseq: int = 1, *, branch: str | None = None, body: bytes = SDP, **options: object) -> bytes:
+    def invite(
+        self, cseq: int = 1, *, branch: str | None = None, body: bytes = SDP, **options: object
+    ) -> bytes:
         headers = [("Require", "siprec"), *options.pop("headers", [])]
         return self.message("INVITE", cseq, branch=branch, body=body, headers=headers, **options)
 

@@ -16,7 +16,9 @@ UDP = Flow("udp", ("10.0.0.1", 5060), ("10.0.0.2", 61_000))
 TCP = Flow("tcp", ("10.0.0.1", 5060), ("10.0.0.2", 61_000), 5)
 
 
-def dialog(flow: Flow = UDP, contact: str = "<sip:src@10.0.0.3:5080>", routes: tuple[str, ...] = ()) -> Dialog:
+def dialog(
+    flow: Flow = UDP, contact: str = "<sip:src@10.0.0.3:5080>", routes: tuple[str, ...] = ()
+) -> Dialog:
     headers = Headers([("From", "<sip:c@d>;tag=theirs"), ("To", "<sip:a@b>"), ("CSeq", "7 INVITE")])
     if contact:
         headers.add("Contact", contact)
@@ -80,7 +82,9 @@ def test_sequence_numbers_never_go_back():
     assert [subject.take_sequence(number) for number in (7, 8, 20, 19, 20)] == [True, True, True, False, True]
 
 
-@pytest.mark.parametrize("flow", [UDP, TCP, UDP._replace(local=("2001:db8::1", 5060), remote=("2001:db8::2", 5060))])
+@pytest.mark.parametrize(
+    "flow", [UDP, TCP, UDP._replace(local=("2001:db8::1", 5060), remote=("2001:db8::2", 5060))]
+)
 def test_a_snapshot_goes_through_json_and_the_journal_and_back(flow):
     subject = dialog(flow, routes=("<sip:10.0.0.9;lr>",))
     subject.session_expires_s = 1800

@@ -59,7 +59,9 @@ def test_a_via_is_read(text, sent_by, branch):
     assert (via.sent_by, via.branch) == (sent_by, branch)
 
 
-@pytest.mark.parametrize("text", ["", "UDP host", "SIP/2.0/UDP", "SIP/2.0/UDP host:99999", "SIP/2.0/UDP a b;c"])
+@pytest.mark.parametrize(
+    "text", ["", "UDP host", "SIP/2.0/UDP", "SIP/2.0/UDP host:99999", "SIP/2.0/UDP a b;c"]
+)
 def test_an_unreadable_via_is_refused(text):
     with pytest.raises(MalformedField):
         Via.parse(text)

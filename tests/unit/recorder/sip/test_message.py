@@ -18,7 +18,12 @@ def test_a_response_comes_back_as_it_was_written():
     headers = Headers([("Via", "SIP/2.0/UDP h;branch=z9hG4bKx"), ("CSeq", "1 BYE"), ("X-Name", "René")])
     read = parse(Response(200, "OK", headers, b"\x00\xff").to_bytes())
     assert isinstance(read, Response)
-    assert (read.status, read.reason, read.headers.first("X-Name"), read.body) == (200, "OK", "René", b"\x00\xff")
+    assert (read.status, read.reason, read.headers.first("X-Name"), read.body) == (
+        200,
+        "OK",
+        "René",
+        b"\x00\xff",
+    )
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,10 @@ def test_both_metadata_types_and_unknown_parts_are_handed_over_with_their_handli
         b'--a\r\nContent-Type: x/y\r\nContent-Disposition: session; Handling="Required"\r\n\r\nh\r\n--a--'
     )
     parts = split("multipart/mixed;boundary=a", data)
-    assert [part.media_type for part in parts][:2] == ["application/rs-metadata", "application/rs-metadata+xml"]
+    assert [part.media_type for part in parts][:2] == [
+        "application/rs-metadata",
+        "application/rs-metadata+xml",
+    ]
     assert [part.handling_required for part in parts] == [False, False, False, True]
 
 

@@ -186,7 +186,9 @@ def test_a_request_whose_fields_are_rubbish_still_answers_its_accessors():
 
 
 def test_a_response_is_read():
-    response = parse(b"SIP/2.0 200 All right\r\nv: SIP/2.0/UDP h;branch=z9hG4bKx\r\nCSeq: 1 BYE\r\nl: 0\r\n\r\n")
+    response = parse(
+        b"SIP/2.0 200 All right\r\nv: SIP/2.0/UDP h;branch=z9hG4bKx\r\nCSeq: 1 BYE\r\nl: 0\r\n\r\n"
+    )
     assert isinstance(response, Response)
     assert (response.status, response.reason, response.cseq.method) == (200, "All right", "BYE")
 

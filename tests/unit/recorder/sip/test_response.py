@@ -45,11 +45,16 @@ def test_100_has_no_tag_and_echoes_the_timestamp():
 
 
 def test_a_to_with_a_tag_keeps_it():
-    assert make_response(request(to="<sip:a@b>;tag=x"), FLOW, 200, tag="t").headers.first("To") == "<sip:a@b>;tag=x"
+    assert (
+        make_response(request(to="<sip:a@b>;tag=x"), FLOW, 200, tag="t").headers.first("To")
+        == "<sip:a@b>;tag=x"
+    )
 
 
 def test_a_content_type_given_is_the_only_one():
-    response = make_response(request(), FLOW, 200, tag="t", headers=[("c", "a/b")], body=b"x", content_type="c/d")
+    response = make_response(
+        request(), FLOW, 200, tag="t", headers=[("c", "a/b")], body=b"x", content_type="c/d"
+    )
     assert response.headers.all("Content-Type") == ("c/d",)
 
 

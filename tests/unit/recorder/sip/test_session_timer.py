@@ -23,7 +23,14 @@ def refresh(*headers: tuple[str, str]) -> Request:
 
 @pytest.mark.parametrize(
     ("value", "interval_s"),
-    [("1800", 1800), ("90 ;refresher=uas", 90), (" 120;x", 120), ("soon", None), ("-5", None), ("9" * 12, None)],
+    [
+        ("1800", 1800),
+        ("90 ;refresher=uas", 90),
+        (" 120;x", 120),
+        ("soon", None),
+        ("-5", None),
+        ("9" * 12, None),
+    ],
 )
 def test_an_interval_is_read_or_ignored(value, interval_s):
     assert asked_interval_s(refresh(("Session-Expires", value))) == interval_s

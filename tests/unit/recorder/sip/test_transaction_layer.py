@@ -64,7 +64,10 @@ def test_an_ack_has_the_key_of_its_invite_also_without_the_magic_cookie():
 
 def test_the_ack_of_a_refusal_is_absorbed_and_that_of_a_success_passed_on():
     layer = TransactionLayer()
-    for branch, status, arrival in (("z9hG4bK1", 486, Arrival.ABSORBED), ("z9hG4bK2", 200, Arrival.ACK_OF_SUCCESS)):
+    for branch, status, arrival in (
+        ("z9hG4bK1", 486, Arrival.ABSORBED),
+        ("z9hG4bK2", 200, Arrival.ACK_OF_SUCCESS),
+    ):
         invite = request("INVITE", branch, call_id=branch)
         receive(layer, invite)
         layer.respond(key_of(invite), status, b"x", 0.0)

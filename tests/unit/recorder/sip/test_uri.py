@@ -53,7 +53,9 @@ def test_an_address_is_read_in_every_form(text, name, uri, tag):
     assert (address.name, address.uri, address.tag) == (name, uri, tag)
 
 
-@pytest.mark.parametrize("text", ['"open <sip:a@b>;tag=1', "<sip:a@b;tag=1", '"name" sip:a@b', "<>", "", "nothing"])
+@pytest.mark.parametrize(
+    "text", ['"open <sip:a@b>;tag=1', "<sip:a@b;tag=1", '"name" sip:a@b', "<>", "", "nothing"]
+)
 def test_a_broken_address_is_refused_but_still_read(text):
     with pytest.raises(MalformedAddress):
         NameAddress.parse(text)

@@ -334,7 +334,9 @@ class TestOffer:
     @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
     def test_is_handed_over_and_moves_the_remote_target(self, client, method):
         client.established()
-        moved = client.message(method, 2, body=SDP, without=["Contact"], headers=[("m", "<sip:new@127.0.0.3:7>")])
+        moved = client.message(
+            method, 2, body=SDP, without=["Contact"], headers=[("m", "<sip:new@127.0.0.3:7>")]
+        )
         client.send(moved)
         event = client.event()
         assert isinstance(event, OfferReceived)
@@ -485,7 +487,14 @@ class TestOtherRequests:
 
     @pytest.mark.parametrize(
         ("method", "status"),
-        [("REGISTER", 405), ("SUBSCRIBE", 405), ("MESSAGE", 405), ("REFER", 405), ("FOO", 501), ("UPDATE", 481)],
+        [
+            ("REGISTER", 405),
+            ("SUBSCRIBE", 405),
+            ("MESSAGE", 405),
+            ("REFER", 405),
+            ("FOO", 501),
+            ("UPDATE", 481),
+        ],
     )
     def test_others_are_refused(self, client, method, status):
         (response,) = client.send(client.message(method, 1))
@@ -575,7 +584,9 @@ class TestConnection:
         assert flow == tcp_client.flow
 
     def test_our_bye_uses_it_while_it_is_there_and_opens_another_after(self, tcp_client):
-        tcp_client.established(tcp_client.invite(without=["Contact"], headers=[("m", "<sip:a@127.0.0.3:99>")]))
+        tcp_client.established(
+            tcp_client.invite(without=["Contact"], headers=[("m", "<sip:a@127.0.0.3:99>")])
+        )
         agent = tcp_client.agent
         assert agent.probe(tcp_client.dialog_id, tcp_client.now)
         assert agent.datagrams_to_send()[0][0] == tcp_client.flow

@@ -1,0 +1,328 @@
+"""Real sockets on loopback around the user agent: UDP, TCP and TLS, IPv4 and IPv6."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ipaddress
+import os
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from archive.clock import SystemClock
+from recorder import sip_transport
+from recorder.sip.capability import Identity
+from recorder.sip.event import CapabilitiesAsked, Event, InvitationReceived
+from recorder.sip.user_agent import UserAgentServer
+from recorder.sip_transport import ListenerUnavailable, SipTransport
+
+PATIENCE_S = 10.0
+
+
+class Server:
+    """A transport whose recording server says 200 to every OPTIONS and INVITE."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self.agent = UserAgentServer(Identity(), os.urandom)
+        self.events: list[Event] = []
+        self.transport = SipTransport(self.agent, SystemClock(), self.handle, tls)
+
+    def handle(self, event: Event) -> None:
+        self.events.append(event)
+        if isinstance(event, (CapabilitiesAsked, InvitationReceived)):
+            if event.request.headers.first("Subject") == "defect":
+                raise RuntimeError("A defect of the recording server.")
+            self.agent.respond(event.key, 200, now=SystemClock().monotonic())
+
+    async def listen(self, *listen: tuple[str, str, int]) -> list[tuple[str, int]]:
+        await self.transport.start(listen)
+        return [(host, port) for _, host, port in self.transport.addresses]
+
+
+@pytest_asyncio.fixture
+async def server() -> AsyncIterator[Server]:
+    running = Server()
+    yield running
+    await running.transport.stop()
+
+
+class Datagrams(asyncio.DatagramProtocol):
+    def __init__(self) -> None:
+        self.received: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self.received.put_nowait(data)
+
+
+def message(method: str, number: int = 1, *, transport: str = "UDP", more: str = "", to: str = "") -> bytes:
+    return (
+        f"{method} sip:srs@localhost SIP/2.0\r\nVia: SIP/2.0/{transport} client;branch=z9hG4bK{method}{number};rport\r\n"
+        f"From: <sip:src@localhost>;tag=1\r\nTo: <sip:srs@localhost>{to}\r\nCall-ID: {number}\r\n"
+        f"CSeq: {number} {method}\r\nContact: <sip:src@localhost>\r\n{more}Content-Length: 0\r\n\r\n"
+    ).encode()
+
+
+async def ask(address: tuple[str, int], *datagrams: bytes, answers: int = 1) -> list[bytes]:
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.create_datagram_endpoint(Datagrams, remote_addr=address)
+    try:
+        for data in datagrams:
+            transport.sendto(data)
+        async with asyncio.timeout(PATIENCE_S):
+            return [await protocol.received.get() for _ in range(answers)]
+    finally:
+        transport.close()
+
+
+async def read_message(reader: asyncio.StreamReader) -> bytes:
+    async with asyncio.timeout(PATIENCE_S):
+        return await reader.readuntil(b"\r\n\r\n")
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_a_datagram_is_answered_where_it_came_from(server, host):
+    (address,) = await server.listen(("udp", host, 0))
+    (answer,) = await ask(address, message("OPTIONS"))
+    assert answer.startswith(b"SIP/2.0 200 OK\r\n")
+    assert f"Contact: <sip:srs@{'[::1]' if host == '::1' else host}:{address[1]}>;+sip.srs".encode() in answer
+
+
+@pytest.mark.parametrize(
+    ("wildcard", "host", "shown"), [("0.0.0.0", "127.0.0.1", b"127.0.0.1"), ("::", "::1", b"[::1]")]
+)
+async def test_a_wildcard_listener_names_the_address_it_is_reached_by(server, wildcard, host, shown):
+    ((_, port), _) = await server.listen(("udp", wildcard, 0), ("tcp", wildcard, 0))
+    (answer,) = await ask((host, port), message("OPTIONS"))
+    assert b"Contact: <sip:srs@%s:%d>" % (shown, port) in answer
+
+
+async def test_garbage_is_counted_and_the_next_request_is_answered(server):
+    (address,) = await server.listen(("udp", "127.0.0.1", 0))
+    garbage = [b"\x00\x00", b"\x80\x08" + bytes(170), b"GET / HTTP/1.1\r\n\r\n", b"\r\n\r\n", b"\xff" * 2000]
+    (answer,) = await ask(address, *garbage, message("OPTIONS"))
+    assert answer.startswith(b"SIP/2.0 200 OK\r\n")
+    assert server.agent.counters == {"garbage": 3, "keep-alive": 2}
+
+
+async def test_the_200_is_repeated_by_the_timer_of_the_loop(server):
+    (address,) = await server.listen(("udp", "127.0.0.1", 0))
+    answers = await ask(address, message("INVITE"), answers=3)
+    assert [answer.split(b" ")[1] for answer in answers] == [b"100", b"200", b"200"]
+    assert answers[1] == answers[2]
+
+
+async def test_a_connection_carries_single_octets_several_messages_and_pings(server):
+    (address,) = await server.listen(("tcp", "127.0.0.1", 0))
+    reader, writer = await asyncio.open_connection(*address)
+    for octet in message("OPTIONS", 1, transport="TCP"):
+        writer.write(bytes([octet]))
+        await writer.drain()
+    assert (await read_message(reader)).startswith(b"SIP/2.0 200 OK\r\n")
+    writer.write(
+        message("OPTIONS", 2, transport="TCP") + b"\r\n\r\n" + message("OPTIONS", 3, transport="TCP")
+    )
+    assert await reader.readexactly(2) == b"\r\n"
+    assert b"CSeq: 2 OPTIONS" in await read_message(reader)
+    assert b"CSeq: 3 OPTIONS" in await read_message(reader)
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_flood_of_header_fields_is_answered_and_cut_off(server):
+    (address,) = await server.listen(("tcp", "127.0.0.1", 0))
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(
+        message("OPTIONS", transport="TCP").removesuffix(b"\r\n") + b"X-F: yyyyyyyyyyyyyyyyyyyyyy\r\n" * 3000
+    )
+    async with asyncio.timeout(PATIENCE_S):
+        everything = await reader.read()
+    assert everything.startswith(b"SIP/2.0 513 Message Too Large\r\n")
+    writer.close()
+
+
+@pytest.mark.parametrize("limit", ["CONNECTION_COUNT_MAX", "CONNECTION_COUNT_PER_PEER_MAX"])
+async def test_connections_above_a_limit_are_refused_until_one_goes(server, monkeypatch, limit):
+    monkeypatch.setattr(sip_transport, limit, 2)
+    (address,) = await server.listen(("tcp", "127.0.0.1", 0))
+    opened = [await asyncio.open_connection(*address) for _ in range(2)]
+    for number, (reader, writer) in enumerate(opened):
+        writer.write(message("OPTIONS", number, transport="TCP"))
+        await read_message(reader)
+    refused, refused_writer = await asyncio.open_connection(*address)
+    async with asyncio.timeout(PATIENCE_S):
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await refused.readexactly(1)
+    assert server.transport.counters["connection refused"] == 1
+    opened[0][1].close()
+    await until(lambda: len(server.transport._connections) == 1)
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(message("OPTIONS", 9, transport="TCP"))
+    assert b"200 OK" in await read_message(reader)
+    for closing in (writer, refused_writer, opened[1][1]):
+        closing.close()
+
+
+async def test_a_bye_of_ours_opens_a_connection_when_the_peers_is_gone(server):
+    (address,) = await server.listen(("tcp", "127.0.0.1", 0))
+    seen: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.put_nowait(await read_message(reader))
+        writer.close()
+
+    peer = await asyncio.start_server(accept, "127.0.0.1", 0)
+    port = peer.sockets[0].getsockname()[1]
+    reader, writer = await asyncio.open_connection(*address)
+    invite = message("INVITE", transport="TCP").replace(
+        b"src@localhost>\r\nC", b"src@127.0.0.1:%d>\r\nC" % port
+    )
+    writer.write(invite)
+    await read_message(reader)
+    answer = await read_message(reader)
+    tag = answer.partition(b"To: <sip:srs@localhost>")[2].partition(b"\r\n")[0].decode()
+    writer.write(message("ACK", 1, transport="TCP", to=tag))
+    await until(lambda: len(server.events) == 2)
+    writer.close()
+    await until(lambda: not server.transport._connections)
+    assert server.agent.bye(server.events[0].dialog_id, SystemClock().monotonic())
+    server.transport.flush()
+    async with asyncio.timeout(PATIENCE_S):
+        assert (await seen.get()).startswith(b"BYE sip:src@127.0.0.1:%d SIP/2.0\r\n" % port)
+    peer.close()
+    await peer.wait_closed()
+
+
+async def test_a_connection_nobody_accepts_is_counted(server):
+    await server.listen(("tcp", "127.0.0.1", 0))
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = closed.getsockname()
+        flow = sip_transport.Flow("tcp", ("127.0.0.1", 5060), address)
+        server.transport._send(flow, b"x")
+        server.transport._send(flow, b"y")
+        await until(lambda: server.transport.counters["connection refused"])
+    assert not server.transport._opening
+
+
+async def test_messages_waiting_for_a_connection_are_limited(server, monkeypatch):
+    monkeypatch.setattr(sip_transport, "WRITES_WAITING_COUNT_MAX", 2)
+    flow = sip_transport.Flow("tcp", ("127.0.0.1", 5060), ("127.0.0.1", 1))
+    for _ in range(3):
+        server.transport._send(flow, b"x")
+    assert server.transport.counters["unsendable"] == 1
+    await until(lambda: not server.transport._opening)
+
+
+async def test_a_peer_that_never_reads_loses_its_connection(server, monkeypatch):
+    monkeypatch.setattr(sip_transport, "WRITE_BUFFER_SIZE_BYTES_MAX", 10)
+
+    class Clogged(asyncio.Transport):
+        written, aborted = 0, False
+
+        def write(self, data: bytes) -> None:
+            self.written += len(data)
+
+        def get_write_buffer_size(self) -> int:
+            return self.written
+
+        def is_closing(self) -> bool:
+            return self.aborted
+
+        def abort(self) -> None:
+            self.aborted = True
+
+    connection = sip_transport._Connection(server.transport, "tcp")
+    connection._transport = clogged = Clogged()
+    connection.write(b"x" * 10)
+    assert not clogged.aborted
+    connection.write(b"x")
+    assert clogged.aborted
+    connection.write(b"x")
+    assert clogged.written == 11
+
+
+async def test_a_defect_of_the_recording_server_spares_the_other_calls(server):
+    failures: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    (address,) = await server.listen(("udp", "127.0.0.1", 0))
+    (answer,) = await ask(address, message("OPTIONS", 1, more="Subject: defect\r\n"), message("OPTIONS", 2))
+    assert b"CSeq: 2 OPTIONS" in answer
+    assert [failure["message"] for failure in failures] == ["Handling CapabilitiesAsked failed."]
+
+
+async def test_an_address_in_use_is_said_and_nothing_stays_open(server):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        with pytest.raises(ListenerUnavailable, match=f"udp 127.0.0.1:{port}"):
+            await server.listen(("tcp", "127.0.0.1", 0), ("udp", "127.0.0.1", port))
+    assert not server.transport._listeners
+    assert not server.transport._servers
+
+
+async def test_local_address_count_max_bounds_what_is_remembered(server, monkeypatch):
+    monkeypatch.setattr(sip_transport, "LOCAL_ADDRESS_COUNT_MAX", 3)
+    for number in range(1, 8):
+        local = server.transport.local_address(("0.0.0.0", 5060), (f"127.0.0.{number}", 5060))
+        assert local == (f"127.0.0.{number}" if number == 1 else local[0], 5060)
+        assert len(server.transport._local_hosts) <= 3
+    assert server.transport.local_address(("127.0.0.1", 5060), ("127.0.0.9", 1)) == ("127.0.0.1", 5060)
+
+
+def certificate(folder: Path) -> Path:
+    """Write a key and a certificate of its own for 127.0.0.1."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "srs")])
+    now = datetime.datetime.now(datetime.UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "srs.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(private + signed.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+async def test_tls_is_answered_over_the_same_connection(tmp_path):
+    path = certificate(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(path)
+    server = Server(context)
+    try:
+        (address,) = await server.listen(("tls", "127.0.0.1", 0))
+        trusting = ssl.create_default_context(cafile=str(path))
+        reader, writer = await asyncio.open_connection(*address, ssl=trusting)
+        writer.write(message("OPTIONS", transport="TLS"))
+        answer = await read_message(reader)
+        assert b";transport=tls>;+sip.srs" in answer
+        writer.close()
+        await writer.wait_closed()
+    finally:
+        await server.transport.stop()
