@@ -75,11 +75,10 @@ class CallBook:
         """Tell whether a recording still has its slot."""
         return uid in self.slots.live()
 
-    def open(self, uid: bytes, state: CallState, now_ns: int) -> bytes:
-        """Give a recording its key and slot, journal its state, and return the key."""
+    def open(self, uid: bytes, now_ns: int) -> bytes:
+        """Give a recording its key and slot and return the key; its state is written next."""
         call_key = secrets.token_bytes(CALL_KEY_BYTES)
         self.slots.allocate(uid, call_key, now_ns)
-        self.write(uid, state)
         return call_key
 
     def write(self, uid: bytes, state: CallState) -> None:

@@ -73,8 +73,9 @@ from recorder.rtp.timeline import Placement, place
 from recorder.state import CallState, StreamState
 from retention import policy
 
-DURATION_S_MAX = 12 * 3600
-"""Signalling ends a session after 12 h; what a finaliser holds in memory grows with this."""
+DURATION_S_MAX = 12 * 3600 + 60
+"""Signalling ends a session after 12 h, and a minute is left for its BYE: a call of this length
+takes about 2 GB of memory, half of it FLAC."""
 
 PAYLOAD_BYTES_MAX = 1 << 30
 """Octets are held once, as they came: three channels of 12 h, and no peer can fill more memory."""

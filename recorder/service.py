@@ -189,7 +189,7 @@ class RecorderService:
         return self.server.media_opened(effect.session_id, ports, self.now())
 
     def _open_recording(self, effect: do.OpenRecording) -> None:
-        key = self.book.open(effect.uid, effect.state, effect.state.started_ns)
+        key = self.book.open(effect.uid, effect.state.started_ns)
         track = OpenTrack(
             effect.uid, key, effect.state.started_ns, recording=effect.capturing, held_back=False
         )

@@ -73,6 +73,7 @@ class SipTransport:
         self._opened: dict[tuple[str, Address], int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._last_connection_id = 0
         self._local_hosts: dict[tuple[str, str], str] = {}
         self._flushing = False
@@ -147,11 +148,14 @@ class SipTransport:
                 )
 
     def _set_timer(self) -> None:
+        at = self._user_agent.get_timer()
         if self._timer is not None:
+            if at == self._timer_at:
+                return
             self._timer.cancel()
             self._timer = None
-        at = self._user_agent.get_timer()
         if at is not None:
+            self._timer_at = at
             delay_s = max(0.0, at - self._clock.monotonic())
             self._timer = asyncio.get_running_loop().call_later(delay_s, self._handle_timer)
 

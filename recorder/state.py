@@ -11,7 +11,6 @@ the same `dialog` and `streams`, and keys of their own.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -136,7 +135,16 @@ class CallState:
 
     def to_json(self) -> bytes:
         """Return the state as UTF-8 JSON with its version."""
-        document = {"version": STATE_VERSION, **dataclasses.asdict(self)}
+        # `vars` instead of `asdict`: nothing is deeper than this, and an INVITE waits for it.
+        document = {
+            **vars(self),
+            "version": STATE_VERSION,
+            "dialog": vars(self.dialog),
+            "streams": [vars(item) for item in self.streams],
+            "parties": [vars(item) for item in self.parties],
+            "edges": [vars(item) for item in self.edges],
+            "metadata": [vars(item) for item in self.metadata],
+        }
         return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
     @classmethod

@@ -19,6 +19,8 @@ from recorder.sip.timer_queue import TimerQueue
 BODY_SKIPPED_SIZE_BYTES_MAX = 4 * 1_048_576
 # Longer than any session interval in use, so that only forgotten connections end by it.
 STREAM_IDLE_S_MAX = 7_200.0
+# A broken connection is read no more, but its last request may still be answered for this long.
+STREAM_BROKEN_S_MAX = 2.0
 # A message trickles in for at most this long; a peer gives up on its own transaction after 32 s.
 MESSAGE_INCOMPLETE_S_MAX = 32.0
 
@@ -54,14 +56,18 @@ class StreamFramer:
 
     @property
     def deadline(self) -> float:
-        """When the connection has been idle, or a message incomplete, for too long."""
+        """When the connection has been broken or idle, or a message incomplete, for too long."""
         idle_at = self._active_at + STREAM_IDLE_S_MAX
+        if self.broken:
+            return self._active_at + STREAM_BROKEN_S_MAX
         if self._incomplete_since is None:
             return idle_at
         return min(idle_at, self._incomplete_since + MESSAGE_INCOMPLETE_S_MAX)
 
     def feed(self, segment: bytes, now: float) -> list[Frame]:
         """Take the next octets and return the messages that became complete."""
+        if self.broken:
+            return []
         skipped = min(self._skip, len(segment))
         self._skip -= skipped
         self._buffer += memoryview(segment)[skipped:]
@@ -155,10 +161,7 @@ class Streams:
             return []
         framer = self._framers.setdefault(connection_id, StreamFramer())
         frames = framer.feed(segment, now)
-        if framer.broken:
-            self.close(connection_id)
-        else:
-            self._deadlines.set(connection_id, framer.deadline)
+        self._deadlines.set(connection_id, framer.deadline)
         return frames
 
     def close(self, connection_id: int) -> None:

@@ -77,7 +77,7 @@ class CloseMedia:
 
 @dataclass(frozen=True)
 class OpenRecording:
-    """Make a call key and a slot, journal the state, and open a track in a capture process."""
+    """Make a call key and a slot, and open a track in a capture process; `WriteState` follows."""
 
     uid: bytes
     state: CallState

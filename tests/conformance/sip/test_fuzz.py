@@ -17,13 +17,13 @@ TCP = Flow("tcp", ("127.0.0.1", 5060), ("127.0.0.2", 40_000), 3)
 
 LINES = [
     b"Via: SIP/2.0/UDP 127.0.0.2:5070;branch=z9hG4bK1;rport", b"v: SIP/2.0/TCP [::1];branch=z9hG4bK2", b"Via: x",
-    b"Via: SIP/2.0/UDP h;branch=1", b"From: <sip:a@b>;tag=1", b"f: \"x <sip:a@b>;tag=1", b"f: <sip:a", b"From: sip:a;tag=2",
-    b"To: <sip:c@d>", b"To: <sip:c@d>;tag=TAG", b"t: \"\\\"", b"Call-ID: i", b"Call-ID: j", b"CSeq: 1 INVITE", b"CSeq: 2 INVITE",
+    b"Via: SIP/2.0/UDP h;branch=1", b"From: <sip:a@b>;tag=1", b'f: "x <sip:a@b>;tag=1', b"f: <sip:a", b"From: sip:a;tag=2",
+    b"To: <sip:c@d>", b"To: <sip:c@d>;tag=TAG", b't: "\\"', b"Call-ID: i", b"Call-ID: j", b"CSeq: 1 INVITE", b"CSeq: 2 INVITE",
     b"CSeq: 2 BYE", b"CSeq: 1 CANCEL", b"CSeq: 1 ACK", b"CSeq: 9 OPTIONS", b"CSeq: 3 UPDATE", b"CSeq: -1", b"Contact: *",
     b"m: <sip:a@127.0.0.9:99999>", b"Contact: <sip:a@127.0.0.9;transport=tcp>", b"Record-Route: <sip:x>, <tel:1>",
     b"Record-Route: <sip:[::1]:5070;lr>", b"Require: siprec, foo\x00bar", b"k: timer", b"x: 90", b"x: 1;;", b"Content-Length: 5",
     b"l: -5", b"l: 99999999", b"c: application/sdp", b"c: multipart/mixed;boundary=b", b"Content-Encoding: \xff", b" folded",
-    b"\tfolded", b":", b"Max-Forwards: 256", b"X: " + b"y" * 9000, b"Timestamp: \r1", b"Warning: \"",
+    b"\tfolded", b":", b"Max-Forwards: 256", b"X: " + b"y" * 9000, b"Timestamp: \r1", b'Warning: "',
 ]  # fmt: skip
 METHODS = [b"INVITE", b"ACK", b"BYE", b"CANCEL", b"OPTIONS", b"UPDATE", b"INFO", b"PRACK", b"REGISTER", b"X"]
 START_LINES = [
@@ -68,7 +68,7 @@ def agent_for(seed: int) -> UserAgentServer:
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.binary(max_size=300), max_size=5), st.integers(0, 99))
-def test_arbitrary_bytes_never_raise(segments, seed):
+def test_arbitrary_bytes_never_raise(segments: list[bytes], seed: int) -> None:
     agent = agent_for(seed)
     for number, data in enumerate(segments):
         for flow in (UDP, TCP):
@@ -77,7 +77,9 @@ def test_arbitrary_bytes_never_raise(segments, seed):
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(messages(), min_size=1, max_size=8), st.integers(0, 99), st.sampled_from([UDP, TCP]))
-def test_messages_of_shuffled_lines_never_raise_whatever_they_are_answered(played, seed, flow):
+def test_messages_of_shuffled_lines_never_raise_whatever_they_are_answered(
+    played: list[bytes], seed: int, flow: Flow
+) -> None:
     agent, choose = agent_for(seed), random.Random(seed)
     tag, now = b"TAG", 0.0
     for data in played:
@@ -98,9 +100,9 @@ def test_messages_of_shuffled_lines_never_raise_whatever_they_are_answered(playe
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_one_flipped_octet_never_raises(data):
+def test_one_flipped_octet_never_raises(data: st.DataObject) -> None:
     whole = (
-        b"INVITE sip:srs@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP h;branch=z9hG4bK1;rport\r\nFrom: \"A\" <sip:a@b>;tag=1\r\n"
+        b'INVITE sip:srs@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP h;branch=z9hG4bK1;rport\r\nFrom: "A" <sip:a@b>;tag=1\r\n'
         b"To: <sip:c@d>\r\nCall-ID: i\r\nCSeq: 1 INVITE\r\nContact: <sip:a@127.0.0.2>\r\nRequire: siprec\r\n"
         b"Session-Expires: 90\r\nSupported: timer\r\nContent-Type: application/sdp\r\nContent-Length: 3\r\n\r\nv=0"
     )  # fmt: skip

@@ -254,7 +254,7 @@ def outcome(data: bytes) -> int | None:
 
 
 @pytest.mark.parametrize("torture", [*VALID, *INVALID, *APPLICATION], ids=lambda torture: torture.name)
-def test_every_message_is_refused_where_it_deserves_it_and_nowhere_else(torture):
+def test_every_message_is_refused_where_it_deserves_it_and_nowhere_else(torture: Torture) -> None:
     assert outcome(torture.data) == torture.status
 
 
@@ -267,7 +267,7 @@ def test_every_message_is_refused_where_it_deserves_it_and_nowhere_else(torture)
     ],
     ids=lambda torture: torture.name,
 )
-def test_every_invite_can_be_answered_200_in_spite_of_what_is_wrong_with_it(torture):
+def test_every_invite_can_be_answered_200_in_spite_of_what_is_wrong_with_it(torture: Torture) -> None:
     """It may be an emergency call, and a refusal could make a fail-closed client drop it."""
     agent = UserAgentServer(Identity(), random.Random(4475).randbytes)
     agent.receive(torture.data, UDP, 0.0)
@@ -277,7 +277,7 @@ def test_every_invite_can_be_answered_200_in_spite_of_what_is_wrong_with_it(tort
     assert agent.datagrams_to_send()[-1][1].startswith(b"SIP/2.0 200 OK\r\n")
 
 
-def test_the_tortuous_invite_is_understood():
+def test_the_tortuous_invite_is_understood() -> None:
     agent = UserAgentServer(Identity(), random.Random(4475).randbytes)
     agent.receive(VALID[0].data, UDP, 0.0)
     event = agent.next_event()
@@ -291,7 +291,7 @@ def test_the_tortuous_invite_is_understood():
     assert request.contact.uri == "sip:jdrosen@example.com"
 
 
-def test_every_answer_can_be_read_again():
+def test_every_answer_can_be_read_again() -> None:
     readable = [torture for torture in (*VALID, *INVALID, *APPLICATION) if torture.status != 400]
     for torture in readable:
         agent = UserAgentServer(Identity(), random.Random(4475).randbytes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -75,16 +76,18 @@ class Database:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """Start the embedded server, prepare the template database, and stop the server."""
-    server = EmbeddedPostgres(Path(tmp_path_factory.mktemp("postgres")))
-    try:
-        url = server.start()
-        _forget_durability(url)
-        migrate.prepare(url, PASSWORDS)
-        yield url
-    finally:
-        server.stop()
+    # Not below pytest's own folder: another run that starts closes that one to PostgreSQL's user.
+    with tempfile.TemporaryDirectory(prefix="earwitness-postgres-", ignore_cleanup_errors=True) as folder:
+        server = EmbeddedPostgres(Path(folder))
+        try:
+            url = server.start()
+            _forget_durability(url)
+            migrate.prepare(url, PASSWORDS)
+            yield url
+        finally:
+            server.stop()
 
 
 def _forget_durability(url: str) -> None:

@@ -136,7 +136,7 @@ def test_a_process_that_was_not_prepared_refuses_jobs() -> None:
 
 def test_settings_that_are_missing_are_named() -> None:
     """Without database, store and keys nothing can be archived."""
-    with pytest.raises(Refused, match="EARWITNESS_DATABASE_URL.*EARWITNESS_KEY_STORE"):
+    with pytest.raises(Refused, match=r"EARWITNESS_DATABASE_URL.*EARWITNESS_KEY_STORE"):
         open_ingest(Settings())
 
 

@@ -21,7 +21,7 @@ STATE = CallState(
     "in",
     "two-party",
     0,
-    True,  # noqa: FBT003
+    True,
     DIALOG,
     (),
     metadata=tuple(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import ipaddress
 import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from archive.clock import SystemClock
 from recorder import sip_transport
+from recorder.sip import framing
 from recorder.sip.capability import Identity
 from recorder.sip.event import CapabilitiesAsked, Event, InvitationReceived
 from recorder.sip.user_agent import UserAgentServer
@@ -95,7 +96,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-async def test_a_datagram_is_answered_where_it_came_from(server, host):
+async def test_a_datagram_is_answered_where_it_came_from(server: Server, host: str) -> None:
     (address,) = await server.listen(("udp", host, 0))
     (answer,) = await ask(address, message("OPTIONS"))
     assert answer.startswith(b"SIP/2.0 200 OK\r\n")
@@ -105,13 +106,15 @@ async def test_a_datagram_is_answered_where_it_came_from(server, host):
 @pytest.mark.parametrize(
     ("wildcard", "host", "shown"), [("0.0.0.0", "127.0.0.1", b"127.0.0.1"), ("::", "::1", b"[::1]")]
 )
-async def test_a_wildcard_listener_names_the_address_it_is_reached_by(server, wildcard, host, shown):
+async def test_a_wildcard_listener_names_the_address_it_is_reached_by(
+    server: Server, wildcard: str, host: str, shown: bytes
+) -> None:
     ((_, port), _) = await server.listen(("udp", wildcard, 0), ("tcp", wildcard, 0))
     (answer,) = await ask((host, port), message("OPTIONS"))
     assert b"Contact: <sip:srs@%s:%d>" % (shown, port) in answer
 
 
-async def test_garbage_is_counted_and_the_next_request_is_answered(server):
+async def test_garbage_is_counted_and_the_next_request_is_answered(server: Server) -> None:
     (address,) = await server.listen(("udp", "127.0.0.1", 0))
     garbage = [b"\x00\x00", b"\x80\x08" + bytes(170), b"GET / HTTP/1.1\r\n\r\n", b"\r\n\r\n", b"\xff" * 2000]
     (answer,) = await ask(address, *garbage, message("OPTIONS"))
@@ -119,14 +122,14 @@ async def test_garbage_is_counted_and_the_next_request_is_answered(server):
     assert server.agent.counters == {"garbage": 3, "keep-alive": 2}
 
 
-async def test_the_200_is_repeated_by_the_timer_of_the_loop(server):
+async def test_the_200_is_repeated_by_the_timer_of_the_loop(server: Server) -> None:
     (address,) = await server.listen(("udp", "127.0.0.1", 0))
     answers = await ask(address, message("INVITE"), answers=3)
     assert [answer.split(b" ")[1] for answer in answers] == [b"100", b"200", b"200"]
     assert answers[1] == answers[2]
 
 
-async def test_a_connection_carries_single_octets_several_messages_and_pings(server):
+async def test_a_connection_carries_single_octets_several_messages_and_pings(server: Server) -> None:
     (address,) = await server.listen(("tcp", "127.0.0.1", 0))
     reader, writer = await asyncio.open_connection(*address)
     for octet in message("OPTIONS", 1, transport="TCP"):
@@ -143,7 +146,10 @@ async def test_a_connection_carries_single_octets_several_messages_and_pings(ser
     await writer.wait_closed()
 
 
-async def test_a_flood_of_header_fields_is_answered_and_cut_off(server):
+async def test_a_flood_of_header_fields_is_answered_and_cut_off(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(framing, "STREAM_BROKEN_S_MAX", 0.05)
     (address,) = await server.listen(("tcp", "127.0.0.1", 0))
     reader, writer = await asyncio.open_connection(*address)
     writer.write(
@@ -156,7 +162,9 @@ async def test_a_flood_of_header_fields_is_answered_and_cut_off(server):
 
 
 @pytest.mark.parametrize("limit", ["CONNECTION_COUNT_MAX", "CONNECTION_COUNT_PER_PEER_MAX"])
-async def test_connections_above_a_limit_are_refused_until_one_goes(server, monkeypatch, limit):
+async def test_connections_above_a_limit_are_refused_until_one_goes(
+    server: Server, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
     monkeypatch.setattr(sip_transport, limit, 2)
     (address,) = await server.listen(("tcp", "127.0.0.1", 0))
     opened = [await asyncio.open_connection(*address) for _ in range(2)]
@@ -177,7 +185,7 @@ async def test_connections_above_a_limit_are_refused_until_one_goes(server, monk
         closing.close()
 
 
-async def test_a_bye_of_ours_opens_a_connection_when_the_peers_is_gone(server):
+async def test_a_bye_of_ours_opens_a_connection_when_the_peers_is_gone(server: Server) -> None:
     (address,) = await server.listen(("tcp", "127.0.0.1", 0))
     seen: asyncio.Queue[bytes] = asyncio.Queue()
 
@@ -207,7 +215,7 @@ async def test_a_bye_of_ours_opens_a_connection_when_the_peers_is_gone(server):
     await peer.wait_closed()
 
 
-async def test_a_connection_nobody_accepts_is_counted(server):
+async def test_a_connection_nobody_accepts_is_counted(server: Server) -> None:
     await server.listen(("tcp", "127.0.0.1", 0))
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -219,7 +227,9 @@ async def test_a_connection_nobody_accepts_is_counted(server):
     assert not server.transport._opening
 
 
-async def test_messages_waiting_for_a_connection_are_limited(server, monkeypatch):
+async def test_messages_waiting_for_a_connection_are_limited(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sip_transport, "WRITES_WAITING_COUNT_MAX", 2)
     flow = sip_transport.Flow("tcp", ("127.0.0.1", 5060), ("127.0.0.1", 1))
     for _ in range(3):
@@ -228,7 +238,9 @@ async def test_messages_waiting_for_a_connection_are_limited(server, monkeypatch
     await until(lambda: not server.transport._opening)
 
 
-async def test_a_peer_that_never_reads_loses_its_connection(server, monkeypatch):
+async def test_a_peer_that_never_reads_loses_its_connection(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sip_transport, "WRITE_BUFFER_SIZE_BYTES_MAX", 10)
 
     class Clogged(asyncio.Transport):
@@ -256,7 +268,7 @@ async def test_a_peer_that_never_reads_loses_its_connection(server, monkeypatch)
     assert clogged.written == 11
 
 
-async def test_a_defect_of_the_recording_server_spares_the_other_calls(server):
+async def test_a_defect_of_the_recording_server_spares_the_other_calls(server: Server) -> None:
     failures: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
     (address,) = await server.listen(("udp", "127.0.0.1", 0))
@@ -265,7 +277,7 @@ async def test_a_defect_of_the_recording_server_spares_the_other_calls(server):
     assert [failure["message"] for failure in failures] == ["Handling CapabilitiesAsked failed."]
 
 
-async def test_an_address_in_use_is_said_and_nothing_stays_open(server):
+async def test_an_address_in_use_is_said_and_nothing_stays_open(server: Server) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", 0))
         port = other.getsockname()[1]
@@ -275,7 +287,9 @@ async def test_an_address_in_use_is_said_and_nothing_stays_open(server):
     assert not server.transport._servers
 
 
-async def test_local_address_count_max_bounds_what_is_remembered(server, monkeypatch):
+async def test_local_address_count_max_bounds_what_is_remembered(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sip_transport, "LOCAL_ADDRESS_COUNT_MAX", 3)
     for number in range(1, 8):
         local = server.transport.local_address(("0.0.0.0", 5060), (f"127.0.0.{number}", 5060))
@@ -288,15 +302,15 @@ def certificate(folder: Path) -> Path:
     """Write a key and a certificate of its own for 127.0.0.1."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "srs")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = datetime.now(UTC)
     signed = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(now + timedelta(days=1))
         .add_extension(
             x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
         )
@@ -310,7 +324,7 @@ def certificate(folder: Path) -> Path:
     return path
 
 
-async def test_tls_is_answered_over_the_same_connection(tmp_path):
+async def test_tls_is_answered_over_the_same_connection(tmp_path: Path) -> None:
     path = certificate(tmp_path)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(path)

@@ -20,10 +20,10 @@ from recorder.sip.message import Flow
         ),
     ],
 )
-def test_contact_names_where_the_server_is_reached(identity, flow, contact):
+def test_contact_names_where_the_server_is_reached(identity: Identity, flow: Flow, contact: str) -> None:
     assert identity.contact(flow) == contact
 
 
-def test_a_refusal_has_the_reason_phrase_of_its_status():
+def test_a_refusal_has_the_reason_phrase_of_its_status() -> None:
     assert crowded().reason == "Service Unavailable"
     assert Objection(499, "of our own").reason == "Refused"

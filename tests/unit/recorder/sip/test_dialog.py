@@ -43,17 +43,19 @@ def dialog(
         (TCP, "<sip:s@10.0.0.3:5080>", (), ("tcp", ("10.0.0.3", 5080))),
     ],
 )
-def test_a_request_goes_to_the_next_hop_that_is_numeric(flow, contact, routes, way):
+def test_a_request_goes_to_the_next_hop_that_is_numeric(
+    flow: Flow, contact: str, routes: tuple[str, ...], way: tuple[str, tuple[str, int]]
+) -> None:
     out = dialog(flow, contact, routes).way_out(connection_open=False)
     assert (out.transport, out.remote) == way
     assert out.connection_id == 0
 
 
-def test_a_request_goes_over_the_open_connection():
+def test_a_request_goes_over_the_open_connection() -> None:
     assert dialog(TCP).way_out(connection_open=True) == TCP
 
 
-def test_our_requests_count_up_and_carry_the_tags():
+def test_our_requests_count_up_and_carry_the_tags() -> None:
     subject = dialog(routes=("<sip:10.0.0.9;lr>, <sip:10.0.0.8;lr>",))
     first = subject.make_request("OPTIONS", UDP, "<sip:us>", "z9hG4bKx")
     second = subject.make_request("BYE", UDP, "<sip:us>", "z9hG4bKy")
@@ -65,19 +67,19 @@ def test_our_requests_count_up_and_carry_the_tags():
     assert str(second.top_via) == "SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKy;rport"
 
 
-def test_a_strict_router_gets_its_own_uri_on_the_request_line():
+def test_a_strict_router_gets_its_own_uri_on_the_request_line() -> None:
     request = dialog(routes=("<sip:10.0.0.9>", "<sip:10.0.0.8;lr>")).make_request("BYE", UDP, "<sip:us>", "b")
     assert request.uri == "sip:10.0.0.9"
     assert request.headers.all("Route") == ("<sip:10.0.0.8;lr>", "<sip:src@10.0.0.3:5080>")
 
 
-def test_a_peer_without_a_tag_gets_none():
+def test_a_peer_without_a_tag_gets_none() -> None:
     subject = dialog()
     subject.id = DialogId("i", "ours", "")
     assert subject.make_request("BYE", UDP, "<sip:us>", "b").headers.first("To") == "<sip:c@d>"
 
 
-def test_sequence_numbers_never_go_back():
+def test_sequence_numbers_never_go_back() -> None:
     subject = dialog()
     assert [subject.take_sequence(number) for number in (7, 8, 20, 19, 20)] == [True, True, True, False, True]
 
@@ -85,7 +87,7 @@ def test_sequence_numbers_never_go_back():
 @pytest.mark.parametrize(
     "flow", [UDP, TCP, UDP._replace(local=("2001:db8::1", 5060), remote=("2001:db8::2", 5060))]
 )
-def test_a_snapshot_goes_through_json_and_the_journal_and_back(flow):
+def test_a_snapshot_goes_through_json_and_the_journal_and_back(flow: Flow) -> None:
     subject = dialog(flow, routes=("<sip:10.0.0.9;lr>",))
     subject.session_expires_s = 1800
     snapshot = subject.snapshot()
@@ -103,6 +105,6 @@ def test_a_snapshot_goes_through_json_and_the_journal_and_back(flow):
     ("text", "address"),
     [("10.0.0.1", ("10.0.0.1", 5060)), ("10.0.0.1:5070", ("10.0.0.1", 5070)), ("::1", ("::1", 5060))],
 )
-def test_a_local_address_without_a_port_means_5060(text, address):
+def test_a_local_address_without_a_port_means_5060(text: str, address: tuple[str, int]) -> None:
     snapshot = dataclasses.replace(dialog().snapshot(), local_address=text)
     assert Dialog.restore(snapshot).flow.local == address

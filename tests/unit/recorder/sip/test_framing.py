@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,17 +33,17 @@ def octets(data: bytes) -> list[bytes]:
     return [data[index : index + 1] for index in range(len(data))]
 
 
-def test_a_message_in_segments_of_one_octet_is_one_message():
+def test_a_message_in_segments_of_one_octet_is_one_message() -> None:
     framer = StreamFramer()
     assert feed(framer, *octets(MESSAGE)) == [MESSAGE]
     assert not framer.broken
 
 
-def test_two_messages_in_one_segment_are_two():
+def test_two_messages_in_one_segment_are_two() -> None:
     assert feed(StreamFramer(), MESSAGE + BARE + MESSAGE[:9], MESSAGE[9:]) == [MESSAGE, BARE, MESSAGE]
 
 
-def test_a_double_line_break_between_messages_is_a_ping_and_others_are_passed_over():
+def test_a_double_line_break_between_messages_is_a_ping_and_others_are_passed_over() -> None:
     stream = PING + MESSAGE + b"\r\n" + PING + MESSAGE
     assert feed(StreamFramer(), stream) == [PING, MESSAGE, PING, MESSAGE]
     assert feed(StreamFramer(), *octets(PING)) == [PING]
@@ -49,14 +51,16 @@ def test_a_double_line_break_between_messages_is_a_ping_and_others_are_passed_ov
     assert feed(StreamFramer(), b"\n\n" + MESSAGE) == [MESSAGE]
 
 
-def test_bare_line_feeds_end_the_header_fields_too():
+def test_bare_line_feeds_end_the_header_fields_too() -> None:
     data = b"BYE sip:a SIP/2.0\nl:2\n\nhi"
     assert feed(StreamFramer(), *octets(data)) == [data]
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from([MESSAGE, BARE, PING]), max_size=6), st.randoms(use_true_random=False))
-def test_the_messages_never_depend_on_how_the_stream_is_cut(messages, choose):
+def test_the_messages_never_depend_on_how_the_stream_is_cut(
+    messages: list[bytes], choose: random.Random
+) -> None:
     stream = b"".join(messages)
     segments = []
     while stream:
@@ -66,7 +70,7 @@ def test_the_messages_never_depend_on_how_the_stream_is_cut(messages, choose):
     assert feed(StreamFramer(), *segments) == messages
 
 
-def test_body_size_bytes_max_is_kept_and_the_rest_skipped():
+def test_body_size_bytes_max_is_kept_and_the_rest_skipped() -> None:
     framer = StreamFramer()
     for surplus in (0, 1, 100_000):
         body = b"x" * (BODY_SIZE_BYTES_MAX + surplus)
@@ -81,7 +85,7 @@ def test_body_size_bytes_max_is_kept_and_the_rest_skipped():
 
 
 @pytest.mark.parametrize(("more", "broken"), [(0, False), (1, True)])
-def test_body_skipped_size_bytes_max_is_the_most_that_is_read_and_dropped(more, broken):
+def test_body_skipped_size_bytes_max_is_the_most_that_is_read_and_dropped(more: int, broken: bool) -> None:
     framer = StreamFramer()
     length = BODY_SIZE_BYTES_MAX + BODY_SKIPPED_SIZE_BYTES_MAX + more
     frames = feed(framer, HEAD + b"l: %d\r\n\r\n" % length, b"x" * BODY_SIZE_BYTES_MAX)
@@ -89,7 +93,7 @@ def test_body_skipped_size_bytes_max_is_the_most_that_is_read_and_dropped(more, 
     assert framer.broken is broken
 
 
-def test_headers_size_bytes_max_is_read_and_a_flood_above_it_is_the_end():
+def test_headers_size_bytes_max_is_read_and_a_flood_above_it_is_the_end() -> None:
     fill = HEADERS_SIZE_BYTES_MAX - len(HEAD) - len(b"X: \r\n\r\n")
     at = HEAD + b"X: " + b"y" * fill + b"\r\n\r\n"
     framer = StreamFramer()
@@ -104,7 +108,7 @@ def test_headers_size_bytes_max_is_read_and_a_flood_above_it_is_the_end():
 
 
 @pytest.mark.parametrize("field", [b"l: -1", b"l: x", b"l: 5\r\nContent-Length: 5", b"c: application/sdp"])
-def test_a_stream_without_one_good_content_length_is_broken_but_the_request_is_read(field):
+def test_a_stream_without_one_good_content_length_is_broken_but_the_request_is_read(field: bytes) -> None:
     framer = StreamFramer()
     (frame,) = framer.feed(HEAD + field + b"\r\n\r\nhello", 0.0)
     assert framer.broken
@@ -112,7 +116,7 @@ def test_a_stream_without_one_good_content_length_is_broken_but_the_request_is_r
     assert framer.feed(MESSAGE, 0.0) == []
 
 
-def test_a_connection_is_given_up_when_idle_or_when_a_message_stays_incomplete():
+def test_a_connection_is_given_up_when_idle_or_when_a_message_stays_incomplete() -> None:
     framer = StreamFramer()
     framer.feed(MESSAGE, 10.0)
     assert framer.deadline == 10.0 + STREAM_IDLE_S_MAX
@@ -125,7 +129,7 @@ def test_a_connection_is_given_up_when_idle_or_when_a_message_stays_incomplete()
     assert framer.deadline == 31.0 + STREAM_IDLE_S_MAX
 
 
-def test_streams_close_what_is_late_once_and_read_nothing_more_of_it():
+def test_streams_close_what_is_late_once_and_read_nothing_more_of_it() -> None:
     streams = Streams()
     streams.receive(MESSAGE[:20], 1, 0.0)
     streams.receive(MESSAGE, 2, 0.0)
@@ -139,7 +143,7 @@ def test_streams_close_what_is_late_once_and_read_nothing_more_of_it():
     assert streams.get_timer() is None
 
 
-def test_the_work_per_octet_does_not_grow_with_the_message():
+def test_the_work_per_octet_does_not_grow_with_the_message() -> None:
     """Each segment is scanned from where the last one ended, so a slow megabyte costs what a fast one does."""
     framer = StreamFramer()
     framer.feed(HEAD, 0.0)

@@ -7,7 +7,7 @@ import pytest
 from recorder.sip.headers import CSeq, Headers, MalformedField, Via, canonical
 
 
-def test_names_compare_without_case_and_compact_forms_are_the_long_ones():
+def test_names_compare_without_case_and_compact_forms_are_the_long_ones() -> None:
     headers = Headers([("v", "1"), ("VIA", "2"), ("call-id", "x"), ("X-Foo", "y")])
     assert headers.all("Via") == ("1", "2")
     assert headers.first("i") == "x"
@@ -25,19 +25,19 @@ def test_names_compare_without_case_and_compact_forms_are_the_long_ones():
         ("x", "Session-Expires"), ("min-se", "Min-SE"), ("cseq", "CSeq"),
     ],
 )  # fmt: skip
-def test_every_compact_form_of_the_rfc_is_known(compact, name):
+def test_every_compact_form_of_the_rfc_is_known(compact: str, name: str) -> None:
     assert canonical(compact) == name
     assert canonical(compact.upper()) == name
 
 
-def test_values_of_repeated_and_joined_fields_are_one_list():
+def test_values_of_repeated_and_joined_fields_are_one_list() -> None:
     headers = Headers([("Require", "a, b"), ("Supported", "x"), ("require", "c")])
     assert headers.values("Require") == ("a", "b", "c")
     assert headers.values("Allow") == ()
     assert headers.first("Allow") is None
 
 
-def test_replacing_leaves_one_field_at_the_first_place():
+def test_replacing_leaves_one_field_at_the_first_place() -> None:
     headers = Headers([("a-b", "1"), ("X", "2"), ("A-B", "3")])
     headers.replace("a-b", "4")
     headers.replace("new", "5")
@@ -54,7 +54,7 @@ def test_replacing_leaves_one_field_at_the_first_place():
         ("SIP/2.0/TLS Host.Example : 5061;rport;branch=z9hG4bKz", "host.example:5061", "z9hG4bKz"),
     ],
 )
-def test_a_via_is_read(text, sent_by, branch):
+def test_a_via_is_read(text: str, sent_by: str, branch: str) -> None:
     via = Via.parse(text)
     assert (via.sent_by, via.branch) == (sent_by, branch)
 
@@ -62,7 +62,7 @@ def test_a_via_is_read(text, sent_by, branch):
 @pytest.mark.parametrize(
     "text", ["", "UDP host", "SIP/2.0/UDP", "SIP/2.0/UDP host:99999", "SIP/2.0/UDP a b;c"]
 )
-def test_an_unreadable_via_is_refused(text):
+def test_an_unreadable_via_is_refused(text: str) -> None:
     with pytest.raises(MalformedField):
         Via.parse(text)
 
@@ -76,11 +76,11 @@ def test_an_unreadable_via_is_refused(text):
         ("SIP/2.0/UDP a;received=6.6.6.6", "SIP/2.0/UDP a;received=127.0.0.1"),
     ],
 )
-def test_a_via_learns_where_it_really_came_from(text, written):
+def test_a_via_learns_where_it_really_came_from(text: str, written: str) -> None:
     assert str(Via.parse(text).received_from(("127.0.0.1", 9))) == written
 
 
-def test_a_cseq_is_a_number_below_two_to_the_31_and_a_method():
+def test_a_cseq_is_a_number_below_two_to_the_31_and_a_method() -> None:
     assert CSeq.parse("0009 \t INVITE") == CSeq(9, "INVITE")
     assert str(CSeq.parse("2147483647 ACK")) == "2147483647 ACK"
     for text in ("2147483648 ACK", "-1 ACK", "1", "x ACK", "36893488147419103232 REGISTER"):

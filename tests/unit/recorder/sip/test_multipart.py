@@ -51,21 +51,21 @@ def assert_both(content_type: str, data: bytes) -> None:
         ("multipart/mixed;boundary=(.*)", "(.*)"),
     ],
 )
-def test_any_boundary_divides(content_type, boundary):
+def test_any_boundary_divides(content_type: str, boundary: str) -> None:
     assert_both(content_type, body(boundary))
     assert_both(content_type, body(boundary, line=b"\n"))
 
 
-def test_blanks_preamble_and_epilogue_change_nothing():
+def test_blanks_preamble_and_epilogue_change_nothing() -> None:
     data = body().replace(b"--b1\r\n", b"--b1 \t\r\n").replace(b"--b1--", b"--b1--  ")
     assert_both("multipart/mixed;boundary=b1", b"a preamble\r\n" + data + b"\r\nan epilogue\r\n--b1x\r\n")
 
 
-def test_a_missing_last_delimiter_is_forgiven():
+def test_a_missing_last_delimiter_is_forgiven() -> None:
     assert_both("multipart/mixed;boundary=b1", body().removesuffix(b"--b1--\r\n"))
 
 
-def test_the_metadata_may_stand_first_and_a_field_may_lack_its_space():
+def test_the_metadata_may_stand_first_and_a_field_may_lack_its_space() -> None:
     data = (
         b"--b\r\nContent-Type:application/rs-metadata+xml\r\nContent-Disposition:recording-session\r\n"
         b"Content-Length: 4\r\n\r\n<r/>\r\n--b\r\nc:application/sdp;charset=x\r\n\r\nv=0\r\n--b--"
@@ -76,25 +76,25 @@ def test_the_metadata_may_stand_first_and_a_field_may_lack_its_space():
     assert metadata.headers.first("Content-Length") == "4"
 
 
-def test_a_boundary_that_begins_another_does_not_divide_its_parts():
+def test_a_boundary_that_begins_another_does_not_divide_its_parts() -> None:
     data = b"--a\r\nX: y\r\n\r\none\r\n--ab\r\nstill one\r\n--a--"
     (part,) = split("multipart/mixed;boundary=a", data)
     assert part.body == b"one\r\n--ab\r\nstill one"
 
 
-def test_a_part_without_fields_is_all_body():
+def test_a_part_without_fields_is_all_body() -> None:
     bare, blank = split("multipart/mixed;boundary=a", b"--a\r\nv=0\r\ns=-\r\n--a\r\n\r\nv=1\r\n--a--")
     assert (bare.content_type, bare.body) == ("", b"v=0\r\ns=-")
     assert blank.body == b"v=1"
 
 
-def test_folded_fields_of_a_part_are_read():
+def test_folded_fields_of_a_part_are_read() -> None:
     data = b"--a\r\nContent-Type: application/sdp;\r\n charset=x\r\n\r\nv=0\r\n--a--"
     (part,) = split("multipart/mixed;boundary=a", data)
     assert part.content_type == "application/sdp; charset=x"
 
 
-def test_both_metadata_types_and_unknown_parts_are_handed_over_with_their_handling():
+def test_both_metadata_types_and_unknown_parts_are_handed_over_with_their_handling() -> None:
     data = (
         b"--a\r\nContent-Type: application/rs-metadata\r\n\r\n<a/>\r\n"
         b"--a\r\nContent-Type: application/rs-metadata+xml\r\n\r\n<b/>\r\n"
@@ -109,26 +109,26 @@ def test_both_metadata_types_and_unknown_parts_are_handed_over_with_their_handli
     assert [part.handling_required for part in parts] == [False, False, False, True]
 
 
-def test_a_body_that_is_not_multipart_is_one_part():
+def test_a_body_that_is_not_multipart_is_one_part() -> None:
     (part,) = split("application/rs-metadata+xml; charset=utf-8", XML)
     assert (part.media_type, part.body) == ("application/rs-metadata+xml", XML)
     assert split("multipart/mixed;boundary=a", b"") == []
     assert split("application/sdp", b"\r\n") == []
 
 
-def test_nothing_divided_gives_no_parts():
+def test_nothing_divided_gives_no_parts() -> None:
     assert split("multipart/mixed;boundary=a", b"no delimiter at all") == []
     assert split("multipart/mixed;boundary=a", b"--a--\r\nonly an epilogue") == []
 
 
-def test_part_count_max_is_read_and_not_one_more():
+def test_part_count_max_is_read_and_not_one_more() -> None:
     part = b"--a\r\nX: y\r\n\r\nz\r\n"
     assert len(split("multipart/mixed;boundary=a", part * PART_COUNT_MAX + b"--a--")) == PART_COUNT_MAX
     with pytest.raises(MultipartRefused):
         split("multipart/mixed;boundary=a", part * (PART_COUNT_MAX + 1) + b"--a--")
 
 
-def test_boundary_size_bytes_max_is_read_and_not_one_more():
+def test_boundary_size_bytes_max_is_read_and_not_one_more() -> None:
     boundary = "b" * BOUNDARY_SIZE_BYTES_MAX
     assert_both(f"multipart/mixed;boundary={boundary}", body(boundary))
     with pytest.raises(MultipartRefused):
@@ -138,7 +138,7 @@ def test_boundary_size_bytes_max_is_read_and_not_one_more():
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=60), st.binary(max_size=300))
-def test_arbitrary_bodies_are_parts_or_refused(content_type, data):
+def test_arbitrary_bodies_are_parts_or_refused(content_type: str, data: bytes) -> None:
     try:
         parts = split(content_type, data)
     except MultipartRefused:

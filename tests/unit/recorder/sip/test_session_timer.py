@@ -32,11 +32,11 @@ def refresh(*headers: tuple[str, str]) -> Request:
         ("9" * 12, None),
     ],
 )
-def test_an_interval_is_read_or_ignored(value, interval_s):
+def test_an_interval_is_read_or_ignored(value: str, interval_s: int | None) -> None:
     assert asked_interval_s(refresh(("Session-Expires", value))) == interval_s
 
 
-def test_session_interval_s_min_is_enough_and_one_less_is_not():
+def test_session_interval_s_min_is_enough_and_one_less_is_not() -> None:
     assert not is_too_small(refresh(("x", str(SESSION_INTERVAL_S_MIN))))
     assert is_too_small(refresh(("x", str(SESSION_INTERVAL_S_MIN - 1))))
     assert not is_too_small(refresh())
@@ -53,7 +53,9 @@ def test_session_interval_s_min_is_enough_and_one_less_is_not():
         ([("k", "timer"), ("x", "10")], None, SESSION_INTERVAL_S_MIN),  # an overridden objection
     ],
 )
-def test_the_client_refreshes_or_nobody_does(headers, running_s, interval_s):
+def test_the_client_refreshes_or_nobody_does(
+    headers: list[tuple[str, str]], running_s: int | None, interval_s: int | None
+) -> None:
     terms = agree(refresh(*headers), running_s)
     assert terms.interval_s == interval_s
     if interval_s is None:
@@ -63,7 +65,7 @@ def test_the_client_refreshes_or_nobody_does(headers, running_s, interval_s):
         assert terms.headers == expected
 
 
-def test_the_bye_comes_bye_ahead_s_max_or_a_third_of_the_interval_ahead():
+def test_the_bye_comes_bye_ahead_s_max_or_a_third_of_the_interval_ahead() -> None:
     assert bye_at(100.0, 1800) == 1900.0 - BYE_AHEAD_S_MAX
     assert bye_at(100.0, 96) == 100.0 + 96 - BYE_AHEAD_S_MAX
     assert bye_at(100.0, 90) == 160.0

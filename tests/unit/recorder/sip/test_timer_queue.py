@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from recorder.sip.timer_queue import STALE_COUNT_MAX, TimerQueue
 
 
-def test_timers_fire_in_order_and_only_when_due():
+def test_timers_fire_in_order_and_only_when_due() -> None:
     queue: TimerQueue[str] = TimerQueue()
     for name, at in (("c", 3.0), ("a", 1.0), ("b", 2.0)):
         queue.set(name, at)
@@ -18,7 +18,7 @@ def test_timers_fire_in_order_and_only_when_due():
     assert len(queue) == 1
 
 
-def test_setting_again_moves_and_cancelling_removes():
+def test_setting_again_moves_and_cancelling_removes() -> None:
     queue: TimerQueue[str] = TimerQueue()
     queue.set("a", 1.0)
     queue.set("b", 2.0)
@@ -31,7 +31,7 @@ def test_setting_again_moves_and_cancelling_removes():
     assert queue.next() is None
 
 
-def test_stale_count_max_bounds_what_moved_timers_leave_behind():
+def test_stale_count_max_bounds_what_moved_timers_leave_behind() -> None:
     queue: TimerQueue[str] = TimerQueue()
     for at in range(10 * STALE_COUNT_MAX):
         queue.set("refreshed again and again", float(at))
@@ -41,7 +41,7 @@ def test_stale_count_max_bounds_what_moved_timers_leave_behind():
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 9), st.one_of(st.none(), st.floats(0, 100))), max_size=200))
-def test_it_behaves_as_a_dictionary_of_times_would(steps):
+def test_it_behaves_as_a_dictionary_of_times_would(steps: list[tuple[int, float | None]]) -> None:
     queue: TimerQueue[int] = TimerQueue()
     expected: dict[int, float] = {}
     for key, at in steps:

@@ -31,7 +31,7 @@ def reachable(table: Table, initial: State) -> set[State]:
 
 
 @pytest.mark.parametrize(("table", "initial"), INITIAL_STATES)
-def test_every_state_can_be_reached_and_every_live_state_can_be_left(table, initial):
+def test_every_state_can_be_reached_and_every_live_state_can_be_left(table: Table, initial: State) -> None:
     states = reachable(table, initial)
     assert {source for source, _ in table} == states - {State.TERMINATED}
     for state in states:
@@ -39,18 +39,18 @@ def test_every_state_can_be_reached_and_every_live_state_can_be_left(table, init
 
 
 @pytest.mark.parametrize(("table", "initial"), INITIAL_STATES)
-def test_terminated_is_the_end(table, initial):
+def test_terminated_is_the_end(table: Table, initial: State) -> None:
     assert all(source is not State.TERMINATED for source, _ in table)
 
 
 @pytest.mark.parametrize(("table", "initial"), INITIAL_STATES[:2])
-def test_a_server_takes_a_retransmission_in_every_state(table, initial):
+def test_a_server_takes_a_retransmission_in_every_state(table: Table, initial: State) -> None:
     for state in reachable(table, initial) - {State.TERMINATED}:
         target, _ = table[state, Event.REQUEST_RETRANSMITTED]
         assert target is state
 
 
-def test_a_2xx_keeps_the_invite_transaction_for_its_retransmissions_as_rfc_6026_says():
+def test_a_2xx_keeps_the_invite_transaction_for_its_retransmissions_as_rfc_6026_says() -> None:
     assert INVITE_SERVER[State.PROCEEDING, Event.SUCCESS_FROM_TU] == (
         State.ACCEPTED,
         (Effect.SEND, Effect.START_L),
@@ -58,8 +58,8 @@ def test_a_2xx_keeps_the_invite_transaction_for_its_retransmissions_as_rfc_6026_
     assert (State.ACCEPTED, Event.TIMER_G) not in INVITE_SERVER
 
 
-def test_what_a_table_does_not_know_is_our_own_defect():
+def test_what_a_table_does_not_know_is_our_own_defect() -> None:
     flow = Flow("udp", ("a", 1), ("b", 2))
     transaction = Transaction(TransactionKey("b", "s", "BYE"), NON_INVITE_SERVER, State.COMPLETED, flow)
-    with pytest.raises(LocalDefect, match="SUCCESS_FROM_TU .* COMPLETED"):
+    with pytest.raises(LocalDefect, match=r"SUCCESS_FROM_TU .* COMPLETED"):
         transaction.handle(Event.SUCCESS_FROM_TU)

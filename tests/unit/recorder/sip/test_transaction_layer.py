@@ -43,7 +43,7 @@ def run(layer: TransactionLayer, until: float) -> list[float]:
     return sent
 
 
-def test_branch_sent_by_and_method_tell_transactions_apart():
+def test_branch_sent_by_and_method_tell_transactions_apart() -> None:
     layer = TransactionLayer()
     assert receive(layer, request("OPTIONS")) is Arrival.NEW
     assert receive(layer, request("OPTIONS")) is Arrival.ABSORBED
@@ -54,7 +54,7 @@ def test_branch_sent_by_and_method_tell_transactions_apart():
     assert len(layer) == 5
 
 
-def test_an_ack_has_the_key_of_its_invite_also_without_the_magic_cookie():
+def test_an_ack_has_the_key_of_its_invite_also_without_the_magic_cookie() -> None:
     assert key_of(request("ACK")) == key_of(request("INVITE"))
     old, ack = request("INVITE", "1"), request("ACK", "1", to=";tag=x")
     assert key_of(old) == key_of(ack)
@@ -62,7 +62,7 @@ def test_an_ack_has_the_key_of_its_invite_also_without_the_magic_cookie():
     assert key_of(old) != key_of(request("INVITE", "1", cseq=2))
 
 
-def test_the_ack_of_a_refusal_is_absorbed_and_that_of_a_success_passed_on():
+def test_the_ack_of_a_refusal_is_absorbed_and_that_of_a_success_passed_on() -> None:
     layer = TransactionLayer()
     for branch, status, arrival in (
         ("z9hG4bK1", 486, Arrival.ABSORBED),
@@ -75,14 +75,14 @@ def test_the_ack_of_a_refusal_is_absorbed_and_that_of_a_success_passed_on():
     assert receive(layer, request("ACK", "z9hG4bK3")) is Arrival.ACK_OF_SUCCESS
 
 
-def test_an_ack_before_any_answer_changes_nothing():
+def test_an_ack_before_any_answer_changes_nothing() -> None:
     layer = TransactionLayer()
     receive(layer, request("INVITE"))
     assert receive(layer, request("ACK")) is Arrival.ABSORBED
     assert layer.awaits_answer(key_of(request("INVITE")))
 
 
-def test_a_refusal_is_repeated_by_timer_g_until_timer_h():
+def test_a_refusal_is_repeated_by_timer_g_until_timer_h() -> None:
     layer = TransactionLayer()
     receive(layer, request("INVITE"))
     layer.respond(key_of(request("INVITE")), 486, b"x", 0.0)
@@ -101,7 +101,9 @@ def test_a_refusal_is_repeated_by_timer_g_until_timer_h():
         ("INVITE", 486, TCP, 32.0),  # timer H
     ],
 )
-def test_a_server_transaction_lives_as_long_as_its_timer_says(method, status, flow, ends_at):
+def test_a_server_transaction_lives_as_long_as_its_timer_says(
+    method: str, status: int, flow: Flow, ends_at: float
+) -> None:
     layer = TransactionLayer()
     receive(layer, request(method), flow)
     layer.respond(key_of(request(method)), status, b"x", 0.0)
@@ -115,7 +117,7 @@ def test_a_server_transaction_lives_as_long_as_its_timer_says(method, status, fl
 
 
 @pytest.mark.parametrize(("flow", "ends_at"), [(UDP, 5.0), (TCP, 0.0)])
-def test_after_its_ack_a_refused_invite_lingers_for_timer_i(flow, ends_at):
+def test_after_its_ack_a_refused_invite_lingers_for_timer_i(flow: Flow, ends_at: float) -> None:
     layer = TransactionLayer()
     receive(layer, request("INVITE"), flow)
     layer.respond(key_of(request("INVITE")), 486, b"x", 0.0)
@@ -124,7 +126,7 @@ def test_after_its_ack_a_refused_invite_lingers_for_timer_i(flow, ends_at):
     assert layer.get_timer() == ends_at
 
 
-def test_a_client_repeats_by_timer_e_and_gives_up_by_timer_f():
+def test_a_client_repeats_by_timer_e_and_gives_up_by_timer_f() -> None:
     layer = TransactionLayer()
     key = TransactionKey("z9hG4bKc", "", "BYE")
     layer.send(key, b"x", UDP, 0.0)
@@ -134,7 +136,7 @@ def test_a_client_repeats_by_timer_e_and_gives_up_by_timer_f():
     assert len(layer) == 0
 
 
-def test_a_client_slows_down_after_a_provisional_answer_and_stops_after_a_final_one():
+def test_a_client_slows_down_after_a_provisional_answer_and_stops_after_a_final_one() -> None:
     layer = TransactionLayer()
     key = TransactionKey("z9hG4bKc", "", "BYE")
     response = Response(100, "", request("BYE").headers)
@@ -152,20 +154,22 @@ def test_a_client_slows_down_after_a_provisional_answer_and_stops_after_a_final_
     assert len(layer) == 0
 
 
-def test_a_client_over_tcp_does_not_repeat():
+def test_a_client_over_tcp_does_not_repeat() -> None:
     layer = TransactionLayer()
     layer.send(TransactionKey("z9hG4bKc", "", "BYE"), b"x", TCP, 0.0)
     layer.outbox.clear()
     assert run(layer, 31.9) == []
 
 
-def test_a_response_to_a_request_of_the_peer_matches_nothing():
+def test_a_response_to_a_request_of_the_peer_matches_nothing() -> None:
     layer = TransactionLayer()
     receive(layer, request("BYE"))
     assert not layer.receive_response(key_of(request("BYE")), Response(200, "", request("BYE").headers), 0.0)
 
 
-def test_transaction_count_max_refuses_requests_and_its_reserve_still_takes_invites(monkeypatch):
+def test_transaction_count_max_refuses_requests_and_its_reserve_still_takes_invites(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(transaction_layer, "TRANSACTION_COUNT_MAX", 10)
     monkeypatch.setattr(transaction_layer, "INVITE_RESERVE_COUNT_MAX", 2)
     layer = TransactionLayer()
@@ -177,12 +181,12 @@ def test_transaction_count_max_refuses_requests_and_its_reserve_still_takes_invi
     assert receive(layer, request("OPTIONS", "z9hG4bK3")) is Arrival.ABSORBED
 
 
-def test_the_real_limits_leave_room_for_the_load_of_a_node():
+def test_the_real_limits_leave_room_for_the_load_of_a_node() -> None:
     assert transaction_layer.TRANSACTION_COUNT_MAX >= 8_000
     assert transaction_layer.INVITE_RESERVE_COUNT_MAX > 0
 
 
-def test_an_identity_is_free_again_when_its_transaction_ended():
+def test_an_identity_is_free_again_when_its_transaction_ended() -> None:
     layer = TransactionLayer()
     receive(layer, request("INVITE"))
     assert receive(layer, request("INVITE", "z9hG4bK2")) is Arrival.MERGED
@@ -226,7 +230,7 @@ def crowd(size: int) -> TransactionLayer:
 
 
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS"])
-def test_8000_live_transactions_do_not_make_one_message_dearer(method):
+def test_8000_live_transactions_do_not_make_one_message_dearer(method: str) -> None:
     few = operations(crowd(8), request(method, "z9hG4bKnew", call_id="new"), 8.0)
     many = operations(crowd(8_000), request(method, "z9hG4bKnew", call_id="new"), 8.0)
     assert few > 100

@@ -17,11 +17,11 @@ from recorder.sip.uri import MalformedAddress, NameAddress, SipUri
         "sip:%61lice@atlanta.com",
     ],
 )
-def test_a_uri_is_written_as_it_was_read(text):
+def test_a_uri_is_written_as_it_was_read(text: str) -> None:
     assert str(SipUri.parse(text)) == text
 
 
-def test_the_parts_of_a_uri_are_found():
+def test_the_parts_of_a_uri_are_found() -> None:
     uri = SipUri.parse("SIP:a;b@HOST.example:5070;Transport=TCP;lr")
     assert (uri.scheme, uri.user, uri.host, uri.port) == ("sip", "a;b", "host.example", 5070)
     assert (uri.parameter("transport"), uri.parameter("lr"), uri.parameter("maddr")) == ("TCP", "", None)
@@ -30,7 +30,7 @@ def test_the_parts_of_a_uri_are_found():
 @pytest.mark.parametrize(
     "text", ["", "sip:", "tel:112", "sip:a@b:0", "sip:a@b:65536", "sip:a@b c", "sip:a@[::1", "sip:@@"]
 )
-def test_what_is_no_sip_uri_is_refused(text):
+def test_what_is_no_sip_uri_is_refused(text: str) -> None:
     with pytest.raises(MalformedAddress):
         SipUri.parse(text)
 
@@ -48,7 +48,7 @@ def test_what_is_no_sip_uri_is_refused(text):
         ("*", "", "*", ""),
     ],
 )
-def test_an_address_is_read_in_every_form(text, name, uri, tag):
+def test_an_address_is_read_in_every_form(text: str, name: str, uri: str, tag: str) -> None:
     address = NameAddress.parse(text)
     assert (address.name, address.uri, address.tag) == (name, uri, tag)
 
@@ -56,7 +56,7 @@ def test_an_address_is_read_in_every_form(text, name, uri, tag):
 @pytest.mark.parametrize(
     "text", ['"open <sip:a@b>;tag=1', "<sip:a@b;tag=1", '"name" sip:a@b', "<>", "", "nothing"]
 )
-def test_a_broken_address_is_refused_but_still_read(text):
+def test_a_broken_address_is_refused_but_still_read(text: str) -> None:
     with pytest.raises(MalformedAddress):
         NameAddress.parse(text)
     address = NameAddress.read(text)
