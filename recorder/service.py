@@ -39,6 +39,7 @@ from recorder.capture.messages import (
 from recorder.errors import LocalDefect
 from recorder.finaliser_pool import FinaliseJob
 from recorder.housekeeping import Housekeeping
+from recorder.journal.format import JournalUnavailable
 from recorder.media_plane import MediaPlane
 from recorder.outbox import Outbox
 from recorder.ports import NoPortLeft, PortRange
@@ -125,7 +126,17 @@ class RecorderService:
         """Do what the server wants, in order, then send what is to be sent."""
         waiting = deque(effects)
         while waiting:
-            more = self._do(waiting.popleft())
+            effect = waiting.popleft()
+            try:
+                more = self._do(effect)
+            except JournalUnavailable as error:
+                if not isinstance(effect, do.OpenRecording):
+                    raise
+                # What can't be kept must not be taken: the client is to find another recorder.
+                _log.error("a call can't be stored", reason=str(error))
+                self.server.unable_reason = str(error)
+                waiting = deque(self.server.storage_failed(effect.state.session_id))
+                continue
             waiting.extendleft(reversed(more))
         self.transport.flush()
 

@@ -71,7 +71,7 @@ def parse_compound(datagram: bytes) -> tuple[ControlPacket, ...]:
 def _packets(datagram: bytes) -> Iterator[tuple[int, int, bytes]]:
     """Walk the packets of a compound by their lengths (RFC 3550 appendix A.2)."""
     position = 0
-    for _ in range(PACKETS_MAX):
+    for _ in range(PACKETS_MAX + 1):
         if position == len(datagram):
             return
         if len(datagram) - position < _HEADER.size:

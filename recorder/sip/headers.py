@@ -6,6 +6,7 @@ section 7.3.3), so nobody else needs to know either. Values keep the text that c
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -55,10 +56,15 @@ _IRREGULAR = {
 }
 
 
+# Spellings of names remembered; a client uses about thirty.
+SPELLING_COUNT_MAX = 1_024
+
+
 class MalformedField(PeerViolation):
     """A Via or CSeq that RFC 3261 section 25 does not generate."""
 
 
+@functools.lru_cache(maxsize=SPELLING_COUNT_MAX)
 def canonical(name: str) -> str:
     """Return the long form of a field name in the spelling of the RFCs."""
     lower = name.lower()

@@ -245,6 +245,13 @@ def cut(session: RecordingSession, at_ns: int) -> list[Effect]:
     return effects
 
 
+def destroyed(session: RecordingSession) -> list[Effect]:
+    """Destroy every recording of the session."""
+    effects: list[Effect] = [DestroyRecording(uid) for uid in session.recordings]
+    session.recordings.clear()
+    return effects
+
+
 def unrecorded(session: RecordingSession, now: Moment) -> Effect:
     """Return the outcome of a session of which nothing is recorded."""
     assert session.decision is not None

@@ -200,6 +200,15 @@ class SessionRecordingServer:
         self._drop(session)
         return [self._unavailable(session.invite_key)] if session.invite_key else []
 
+    def storage_failed(self, session_id: str) -> Effects:
+        """No recording can be kept: end what was begun for the session, and refuse its INVITE."""
+        session = self._sessions.get(session_id)
+        if session is None:
+            return []
+        self._drop(session)
+        refusal = [self._unavailable(session.invite_key)] if session.invite_key else []
+        return [*lifecycle.destroyed(session), *refusal, CloseMedia(session_id)]
+
     # A re-INVITE or UPDATE inside a session.
 
     def _offered(self, event: sip.OfferReceived, now: Moment) -> Effects:

@@ -570,6 +570,22 @@ def test_the_same_journal_gives_the_same_octets() -> None:
     assert once == again
 
 
+def test_a_gap_that_holds_clocks_together_is_named_and_no_loss() -> None:
+    """A sender 0.1 % slow gets a packet of silence now and then; every packet is still heard."""
+    a, b = Talker(0, 1).say(3000), Talker(0, 2).say(2990)
+    for packet in b.packets:
+        packet.at_ms *= 1.001
+    finished = finalise(call(60), [*journal(0, a.packets), *journal(1, b.packets)])
+    gaps = [span for span in spans(finished, "silence") if span[3] == "clock"]
+    assert {end - begin for _, begin, end, _ in gaps} == {20}
+    assert 2 <= len(gaps) <= 3
+    samples = decoded(finished)[:, 1]
+    for n in (10, 1500, 2989):
+        found = [at for at in range(-160, 161) if stands(samples, b.packets[n], b.packets[n].at_ms + at / 8)]
+        assert len(found) == 1
+    assert finished.recording.packets.lost == 0
+
+
 def test_parties_and_facts_of_signalling_are_taken_over() -> None:
     """Who was where and when, by the timeline; retention by class and end of the call."""
     seen = []

@@ -32,10 +32,10 @@ PATIENCE_S = 10.0
 class Server:
     """A transport whose recording server says 200 to every OPTIONS and INVITE."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, tls_client: ssl.SSLContext | None = None) -> None:
         self.agent = UserAgentServer(Identity(), os.urandom)
         self.events: list[Event] = []
-        self.transport = SipTransport(self.agent, SystemClock(), self.handle, tls)
+        self.transport = SipTransport(self.agent, SystemClock(), self.handle, tls, tls_client)
 
     def handle(self, event: Event) -> None:
         self.events.append(event)
@@ -103,15 +103,25 @@ async def test_a_datagram_is_answered_where_it_came_from(server: Server, host: s
     assert f"Contact: <sip:srs@{'[::1]' if host == '::1' else host}:{address[1]}>;+sip.srs".encode() in answer
 
 
-@pytest.mark.parametrize(
-    ("wildcard", "host", "shown"), [("0.0.0.0", "127.0.0.1", b"127.0.0.1"), ("::", "::1", b"[::1]")]
-)
-async def test_a_wildcard_listener_names_the_address_it_is_reached_by(
-    server: Server, wildcard: str, host: str, shown: bytes
+async def test_a_datagram_for_an_address_without_a_socket_of_its_own_leaves_by_one_on_its_port(
+    server: Server,
 ) -> None:
-    ((_, port), _) = await server.listen(("udp", wildcard, 0), ("tcp", wildcard, 0))
-    (answer,) = await ask((host, port), message("OPTIONS"))
-    assert b"Contact: <sip:srs@%s:%d>" % (shown, port) in answer
+    """So it is for every datagram of a wildcard listener, and for dialogs of before a restart."""
+    ((_, port),) = await server.listen(("udp", "127.0.0.1", 0))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        peer.settimeout(PATIENCE_S)
+        server.transport._send(sip_transport.Flow("udp", ("127.0.0.7", port), peer.getsockname()), b"x")
+        assert peer.recvfrom(10) == (b"x", ("127.0.0.1", port))
+    server.transport._send(sip_transport.Flow("udp", ("::1", port), ("::1", 9)), b"x")
+    assert server.transport.counters["unsendable"] == 1
+
+
+async def test_a_wildcard_listener_names_the_address_it_is_reached_by(server: Server) -> None:
+    local_address = server.transport.local_address
+    assert local_address(("0.0.0.0", 5060), ("127.0.0.1", 9)) == ("127.0.0.1", 5060)
+    assert local_address(("::", 5060), ("::1", 9)) == ("::1", 5060)
+    assert local_address(("127.0.0.1", 5060), ("127.0.0.9", 9)) == ("127.0.0.1", 5060)
 
 
 async def test_garbage_is_counted_and_the_next_request_is_answered(server: Server) -> None:
@@ -340,3 +350,38 @@ async def test_tls_is_answered_over_the_same_connection(tmp_path: Path) -> None:
         await writer.wait_closed()
     finally:
         await server.transport.stop()
+
+
+async def test_a_handshake_that_never_comes_is_cut_off_after_handshake_s_max(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sip_transport, "HANDSHAKE_S_MAX", 0.1)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate(tmp_path))
+    server = Server(context)
+    try:
+        (address,) = await server.listen(("tls", "127.0.0.1", 0))
+        halves = [await asyncio.open_connection(*address) for _ in range(20)]
+        for reader, writer in halves:
+            async with asyncio.timeout(PATIENCE_S):
+                assert await reader.read() == b""
+            writer.close()
+        assert not server.transport._connections
+    finally:
+        await server.transport.stop()
+
+
+async def test_a_peer_that_never_completes_a_connection_is_given_up_after_connect_s_max(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sip_transport, "CONNECT_S_MAX", 0.1)
+    silent = socket.create_server(("127.0.0.1", 0))
+    server = Server(tls_client=ssl.create_default_context())
+    try:
+        flow = sip_transport.Flow("tls", ("127.0.0.1", 5061), silent.getsockname())
+        server.transport._send(flow, b"x")
+        await until(lambda: server.transport.counters["connection refused"])
+        assert not server.transport._opening
+    finally:
+        await server.transport.stop()
+        silent.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+import dataclasses
 from typing import Any
 
 import psycopg
@@ -136,7 +137,7 @@ def test_a_database_of_another_name_is_made(postgres_url: str, database: Any) ->
     admin = database.connect()
     migrate.prepare(postgres_url, {}, database=name)
     try:
-        engine = create_engine(database.url().replace(database.name, name))
+        engine = create_engine(dataclasses.replace(database, name=name).url())
         assert "recordings" in inspect(engine).get_table_names()
         engine.dispose()
     finally:

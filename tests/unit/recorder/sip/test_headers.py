@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recorder.sip.headers import CSeq, Headers, MalformedField, Via, canonical
+from recorder.sip.headers import SPELLING_COUNT_MAX, CSeq, Headers, MalformedField, Via, canonical
 
 
 def test_names_compare_without_case_and_compact_forms_are_the_long_ones() -> None:
@@ -28,6 +28,12 @@ def test_names_compare_without_case_and_compact_forms_are_the_long_ones() -> Non
 def test_every_compact_form_of_the_rfc_is_known(compact: str, name: str) -> None:
     assert canonical(compact) == name
     assert canonical(compact.upper()) == name
+
+
+def test_spelling_count_max_bounds_what_is_remembered_of_names() -> None:
+    for number in range(2 * SPELLING_COUNT_MAX):
+        assert canonical(f"x-name-{number}") == f"X-Name-{number}"
+    assert canonical.cache_info().currsize <= SPELLING_COUNT_MAX
 
 
 def test_values_of_repeated_and_joined_fields_are_one_list() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from recorder.sip.grammar import PORT_MAX
 from recorder.sip.uri import MalformedAddress, NameAddress, SipUri
 
 
@@ -25,6 +26,12 @@ def test_the_parts_of_a_uri_are_found() -> None:
     uri = SipUri.parse("SIP:a;b@HOST.example:5070;Transport=TCP;lr")
     assert (uri.scheme, uri.user, uri.host, uri.port) == ("sip", "a;b", "host.example", 5070)
     assert (uri.parameter("transport"), uri.parameter("lr"), uri.parameter("maddr")) == ("TCP", "", None)
+
+
+def test_port_max_is_the_highest_port() -> None:
+    assert SipUri.parse(f"sip:a@b:{PORT_MAX}").port == PORT_MAX
+    with pytest.raises(MalformedAddress):
+        SipUri.parse(f"sip:a@b:{PORT_MAX + 1}")
 
 
 @pytest.mark.parametrize(

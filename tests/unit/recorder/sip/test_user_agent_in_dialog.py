@@ -12,6 +12,7 @@ from recorder.sip.event import (
     OfferReceived,
 )
 from recorder.sip.message import Request, Response
+from recorder.sip.user_agent import OVERLAP_RETRY_AFTER_S_MAX
 
 if TYPE_CHECKING:
     from tests.unit.recorder.sip.conftest import Client
@@ -58,7 +59,7 @@ class TestOffer:
         for method, cseq in (("INVITE", 3), ("UPDATE", 4)):
             (response,) = client.send(client.message(method, cseq))
             assert response.status == 500
-            assert 0 <= int(response.headers.first("Retry-After")) <= 10
+            assert 0 <= int(response.headers.first("Retry-After")) <= OVERLAP_RETRY_AFTER_S_MAX
         assert client.events() == []
 
     def test_while_our_own_offer_is_out_is_491(self, client: Client) -> None:

@@ -1,0 +1,15 @@
+#!/bin/sh
+# Programs the tests need that no Python package brings: SIPp, the independent SIP peer, and a C
+# compiler for the baseline of the benchmarks. Installed through the system's package manager when
+# that is allowed; else a sentence says what is missing. Nothing is skipped in silence.
+set -eu
+missing=""
+command -v sipp >/dev/null 2>&1 || missing="$missing sip-tester"
+[ -z "$missing" ] && exit 0
+if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+    echo "Installing$missing"
+    apt-get install -y -q $missing >/dev/null 2>&1 || { apt-get update -q >/dev/null && apt-get install -y -q $missing >/dev/null; }
+    exit 0
+fi
+echo "The tests need$missing. Install it, for instance: sudo apt-get install$missing" >&2
+exit 1
