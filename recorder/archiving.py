@@ -11,10 +11,13 @@ Not here: what finalising is (`recorder.finaliser`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 
 import structlog
 
@@ -42,6 +45,7 @@ class ArchivingQueue:
         self._pool = self._make_pool()
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(settings.finaliser_processes)
+        self._stopping = asyncio.Event()
         self.failing: str | None = None
 
     @property
@@ -57,6 +61,7 @@ class ArchivingQueue:
 
     async def stop(self, wait_s: float) -> None:
         """Let what is under way finish for a moment; the rest stays in the journal."""
+        self._stopping.set()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=wait_s)
         for task in self._tasks:
@@ -67,14 +72,19 @@ class ArchivingQueue:
 
     async def _archive(self, job: FinaliseJob) -> None:
         pause_s = RETRY_S_MIN
-        while True:
+        while not self._stopping.is_set():
+            pool = self._pool
             try:
                 async with self._slots:
-                    await self._run(job)
+                    if self._stopping.is_set():
+                        return
+                    pool = self._pool
+                    await asyncio.get_running_loop().run_in_executor(pool, finalise_job, job)
             except DependencyUnavailable as error:
                 self._note(str(error))
             except BrokenProcessPool:
-                self._pool = self._make_pool()
+                self._note("A finaliser process died; the log has its last words.")
+                self._replace(pool)
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one call, the others go on
                 _log.error("a recording can't be archived", uid=job.uid.hex(), error=repr(error))
                 pause_s = DEFECT_RETRY_S
@@ -82,11 +92,15 @@ class ArchivingQueue:
                 self.failing = None
                 self._archived(job.uid)
                 return
-            await asyncio.sleep(pause_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause_s)
             pause_s = min(pause_s * 2, RETRY_S_MAX)
 
-    async def _run(self, job: FinaliseJob) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._pool, finalise_job, job)
+    def _replace(self, broken: ProcessPoolExecutor) -> None:
+        """Make a new pool, once, however many jobs were in the broken one."""
+        if self._pool is broken:
+            broken.shutdown(wait=False)
+            self._pool = self._make_pool()
 
     def _note(self, reason: str) -> None:
         """Say once that archiving stands still, and why."""
@@ -98,6 +112,20 @@ class ArchivingQueue:
         return ProcessPoolExecutor(
             max_workers=self._settings.finaliser_processes,
             mp_context=get_context("spawn"),
-            initializer=prepare_worker,
+            initializer=_begin_worker,
             initargs=(self._settings,),
         )
+
+
+def _begin_worker(settings: Settings) -> None:
+    """Prepare a process of the pool."""
+    threading.Thread(target=_end_with_recorder, name="recorder watch", daemon=True).start()
+    prepare_worker(settings)
+
+
+def _end_with_recorder() -> None:
+    """End this process with the recorder, also when that was killed: nobody would give it work any more."""
+    recorder = parent_process()
+    if recorder is not None:
+        recorder.join()
+        os._exit(1)

@@ -10,15 +10,20 @@ Not here: audio in the journal (`recorder.capture`), reading it (`recorder.final
 
 from __future__ import annotations
 
+import fcntl
 import secrets
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from uuid import UUID
+
+import structlog
 
 from keys.node_key import load_or_create
 from keys.root import Root
 from recorder.journal.cut import cut
-from recorder.journal.reader import read_states, scan_files
+from recorder.journal.format import SIGNALLING, JournalUnavailable
+from recorder.journal.reader import file_names, read_states, scan_files
 from recorder.journal.slots import SlotsFile
 from recorder.journal.writer import JournalWriter
 from recorder.state import CallState
@@ -26,6 +31,10 @@ from recorder.state import CallState
 CALL_KEY_BYTES = 32
 LOCK_WAIT_S = 15.0
 """A recorder that was killed leaves capture processes that write their last second before they go."""
+
+LOCK_POLL_S = 0.05
+
+_log = structlog.get_logger()
 
 
 def uid_of(recording_id: str) -> bytes:
@@ -36,16 +45,18 @@ def uid_of(recording_id: str) -> bytes:
 class CallBook:
     """All live recordings of this recorder, as the journal holds them."""
 
-    def __init__(self, journal_dir: Path, root: Root, now_ns: int) -> None:
+    def __init__(self, journal_dir: Path, root: Root) -> None:
         self.journal_dir = journal_dir
         journal_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.node_key = load_or_create(journal_dir / "node.key", root)
         self.slots = SlotsFile(journal_dir / "slots", self.node_key)
         self.slots.open()
-        self._writer = JournalWriter(journal_dir / "signalling")
-        self._writer.open(wait_s=LOCK_WAIT_S)
-        self._opened_ns = now_ns
-        self._files: dict[str, set[bytes]] = {}
+        wait_for_writers(journal_dir, LOCK_WAIT_S)
+        # Nobody writes now: these files are complete, and the ones that are begun from here on are not.
+        self._left = scan_files(journal_dir)
+        self._writer = JournalWriter(journal_dir / SIGNALLING)
+        self._writer.open()
+        self._files: dict[str, frozenset[bytes]] = {}
 
     @property
     def trouble(self) -> str | None:
@@ -62,10 +73,16 @@ class CallBook:
         states = read_states(self.journal_dir, keys)
         for uid in keys.keys() - states.keys():
             self.slots.erase(uid)
-        for name, uids in scan_files(self.journal_dir).items():
-            self._files[name] = set(uids)
+        self._files |= self._left
         self._sweep()
-        return {uid: CallState.from_json(blob) for uid, blob in states.items()}
+        recovered = {}
+        for uid, blob in states.items():
+            try:
+                recovered[uid] = CallState.from_json(blob)
+            except (ValueError, KeyError, TypeError) as error:
+                # The others go on; this one stays in the journal for the release that wrote it.
+                _log.error("the state of a recording can't be read", uid=uid.hex(), error=repr(error))
+        return recovered
 
     def key_of(self, uid: bytes) -> bytes:
         """Return the call key of a live recording; raises KeyError when it was destroyed."""
@@ -111,8 +128,18 @@ class CallBook:
 
     def file_closed(self, name: str, uids: frozenset[bytes]) -> None:
         """Note a file that will not grow any more; it goes when none of `uids` is live."""
-        self._files[name] = set(uids)
+        self._files[name] = uids
         self._sweep()
+
+    def files_of(self, writer: str) -> list[str]:
+        """Return the files of a writer that ended, as far as they were not noted before."""
+        names = file_names(self.journal_dir)
+        return [name for name in names if name.startswith(f"{writer}/") and name not in self._files]
+
+    def read_files(self, names: Iterable[str]) -> dict[str, frozenset[bytes]]:
+        """Return which recordings stand in these files; takes time and may run in a thread."""
+        wanted = set(names)
+        return {name: uids for name, uids in scan_files(self.journal_dir).items() if name in wanted}
 
     def close(self) -> None:
         """Write and sync everything."""
@@ -126,6 +153,27 @@ class CallBook:
         for name in [name for name, uids in self._files.items() if uids.isdisjoint(live)]:
             del self._files[name]
             (self.journal_dir / name).unlink(missing_ok=True)
+
+
+def wait_for_writers(journal_dir: Path, wait_s: float) -> None:
+    """Return when no process writes the journal any more; raises JournalUnavailable after `wait_s`."""
+    deadline = time.monotonic() + wait_s
+    for path in journal_dir.glob("*/lock"):
+        with path.open("rb") as lock:
+            while not _is_free(lock.fileno()):
+                if time.monotonic() >= deadline:
+                    raise JournalUnavailable(
+                        f"Another process writes {path.parent}; end it, or wait until it has."
+                    )
+                time.sleep(LOCK_POLL_S)
+
+
+def _is_free(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def by_session(states: Mapping[bytes, CallState]) -> dict[str, dict[bytes, CallState]]:

@@ -40,16 +40,18 @@ class DirectorySource:
         descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(seal_whole(self._node_key, directory.to_json(), _CONTEXT))
+            file.flush()
+            os.fsync(file.fileno())
         scratch.rename(self._path)
         return self._trusting(directory)
 
-    def remembered(self) -> Directory:
-        """Return the kept copy; an empty directory when there is none that can be read."""
+    def remembered(self) -> Directory | None:
+        """Return the kept copy; None when there is none that can be read."""
         try:
             document = open_whole(self._node_key, self._path.read_bytes(), _CONTEXT)
             return self._trusting(Directory.from_json(document))
         except (OSError, ValueError, KeysError):
-            return self._trusting(Directory())
+            return None
 
     def _trusting(self, directory: Directory) -> Directory:
         """Let a machine's own loopback be a peer where `up` runs and none is defined."""

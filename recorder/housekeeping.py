@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import threading
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING
 
 import structlog
 
 from archive.audit import AuditWriter
 from archive.catalogue.engine import Catalogue
+from archive.catalogue.snapshot import Directory
 from archive.errors import ArchiveError, DependencyUnavailable
 from recorder.capture.messages import StreamActivity
 from recorder.delivery import deliver
@@ -33,7 +35,9 @@ SYNC_S = 0.4
 
 CHECK_S = 1.0
 DIRECTORY_S = 60.0
-LISTEN_S = 5.0
+LISTEN_S = 1.0
+"""How long a stop may have to wait for the thread that listens."""
+
 RETRY_S = 5.0
 FREE_BYTES_MIN = 512 * 1024 * 1024
 """About 9 hours of one call, or 30 s of a thousand: enough to end what runs, too little to take more."""
@@ -55,7 +59,8 @@ class Housekeeping:
             service.book.node_key,
             trust_loopback=settings.trust_loopback,
         )
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = threading.Event()
         self._edges: dict[bytes, deque[tuple[str, str | None]]] = {}
         self._deliver_now = asyncio.Event()
         self.packets = 0
@@ -66,21 +71,23 @@ class Housekeeping:
 
     def start(self) -> None:
         """Begin all periodic work."""
-        works: tuple[Coroutine[None, None, None], ...] = (
-            self._tick(),
-            self._sync(),
-            self._watch_directory(),
-            self._deliver(),
-        )
-        self._tasks = [asyncio.get_running_loop().create_task(work) for work in works]
+        for work in (self._tick, self._sync, self._watch_directory, self._deliver):
+            self.begin(_always(work))
+
+    def begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Do something beside all else; it ends with the recorder at the latest."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def stop(self) -> None:
         """End it; what waits in the outbox stays there."""
-        for task in self._tasks:
+        self._stopping.set()
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._catalogue.close()
 
     def deliver_soon(self) -> None:
@@ -108,18 +115,31 @@ class Housekeeping:
             session_id = self._service.media.session_of(stream_id)
             if session_id and last_packet_ns and now.wall_ns - last_packet_ns < 3 * CHECK_S * 1e9:
                 self._service.server.heard(session_id, now)
-        self.packets, self.refused = report.packets, report.refused
-        self.kernel_drops, self.octets = report.kernel_drops, report.octets
+        self.packets += report.packets
+        self.refused += report.refused
+        self.kernel_drops += report.kernel_drops
+        self.octets += report.octets
+
+    async def begin_directory(self) -> None:
+        """Take the remembered directory at once; only a recorder that has none waits for the database."""
+        remembered = self._directory.remembered()
+        if remembered is None:
+            await self.load_directory()
+        else:
+            self._take_directory(remembered)
+
+    async def refresh_directory(self, wait_s: float) -> None:
+        """Load the directory, but wait no longer than that: it is used as soon as it is there."""
+        await asyncio.wait([self.begin(self.load_directory())], timeout=wait_s)
 
     async def load_directory(self) -> None:
-        """Load the directory, or take the remembered one when the database is away."""
+        """Load the directory; the last one stands while the database is away."""
         try:
-            directory = await asyncio.to_thread(self._directory.load)
+            self._take_directory(await asyncio.to_thread(self._directory.load))
         except ArchiveError as error:
-            if not self.directory_known:
-                self._service.server.directory = self._directory.remembered()
             _log.warning("the directory can't be loaded; the last one stands", reason=str(error))
-            return
+
+    def _take_directory(self, directory: Directory) -> None:
         self.directory_known = True
         self._service.server.directory = directory
 
@@ -145,7 +165,8 @@ class Housekeeping:
             return
         short = free.f_bavail * free.f_frsize < FREE_BYTES_MIN
         trouble = service.book.trouble or ("the disk of the journal is full" if short else None)
-        service.server.unable_reason = trouble or service.capture_trouble
+        unknown = None if self.directory_known else "the database never told whom to record"
+        service.server.unable_reason = trouble or service.capture_trouble or unknown
 
     async def _sync(self) -> None:
         while True:
@@ -165,7 +186,7 @@ class Housekeeping:
     def _wait_for_change(self) -> None:
         with self._catalogue.listen("directory_changed") as listener:
             waited_s = 0.0
-            while waited_s < DIRECTORY_S:
+            while waited_s < DIRECTORY_S and not self._stopping.is_set():
                 if listener.wait(LISTEN_S):
                     return
                 waited_s += LISTEN_S
@@ -183,3 +204,13 @@ class Housekeeping:
             except ArchiveError as error:
                 _log.error("an outcome can't be told", reason=str(error))
                 await asyncio.sleep(RETRY_S)
+
+
+async def _always(work: Callable[[], Awaitable[None]]) -> None:
+    """Do a work that has no end; what goes wrong in it once must not end it for ever."""
+    while True:
+        try:
+            await work()
+        except Exception:  # noqa: BLE001 - whatever it was, calls go on and so must this
+            _log.exception("periodic work failed and is begun again")
+            await asyncio.sleep(CHECK_S)

@@ -10,7 +10,7 @@ Not here: what is captured and why (`recorder.srs`), how (`recorder.capture`).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from recorder.capture.handle import CaptureHandle
@@ -23,10 +23,14 @@ from recorder.capture.messages import (
     RemoveStream,
     Report,
     SetRecording,
+    Shutdown,
     TrackClosed,
 )
 from recorder.ports import MediaSockets, PortRange
 from recorder.srs.effects import CaptureStream
+
+Closed = Callable[[Mapping[str, int] | None], None]
+"""Gets what `TrackClosed` says of the journal, or None when all of the journal has to be searched."""
 
 
 @dataclass
@@ -41,12 +45,15 @@ class _Line:
 
 @dataclass
 class _Track:
-    """One recording as capture was told of it, to tell it again to a new process."""
+    """One recording as capture was told of it, to tell it again to a new process.
+
+    `split`: an earlier process wrote a part of it, of which the one that runs now knows nothing.
+    """
 
     opened: OpenTrack
     process: int
-    closing: Callable[[TrackClosed], None] | None = None
-    session_id: str = ""
+    split: bool = False
+    closing: Closed | None = None
 
 
 @dataclass
@@ -88,10 +95,10 @@ class MediaPlane:
         """Bind the port a stream had before a restart; raises OSError when another program took it."""
         self._keep(session_id, position, self.ports.bind_again(address, port))
 
-    def open_track(self, session_id: str, opened: OpenTrack) -> None:
-        """Let the session's capture process journal a recording."""
+    def open_track(self, session_id: str, opened: OpenTrack, *, recovered: bool = False) -> None:
+        """Let the session's capture process journal a recording, or go on with one of before a restart."""
         process = self._process_of(session_id)
-        self._tracks[opened.uid] = _Track(opened, process, session_id=session_id)
+        self._tracks[opened.uid] = _Track(opened, process, split=recovered)
         self.handles[process].send(opened)
 
     def capture(self, effect: CaptureStream) -> None:
@@ -134,11 +141,11 @@ class MediaPlane:
         if track:
             self.handles[track.process].send(Discard(uid))
 
-    def close_track(self, uid: bytes, done: Callable[[TrackClosed], None]) -> None:
-        """End a recording; `done` gets the report when all of it is in the journal."""
+    def close_track(self, uid: bytes, done: Closed) -> None:
+        """End a recording; `done` is called when all of it is in the journal."""
         track = self._tracks.get(uid)
         if track is None:
-            done(TrackClosed(uid, {}, 0, 0, None))
+            done(None)
             return
         track.closing = done
         self.handles[track.process].send(CloseTrack(uid))
@@ -161,17 +168,21 @@ class MediaPlane:
             if isinstance(report, TrackClosed):
                 track = self._tracks.pop(report.uid, None)
                 if track and track.closing:
-                    track.closing(report)
+                    track.closing(None if track.split else report.tails)
             else:
                 passed.append(report)
         return passed
 
+    def tracks_of(self, process: int) -> list[bytes]:
+        """Return the recordings a capture process makes."""
+        return [uid for uid, track in self._tracks.items() if track.process == process]
+
     def restart(self, process: int) -> None:
-        """Replace a capture process that died, and give the new one all its tracks and sockets."""
-        self.handles[process].stop()
+        """Put a new capture process in the place of one that ended, with all its tracks and sockets."""
         handle = self.handles[process] = self.start_capture(process)
         tracks = [track for track in self._tracks.values() if track.process == process]
         for track in tracks:
+            track.split = True
             handle.send(track.opened)
         for line in self._lines.values():
             if line.process == process and line.added is not None:
@@ -182,6 +193,8 @@ class MediaPlane:
 
     def stop(self) -> None:
         """End all capture processes; what they hold is written first."""
+        for handle in self.handles:
+            handle.send(Shutdown())
         for handle in self.handles:
             handle.stop()
         for line in self._lines.values():

@@ -31,11 +31,30 @@ class Outbox:
         self._directory = directory
         self._node_key = node_key
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Sessions that ran when the recorder stopped and were not recorded end with it.
+        for path in directory.glob("*.open"):
+            path.rename(path.with_suffix(".outcome"))
 
-    def put(self, outcome: SessionOutcome) -> None:
-        """Keep an outcome until `delivered`; durable when this returns."""
+    def put(self, outcome: SessionOutcome, *, final: bool = True) -> None:
+        """Keep an outcome until `delivered`; durable when this returns.
+
+        One that is not final waits until it is put again, retracted, or the recorder starts anew.
+        """
         sealed = seal_whole(self._node_key, _to_json(outcome), _CONTEXT)
-        self._write(self._directory / f"{outcome.session_id}.outcome", sealed)
+        suffix = "outcome" if final else "open"
+        self._write(self._directory / f"{outcome.session_id}.{suffix}", sealed)
+        if final:
+            self.retract(outcome.session_id)
+
+    def retract(self, session_id: str) -> None:
+        """Destroy an outcome that was not final; nothing happens where there is none."""
+        path = self._directory / f"{session_id}.open"
+        if path.exists():
+            # The file is sealed, but its key lives on: of an exempt call not even that may stay.
+            with path.open("r+b", buffering=0) as file:
+                file.write(bytes(path.stat().st_size))
+                os.fdatasync(file.fileno())
+            path.unlink()
 
     def waiting(self) -> Iterator[tuple[Path, SessionOutcome]]:
         """Yield each waiting outcome with the file it stands in."""

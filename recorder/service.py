@@ -15,7 +15,7 @@ import asyncio
 import dataclasses
 import secrets
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 import structlog
@@ -56,6 +56,8 @@ from recorder.srs.server import SessionRecordingServer
 from recorder.state import CallState
 
 ARCHIVE_WAIT_S = 10.0
+DIRECTORY_WAIT_S = 2.0
+"""Peers notice a recorder that is silent for longer; a database that is away must not make it so."""
 
 _log = structlog.get_logger()
 
@@ -68,7 +70,7 @@ class RecorderService:
         self.settings = settings
         self.clock = SystemClock()
         root = open_root(settings.keyring, settings.keyring_passphrase.encode() or None)
-        self.book = CallBook(settings.journal_dir, root, self.now().wall_ns)
+        self.book = CallBook(settings.journal_dir, root)
         self.outbox = Outbox(settings.journal_dir / "outbox", self.book.node_key)
         self.media = MediaPlane(
             PortRange(*settings.rtp_port_range), self._start_capture, settings.capture_processes
@@ -92,8 +94,9 @@ class RecorderService:
         loop = asyncio.get_running_loop()
         for index, handle in enumerate(self.media.handles):
             loop.add_reader(handle.fileno(), self._capture_reported, index)
-        await self.housekeeping.load_directory()
+        await self.housekeeping.begin_directory()
         self._recover()
+        await self.housekeeping.refresh_directory(DIRECTORY_WAIT_S)
         await self.transport.start(list(self.settings.sip_listeners))
         self.housekeeping.start()
         self.ready = True
@@ -174,8 +177,10 @@ class RecorderService:
             case do.CutRecording():
                 self._cut(effect)
             case do.ReportOutcome():
-                self.outbox.put(effect.outcome)
+                self.outbox.put(effect.outcome, final=effect.final)
                 self.housekeeping.deliver_soon()
+            case do.RetractOutcome():
+                self.outbox.retract(effect.session_id)
             case do.CountExempt():
                 self.outbox.count_exempt(self.clock.now().date())
         return []
@@ -224,7 +229,7 @@ class RecorderService:
         """Journal the end, close the track, and queue it for the archive."""
         final = self._with_dialog(state)
         self.book.write(uid, final)
-        self.media.close_track(uid, lambda report: self._archive(uid, final, report.tails))
+        self.media.close_track(uid, lambda tails: self._archive(uid, final, tails))
 
     def _cut(self, effect: do.CutRecording) -> None:
         """Destroy the audio from a moment on; noted first, so that a crash does not undo it."""
@@ -236,7 +241,7 @@ class RecorderService:
         self.book.cut(uid, at_ns, state)
         self._archive(uid, state, None)
 
-    def _archive(self, uid: bytes, state: CallState, tails: dict[str, int] | None) -> None:
+    def _archive(self, uid: bytes, state: CallState, tails: Mapping[str, int] | None) -> None:
         if self.book.holds(uid):
             self.archiving.add(FinaliseJob(state.to_json(), uid, self.book.key_of(uid), tails))
 
@@ -252,9 +257,12 @@ class RecorderService:
     def _capture_reported(self, index: int) -> None:
         for report in self.media.take(index):
             self._take(report)
+        if not self.media.handles[index].alive():
+            # A connection that ended is readable for ever; `watch_capture` does the rest.
+            asyncio.get_running_loop().remove_reader(self.media.handles[index].fileno())
 
     def watch_capture(self) -> None:
-        """Replace capture processes that died."""
+        """Replace capture processes that died; call this about once a second."""
         for index, handle in enumerate(self.media.handles):
             if not handle.alive():
                 self._capture_reported(index)
@@ -262,11 +270,22 @@ class RecorderService:
 
     def _restart_capture(self, index: int) -> None:
         """Give the tracks and sockets of a capture process that died to a new one."""
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(self.media.handles[index].fileno())
         _log.error("a capture process died; a new one takes over", index=index)
+        self.media.handles[index].stop()
+        left = self.book.files_of(f"capture-{index}")
         self.media.restart(index)
+        loop = asyncio.get_running_loop()
         loop.add_reader(self.media.handles[index].fileno(), self._capture_reported, index)
+        self.housekeeping.begin(self._adopt_files(left))
+        for uid in self.media.tracks_of(index):
+            # An edge it was asked for and did not date any more is dated now.
+            while edge := self.housekeeping.edge_of(uid):
+                self.carry_out(self.server.edge_dated(uid, *edge, self.now().wall_ns))
+
+    async def _adopt_files(self, names: list[str]) -> None:
+        """Find out which recordings stand in files whose writer died."""
+        for name, uids in (await asyncio.to_thread(self.book.read_files, names)).items():
+            self.book.file_closed(name, uids)
 
     def _take(self, report: Report) -> None:
         match report:
@@ -311,7 +330,7 @@ class RecorderService:
         for uid, state in states.items():
             key = self.book.key_of(uid)
             track = OpenTrack(uid, key, state.started_ns, is_capturing(state), held_back=False)
-            self.media.open_track(state.session_id, track)
+            self.media.open_track(state.session_id, track, recovered=True)
         self.carry_out(self.server.restore(states, dialog_id, self.now()))
 
     def _media_address(self, local_host: str) -> str:

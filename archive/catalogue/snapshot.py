@@ -191,11 +191,17 @@ class Directory:
     def _ranges(self) -> dict[tuple[TenantId, int], list[tuple[NumberRange, User]]]:
         ranges: dict[tuple[TenantId, int], list[tuple[NumberRange, User]]] = {}
         for user in self.users:
-            for numbers in map(NumberRange.parse, user.numbers):
+            for numbers in map(_held, user.numbers):
                 ranges.setdefault((user.tenant_id, len(numbers.first)), []).append((numbers, user))
         for same_length in ranges.values():
             same_length.sort(key=lambda item: item[0])
         return ranges
+
+
+def _held(text: str) -> NumberRange:
+    """Return a number of the directory: single ones are canonical already, and there are many."""
+    single = text.startswith("+") and text[1:].isdecimal()
+    return NumberRange(text, text) if single else NumberRange.parse(text)
 
 
 def _peer(item: dict[str, Any]) -> Peer:

@@ -44,6 +44,7 @@ FILE_BYTES_MAX = 256 * 1024 * 1024
 KEPT_S_MAX = 10.0  # 190 MB at a thousand calls; a disk that fails for longer loses audio, and says so
 RETRY_S = 1.0
 _LOCK_POLL_S = 0.05
+_KIND_AT = 12  # where the kind stands in a frame's header
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,13 @@ class _Chunk:
     file: JournalFile
     end: int
     parts: list[bytes]
+    emptied: bool = False
+
+    def empty(self) -> None:
+        """Give up the audio, but not the small frames that other audio can't be opened without."""
+        pairs = zip(self.parts[::2], self.parts[1::2], strict=True)
+        self.parts = [part for pair in pairs if pair[0][_KIND_AT] != FrameKind.AUDIO for part in pair]
+        self.emptied = True
 
 
 class JournalWriter:
@@ -224,7 +232,8 @@ class JournalWriter:
         for chunk in self._kept:
             if chunk.made_at >= horizon:
                 break
-            chunk.parts = []
+            if not chunk.emptied:
+                chunk.empty()
         for file in [item for item in self._closing if item.synced >= item.size or item.failure is not None]:
             # A failed file goes only after its unsynced frames moved to another one.
             if not any(chunk.file is file for chunk in self._kept):
@@ -247,7 +256,7 @@ class JournalWriter:
             return self._number
         moved = [chunk for chunk in self._kept if chunk.file.failure is not None]
         self._kept = deque(chunk for chunk in self._kept if chunk.file.failure is None)
-        self.lost_commits += sum(not chunk.parts for chunk in moved)
+        self.lost_commits += sum(chunk.emptied for chunk in moved)
         waiting, self._parts = self._parts, []
         for parts in (*(chunk.parts for chunk in moved), waiting):
             self._append_again(parts)

@@ -149,9 +149,21 @@ class CutRecording:
 
 @dataclass(frozen=True)
 class ReportOutcome:
-    """A session ended without a recording; its outcome is told to the catalogue."""
+    """A session ended without a recording; its outcome is told to the catalogue.
+
+    One that is not `final` is of a session that runs: kept in case the recorder is
+    stopped before its end, and told only then.
+    """
 
     outcome: SessionOutcome
+    final: bool = True
+
+
+@dataclass(frozen=True)
+class RetractOutcome:
+    """Forget the outcome that was not final: the session is recorded now, or became exempt."""
+
+    session_id: str
 
 
 @dataclass(frozen=True)
@@ -175,6 +187,7 @@ Effect = (
     | DestroyRecording
     | CutRecording
     | ReportOutcome
+    | RetractOutcome
     | CountExempt
 )
 
@@ -188,6 +201,8 @@ class Limits:
     metadata to be judged (reference: at most 2 s, and a default buffer holds 5 s).
     `session_s_max`: the finaliser holds a call in memory; after this it is ended and
     the client may begin another.
+    `clock_error_s_max`: a client's time that lies further back than a wrong time zone
+    explains is that of a clock that was never set.
     """
 
     sessions_max: int = 2000
@@ -198,4 +213,5 @@ class Limits:
     session_s_max: float = 12 * 3600.0
     retry_after_s: int = 30
     exempt_lookback_s: float = 2.0
+    clock_error_s_max: float = 24 * 3600.0
     sessions_answered_inactive_max: int = field(default=20000)

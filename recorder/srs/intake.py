@@ -2,7 +2,8 @@
 
 Metadata never causes a refusal: a body that can't be read is flagged and kept, and
 the audio is recorded. Rules: a body that names an exempt party is not kept, and
-nothing of it reaches the model; the same body twice in a row is one revision.
+nothing of it reaches the model (ask `exempt_joining` first); the same body twice in
+a row is one revision.
 
 Not here: what the documents mean for the parties (`recorder.srs.facts`).
 """
@@ -15,18 +16,33 @@ from datetime import UTC, datetime
 from archive.numbers import exempt_in
 from recorder.metadata import document, snapshot
 from recorder.metadata.model import Document, MetadataError, Participant
+from recorder.sip.message import Request
 from recorder.srs.effects import Moment
+from recorder.srs.exemption import is_exempt, metadata_names_exempt
 from recorder.srs.offer import MetadataBody, OfferBody
 from recorder.srs.session import METADATA_REVISIONS_MAX, RecordingSession
 from recorder.state import MetadataRevision
 
 
-def take_metadata(session: RecordingSession, body: OfferBody, now: Moment) -> int | None:
-    """Apply the metadata of a body to the session.
+def exempt_joining(request: Request, body: OfferBody) -> int | None:
+    """Tell whether a request or what it carries names an exempt party; nothing is kept of either.
 
-    Returns None, or when the document names an exempt party the wall time in
-    nanoseconds at which it says that party joined (0 when it does not say).
+    Returns None when none is named, else the wall time in nanoseconds at which that
+    party joined, as far as the metadata says (0 when it does not).
     """
+    named = is_exempt(request, body.bodies)
+    for item in body.metadata:
+        try:
+            parsed = document.parse(item.body)
+        except MetadataError:
+            continue
+        if named or metadata_names_exempt(parsed):
+            return _joined_ns(parsed)
+    return 0 if named else None
+
+
+def take_metadata(session: RecordingSession, body: OfferBody, now: Moment) -> None:
+    """Apply the metadata of a body, which names no exempt party, to the session."""
     for item in body.metadata:
         try:
             parsed = document.parse(item.body)
@@ -34,27 +50,21 @@ def take_metadata(session: RecordingSession, body: OfferBody, now: Moment) -> in
             _keep(session, item, now, str(error))
             session.flag("metadata-error")
             continue
-        joined_ns = exempt_joining_ns(parsed)
-        if joined_ns is not None:
-            return joined_ns
         if parsed.repaired:
             session.flag("metadata-repaired")
         model = snapshot.apply(session.model, parsed)
         if model.unresolved:
             session.flag("metadata-incomplete")
-        session.model = model
+        session.model, session.described_ns = model, now.wall_ns
         _keep(session, item, now, None)
-    return None
 
 
-def exempt_joining_ns(parsed: Document) -> int | None:
-    """Return when an exempt party of the document joined, 0 when unknown, None when there is none."""
+def _joined_ns(parsed: Document) -> int:
+    """Return when the exempt party of a document joined, 0 when it does not say or nobody is found."""
     for participant in parsed.participants:
         if exempt_in((participant.aor, participant.number, participant.name, *participant.aliases)):
             return _time_ns(participant)
-    if parsed.broadworks and exempt_in(parsed.broadworks.numbers()):
-        return 0
-    return 0 if exempt_in(text for _, text in parsed.extensions) else None
+    return 0
 
 
 def _time_ns(participant: Participant) -> int:

@@ -28,16 +28,18 @@ from recorder.srs.effects import (
     DestroyRecording,
     Effect,
     FinishRecording,
+    Limits,
     Moment,
     OpenRecording,
     ReportOutcome,
+    RetractOutcome,
     SetCapturing,
     WriteState,
 )
 from recorder.srs.facts import facts_of
 from recorder.srs.recording_mode import Capture, Event, Step, machine
 from recorder.srs.recording_mode import Effect as Act
-from recorder.srs.session import Phase, RecordingSession
+from recorder.srs.session import PARTIES_OF_A_CALL, Phase, RecordingSession
 from recorder.state import CallState, DialogState, EdgeState, PartyState
 
 EDGES_MAX = 1000
@@ -67,7 +69,8 @@ def begin(
 ) -> list[Effect]:
     """Open a recording for each recorded user and hand the sockets to capture; `before` goes out then."""
     assert session.decision is not None
-    effects: list[Effect] = []
+    effects: list[Effect] = [RetractOutcome(session.session_id)] if session.phase is Phase.IDLE else []
+    session.phase = Phase.RUNNING
     group = _call_group(session, new_id)
     for recorded in session.decision.recorded:
         recording_id = new_id(now.wall_ns)
@@ -77,6 +80,8 @@ def begin(
         session.recordings[uid] = _first_state(session, recording_id, group, recorded, step)
         effects.append(OpenRecording(uid, session.state_of(uid), step.state in _CAPTURING))
     effects += capture_streams(session)
+    if session.held:
+        effects += media_switched(session, now, off=True)
     return [*effects, *([before] if before else []), *write(session)]
 
 
@@ -223,12 +228,28 @@ def end(session: RecordingSession, reason: str, now: Moment) -> list[Effect]:
     return effects
 
 
+def cut_from(session: RecordingSession, joined_ns: int, limits: Limits, now: Moment) -> int:
+    """Return the wall time from which the audio of a session may not exist: an exempt party joined.
+
+    `joined_ns` is what the client's own clock says, 0 when it said nothing; the safer of
+    that and a look back from now counts. As long as nobody but one party was known, the
+    exempt one was there from the beginning; a joining before it says the same, unless
+    that clock was never set.
+    """
+    facts = session.facts
+    if len(facts.participants) < PARTIES_OF_A_CALL and not (facts.caller and facts.callee):
+        return session.opened_ns
+    lookback_ns = now.wall_ns - int(limits.exempt_lookback_s * 1e9)
+    believed = joined_ns > session.opened_ns - int(limits.clock_error_s_max * 1e9)
+    return min(joined_ns, lookback_ns) if believed else lookback_ns
+
+
 def cut(session: RecordingSession, at_ns: int) -> list[Effect]:
     """Take the audio of every recording back to `at_ns`, and forget all else of the session.
 
     A recording of which nothing would be left, or that nobody kept, is destroyed.
     """
-    effects: list[Effect] = []
+    effects: list[Effect] = [RetractOutcome(session.session_id)] if session.phase is Phase.IDLE else []
     for uid in list(session.recordings):
         step = _step(session, uid, Event.EXEMPT_JOINED)
         if Act.CUT in step.effects and at_ns > session.opened_ns:
@@ -252,8 +273,8 @@ def destroyed(session: RecordingSession) -> list[Effect]:
     return effects
 
 
-def unrecorded(session: RecordingSession, now: Moment) -> Effect:
-    """Return the outcome of a session of which nothing is recorded."""
+def unrecorded(session: RecordingSession, now: Moment, *, final: bool) -> Effect:
+    """Return the outcome of a session of which nothing is recorded; not `final` while it may change."""
     assert session.decision is not None
     decision = session.decision
     outcome = SessionOutcome(
@@ -267,7 +288,7 @@ def unrecorded(session: RecordingSession, now: Moment) -> Effect:
         tenant_id=decision.tenant_id,
         trace=decision.trace,
     )
-    return ReportOutcome(outcome)
+    return ReportOutcome(outcome, final)
 
 
 def _outcome(
@@ -301,6 +322,7 @@ def restored(
         dialog_id=dialog_id,
         opened_s=now.monotonic_s - max(0.0, (now.wall_ns - first.started_ns) / 1e9),
         opened_ns=first.started_ns,
+        described_ns=now.wall_ns,
         phase=Phase.RUNNING,
         revisions=first.metadata,
         streams={stream.position: stream for stream in first.streams},

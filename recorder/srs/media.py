@@ -95,6 +95,15 @@ def write_answer(
     return session.answer
 
 
+def write_inactive_answer(session: RecordingSession, offer: bytes | None) -> bytes:
+    """Return an answer on which nothing is received, to any offer or none; never raises."""
+    session.answer_version += 1
+    session.answer = offer_answer.inactive_answer(
+        offer, session.address, session_id=session.opened_ns // 1000, version=session.answer_version
+    )
+    return session.answer
+
+
 def clock_rate_hz(stream: StreamState) -> int:
     """Return the RTP clock of a stream's first format; 8000 for everything of the telephone."""
     for encoding in stream.payload_types.values():

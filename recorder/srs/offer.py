@@ -2,17 +2,20 @@
 
 Metadata may come beside SDP in a multipart, or alone as the whole body (BroadWorks,
 Webex, Avaya); where both media types of RFC 9806 are there, `+xml` wins. A part that
-nobody knows is refused only when its sender demands handling.
+nobody knows is refused only when its sender demands handling, a whole body that
+nobody knows unless its sender says that it may be ignored (RFC 3261 section 20.11).
 
 Not here: what the description or the metadata says.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from recorder.sip import multipart
 from recorder.sip.message import Request
+from recorder.sip.multipart import MultipartRefused, Part
 
 _SDP = "application/sdp"
 _METADATA = ("application/rs-metadata+xml", "application/rs-metadata")
@@ -28,12 +31,17 @@ class MetadataBody:
 
 @dataclass(frozen=True)
 class OfferBody:
-    """The parts of a body; `unsupported` names a part that must be handled and can't be."""
+    """The parts of a body.
+
+    `unsupported` names a part that must be handled and can't be; `unreadable` says
+    that the body could not be divided into parts at all.
+    """
 
     sdp: bytes | None
     metadata: tuple[MetadataBody, ...]
     unsupported: str | None
     raw: bytes
+    unreadable: bool = False
 
     @property
     def bodies(self) -> tuple[bytes, ...]:
@@ -43,21 +51,35 @@ class OfferBody:
 
 def read_body(request: Request) -> OfferBody:
     """Split the body of a request; never raises, whatever it is."""
+    if not request.body.strip():
+        return OfferBody(None, (), None, request.body)
     content_type = request.headers.first("Content-Type") or ""
-    if not request.body:
-        return OfferBody(None, (), None, b"")
-    parts = multipart.split(content_type, request.body)
-    sdp: bytes | None = None
-    found: dict[str, MetadataBody] = {}
-    unsupported: str | None = None
-    for part in parts:
-        kind = part.content_type.partition(";")[0].strip().lower()
-        if kind == _SDP:
-            sdp = part.body if sdp is None else sdp
-        elif kind in _METADATA:
-            found.setdefault(kind, MetadataBody(kind, part.body))
-        elif "handling=optional" not in part.disposition.replace(" ", "").lower() and len(parts) > 1:
-            required = "handling=required" in part.disposition.replace(" ", "").lower()
-            unsupported = kind if required else unsupported
-    metadata = tuple(found[kind] for kind in _METADATA if kind in found)[:1]
-    return OfferBody(sdp, metadata, unsupported, request.body)
+    try:
+        parts = multipart.split(content_type, request.body)
+    except MultipartRefused:
+        parts = []
+    if not parts:
+        return OfferBody(None, (), None, request.body, unreadable=True)
+    disposition = request.headers.first("Content-Disposition") or ""
+    alone = len(parts) == 1 and not content_type.strip().lower().startswith("multipart/")
+    descriptions = [part.body for part in parts if _media_type(part) == _SDP]
+    metadata = [
+        MetadataBody(kind, part.body) for kind in _METADATA for part in parts if _media_type(part) == kind
+    ]
+    return OfferBody(
+        sdp=descriptions[0] if descriptions else None,
+        metadata=tuple(metadata[:1]),
+        unsupported=_unsupported(parts, whole=alone and "handling=optional" not in disposition.lower()),
+        raw=request.body,
+    )
+
+
+def _unsupported(parts: Iterable[Part], *, whole: bool) -> str | None:
+    """Return the type of a part that must be handled and is not known; `whole` says it is the only one."""
+    unknown = (part for part in parts if _media_type(part) not in (_SDP, *_METADATA))
+    return next((_media_type(part) or "?" for part in unknown if whole or part.handling_required), None)
+
+
+def _media_type(part: Part) -> str:
+    """Return the type of a part; a description is recognised where the sender forgot to say so."""
+    return part.media_type or (_SDP if part.body.lstrip().startswith(b"v=0") else "")

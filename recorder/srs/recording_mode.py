@@ -330,6 +330,22 @@ def diagram() -> str:
     return "\n".join(lines) + "\n"
 
 
+def page() -> str:
+    """Return the text of `docs/recording-modes.md`."""
+    return "\n".join(
+        [
+            "# Recording modes",
+            "",
+            "What a user, the exchange and time may do to a recording, in each of the five modes. This page is",
+            "made from the table in `recorder.srs.recording_mode`; a test compares them.",
+            "",
+            "```mermaid",
+            diagram() + "```",
+            "",
+        ]
+    )
+
+
 def _arrows(prefix: str, initial: Step, rows: Rows) -> Iterator[str]:
     """Yield the lines of one mode: its states, then an arrow per way from one to another."""
 

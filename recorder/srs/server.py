@@ -21,7 +21,7 @@ from archive.catalogue.snapshot import Directory
 from recorder.sdp.description import SessionDescription, UnreadableDescription
 from recorder.sdp.offer_answer import StreamProposal, UnusableOffer, delayed_offer, inactive_answer, negotiate
 from recorder.sip import event as sip
-from recorder.sip.capability import Objection
+from recorder.sip.capability import ACCEPT, Objection
 from recorder.sip.dialog import DialogId
 from recorder.sip.transaction import TransactionKey
 from recorder.srs import lifecycle, media
@@ -39,9 +39,8 @@ from recorder.srs.effects import (
     RelearnStream,
     Respond,
 )
-from recorder.srs.exemption import is_exempt
 from recorder.srs.facts import facts_of
-from recorder.srs.intake import take_metadata
+from recorder.srs.intake import exempt_joining, take_metadata
 from recorder.srs.offer import OfferBody, read_body
 from recorder.srs.session import Phase, RecordingSession
 from recorder.state import CallState
@@ -50,6 +49,8 @@ SDP = "application/sdp"
 
 STRANGER_BODY_BYTES_MAX = 8192
 """Twice the largest body of a real exchange: its emergency call is answered even before it was entered."""
+
+NOTHING = OfferBody(None, (), None, b"")
 
 Effects = list[Effect]
 
@@ -114,8 +115,8 @@ class SessionRecordingServer:
         body = read_body(event.request)
         peer = self.directory.peer_of(event.flow.remote[0])
         # Reading a body for exempt numbers costs the more the longer it is: a stranger gets only so much.
-        searched = body.bodies if peer or len(body.raw) <= STRANGER_BODY_BYTES_MAX else ()
-        if is_exempt(event.request, searched):
+        searched = peer is not None or len(body.raw) <= STRANGER_BODY_BYTES_MAX
+        if exempt_joining(event.request, body if searched else NOTHING) is not None:
             return self._answer_exempt(event, body)
         if peer is None:
             return [Respond(event.key, 403)]
@@ -123,8 +124,8 @@ class SessionRecordingServer:
             return [_objected(event.key, event.objection)]
         if self._full():
             return [self._unavailable(event.key)]
-        if body.unsupported:
-            return [Respond(event.key, 415, headers=(("Accept", "multipart/mixed, application/sdp"),))]
+        if refusal := _refused(event.key, body):
+            return [refusal]
         session = RecordingSession(
             session_id=self._new_id(now.wall_ns),
             call_id=event.request.call_id,
@@ -135,6 +136,7 @@ class SessionRecordingServer:
             opened_s=now.monotonic_s,
             opened_ns=now.wall_ns,
             heard_s=now.monotonic_s,
+            described_ns=now.wall_ns,
         )
         take_metadata(session, body, now)
         session.facts = facts_of(session.model, event.request, session.facts)
@@ -214,23 +216,30 @@ class SessionRecordingServer:
     def _offered(self, event: sip.OfferReceived, now: Moment) -> Effects:
         body = read_body(event.request)
         session = self._dialogs.get(event.dialog_id)
-        if session is None or session.phase is Phase.EXEMPT:
-            return [_inactive(event.key, body, self._address_for(event.flow.local[0]))]
+        if session is None:
+            return [_inactive(event, body, inactive_answer(body.sdp, self._address_for(event.flow.local[0])))]
         session.heard_s, session.recovering = now.monotonic_s, False
-        joined_ns = take_metadata(session, body, now)
-        if is_exempt(event.request, body.bodies) or joined_ns is not None:
-            answer = _inactive(event.key, body, session.address)
-            return [*self._exempt_joined(session, joined_ns, now), answer]
+        joined_ns = None if session.phase is Phase.EXEMPT else exempt_joining(event.request, body)
+        if session.phase is Phase.EXEMPT or joined_ns is not None:
+            effects = [] if joined_ns is None else self._exempt_joined(session, joined_ns, now)
+            return [*effects, _inactive(event, body, media.write_inactive_answer(session, body.sdp))]
         if event.objection:
             return [_objected(event.key, event.objection)]
-        effects: Effects = []
-        if body.metadata:
-            session.facts = facts_of(session.model, None, session.facts)
-            effects += self._judge(session, now)
+        if refusal := _refused(event.key, body):
+            return [refusal]
+        effects = self._described(session, body, now)
         if body.sdp is None:
-            return [*effects, *lifecycle.write(session), Respond(event.key, 200)]
+            return [*effects, *lifecycle.write(session), _unchanged(event, session)]
         session.pending_key = event.key
         return [*effects, *self._reoffered(session, body.sdp, now)]
+
+    def _described(self, session: RecordingSession, body: OfferBody, now: Moment) -> Effects:
+        """Take new metadata in; it may decide who is recorded."""
+        if not body.metadata:
+            return []
+        take_metadata(session, body, now)
+        session.facts = facts_of(session.model, None, session.facts)
+        return self._judge(session, now)
 
     def _reoffered(self, session: RecordingSession, sdp: bytes, now: Moment) -> Effects:
         """Answer an offer inside a session, asking for sockets when it has new streams."""
@@ -266,19 +275,24 @@ class SessionRecordingServer:
         if session.phase is Phase.IDLE and not idle and session.streams:
             session.phase = Phase.RUNNING
             effects += lifecycle.begin(session, self._new_id, now)
-        elif session.phase is Phase.RUNNING:
-            effects += lifecycle.capture_streams(session)
-        if session.held != was_held:
-            effects += lifecycle.media_switched(session, now, off=session.held)
+        else:
+            effects += self._media_taken(session, now, was_held=was_held)
         effects.append(Respond(key, 200, body=answer, content_type=SDP))
         return [*effects, *lifecycle.write(session)]
+
+    def _media_taken(self, session: RecordingSession, now: Moment, *, was_held: bool) -> Effects:
+        """Let what runs follow the streams as they are now."""
+        effects: Effects = lifecycle.capture_streams(session) if session.phase is Phase.RUNNING else []
+        if session.held != was_held:
+            effects += lifecycle.media_switched(session, now, off=session.held)
+        return effects
 
     def _informed(self, event: sip.InformationReceived, now: Moment) -> Effects:
         session = self._dialogs.get(event.dialog_id)
         if session and session.phase is not Phase.EXEMPT:
             session.heard_s, session.recovering = now.monotonic_s, False
-            if is_exempt(event.request, (event.request.body,)):
-                return [*self._exempt_joined(session, None, now), Respond(event.key, 200)]
+            if exempt_joining(event.request, read_body(event.request)) is not None:
+                return [*self._exempt_joined(session, 0, now), Respond(event.key, 200)]
         if event.request.headers.first("Info-Package"):
             return [Respond(event.key, 469, headers=(("Recv-Info", ""),))]
         return [Respond(event.key, 200)]
@@ -286,17 +300,25 @@ class SessionRecordingServer:
     def _confirmed(self, event: sip.DialogConfirmed, now: Moment) -> Effects:
         """Take the answer of a delayed offer from the ACK (RFC 3261 section 13.2.1)."""
         session = self._dialogs.get(event.dialog_id)
-        if session is None or not session.delayed_offer or session.phase is Phase.EXEMPT:
+        if session is None or session.phase is Phase.EXEMPT:
             return []
-        session.delayed_offer = False
         body = read_body(event.request)
+        joined_ns = exempt_joining(event.request, body)
+        if joined_ns is not None:
+            return self._exempt_joined(session, joined_ns, now)
+        effects = self._described(session, body, now)
+        if not session.delayed_offer:
+            return effects
+        session.delayed_offer = False
         try:
-            answer = SessionDescription.parse(body.sdp or b"")
-            session.proposals = negotiate(answer)
+            session.proposals = negotiate(SessionDescription.parse(body.sdp or b""))
         except (UnreadableDescription, UnusableOffer):
-            return [HangUp(event.dialog_id), *self._finish(session, "no usable answer in the ACK", now)]
+            ended = self._finish(session, "no usable answer in the ACK", now)
+            return [*effects, HangUp(event.dialog_id), *ended]
+        was_held = session.held
         media.take_streams(session, session.proposals, {})
-        return list(lifecycle.write(session))
+        effects += self._media_taken(session, now, was_held=was_held)
+        return [*effects, *lifecycle.write(session)]
 
     # The end, and what may come before it.
 
@@ -307,12 +329,12 @@ class SessionRecordingServer:
             return []
         if session.phase is not Phase.EXEMPT and event.request is not None:
             body = read_body(event.request)
-            joined_ns = take_metadata(session, body, now)
-            if is_exempt(event.request, body.bodies) or joined_ns is not None:
+            joined_ns = exempt_joining(event.request, body)
+            if joined_ns is not None:
                 effects = self._exempt_joined(session, joined_ns, now)
                 return [*effects, *self._finish(session, "media ended", now)]
-            if body.metadata:
-                session.facts = facts_of(session.model, None, session.facts)
+            take_metadata(session, body, now)
+            session.facts = facts_of(session.model, None, session.facts)
         return self._finish(session, event.reason, now)
 
     def _finish(self, session: RecordingSession, reason: str, now: Moment) -> Effects:
@@ -320,7 +342,9 @@ class SessionRecordingServer:
         effects: Effects = []
         if session.phase is Phase.WAITING:
             effects += self._judge(session, now)
-        if session.phase is not Phase.EXEMPT:
+        if session.phase is Phase.IDLE:
+            effects.append(lifecycle.unrecorded(session, now, final=True))
+        elif session.phase is not Phase.EXEMPT:
             effects += lifecycle.end(session, reason, now)
         self._drop(session)
         return [*effects, CloseMedia(session.session_id)]
@@ -336,6 +360,9 @@ class SessionRecordingServer:
             return []
         if event.alive:
             session.probed_s, session.heard_s, session.recovering = None, now.monotonic_s, False
+            return []
+        if session.probed_s is None:
+            # Its audio came back while we waited; a peer that has lost the dialog said 481, which ends it.
             return []
         return [ForgetDialog(event.dialog_id), *self._finish(session, "client lost", now)]
 
@@ -392,7 +419,8 @@ class SessionRecordingServer:
         while len(self._exempt_dialogs) >= self.limits.sessions_answered_inactive_max:
             self._exempt_dialogs.pop(next(iter(self._exempt_dialogs)))
         self._exempt_dialogs[event.dialog_id] = None
-        return [_inactive(event.key, body, self._address_for(event.flow.local[0])), CountExempt()]
+        answer = inactive_answer(body.sdp, self._address_for(event.flow.local[0]))
+        return [_inactive(event, body, answer), CountExempt()]
 
     def _answer_idle(
         self, session: RecordingSession, key: TransactionKey, body: OfferBody, now: Moment
@@ -400,9 +428,8 @@ class SessionRecordingServer:
         """Answer 200 with nothing received: the mode is never, or nobody of the call is recorded."""
         session.phase = Phase.IDLE
         self._keep(session)
-        answer = inactive_answer(body.sdp, session.address)
-        session.answer = answer
-        outcome = lifecycle.unrecorded(session, now)
+        answer = media.write_inactive_answer(session, body.sdp)
+        outcome = lifecycle.unrecorded(session, now, final=False)
         return [Respond(key, 200, body=answer, content_type=SDP), outcome]
 
     def _judge(self, session: RecordingSession, now: Moment) -> Effects:
@@ -413,11 +440,8 @@ class SessionRecordingServer:
         session.judged = True
         self._waiting.pop(session.session_id, None)
         if not decision.recorded:
-            changed = session.phase is Phase.WAITING
             session.decision, session.phase = decision, Phase.IDLE
-            return (
-                [lifecycle.unrecorded(session, now), *lifecycle.discard_streams(session)] if changed else []
-            )
+            return [lifecycle.unrecorded(session, now, final=False), *lifecycle.discard_streams(session)]
         session.decision = decision
         if session.phase is Phase.IDLE and not session.streams:
             # A session answered inactive has no sockets; they come with the next offer.
@@ -426,12 +450,10 @@ class SessionRecordingServer:
         media.name_channels(session)
         return lifecycle.begin(session, self._new_id, now)
 
-    def _exempt_joined(self, session: RecordingSession, joined_ns: int | None, now: Moment) -> Effects:
+    def _exempt_joined(self, session: RecordingSession, joined_ns: int, now: Moment) -> Effects:
         """Cut the audio back to the joining; neither BYE nor re-INVITE, sockets stay bound."""
-        lookback_ns = now.wall_ns - int(self.limits.exempt_lookback_s * 1e9)
-        at_ns = min(joined_ns, lookback_ns) if joined_ns and joined_ns > session.opened_ns else lookback_ns
         self._waiting.pop(session.session_id, None)
-        effects = lifecycle.cut(session, at_ns)
+        effects = lifecycle.cut(session, lifecycle.cut_from(session, joined_ns, self.limits, now))
         session.phase = Phase.EXEMPT
         return [*effects, CountExempt()]
 
@@ -459,11 +481,27 @@ class SessionRecordingServer:
         return Respond(key, 503, headers=(("Retry-After", str(self.limits.retry_after_s)),))
 
 
-def _inactive(key: TransactionKey, body: OfferBody, address: str) -> Respond:
+def _inactive(event: sip.InvitationReceived | sip.OfferReceived, body: OfferBody, answer: bytes) -> Respond:
     """Answer 200, with a description on which nothing is received where one is due."""
-    if body.sdp is None and body.metadata:
-        return Respond(key, 200)
-    return Respond(key, 200, body=inactive_answer(body.sdp, address), content_type=SDP)
+    if body.sdp is None and event.request.method != "INVITE":
+        return Respond(event.key, 200)
+    return Respond(event.key, 200, body=answer, content_type=SDP)
+
+
+def _unchanged(event: sip.OfferReceived, session: RecordingSession) -> Respond:
+    """Answer a request without an offer; an INVITE wants one of us, and gets what stands (section 14.2)."""
+    if event.request.method != "INVITE":
+        return Respond(event.key, 200)
+    return Respond(event.key, 200, body=session.answer, content_type=SDP)
+
+
+def _refused(key: TransactionKey, body: OfferBody) -> Respond | None:
+    """Refuse a body that can't be divided, or has a part that must be understood and is not."""
+    if body.unreadable:
+        return Respond(key, 400, headers=(("Warning", '399 earwitness "The body can\'t be read"'),))
+    if body.unsupported is None:
+        return None
+    return Respond(key, 415, headers=(("Accept", ACCEPT),))
 
 
 def _objected(key: TransactionKey, objection: Objection) -> Respond:

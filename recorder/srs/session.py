@@ -26,6 +26,8 @@ from recorder.state import CallState, MetadataRevision, PartyState, StreamState
 STREAMS_MAX = 8
 """FLAC holds eight channels (RFC 9639 section 9.1.3); a conference rarely offers three streams."""
 
+PARTIES_OF_A_CALL = 2
+
 METADATA_REVISIONS_MAX = 500
 """A transfer chain gives tens of updates; beyond this a peer is repeating itself."""
 
@@ -53,6 +55,7 @@ class RecordingSession:
     dialog_id: DialogId
     opened_s: float
     opened_ns: int
+    described_ns: int
     phase: Phase = Phase.OPENING
     facts: CallFacts = field(default_factory=CallFacts)
     model: RecordingMetadata = field(default_factory=RecordingMetadata)
@@ -92,7 +95,7 @@ class RecordingSession:
             state,
             layout=layout_of(self.streams, self.facts).value,
             streams=tuple(sorted(self.streams.values(), key=lambda stream: stream.index)),
-            parties=merge_parties(state.parties, parties_of(self)),
+            parties=merge_parties(state.parties, parties_of(self, state.parties), self.described_ns),
             metadata=self.revisions,
             flags=tuple(dict.fromkeys((*state.flags, *self.flags))),
         )
@@ -123,10 +126,14 @@ def channel_of(label: str, position: int, count: int, facts: CallFacts) -> str:
     return "a" if position == 0 else "b"
 
 
-def parties_of(session: RecordingSession) -> tuple[PartyState, ...]:
-    """Return who is on the call now, each with the channel that carries them."""
+def parties_of(session: RecordingSession, known: tuple[PartyState, ...] = ()) -> tuple[PartyState, ...]:
+    """Return who is on the call now, each with the channel that carries them.
+
+    Who sends nothing now stays where `known` has them.
+    """
     channels = {stream.label: stream.channel for stream in session.streams.values()}
-    parties = [_party(participant, channels, session) for participant in session.facts.participants]
+    lanes = {party.number: party.channel for party in known if party.number}
+    parties = [_party(participant, channels, lanes, session) for participant in session.facts.participants]
     if not parties:
         named = (("a", session.facts.caller), ("b", session.facts.callee))
         mixed = len(session.streams) < 2
@@ -138,21 +145,33 @@ def parties_of(session: RecordingSession) -> tuple[PartyState, ...]:
     return tuple(parties)
 
 
-def merge_parties(known: tuple[PartyState, ...], now: tuple[PartyState, ...]) -> tuple[PartyState, ...]:
-    """Keep everybody who was ever there; who is seen again is the newer entry."""
+def merge_parties(
+    known: tuple[PartyState, ...], present: tuple[PartyState, ...], at_ns: int
+) -> tuple[PartyState, ...]:
+    """Keep everybody who was ever there; who came or went since did so at `at_ns`.
+
+    Until both ends of the call are known, whoever is named was there from the beginning.
+    """
     merged = {(party.number, party.channel): party for party in known}
-    for party in now:
+    here = {(party.number, party.channel) for party in present}
+    for key, party in merged.items():
+        if present and key not in here and party.to_ns is None:
+            merged[key] = replace(party, to_ns=at_ns)
+    for party in present:
         before = merged.get((party.number, party.channel))
+        joined_ns = party.from_ns if len(known) < PARTIES_OF_A_CALL else at_ns
         merged[(party.number, party.channel)] = (
             replace(party, from_ns=before.from_ns, user_id=before.user_id or party.user_id)
             if before
-            else party
+            else replace(party, from_ns=joined_ns)
         )
     return tuple(merged.values())
 
 
-def _party(participant: CallParticipant, channels: dict[str, str], session: RecordingSession) -> PartyState:
+def _party(
+    participant: CallParticipant, channels: dict[str, str], lanes: dict[str, str], session: RecordingSession
+) -> PartyState:
     sends = [channels[label] for label in participant.labels if label in channels]
-    fallback = "a" if participant.number == session.facts.caller else "b"
-    channel = sends[0] if sends else ("mixed" if len(session.streams) < 2 else fallback)
+    fallback = lanes.get(participant.number, "a" if participant.number == session.facts.caller else "b")
+    channel = sends[0] if sends else ("mixed" if len(session.streams) < PARTIES_OF_A_CALL else fallback)
     return PartyState(channel, participant.number, participant.name, None, session.opened_ns)

@@ -71,9 +71,7 @@ def test_a_chain_that_leads_to_another_call_or_nowhere_is_broken() -> None:
 
 def test_every_cut_of_a_file_leaves_exactly_its_whole_frames(tmp_path: Path) -> None:
     content, offsets = build()
-    ends = sorted(
-        head.end for uid in (ONE, TWO) for head in (follow(content, offsets[uid][-1], uid) or [])
-    )
+    ends = sorted(head.end for uid in (ONE, TWO) for head in (follow(content, offsets[uid][-1], uid) or []))
     for size in range(FILE_HEADER_BYTES + 1, len(content) + 1):
         with mapped(tmp_path / "cut", content[:size]) as torn:
             assert [head.end for head in scan(torn)] == [end for end in ends if end <= size]

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from recorder.journal.format import FRAME_HEAD_BYTES, FrameKind, frame_head
 from recorder.journal.segment import (
-    Segment,
     SealError,
+    Segment,
     SegmentKey,
     audio_head,
     open_audio,

@@ -3,49 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from recorder.journal import writer as module
 from recorder.journal.format import JournalUnavailable
-from recorder.journal.reader import read_call, read_states, scan_files
+from recorder.journal.reader import read_states, scan_files
 from recorder.journal.writer import FILE_AGE_S_MAX, FILE_BYTES_MAX, KEPT_S_MAX, RETRY_S, JournalWriter
-
-# The shapes of the fixtures; conftest is not importable by name.
-Audio = list[bytes]
+from tests.unit.recorder.journal.written_call import Call, StillClock, audio, fail_times
 
 
-def audio(journal_dir: Path, call: object, tails: dict[str, int] | None = None) -> Audio:
-    """Return the payloads of a call as the reader finds them, packet by packet."""
-    found: Audio = []
-    damage: list[tuple[str, int]] = []
-    uid, key = call.uid, call.key  # type: ignore[attr-defined]
-    for record in read_call(journal_dir, uid, key, tails, lambda name, offset: damage.append((name, offset))):
-        position = 0
-        for size in record.rows["size"].tolist():
-            found.append(record.payload[position : position + size])
-            position += size
-    assert damage == []
-    return found
-
-
-def fail_times(name: str, times: int, monkeypatch: pytest.MonkeyPatch, error: int = 28) -> None:
-    """Let a function of the operating system fail the next `times` times."""
-    real: Callable[..., object] = getattr(os, name)
-    left = [times]
-
-    def failing(*arguments: object) -> object:
-        if left[0] > 0:
-            left[0] -= 1
-            raise OSError(error, os.strerror(error))
-        return real(*arguments)
-
-    monkeypatch.setattr(os, name, failing)
-
-
-def test_what_is_written_is_read_back_in_order(journal_dir, writer, call, neighbour) -> None:
+def test_what_is_written_is_read_back_in_order(
+    journal_dir: Path, writer: JournalWriter, call: Call, neighbour: Call
+) -> None:
     for _ in range(5):
         call.frame()
         neighbour.frame(3)
@@ -54,7 +25,7 @@ def test_what_is_written_is_read_back_in_order(journal_dir, writer, call, neighb
     assert audio(journal_dir, call, writer.tails(call.uid)) == call.sent
 
 
-def test_a_commit_is_durable_only_after_a_sync(writer, call) -> None:
+def test_a_commit_is_durable_only_after_a_sync(writer: JournalWriter, call: Call) -> None:
     call.frame(commit=False)
     number = writer.commit()
     assert not writer.is_durable(number)
@@ -63,7 +34,7 @@ def test_a_commit_is_durable_only_after_a_sync(writer, call) -> None:
 
 
 def test_a_file_ends_at_its_age_and_the_next_one_is_complete_in_itself(
-    journal_dir, writer, clock, call
+    journal_dir: Path, writer: JournalWriter, clock: StillClock, call: Call
 ) -> None:
     call.frame()
     clock.elapsed += FILE_AGE_S_MAX - 1
@@ -84,7 +55,7 @@ def test_a_file_ends_at_its_age_and_the_next_one_is_complete_in_itself(
     assert set(writer.tails(call.uid)) == set(scan_files(journal_dir))
 
 
-def test_a_file_ends_at_its_size(writer, call, monkeypatch) -> None:
+def test_a_file_ends_at_its_size(writer: JournalWriter, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     assert FILE_BYTES_MAX == 256 * 1024 * 1024
     monkeypatch.setattr(module, "FILE_BYTES_MAX", 4000)
     call.frame()
@@ -94,7 +65,7 @@ def test_a_file_ends_at_its_size(writer, call, monkeypatch) -> None:
     assert writer.epoch == 2
 
 
-def test_a_file_in_which_nothing_stands_does_not_end(writer, clock) -> None:
+def test_a_file_in_which_nothing_stands_does_not_end(writer: JournalWriter, clock: StillClock) -> None:
     clock.elapsed += 10 * FILE_AGE_S_MAX
     writer.commit()
     assert writer.epoch == 1
@@ -102,7 +73,13 @@ def test_a_file_in_which_nothing_stands_does_not_end(writer, clock) -> None:
 
 @pytest.mark.parametrize("name", ["writev", "fdatasync"])
 def test_after_a_failure_everything_not_durable_stands_in_a_new_file(
-    name, journal_dir, writer, clock, call, neighbour, monkeypatch
+    name: str,
+    journal_dir: Path,
+    writer: JournalWriter,
+    clock: StillClock,
+    call: Call,
+    neighbour: Call,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     call.frame()
     neighbour.frame()
@@ -127,7 +104,7 @@ def test_after_a_failure_everything_not_durable_stands_in_a_new_file(
 
 
 def test_the_first_file_alone_is_never_synced_again_after_it_failed(
-    journal_dir, writer, clock, call, monkeypatch
+    journal_dir: Path, writer: JournalWriter, clock: StillClock, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     call.frame()
     synced: list[str] = []
@@ -146,7 +123,9 @@ def test_the_first_file_alone_is_never_synced_again_after_it_failed(
     assert synced == ["epoch-00000001.journal", "epoch-00000002.journal"]
 
 
-def test_a_short_write_loses_nothing(journal_dir, writer, clock, call, monkeypatch) -> None:
+def test_a_short_write_loses_nothing(
+    journal_dir: Path, writer: JournalWriter, clock: StillClock, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = os.writev
     monkeypatch.setattr(os, "writev", lambda descriptor, parts: real(descriptor, [b"".join(parts)[:100]]))
     fail_times("write", 1, monkeypatch)
@@ -159,7 +138,7 @@ def test_a_short_write_loses_nothing(journal_dir, writer, clock, call, monkeypat
 
 
 def test_while_the_disk_fails_the_last_ten_seconds_are_kept(
-    journal_dir, writer, clock, call, monkeypatch
+    journal_dir: Path, writer: JournalWriter, clock: StillClock, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fail_times("writev", 1, monkeypatch)
     call.frame()
@@ -175,11 +154,12 @@ def test_while_the_disk_fails_the_last_ten_seconds_are_kept(
     found = audio(journal_dir, call)
     assert writer.lost_commits > 0
     assert found == call.sent[-len(found) :]
-    kept_frames = int(KEPT_S_MAX)
-    assert len(found) >= 10
+    assert KEPT_S_MAX * 10 <= len(found) < 31 * 10
 
 
-def test_a_failing_rotation_goes_on_in_the_old_file(journal_dir, writer, clock, call, monkeypatch) -> None:
+def test_a_failing_rotation_goes_on_in_the_old_file(
+    journal_dir: Path, writer: JournalWriter, clock: StillClock, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     call.frame()
     clock.elapsed += FILE_AGE_S_MAX
     fail_times("open", 1, monkeypatch)
@@ -191,7 +171,7 @@ def test_a_failing_rotation_goes_on_in_the_old_file(journal_dir, writer, clock, 
     assert audio(journal_dir, call) == call.sent
 
 
-def test_a_directory_belongs_to_one_writer(journal_dir, writer) -> None:
+def test_a_directory_belongs_to_one_writer(journal_dir: Path, writer: JournalWriter) -> None:
     other = JournalWriter(journal_dir / "capture-0")
     with pytest.raises(JournalUnavailable, match="Another process"):
         other.open(0.1)
@@ -199,9 +179,9 @@ def test_a_directory_belongs_to_one_writer(journal_dir, writer) -> None:
 
 
 def test_a_restart_begins_a_new_epoch_later_than_the_last_even_when_the_clock_was_set_back(
-    journal_dir, clock
+    journal_dir: Path, clock: StillClock
 ) -> None:
-    names = []
+    names: list[int] = []
     for _ in range(3):
         made = JournalWriter(journal_dir / "capture-0", wall_ns=clock.wall_ns, monotonic=clock.monotonic)
         made.open()
@@ -213,7 +193,9 @@ def test_a_restart_begins_a_new_epoch_later_than_the_last_even_when_the_clock_wa
     assert list(scan_files(journal_dir)) == [f"capture-0/epoch-{number:08d}.journal" for number in names]
 
 
-def test_the_newest_state_of_each_call_is_found(journal_dir, signalling, clock) -> None:
+def test_the_newest_state_of_each_call_is_found(
+    journal_dir: Path, signalling: JournalWriter, clock: StillClock
+) -> None:
     keys = {b"a" * 16: bytes(32), b"b" * 16: bytes(31) + b"\1"}
     for number in range(3):
         for uid, key in keys.items():
@@ -224,6 +206,6 @@ def test_the_newest_state_of_each_call_is_found(journal_dir, signalling, clock) 
     assert read_states(journal_dir, {b"a" * 16: bytes(31) + b"\2"}) == {}
 
 
-def test_a_file_is_for_its_owner_alone(journal_dir, writer) -> None:
+def test_a_file_is_for_its_owner_alone(journal_dir: Path, writer: JournalWriter) -> None:
     (name,) = scan_files(journal_dir)
     assert (journal_dir / name).stat().st_mode & 0o777 == 0o600

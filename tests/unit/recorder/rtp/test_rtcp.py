@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 
 import pytest
@@ -62,10 +63,8 @@ def test_a_compound_of_too_many_packets_is_refused() -> None:
 @given(st.binary(max_size=200), st.integers(0, 200))
 def test_whatever_comes_is_read_or_refused_but_never_breaks_the_reader(noise: bytes, cut: int) -> None:
     for octets in (noise, (SENDER_REPORT + receiver_report(7, "n", None))[:cut], b"\x81\xca" + noise):
-        try:
-            parse_compound(octets)
-        except MalformedPacket as error:
-            assert "RTCP" in str(error)
+        with contextlib.suppress(MalformedPacket):
+            assert len(parse_compound(octets)) <= 32 * PACKETS_MAX
 
 
 def test_reports_are_about_five_seconds_apart() -> None:

@@ -97,7 +97,9 @@ def test_lost_packets_are_counted_and_the_fraction_is_of_the_interval() -> None:
     sources.reset(0, 8000)
     assert sources.reception(0) is None
     observe(sources, [10, 11, 12, 15])
-    assert sources.reception(0) == Reception(7, fraction_lost=2 * 256 // 6, lost=2, highest_sequence=15, jitter=320 // 16)
+    assert sources.reception(0) == Reception(
+        7, fraction_lost=2 * 256 // 6, lost=2, highest_sequence=15, jitter=320 // 16
+    )
     observe(sources, [16, 17])
     found = sources.reception(0)
     assert found is not None
