@@ -50,6 +50,7 @@ bench: $(VENV)/.test ## performance, as tables with ratios
 docs: $(VENV)/.test ## write the pages that are made from the code
 	$(BIN)/python -c "from archive.settings import settings_page; print(settings_page(), end='')" > docs/settings.md
 	$(BIN)/python -c "from recorder.srs.recording_mode import page; print(page(), end='')" > docs/recording-modes.md
+	$(BIN)/python tests/architecture/code_map.py > docs/code-map.md
 
 constraints: ## pin the newest versions that pass: run after a deliberate upgrade
 	$(BIN)/python -m pip freeze --exclude-editable | grep == | sort -f > constraints.new

@@ -176,7 +176,7 @@ def _settled(finished: FinishedRecording) -> Recording:
 def _contents(finished: FinishedRecording) -> tuple[Content, ...]:
     return (
         Content(ObjectKind.AUDIO, finished.audio, finished.audio_media_type),
-        Content(ObjectKind.PEAKS, finished.peaks, "application/octet-stream"),
+        Content(ObjectKind.PEAKS, finished.peaks, "application/json"),
         Content(ObjectKind.TIMELINE, finished.timeline, "application/json"),
         Content(ObjectKind.METADATA, finished.metadata, "application/json"),
     )

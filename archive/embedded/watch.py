@@ -78,7 +78,11 @@ class Watch:
             state = self._restarts[each.name]
             if state.due_s is None:
                 state = state.died(now)
-                log.warning("a process died and is started again", process=each.name, in_s=state.due_s)
+                log.warning(
+                    "a process died and is started again",
+                    process=each.name,
+                    in_s=round((state.due_s or now) - now, 1),
+                )
             elif now >= state.due_s:
                 state = self._start(each, state)
             self._restarts[each.name] = state

@@ -167,10 +167,16 @@ class Intake:
         stream = self._table.by_row[int(slices.rows[position])]
         if stream is None:
             return
-        start = int(slices.starts[position])
+        start, count = int(slices.starts[position]), int(slices.counts[position])
+        mine = ours[start : start + count]
         admitted: dict[int, list[tuple[RtpPacket, int, bool]]] = {}
-        for slot in range(start, start + int(slices.counts[position])):
-            packet = self._admit(stream, received, slot, ours=bool(ours[slot]))
+        for slot in range(start, start + count):
+            known = bool(mine[slot - start])
+            packet = self._admit(stream, received, slot, ours=known)
+            if packet is not None and not known:
+                # Another source was learned just now, and those after it in this slice are its too.
+                one = Slices(slices.rows[position : position + 1], np.zeros(1, np.int64), np.array([count]))
+                mine = self._table.sources.match(one, received.addresses[start : start + count])
             if packet is not None:
                 item = (packet, int(received.arrival_ns[slot]), bool(received.truncated[slot]))
                 admitted.setdefault(packet.ssrc, []).append(item)
@@ -214,8 +220,6 @@ class Intake:
 
     def _relearn(self, stream: Stream, packet: RtpPacket, address: npt.NDArray[np.uint64]) -> bool:
         """Latch a stream to another source when that is one of its peer's."""
-        if address.tobytes() == self._table.sources.address[stream.row].tobytes():
-            return True  # learned by a packet before it in the same slice
         allowed = stream.expects(packet.payload_type) and stream.networks.admit(address.tobytes())
         if allowed:
             self._table.sources.latch(stream.row, address)

@@ -120,12 +120,16 @@ class CallPlan:
 
 @dataclass(frozen=True)
 class SentPacket:
-    """One RTP packet as it was sent; `index` counts packet times from the first."""
+    """One RTP packet as it was sent; `index` counts packet times from the first.
+
+    `sent_s` is when, by `time.monotonic`; the same packet sent twice is equal.
+    """
 
     index: int
     sequence: int
     timestamp: int
     payload: bytes
+    sent_s: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)

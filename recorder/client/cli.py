@@ -40,7 +40,10 @@ _EPILOG = (
 
 def run_call(arguments: list[str]) -> int:
     """Place the call that `arguments` describe; print the result and return the exit code."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.resume_at is not None and (options.pause_at is None or options.resume_at <= options.pause_at):
+        parser.error("--resume-at needs an earlier --pause-at")
     try:
         caller, callee = _sound(options)
         call = _plan(options, caller, callee)

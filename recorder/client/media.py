@@ -13,6 +13,7 @@ import contextlib
 import secrets
 import socket
 import struct
+import time
 from dataclasses import dataclass, field
 
 from recorder.client.call import (
@@ -89,6 +90,7 @@ class Stream:
             sequence=(self.first_sequence + index) & 0xFFFF,
             timestamp=(self.first_timestamp + index * PACKET_OCTETS) & 0xFFFF_FFFF,
             payload=payload,
+            sent_s=time.monotonic(),
         )
         marker = 0x80 if not self.packets else 0
         header = struct.pack(

@@ -55,11 +55,14 @@ class SessionRecordingClient:
         self._clock = clock or SystemClock()
         self._t1_s = t1_s
 
-    async def place(self, call: CallPlan, *, on_answer: OnAnswer | None = None) -> PlacedCall:
+    async def place(
+        self, call: CallPlan, *, on_answer: OnAnswer | None = None, hang_up: asyncio.Event | None = None
+    ) -> PlacedCall:
         """Place the call, stay until it ends, and return what was answered and sent.
 
-        `on_answer` is called with the 2xx, before the first packet. A refusal, silence
-        or a missing server is a `PlacedCall` too. Raises OSError when no port is free here.
+        `on_answer` is called with the 2xx, before the first packet; `hang_up` ends the call
+        before its audio does. A refusal, silence or a missing server is a `PlacedCall` too.
+        Raises OSError when no port is free here.
         """
         host = _local_host(call.host, call.port)
         plans = _stream_plans(call)
@@ -78,6 +81,7 @@ class SessionRecordingClient:
             dialog = ClientDialog(call, local, lambda: secrets.token_hex(8))
             signalling.attach(dialog)
             session = _Session(call, dialog, signalling, streams, _offered(host, streams))
+            session.hang_up = hang_up or session.hang_up
             return await session.run(self._invite(session), on_answer)
 
     def _invite(self, session: _Session) -> OutgoingRequest:
@@ -99,6 +103,7 @@ class _Session:
     sending: bool = True
     answers: list[tuple[str, int]] = field(default_factory=list)
     answer_sdp: bytes = b""
+    hang_up: asyncio.Event = field(default_factory=asyncio.Event)
 
     def offer(self, *, active: bool) -> bytes:
         """Return the next version of the offer."""
@@ -116,15 +121,17 @@ class _Session:
         pace = Pace()
         talking = asyncio.create_task(self._talk(pace))
         ended = asyncio.create_task(self.signalling.ended.wait())
+        enough = asyncio.create_task(self.hang_up.wait())
         try:
-            await asyncio.wait((talking, ended), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((talking, ended, enough), return_when=asyncio.FIRST_COMPLETED)
             seconds = pace.elapsed_s
             if talking.done():
                 talking.result()
         finally:
             talking.cancel()
             ended.cancel()
-            await asyncio.gather(talking, ended, return_exceptions=True)
+            enough.cancel()
+            await asyncio.gather(talking, ended, enough, return_exceptions=True)
         if self.signalling.ended.is_set():
             return self._placed(response, Ending.HUNG_UP_BY_PEER, seconds)
         bye = await self._request("BYE")

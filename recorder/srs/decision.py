@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from archive.catalogue.snapshot import Directory
+from archive.catalogue.snapshot import Directory, NumberRange
 from archive.model import (
     Direction,
     OutcomeKind,
@@ -22,6 +22,7 @@ from archive.model import (
     TenantId,
     User,
 )
+from archive.numbers import canonical
 
 
 @dataclass(frozen=True)
@@ -144,10 +145,10 @@ def _direction(user: User, users: tuple[User, ...], facts: CallFacts) -> Directi
         return Direction.INTERNAL
     if facts.recorded_is_caller is not None:
         return Direction.OUT if facts.recorded_is_caller else Direction.IN
-    return Direction.OUT if facts.caller and _is_of(user, facts.caller) else Direction.IN
+    return Direction.OUT if is_of(user, facts.caller) else Direction.IN
 
 
-def _is_of(user: User, number: str) -> bool:
+def is_of(user: User, number: str) -> bool:
     """Tell whether a number, as the call spells it, is one of the user's own."""
-    digits = number.lstrip("+0")
-    return any(digits and own.lstrip("+0").endswith(digits[-9:]) for own in user.numbers)
+    wanted = canonical(number)
+    return bool(wanted) and any(wanted in NumberRange.parse(own) for own in user.numbers)

@@ -21,7 +21,7 @@ from recorder.metadata import document, snapshot
 from recorder.metadata.model import MetadataError
 from recorder.sip.dialog import DialogId
 from recorder.srs import media
-from recorder.srs.decision import CallFacts, RecordedUser
+from recorder.srs.decision import CallFacts, RecordedUser, is_of
 from recorder.srs.effects import (
     CaptureStream,
     CutRecording,
@@ -40,7 +40,7 @@ from recorder.srs.facts import facts_of
 from recorder.srs.recording_mode import Capture, Event, Step, machine
 from recorder.srs.recording_mode import Effect as Act
 from recorder.srs.session import PARTIES_OF_A_CALL, Phase, RecordingSession
-from recorder.state import CallState, DialogState, EdgeState, PartyState
+from recorder.state import CallState, DialogState, EdgeState
 
 EDGES_MAX = 1000
 """A person pauses a few times a call; a peer that toggles all day must not fill the journal."""
@@ -140,13 +140,10 @@ def _owned(session: RecordingSession, state: CallState) -> CallState:
     if user is None:
         return state
     parties = tuple(
-        replace(party, user_id=user.id) if _is_of(party, user.numbers) else party for party in state.parties
+        replace(party, user_id=user.id) if party.user_id is None and is_of(user, party.number) else party
+        for party in state.parties
     )
     return replace(state, parties=parties)
-
-
-def _is_of(party: PartyState, numbers: tuple[str, ...]) -> bool:
-    return party.user_id is None and bool(party.number) and party.number in numbers
 
 
 def capture_streams(session: RecordingSession) -> list[Effect]:
@@ -277,11 +274,12 @@ def unrecorded(session: RecordingSession, now: Moment, *, final: bool) -> Effect
     """Return the outcome of a session of which nothing is recorded; not `final` while it may change."""
     assert session.decision is not None
     decision = session.decision
+    missed = bool(decision.recorded)
     outcome = SessionOutcome(
         session_id=SessionId(session.session_id),
         call_id=session.call_id,
-        kind=decision.kind,
-        reason=decision.reason,
+        kind=OutcomeKind.FAILED if missed else decision.kind,
+        reason="named too late: no stream was offered again" if missed else decision.reason,
         started_at=_datetime(session.opened_ns),
         ended_at=_datetime(now.wall_ns),
         peer_id=session.peer.id if session.peer else None,

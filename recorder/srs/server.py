@@ -21,10 +21,9 @@ from archive.catalogue.snapshot import Directory
 from recorder.sdp.description import SessionDescription, UnreadableDescription
 from recorder.sdp.offer_answer import StreamProposal, UnusableOffer, delayed_offer, inactive_answer, negotiate
 from recorder.sip import event as sip
-from recorder.sip.capability import ACCEPT, Objection
 from recorder.sip.dialog import DialogId
 from recorder.sip.transaction import TransactionKey
-from recorder.srs import lifecycle, media
+from recorder.srs import lifecycle, media, response
 from recorder.srs.decision import decide
 from recorder.srs.effects import (
     CloseMedia,
@@ -44,8 +43,6 @@ from recorder.srs.intake import exempt_joining, take_metadata
 from recorder.srs.offer import OfferBody, read_body
 from recorder.srs.session import Phase, RecordingSession
 from recorder.state import CallState
-
-SDP = "application/sdp"
 
 STRANGER_BODY_BYTES_MAX = 8192
 """Twice the largest body of a real exchange: its emergency call is answered even before it was entered."""
@@ -121,10 +118,10 @@ class SessionRecordingServer:
         if peer is None:
             return [Respond(event.key, 403)]
         if event.objection:
-            return [_objected(event.key, event.objection)]
+            return [response.objected(event.key, event.objection)]
         if self._full():
             return [self._unavailable(event.key)]
-        if refusal := _refused(event.key, body):
+        if refusal := response.body_refusal(event.key, body):
             return [refusal]
         session = RecordingSession(
             session_id=self._new_id(now.wall_ns),
@@ -183,9 +180,8 @@ class SessionRecordingServer:
             media.take_streams(session, session.proposals, ports)
             media.write_answer(session, session.offer, session.proposals)
         assert session.invite_key is not None
-        answer = Respond(session.invite_key, 200, body=session.answer, content_type=SDP)
+        answer = response.accepted(session.invite_key, session.answer)
         if session.judged:
-            session.phase = Phase.RUNNING
             return lifecycle.begin(session, self._new_id, now, before=answer)
         session.phase = Phase.WAITING
         self._waiting[session.session_id] = session
@@ -217,19 +213,20 @@ class SessionRecordingServer:
         body = read_body(event.request)
         session = self._dialogs.get(event.dialog_id)
         if session is None:
-            return [_inactive(event, body, inactive_answer(body.sdp, self._address_for(event.flow.local[0])))]
+            answer = inactive_answer(body.sdp, self._address_for(event.flow.local[0]))
+            return [response.inactive(event, body, answer)]
         session.heard_s, session.recovering = now.monotonic_s, False
         joined_ns = None if session.phase is Phase.EXEMPT else exempt_joining(event.request, body)
         if session.phase is Phase.EXEMPT or joined_ns is not None:
             effects = [] if joined_ns is None else self._exempt_joined(session, joined_ns, now)
-            return [*effects, _inactive(event, body, media.write_inactive_answer(session, body.sdp))]
+            return [*effects, response.inactive(event, body, media.write_inactive_answer(session, body.sdp))]
         if event.objection:
-            return [_objected(event.key, event.objection)]
-        if refusal := _refused(event.key, body):
+            return [response.objected(event.key, event.objection)]
+        if refusal := response.body_refusal(event.key, body):
             return [refusal]
         effects = self._described(session, body, now)
         if body.sdp is None:
-            return [*effects, *lifecycle.write(session), _unchanged(event, session)]
+            return [*effects, *lifecycle.write(session), response.unchanged(event, session.answer)]
         session.pending_key = event.key
         return [*effects, *self._reoffered(session, body.sdp, now)]
 
@@ -253,8 +250,9 @@ class SessionRecordingServer:
         except UnusableOffer as error:
             return [Respond(key, error.status, headers=(("Warning", error.warning),))]
         wanted = self._wanted(session)
-        if offer.origin_version == session.offer_version and session.answer:
-            return [Respond(key, 200, body=session.answer, content_type=SDP)]
+        starting = wanted and session.phase is Phase.IDLE
+        if offer.origin_version == session.offer_version and session.answer and not starting:
+            return [response.accepted(key, session.answer)]
         session.offer, session.proposals, session.pending_key = offer, proposals, key
         positions = media.wanted_positions(proposals, session) if wanted else ()
         if positions:
@@ -273,11 +271,10 @@ class SessionRecordingServer:
         answer = media.write_answer(session, session.offer, session.proposals, inactive=idle)
         effects: Effects = [RelearnStream(session.session_id, position) for position in sorted(before)]
         if session.phase is Phase.IDLE and not idle and session.streams:
-            session.phase = Phase.RUNNING
             effects += lifecycle.begin(session, self._new_id, now)
         else:
             effects += self._media_taken(session, now, was_held=was_held)
-        effects.append(Respond(key, 200, body=answer, content_type=SDP))
+        effects.append(response.accepted(key, answer))
         return [*effects, *lifecycle.write(session)]
 
     def _media_taken(self, session: RecordingSession, now: Moment, *, was_held: bool) -> Effects:
@@ -420,7 +417,7 @@ class SessionRecordingServer:
             self._exempt_dialogs.pop(next(iter(self._exempt_dialogs)))
         self._exempt_dialogs[event.dialog_id] = None
         answer = inactive_answer(body.sdp, self._address_for(event.flow.local[0]))
-        return [_inactive(event, body, answer), CountExempt()]
+        return [response.inactive(event, body, answer), CountExempt()]
 
     def _answer_idle(
         self, session: RecordingSession, key: TransactionKey, body: OfferBody, now: Moment
@@ -430,7 +427,7 @@ class SessionRecordingServer:
         self._keep(session)
         answer = media.write_inactive_answer(session, body.sdp)
         outcome = lifecycle.unrecorded(session, now, final=False)
-        return [Respond(key, 200, body=answer, content_type=SDP), outcome]
+        return [response.accepted(key, answer), outcome]
 
     def _judge(self, session: RecordingSession, now: Moment) -> Effects:
         """Decide about a session when metadata came, or when it has waited long enough."""
@@ -446,7 +443,6 @@ class SessionRecordingServer:
         if session.phase is Phase.IDLE and not session.streams:
             # A session answered inactive has no sockets; they come with the next offer.
             return []
-        session.decision, session.phase = decision, Phase.RUNNING
         media.name_channels(session)
         return lifecycle.begin(session, self._new_id, now)
 
@@ -479,31 +475,3 @@ class SessionRecordingServer:
 
     def _unavailable(self, key: TransactionKey) -> Respond:
         return Respond(key, 503, headers=(("Retry-After", str(self.limits.retry_after_s)),))
-
-
-def _inactive(event: sip.InvitationReceived | sip.OfferReceived, body: OfferBody, answer: bytes) -> Respond:
-    """Answer 200, with a description on which nothing is received where one is due."""
-    if body.sdp is None and event.request.method != "INVITE":
-        return Respond(event.key, 200)
-    return Respond(event.key, 200, body=answer, content_type=SDP)
-
-
-def _unchanged(event: sip.OfferReceived, session: RecordingSession) -> Respond:
-    """Answer a request without an offer; an INVITE wants one of us, and gets what stands (section 14.2)."""
-    if event.request.method != "INVITE":
-        return Respond(event.key, 200)
-    return Respond(event.key, 200, body=session.answer, content_type=SDP)
-
-
-def _refused(key: TransactionKey, body: OfferBody) -> Respond | None:
-    """Refuse a body that can't be divided, or has a part that must be understood and is not."""
-    if body.unreadable:
-        return Respond(key, 400, headers=(("Warning", '399 earwitness "The body can\'t be read"'),))
-    if body.unsupported is None:
-        return None
-    return Respond(key, 415, headers=(("Accept", ACCEPT),))
-
-
-def _objected(key: TransactionKey, objection: Objection) -> Respond:
-    """Refuse as the user agent would."""
-    return Respond(key, objection.status, headers=tuple(objection.headers))

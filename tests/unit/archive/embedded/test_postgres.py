@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,11 +19,12 @@ from archive.embedded.postgres import SOCKET_PATH_BYTES_MAX, EmbeddedPostgres, s
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
-    tmp_path.chmod(0o755)  # pytest's own folders are closed; the service opens what is above its data
-    server = EmbeddedPostgres(tmp_path / "postgres")
-    yield server
-    server.kill()
+def server() -> Iterator[EmbeddedPostgres]:
+    # Not below pytest's own folder: another run that starts closes that one to PostgreSQL's user.
+    with tempfile.TemporaryDirectory(prefix="earwitness-postgres-", ignore_cleanup_errors=True) as folder:
+        server = EmbeddedPostgres(Path(folder) / "postgres")
+        yield server
+        server.kill()
 
 
 def connect(url: str) -> psycopg.Connection[tuple[object, ...]]:

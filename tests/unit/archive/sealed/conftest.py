@@ -87,7 +87,12 @@ def vault(key_directory: Path) -> KekVault:
 @pytest.fixture
 def house(recorder: Catalogue, vault: KekVault, clock: SettableClock, tmp_path: Path) -> House:
     return House(
-        MemoryStore(clock), vault, recorder, AuditWriter(recorder, "recorder/test"), tmp_path / "intents", clock
+        MemoryStore(clock),
+        vault,
+        recorder,
+        AuditWriter(recorder, "recorder/test"),
+        tmp_path / "intents",
+        clock,
     )
 
 
@@ -103,7 +108,10 @@ def finished(bakery: Tenant, make_recording: Callable[..., ArchivedRecording]) -
 
 def finish(recording: Recording, audio: bytes = AUDIO) -> FinishedRecording:
     changed = dataclasses.replace(
-        recording, state=RecordingState.PROCESSING, sha256="", retain_until=NOW + timedelta(days=90, microseconds=5)
+        recording,
+        state=RecordingState.PROCESSING,
+        sha256="",
+        retain_until=NOW + timedelta(days=90, microseconds=5),
     )
     timeline = json.dumps({"spans": [], "id": recording.id}).encode()
     return FinishedRecording(changed, audio, "audio/flac", b"peaks" * 100, timeline, b'{"revisions": []}')

@@ -24,8 +24,12 @@ def test_a_data_key_comes_back(vault: KekVault) -> None:
     assert repr(made.key) not in repr(made)
 
 
-@pytest.mark.parametrize(("tenant_id", "recording_id"), [(OTHER, RECORDING), (TENANT, RecordingId("recording-2"))])
-def test_it_opens_for_no_other_recording(vault: KekVault, tenant_id: TenantId, recording_id: RecordingId) -> None:
+@pytest.mark.parametrize(
+    ("tenant_id", "recording_id"), [(OTHER, RECORDING), (TENANT, RecordingId("recording-2"))]
+)
+def test_it_opens_for_no_other_recording(
+    vault: KekVault, tenant_id: TenantId, recording_id: RecordingId
+) -> None:
     made = make_data_key(vault, TENANT, RECORDING, DAY)
     with pytest.raises(VerificationFailed):
         open_data_key(vault, tenant_id, recording_id, made.kek_id, made.wrapped)

@@ -59,7 +59,9 @@ def test_objects_open_with_the_wrapped_key_alone(
 ) -> None:
     archived = house.ingest().archive(finished, outcome_of(finished))
     recording = archived.recording
-    key = open_data_key(house.vault, recording.tenant_id, recording.id, archived.kek_id, archived.wrapped_key).key
+    key = open_data_key(
+        house.vault, recording.tenant_id, recording.id, archived.kek_id, archived.wrapped_key
+    ).key
     plain = {ObjectKind.AUDIO: finished.audio, ObjectKind.PEAKS: finished.peaks,
              ObjectKind.TIMELINE: finished.timeline, ObjectKind.METADATA: finished.metadata}  # fmt: skip
     for stored in archived.objects[:-1]:
@@ -88,7 +90,9 @@ def test_the_kek_is_of_the_tenant_and_the_amsterdam_day_of_expiry(
 ) -> None:
     """20 February 23:30 in UTC is the 21st in Amsterdam."""
     late = finished.recording.retain_until.replace(hour=23, minute=30)
-    finished = dataclasses.replace(finished, recording=dataclasses.replace(finished.recording, retain_until=late))
+    finished = dataclasses.replace(
+        finished, recording=dataclasses.replace(finished.recording, retain_until=late)
+    )
     archived = house.ingest().archive(finished, outcome_of(finished))
     assert archived.kek_id == f"{finished.recording.tenant_id}/2027-02-21/1"
 
@@ -148,7 +152,9 @@ def test_nothing_is_locked_by_a_clock_that_is_wrong(
     house.ingest().archive(finished, outcome_of(finished))
 
 
-def test_a_term_that_is_over_gets_no_lock(house: object, finished: FinishedRecording, outcome_of: OutcomeOf) -> None:
+def test_a_term_that_is_over_gets_no_lock(
+    house: object, finished: FinishedRecording, outcome_of: OutcomeOf
+) -> None:
     """A recording that waited longer than its term must not be locked beyond it."""
     house.clock.moment = finished.recording.retain_until + timedelta(days=1)
     archived = house.ingest().archive(finished, outcome_of(finished))
@@ -199,7 +205,9 @@ def test_wrong_bytes_behind_a_200_are_noticed_and_a_new_name_is_used(
     assert archived.recording.flags == ("late-start", "stray-object:peaks", "stray-object:record")
 
 
-def test_a_stray_at_the_key_is_left_alone(house: object, finished: FinishedRecording, outcome_of: OutcomeOf) -> None:
+def test_a_stray_at_the_key_is_left_alone(
+    house: object, finished: FinishedRecording, outcome_of: OutcomeOf
+) -> None:
     key = f"{finished.recording.tenant_id}/{finished.recording.id}/audio"
     stray = house.store.put(key, b"strange", None, sha256=sha256_hex(b"strange"))
     archived = house.ingest().archive(finished, outcome_of(finished))
@@ -208,7 +216,9 @@ def test_a_stray_at_the_key_is_left_alone(house: object, finished: FinishedRecor
     assert "stray-object:audio" in archived.recording.flags
 
 
-def test_strays_at_every_name_end_it(house: object, finished: FinishedRecording, outcome_of: OutcomeOf) -> None:
+def test_strays_at_every_name_end_it(
+    house: object, finished: FinishedRecording, outcome_of: OutcomeOf
+) -> None:
     key = f"{finished.recording.tenant_id}/{finished.recording.id}/audio"
     for name in (key, *(f"{key}.{number}" for number in range(2, 9))):
         house.store.put(name, b"strange", None, sha256=sha256_hex(b"strange"))

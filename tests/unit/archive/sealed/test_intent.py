@@ -11,7 +11,9 @@ from archive.errors import DependencyUnavailable
 from archive.intent import Intent, IntentDirectory, IntentUnavailable
 from archive.model import RecordingId, TenantId
 
-INTENT = Intent(TenantId("t"), RecordingId("r"), "t/2027-01-01/1", b"\x00wrapped\xff", ("t/r/audio", "t/r/record"))
+INTENT = Intent(
+    TenantId("t"), RecordingId("r"), "t/2027-01-01/1", b"\x00wrapped\xff", ("t/r/audio", "t/r/record")
+)
 
 
 @pytest.fixture
@@ -41,7 +43,9 @@ def test_nobody_else_may_read_it(intents: IntentDirectory, tmp_path: Path) -> No
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version": 2}', b'{"version": 1}', b'"text"', b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"version": 2}', b'{"version": 1}', b'"text"', b"\xff"]
+)
 def test_what_is_no_intent_of_ours_is_told(intents: IntentDirectory, tmp_path: Path, content: bytes) -> None:
     intents.record(INTENT)
     (tmp_path / "intents" / "r.intent").write_bytes(content)

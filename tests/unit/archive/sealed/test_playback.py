@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -40,7 +41,9 @@ class CountingStore(MemoryStore):
         self.ranges: list[tuple[str, int, int]] = []
         self.before_get: Callable[[], None] = lambda: None
 
-    def get(self, key: str, version_id: str, first: int | None = None, last_exclusive: int | None = None) -> bytes:
+    def get(
+        self, key: str, version_id: str, first: int | None = None, last_exclusive: int | None = None
+    ) -> bytes:
         self.before_get()
         self.ranges.append((key.rpartition("/")[2], first, last_exclusive))
         return super().get(key, version_id, first, last_exclusive)
@@ -55,7 +58,9 @@ def counting(house: object) -> CountingStore:
 def test_the_plaintext_comes_back(
     playback: Playback, bakery: Tenant, archived: ArchivedRecording, finished: FinishedRecording
 ) -> None:
-    reader = playback.open_object(auditor(bakery), archived.recording.id, ObjectKind.AUDIO, "recording.played")
+    reader = playback.open_object(
+        auditor(bakery), archived.recording.id, ObjectKind.AUDIO, "recording.played"
+    )
     assert reader.length == len(finished.audio)
     assert (reader.media_type, reader.sha256) == ("audio/flac", archived.recording.sha256)
     assert reader.read(0, reader.length) == finished.audio
@@ -102,13 +107,19 @@ def test_chunks_fetch_no_segment_twice(
     assert b"".join(pieces) == finished.audio[100:]
     assert max(map(len, pieces)) <= CHUNK_BYTES
     fetched = counting.ranges[1:]
-    assert all(before[2] == after[1] for before, after in zip(fetched, fetched[1:], strict=False))
+    assert all(before[2] == after[1] for before, after in itertools.pairwise(fetched))
 
 
 def test_the_audit_entry_is_durable_before_any_segment(
-    counting: CountingStore, playback: Playback, portal: Catalogue, bakery: Tenant, archived: ArchivedRecording
+    counting: CountingStore,
+    playback: Playback,
+    portal: Catalogue,
+    bakery: Tenant,
+    archived: ArchivedRecording,
 ) -> None:
-    reader = playback.open_object(auditor(bakery), archived.recording.id, ObjectKind.AUDIO, Action.PLAY, purpose="zaak 4")
+    reader = playback.open_object(
+        auditor(bakery), archived.recording.id, ObjectKind.AUDIO, Action.PLAY, purpose="zaak 4"
+    )
     seen: list[object] = []
     counting.before_get = lambda: seen.extend(entries(portal, archived))
     reader.read(0, 10)
@@ -132,7 +143,12 @@ def test_no_byte_leaves_when_the_audit_log_is_away(
 
 @pytest.mark.parametrize("damage", ["truncated", "extended", "swapped", "gone"])
 def test_an_object_that_is_not_the_archived_one_is_refused_when_opened(
-    house: object, playback: Playback, portal: Catalogue, bakery: Tenant, archived: ArchivedRecording, damage: str
+    house: object,
+    playback: Playback,
+    portal: Catalogue,
+    bakery: Tenant,
+    archived: ArchivedRecording,
+    damage: str,
 ) -> None:
     audio, peaks = archived.objects[:2]
     sealed = house.store.get(audio.key, audio.version_id)
@@ -202,7 +218,9 @@ def test_an_object_of_another_tenant_does_not_open_even_if_the_row_says_so(
         playback.open_object(auditor(bakery), archived.recording.id, ObjectKind.AUDIO, Action.PLAY)
 
 
-def test_another_tenant_finds_nothing(playback: Playback, florist: Tenant, archived: ArchivedRecording) -> None:
+def test_another_tenant_finds_nothing(
+    playback: Playback, florist: Tenant, archived: ArchivedRecording
+) -> None:
     with pytest.raises(NotFound):
         playback.open_object(auditor(florist), archived.recording.id, ObjectKind.AUDIO, Action.PLAY)
 
@@ -237,12 +255,17 @@ def test_a_client_that_may_only_read_gets_timeline_and_metadata(
     playback: Playback, bakery: Tenant, archived: ArchivedRecording, finished: FinishedRecording
 ) -> None:
     scope = AccessScope(tenant_id=bakery.id, actor="api-client:1", scopes=frozenset({"recordings:read"}))
-    for kind, expected in ((ObjectKind.TIMELINE, finished.timeline), (ObjectKind.METADATA, finished.metadata)):
+    for kind, expected in (
+        (ObjectKind.TIMELINE, finished.timeline),
+        (ObjectKind.METADATA, finished.metadata),
+    ):
         reader = playback.open_object(scope, archived.recording.id, kind, Action.READ)
         assert reader.read(0, reader.length) == expected
 
 
-@pytest.mark.parametrize("state", [RecordingState.FAILED, RecordingState.DELETING, RecordingState.QUARANTINED])
+@pytest.mark.parametrize(
+    "state", [RecordingState.FAILED, RecordingState.DELETING, RecordingState.QUARANTINED]
+)
 def test_what_is_not_available_is_not_played(
     playback: Playback,
     bakery: Tenant,
@@ -265,7 +288,12 @@ def test_a_destroyed_key_is_a_recording_that_is_gone(
 
 
 def test_an_empty_object_is_read_as_empty(
-    house: object, playback: Playback, bakery: Tenant, make_recording: object, make_finished: object, outcome_of: object
+    house: object,
+    playback: Playback,
+    bakery: Tenant,
+    make_recording: object,
+    make_finished: object,
+    outcome_of: object,
 ) -> None:
     finished = make_finished(make_recording(bakery.id).recording, b"")
     archived = house.ingest().archive(finished, outcome_of(finished))

@@ -74,7 +74,9 @@ def test_every_recording_is_back_and_opens(
     playback = Playback(house.store, house.vault, portal, AuditWriter(portal, "portal/new"), house.clock)
     for archived, finished in archive_many:
         assert recordings.get(portal, scope_of(archived), archived.recording.id) == archived
-        reader = playback.open_object(scope_of(archived), archived.recording.id, ObjectKind.AUDIO, Action.PLAY)
+        reader = playback.open_object(
+            scope_of(archived), archived.recording.id, ObjectKind.AUDIO, Action.PLAY
+        )
         assert reader.read(0, reader.length) == finished.audio
         assert outcome_of(finished) in sessions.find(portal, scope_of(archived)).items
 
@@ -88,7 +90,9 @@ def test_a_second_run_adds_nothing(
 
 
 def test_forged_records_delete_markers_and_rubbish_change_nothing(
-    house: object, empty: Callable[[str], Catalogue], archive_many: list[tuple[ArchivedRecording, FinishedRecording]]
+    house: object,
+    empty: Callable[[str], Catalogue],
+    archive_many: list[tuple[ArchivedRecording, FinishedRecording]],
 ) -> None:
     (first, _), (second, _), _ = archive_many
     stolen = house.store.get(second.objects[-1].key, second.objects[-1].version_id)
@@ -122,7 +126,9 @@ def test_the_set_that_counts_is_the_one_rebuilt_when_there_are_strays(
 
 
 def test_a_recording_whose_key_was_destroyed_stays_gone(
-    house: object, empty: Callable[[str], Catalogue], archive_many: list[tuple[ArchivedRecording, FinishedRecording]]
+    house: object,
+    empty: Callable[[str], Catalogue],
+    archive_many: list[tuple[ArchivedRecording, FinishedRecording]],
 ) -> None:
     """Expiry destroyed the key of a day; a rebuild must not bring its rows back."""
     archived = archive_many[1][0]
@@ -131,7 +137,9 @@ def test_a_recording_whose_key_was_destroyed_stays_gone(
 
 
 def test_a_recording_whose_audio_is_damaged_is_not_pretended_to_be_there(
-    house: object, empty: Callable[[str], Catalogue], archive_many: list[tuple[ArchivedRecording, FinishedRecording]]
+    house: object,
+    empty: Callable[[str], Catalogue],
+    archive_many: list[tuple[ArchivedRecording, FinishedRecording]],
 ) -> None:
     stored = archive_many[0][0].objects[0]
     house.store.damage(stored.key, stored.version_id, b"short")
@@ -139,10 +147,14 @@ def test_a_recording_whose_audio_is_damaged_is_not_pretended_to_be_there(
 
 
 def test_a_record_that_names_no_key_of_ours_is_passed_over(
-    house: object, empty: Callable[[str], Catalogue], archive_many: list[tuple[ArchivedRecording, FinishedRecording]]
+    house: object,
+    empty: Callable[[str], Catalogue],
+    archive_many: list[tuple[ArchivedRecording, FinishedRecording]],
 ) -> None:
     archived = archive_many[0][0]
     record = archived.objects[-1]
-    data = house.store.get(record.key, record.version_id).replace(archived.kek_id.encode(), b"../../etc/passwd", 1)
+    data = house.store.get(record.key, record.version_id).replace(
+        archived.kek_id.encode(), b"../../etc/passwd", 1
+    )
     house.store.damage(record.key, record.version_id, data)
     assert rebuild(house.store, house.vault, empty("earwitness_operator")) == 2

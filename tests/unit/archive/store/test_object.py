@@ -20,7 +20,10 @@ EXACT = datetime(2027, 2, 20, 10, 0, 0, tzinfo=UTC)
         (EXACT, EXACT),
         (EXACT + timedelta(microseconds=1), EXACT + timedelta(seconds=1)),
         (EXACT + timedelta(microseconds=999_999), EXACT + timedelta(seconds=1)),
-        (datetime(2027, 2, 20, 11, 0, 0, 1, tzinfo=timezone(timedelta(hours=1))), EXACT + timedelta(seconds=1)),
+        (
+            datetime(2027, 2, 20, 11, 0, 0, 1, tzinfo=timezone(timedelta(hours=1))),
+            EXACT + timedelta(seconds=1),
+        ),
     ],
 )
 def test_a_lock_is_never_shorter_than_the_promise(moment: datetime, second: datetime) -> None:

@@ -94,6 +94,8 @@ async def test_without_speech_there_are_tones_and_a_note(
         ["--caller", "a b"],
         ["--caller", 'a"b'],
         ["--caller-name", "a\r\nVia: x"],
+        ["--resume-at", "2"],
+        ["--pause-at", "2", "--resume-at", "2"],
     ],
 )
 def test_wrong_use_exits_with_2(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
