@@ -142,7 +142,7 @@ class Placing:
             plaintext = open_sealed(self._data_key.key, binding, sealed, pin)
         except SealBroken:
             return False
-        return sha256_hex(plaintext) == sha256_hex(content.plaintext)
+        return plaintext == content.plaintext
 
     def _stored(self, name: str, version_id: str, digest: str, content: Content) -> StoredObject:
         pin = self.pin(content.kind, content.plaintext)

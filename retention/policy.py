@@ -1,4 +1,4 @@
-"""How long a recording is kept: from its class and its end to a moment and a day.
+"""How long a recording is kept: from its class and its end to a moment.
 
 Periods are counted on the calendar of Europe/Amsterdam (DESIGN 2.4): 90 days
 later is the same time of day 90 days on, also when the clocks changed between; 7
@@ -6,13 +6,13 @@ years later is the same date, and 29 February becomes 28 February where there is
 none. Never earlier than that moment: parts of a second round up, because object
 stores lock to the second, and a time of day the clocks skip becomes the one after.
 
-Rules: pure; aware times in, UTC out. Not here: holds and deletion, and which class
-a licence gives (it stays with the recording from its start).
+Rules: pure; aware times in, UTC out. Not here: holds and deletion, the day whose key
+it gets (`archive.data_key`), and which class a licence gives.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from archive.model import RetentionClass
@@ -38,11 +38,6 @@ def retain_until(retention_class: RetentionClass, ended_at: datetime) -> datetim
     # happens is read with the offset before the change: both are the later moment.
     moments = (local.replace(tzinfo=ZONE, fold=fold).astimezone(UTC) for fold in (0, 1))
     return max(moments)
-
-
-def expiry_day(retain_until: datetime) -> date:
-    """Return the day in Amsterdam on which a recording kept until then expires."""
-    return _local(retain_until).date()
 
 
 def _local(moment: datetime) -> datetime:

@@ -7,7 +7,6 @@ can't, and shows how. Running it again uses the same people and places new calls
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from archive.cli.api import KEY_VARIABLE, Api, Document
+from archive.cli.api import Api, Document
 from archive.cli.outcome import DONE, FAILED, Row, parser, table
 from archive.cli.service import add_data, service_of
 from archive.errors import Refused
@@ -93,13 +92,13 @@ def run_demo(arguments: list[str]) -> int:
             "api-client", "add", f"demo {secrets.token_hex(3)}", "--tenant", DOMAIN, "--scope", *SCOPES
         )["key"]
     )
-    os.environ[KEY_VARIABLE] = key
     _tell(f"{len(CALLS)} calls at the same time, {SECONDS} s each, spoken")
     call_ids = _place(verbs, service.sip.partition(",")[0])
     _tell("waiting until they are archived")
     options.url, options.key = service.portal_url, key
-    sessions = _wait(Api(options), call_ids)
-    print(f"\n{table(_results(Api(options), call_ids, sessions))}\n")
+    api = Api(options)
+    sessions = _wait(api.get, call_ids)
+    print(f"\n{table(_results(api, call_ids, sessions))}\n")
     _print_logins(service.portal_url, passwords, key)
     return DONE if len(sessions) == len(CALLS) - 1 else FAILED
 
@@ -182,11 +181,11 @@ def _place(verbs: Verbs, sip: str) -> dict[str, SampleCall]:
     return calls
 
 
-def _wait(api: Api, calls: dict[str, SampleCall]) -> dict[str, Document]:
+def _wait(get: Callable[..., Document], calls: dict[str, SampleCall]) -> dict[str, Document]:
     """Return the outcome of each call but the exempt one, which must never get one, by Call-ID."""
     deadline = time.monotonic() + ARCHIVED_TIMEOUT_S
     while True:
-        page = api.get("/v1/sessions", limit=200)["items"]
+        page = get("/v1/sessions", limit=200)["items"]
         items: Sequence[Document] = page if isinstance(page, list) else []
         found = {str(item["callId"]): item for item in items if item["callId"] in calls}
         if len(found) >= len(calls) - 1 or time.monotonic() > deadline:

@@ -24,7 +24,7 @@ class TooManyStreams(DependencyUnavailable):
     """A capture process is full: add processes or take fewer calls."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Stream:
     """One m= line: its sockets and its tracks."""
 

@@ -24,7 +24,7 @@ HELD_FRAMES_MAX = 512  # 50 s of two streams; the metadata is judged within two
 _ALWAYS = (0, 2**63 - 1)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Track:
     """A recording between OpenTrack and CloseTrack or Discard."""
 

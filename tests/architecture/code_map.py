@@ -1,6 +1,6 @@
 """Makes `docs/code-map.md`: the first sentence of every module, so that the page can't go stale.
 
-    python tests/architecture/code_map.py > docs/code-map.md
+python tests/architecture/code_map.py > docs/code-map.md
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def test_a_second_service_on_the_same_directory_is_refused(tmp_path: Path) -> No
     """Two would destroy each other's database."""
     with (
         single_instance(tmp_path),
-        pytest.raises(Refused, match="runs on .* already"),
+        pytest.raises(Refused, match=r"runs on .* already"),
         single_instance(tmp_path),
     ):
         pass
@@ -36,19 +36,24 @@ def test_a_second_service_on_the_same_directory_is_refused(tmp_path: Path) -> No
         pass
 
 
+def wait_for_signals(*numbers: signal.Signals) -> None:
+    """Send ourselves signals; what the first one raises is noticed after the last."""
+    with stop_on_signals():
+        try:
+            os.kill(os.getpid(), numbers[0])
+            time.sleep(10)
+        finally:
+            for number in numbers[1:]:
+                os.kill(os.getpid(), number)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_first_signal_asks_to_stop_and_a_second_is_ignored(number: signal.Signals) -> None:
     """Ctrl-C twice must not leave children behind."""
-    with pytest.raises(StopRequested), stop_on_signals():
-        os.kill(os.getpid(), number)
-        time.sleep(10)
-    with pytest.raises(StopRequested), stop_on_signals():
-        try:
-            os.kill(os.getpid(), number)
-            time.sleep(10)
-        except StopRequested:
-            os.kill(os.getpid(), number)
-            raise
+    with pytest.raises(StopRequested):
+        wait_for_signals(number)
+    with pytest.raises(StopRequested):
+        wait_for_signals(number, signal.SIGINT, signal.SIGTERM)
 
 
 def test_services_named_in_the_settings_are_used_instead_of_embedded_ones(tmp_path: Path) -> None:

@@ -118,6 +118,7 @@ class Recorder:
 
     def do(self, effects: Iterable[do.Effect]) -> None:
         """Note each effect, and do those without which the server can't go on."""
+        edges = []
         for effect in effects:
             self.effects.append(effect)
             match effect:
@@ -132,10 +133,12 @@ class Recorder:
                 case do.Probe():
                     self.agent.probe(effect.dialog_id, self.monotonic_s)
                 case do.SetCapturing():
-                    edge = (effect.uid, effect.edge, effect.by, self.now.wall_ns)
-                    self.do(self.server.edge_dated(*edge))
+                    edges.append((effect.uid, effect.edge, effect.by, self.now.wall_ns))
                 case _:
                     pass
+        # Capture tells a moment later when it began or stopped.
+        for edge in edges:
+            self.do(self.server.edge_dated(*edge))
         self.sent += [(flow, parse(data)) for flow, data in self.agent.datagrams_to_send()]
 
     def _open(self, effect: do.OpenMedia) -> list[do.Effect]:

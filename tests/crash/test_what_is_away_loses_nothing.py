@@ -1,0 +1,143 @@
+"""Object store, database or key store are away: calls are taken and recorded, and archived once when it is back.
+
+Promises I1, I4 and I10: an outage loses nothing, leaves one set of objects for each
+recording, and ends without a human.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from asyncio import to_thread
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from archive.catalogue import audit_entries
+from archive.catalogue.engine import Catalogue
+from archive.embedded.service_file import read_service
+from archive.model import ObjectKind, TenantId
+from archive.store.s3 import ObjectStore
+from recorder.client.call import PlacedCall
+from tests.conftest import ANNA
+from tests.crash.calls import (
+    Call,
+    Outage,
+    all_of,
+    check_gaps,
+    frozen,
+    is_gone,
+    is_ready,
+    kill,
+    named,
+    until,
+    waiting,
+)
+from tests.running_service import RunningService
+
+STORE = "-s3.port="
+
+
+@pytest.fixture(scope="module")
+def enduring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """A service whose dependencies are taken away."""
+    running = RunningService(Path(tmp_path_factory.mktemp("enduring")) / "data", recovery_silence_s="3")
+    try:
+        running.start()
+        running.prepare(("anna", ANNA, "365d", "always"))
+        yield running
+    finally:
+        running.kill_everything()
+
+
+def database(service: RunningService) -> list[psutil.Process]:
+    """Return PostgreSQL with all its backends."""
+    server = named(service, "unix_socket_directories")[0]
+    return [server, *server.children(recursive=True)]
+
+
+def check_archived_once(service: RunningService, placed: PlacedCall, *outages: Outage) -> None:
+    """Check that nothing is missing, and that there is one row, one audit entry and one set of objects."""
+    check_gaps(service, placed, *outages)
+    recording_id = service.recording_of(placed.call_id)["id"]
+    found = read_service(service.directory)
+    tenant_id = TenantId(service.tenant_id)
+    catalogue = Catalogue(found.database_urls["operator"])
+    entries = audit_entries.of_object(catalogue, tenant_id, f"recording:{recording_id}")
+    catalogue.close()
+    assert [entry.action for entry in entries].count("recording.archived") == 1
+    environment = {name.removeprefix("EARWITNESS_"): value for name, value in found.environment.items()}
+    store = ObjectStore(
+        *(environment[f"S3_{name}"] for name in ("ENDPOINT", "BUCKET", "ACCESS_KEY", "SECRET_KEY"))
+    )
+    keys = sorted(item.key for item in store.versions(f"{tenant_id}/{recording_id}/"))
+    store.close()
+    assert keys == sorted(f"{tenant_id}/{recording_id}/{kind.value}" for kind in ObjectKind)
+
+
+async def test_a_store_that_hangs_and_dies_at_hang_up_loses_nothing(enduring: RunningService) -> None:
+    """It stands still from the middle of the call on, then dies, is started again, and gets the recording."""
+    call = await Call.begin(enduring, ANNA)
+    await asyncio.sleep(1)
+    store = named(enduring, STORE)
+    with frozen(store):
+        await asyncio.sleep(1)
+        placed = await call.end()
+        assert placed.answers == (("BYE", 200),)
+        await until(lambda: waiting(enduring) == 1, "the recording waits")
+        kill(store)
+    await to_thread(check_archived_once, enduring, placed)
+
+
+async def test_a_key_store_that_is_moved_away_loses_nothing(enduring: RunningService) -> None:
+    """No new key is made in place of the ones that are away; when they are back, the recording is archived."""
+    keys, elsewhere = enduring.directory / "keys", enduring.directory / "keys-elsewhere"
+    call = await Call.begin(enduring, ANNA)
+    await asyncio.sleep(1)
+    keys.rename(elsewhere)
+    try:
+        placed = await call.end()
+        await until(lambda: waiting(enduring) == 1, "the recording waits")
+        await asyncio.sleep(3)
+        assert waiting(enduring) == 1
+        assert not keys.exists()
+    finally:
+        elsewhere.rename(keys)
+    await to_thread(check_archived_once, enduring, placed)
+
+
+async def test_a_database_that_hangs_keeps_no_call_from_being_recorded(enduring: RunningService) -> None:
+    """Calls go on and new ones are taken, also by a recorder that starts while the database is away."""
+    going = await Call.begin(enduring, ANNA)
+    await asyncio.sleep(1)
+    with frozen(database(enduring)):
+        during = await Call.begin(enduring, ANNA)
+        recorder = enduring.role("recorder")
+        down_s = kill([recorder])
+        await until(lambda: is_gone(recorder), "the recorder is dead")
+        await until(lambda: is_ready(enduring), "the recorder takes calls again")
+        outage = Outage(down_s, time.monotonic())
+        afterwards = await Call.begin(enduring, ANNA)
+        await asyncio.sleep(2)
+        placed = await all_of([call.end() for call in (going, during, afterwards)])
+        assert {call.answers for call in placed} == {(("BYE", 200),)}
+        await until(lambda: waiting(enduring) == 3, "the recordings wait")
+    for call in placed:
+        await to_thread(check_archived_once, enduring, call, outage)
+
+
+async def test_everything_may_be_away_at_once(enduring: RunningService) -> None:
+    """Store and database die, the keys are away, the whole service is stopped and started: all ends well."""
+    keys, elsewhere = enduring.directory / "keys", enduring.directory / "keys-elsewhere"
+    calls = [await Call.begin(enduring, ANNA) for _ in range(2)]
+    keys.rename(elsewhere)
+    kill([*named(enduring, STORE), *database(enduring)[:1]])
+    placed = await all_of([call.end() for call in calls])
+    assert {call.answers for call in placed} == {(("BYE", 200),)}
+    assert await to_thread(enduring.stop) == 0
+    elsewhere.rename(keys)
+    await to_thread(enduring.start)
+    for call in placed:
+        await to_thread(check_archived_once, enduring, call)

@@ -1,0 +1,64 @@
+"""Tenants, peers and API clients by command, each change in the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from archive.catalogue.accounts import authenticate_key
+from archive.catalogue.engine import Catalogue
+
+
+def test_a_tenant_is_added_once_and_listed(run: Callable[..., str], data: Callable[..., Any]) -> None:
+    """The domain is its name for every other command."""
+    added = data("tenant", "add", "De Warme Bakker", "--domain", "Bakery.Example")
+    assert added["domain"] == "bakery.example"
+    assert data("tenant", "list") == [added]
+    assert "earwitness tenant: " in run("tenant", "add", "Another", "--domain", "bakery.example", code=1)
+    assert "De Warme Bakker" in run("tenant", "list")
+
+
+def test_a_peer_has_addresses_a_tenant_and_a_dialect(
+    run: Callable[..., str], data: Callable[..., Any]
+) -> None:
+    """Without one that matches, nobody's calls are taken."""
+    tenant = data("tenant", "add", "Bakery", "--domain", "bakery.example")
+    given = ("--address", "192.0.2.0/28", "2001:db8::/64", "--tenant", "bakery.example")
+    added = data("peer", "add", "exchange", *given, "--dialect", "broadworks", "--star-codes", "on")
+    assert added["addresses"] == ["192.0.2.0/28", "2001:db8::/64"]
+    assert (added["tenantId"], added["dialect"], added["starCodes"]) == (tenant["id"], "broadworks", True)
+    assert data("peer", "list") == [added]
+    assert "not an address" in run("peer", "add", "other", "--address", "example.org", code=1)
+    assert "no tenant" in run(
+        "peer", "add", "other", "--address", "192.0.2.99", "--tenant", "x.example", code=1
+    )
+    run("peer", "add", "other", "--address", "192.0.2.99", "--dialect", "unheard-of", code=2)
+
+
+def test_an_api_key_is_shown_once_and_opens_what_it_may(
+    run: Callable[..., str], data: Callable[..., Any], portal: Catalogue
+) -> None:
+    """Scopes may be given together or one by one."""
+    data("tenant", "add", "Bakery", "--domain", "bakery.example")
+    scopes = ("--scope", "recordings:read", "--scope", "recordings:play", "sessions:read")
+    made = data("api-client", "add", "crm", "--tenant", "bakery.example", *scopes)
+    scope = authenticate_key(portal, made["key"])
+    assert scope is not None
+    assert scope.scopes == {"recordings:read", "recordings:play", "sessions:read"}
+    assert set(made) == {"id", "key"}
+    run("api-client", "add", "other", "--tenant", "bakery.example", "--scope", "everything", code=1)
+
+
+def test_every_change_stands_in_the_audit_log_without_names(
+    run: Callable[..., str], data: Callable[..., Any], database: Any
+) -> None:
+    """Who made a customer, a peer or a key can be told later."""
+    data("tenant", "add", "Bakery", "--domain", "bakery.example")
+    data("peer", "add", "exchange", "--address", "192.0.2.1")
+    data("api-client", "add", "crm", "--tenant", "bakery.example", "--scope", "recordings:read")
+    rows = database.connect().execute("SELECT to_jsonb(e)::text FROM audit_entries e").fetchall()
+    text = " ".join(row[0] for row in rows)
+    assert all(action in text for action in ("tenant.added", "peer.added", "api-client.added"))
+    assert "Bakery" not in text
+    assert len(rows) == 3
+    assert data("audit", "verify")[0]["result"] == "intact"

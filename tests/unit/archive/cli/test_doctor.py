@@ -1,0 +1,104 @@
+"""What the doctor finds wrong, and what it says to change."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+import pytest
+
+from archive.cli import doctor
+from archive.cli.doctor import Verdict
+from archive.cli.main import main
+from archive.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("limit", "verdict"),
+    [
+        (1024, Verdict.WRONG),
+        (8511, Verdict.WRONG),
+        (8512, Verdict.FINE),
+        (resource.RLIM_INFINITY, Verdict.FINE),
+    ],
+)
+def test_four_files_a_call_are_needed(limit: int, verdict: Verdict) -> None:
+    """RTP and RTCP of two streams, and some for the rest."""
+    finding = doctor.open_files(limit, 2000)
+    assert finding.verdict is verdict
+    assert ("LimitNOFILE=8512" in finding.advice) == (verdict is Verdict.WRONG)
+
+
+@pytest.mark.parametrize(
+    ("media", "verdict"),
+    [
+        ((20000, 29999), Verdict.FINE),
+        ((20000, 32767), Verdict.FINE),
+        ((20000, 32768), Verdict.WRONG),
+        ((60999, 65000), Verdict.WRONG),
+        ((61000, 65000), Verdict.FINE),
+        ((20000, 20003), Verdict.NOTE),
+    ],
+)
+def test_media_ports_stay_clear_of_outgoing_connections_and_are_enough(
+    media: tuple[int, int], verdict: Verdict
+) -> None:
+    """The kernel would give our ports to others."""
+    assert doctor.ports(media, (32768, 60999), 1000).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict"), [(None, Verdict.NOTE), (212_992, Verdict.NOTE), (1024 * 1024, Verdict.FINE)]
+)
+def test_the_receive_buffer_decides_how_long_a_stall_may_be(found: int | None, verdict: Verdict) -> None:
+    """Five seconds with the default of Debian."""
+    assert doctor.receive_buffer(found).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("seconds", "verdict"),
+    [(0.0, Verdict.FINE), (2.0, Verdict.FINE), (60.0, Verdict.NOTE), (60.1, Verdict.WRONG)],
+)
+def test_clocks_more_than_a_minute_apart_stop_archiving(seconds: float, verdict: Verdict) -> None:
+    """Nothing is locked by a wrong clock."""
+    assert doctor.clock_difference(seconds).verdict is verdict
+
+
+def test_room_on_the_disk_and_encryption_below_it_are_told() -> None:
+    """A full disk refuses calls; PostgreSQL holds names in clear."""
+    assert doctor.free_space(Path("/"), doctor.FREE_BYTES_MIN).verdict is Verdict.FINE
+    assert doctor.free_space(Path("/"), doctor.FREE_BYTES_MIN - 1).verdict is Verdict.WRONG
+    assert doctor.encryption(Path("/"), ["LVM-abc", "CRYPT-LUKS2-abc"]).verdict is Verdict.FINE
+    assert "LUKS" in doctor.encryption(Path("/"), ["LVM-abc"]).advice
+
+
+def test_this_machine_can_be_looked_at(tmp_path: Path) -> None:
+    """Also where a folder of the settings is not there yet."""
+    findings = list(doctor.host(Settings(journal_dir=tmp_path / "not" / "yet")))
+    assert [each.check for each in findings] == [
+        "open files",
+        "receive buffer",
+        "media ports",
+        "disk",
+        "encrypted volume",
+    ]
+
+
+def test_services_that_are_away_are_wrong_and_the_exit_code_says_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each with the setting to look at."""
+    monkeypatch.delenv("EARWITNESS_DATA", raising=False)
+    monkeypatch.setenv("EARWITNESS_DATABASE_URL", "postgresql+psycopg://x:y@127.0.0.1:9/none")
+    assert main(["doctor"]) == 1
+    printed = capsys.readouterr().out
+    assert "does not answer" in printed
+    assert "EARWITNESS_S3_ENDPOINT" in printed
+    assert "EARWITNESS_KEYRING" in printed
+
+
+def test_a_role_that_is_not_ready_is_wrong() -> None:
+    """Nobody listens there."""
+    (finding,) = doctor.answering({"recorder": "http://127.0.0.1:9"})
+    assert finding.verdict is Verdict.WRONG
+    assert "recorder.log" in finding.advice

@@ -1,0 +1,124 @@
+"""People and teams by command, one by one and from a file."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archive.catalogue.accounts import authenticate_user
+from archive.catalogue.engine import Catalogue
+from archive.cli import people
+
+ANNA = "anna@bakery.example"
+
+
+@pytest.fixture(autouse=True)
+def tenant(run: Callable[..., str]) -> None:
+    run("tenant", "add", "Bakery", "--domain", "bakery.example")
+
+
+def test_a_person_is_added_changed_and_listed(data: Callable[..., Any]) -> None:
+    """What is not given when changing stays."""
+    fields = (
+        "--number",
+        "+31201234567",
+        "+31201234570-579",
+        "--licence",
+        "90d",
+        "--mode",
+        "always",
+        "--site",
+        "Goes",
+    )
+    added = data("user", "add", ANNA, *fields, "--broadworks-id", "anna.b")
+    assert (added["login"], added["mode"], added["licence"], added["site"]) == (ANNA, "always", "90d", "Goes")
+    assert len(added["numbers"]) == 2
+    changed = data("user", "set", ANNA, "--mode", "never", "--licence", "none")
+    assert (changed["mode"], changed["licence"], changed["numbers"]) == ("never", None, added["numbers"])
+    assert data("user", "list") == data("user", "list", "--tenant", "bakery.example") == [changed]
+
+
+def test_a_password_is_read_from_standard_input(
+    run: Callable[..., str], portal: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Arguments stand in the process list."""
+
+    def say(text: bytes) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+
+    say(b"correct horse battery\n")
+    run("user", "add", ANNA, "--password-stdin")
+    assert authenticate_user(portal, ANNA, "correct horse battery") is not None
+    say(b"x" * (people.PASSWORD_SIZE_BYTES_MAX + 1))
+    assert "too long" in run("user", "set", ANNA, "--password-stdin", code=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("user", "add", "anna"), "is not LOGIN@DOMAIN"),
+        (("user", "add", "anna@other.example"), "no tenant"),
+        (("user", "add", ANNA, "--number", "112"), "never recorded"),
+        (("user", "add", ANNA, "--mode", "always"), "needs a licence"),
+        (("user", "set", ANNA), "no user"),
+        (("team", "member", "sales", "anna", "--as", "listener"), "is not LOGIN@DOMAIN"),
+        (("team", "member", "sales", ANNA, "--as", "listener"), "There is no"),
+    ],
+)
+def test_what_is_refused_is_said_in_one_line(
+    run: Callable[..., str], arguments: tuple[str, ...], reason: str
+) -> None:
+    """With what to do about it."""
+    assert reason in run(*arguments, code=1)
+
+
+def test_a_file_adds_and_changes_with_a_result_per_row(data: Callable[..., Any], tmp_path: Path) -> None:
+    """One wrong row does not stop the others, and the exit code tells of it."""
+    file = tmp_path / "people.csv"
+    file.write_text(
+        "login,number,licence,mode\n"
+        f"{ANNA},+31201234567 +31201234568,90d,always\n"
+        "bas@bakery.example,,,sometimes\n"
+        f"{ANNA},,365d,\n",
+        encoding="utf-8-sig",
+    )
+    results = data("user", "import", str(file), code=1)
+    assert [each["result"] for each in results] == ["added", "refused", "changed"]
+    assert "sometimes" in results[1]["reason"]
+    (anna,) = data("user", "list")
+    assert (anna["licence"], anna["mode"], len(anna["numbers"])) == ("365d", "always", 2)
+
+
+def test_a_file_of_something_else_is_refused_before_anything_is_done(
+    run: Callable[..., str], tmp_path: Path
+) -> None:
+    """Unknown columns, bytes that are no text, and no file at all."""
+    file = tmp_path / "people.csv"
+    for content in (b"name,age\nx,1\n", b"\xff\xfe\x00", b""):
+        file.write_bytes(content)
+        assert str(file) in run("user", "import", str(file), code=1)
+    assert "can't be read" in run("user", "import", str(tmp_path / "missing.csv"), code=1)
+
+
+def test_a_file_at_the_limit_is_taken_and_above_it_refused(
+    run: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong file is noticed before it filled the directory."""
+    monkeypatch.setattr(people, "IMPORT_ROWS_MAX", 2)
+    file = tmp_path / "people.csv"
+    file.write_text("login\n" + "".join(f"user{n}@bakery.example\n" for n in range(2)))
+    run("user", "import", str(file))
+    file.write_text("login\n" + "".join(f"user{n}@bakery.example\n" for n in range(3)))
+    assert "more than 2 rows" in run("user", "import", str(file), code=1)
+
+
+def test_a_team_has_listeners_and_contributors(run: Callable[..., str], data: Callable[..., Any]) -> None:
+    """Listeners hear what contributors record."""
+    run("user", "add", ANNA)
+    assert data("team", "add", "sales", "--tenant", "bakery.example")["name"] == "sales"
+    assert data("team", "member", "sales", ANNA, "--as", "contributor")["as"] == "contributor"
+    run("team", "member", "sales", ANNA, "--as", "boss", code=2)
