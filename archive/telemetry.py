@@ -28,7 +28,10 @@ def configure_logging(settings: Settings, role: str) -> None:
         settings.log_dir.mkdir(parents=True, exist_ok=True)
         path = settings.log_dir / f"{role}.log"
         handler = RotatingFileHandler(path, maxBytes=LOG_FILE_BYTES_MAX, backupCount=LOG_FILES_MAX)
+    process = {"role": role, "pid": os.getpid()}
     shared: list[structlog.typing.Processor] = [
+        # Context variables would say this too, but a thread of a pool begins without them.
+        lambda _, __, event: {**event, **process},
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.CallsiteParameterAdder([structlog.processors.CallsiteParameter.MODULE]),
@@ -52,4 +55,3 @@ def configure_logging(settings: Settings, role: str) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(role=role, pid=os.getpid())

@@ -72,7 +72,11 @@ class AdminServer:
         """Listen; raises OSError when the port is taken."""
         await self._runner.setup()
         host, port = parse_address(self._service.settings.recorder_admin_listen)
-        await web.TCPSite(self._runner, host, port).start()
+        try:
+            await web.TCPSite(self._runner, host, port).start()
+        except OSError:
+            await self._runner.cleanup()
+            raise
 
     async def stop(self) -> None:
         """Stop listening."""

@@ -23,6 +23,7 @@ import structlog
 
 from archive.errors import DependencyUnavailable
 from archive.settings import Settings
+from archive.telemetry import configure_logging
 from recorder.finaliser_pool import FinaliseJob, finalise_job, prepare_worker
 
 RETRY_S_MIN = 1.0
@@ -119,6 +120,7 @@ class ArchivingQueue:
 
 def _begin_worker(settings: Settings) -> None:
     """Prepare a process of the pool."""
+    configure_logging(settings, "finaliser")
     threading.Thread(target=_end_with_recorder, name="recorder watch", daemon=True).start()
     prepare_worker(settings)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import secrets
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from uuid import UUID
@@ -57,6 +58,7 @@ class CallBook:
         self._writer = JournalWriter(journal_dir / SIGNALLING)
         self._writer.open()
         self._files: dict[str, frozenset[bytes]] = {}
+        self._unneeded: deque[str] = deque()
 
     @property
     def trouble(self) -> str | None:
@@ -106,8 +108,8 @@ class CallBook:
             self._writer.commit()
 
     def destroy(self, uid: bytes) -> None:
-        """Overwrite the slot; nothing of the recording opens when this returns."""
-        self.slots.erase(uid)
+        """Overwrite the slot: nothing of the recording opens any more, for good once `sync` ran."""
+        self.slots.overwrite(uid)
         self._writer.forget(uid)
         self._sweep()
 
@@ -116,9 +118,11 @@ class CallBook:
         cut(self.journal_dir, self.slots, self._writer, uid, self.key_of(uid), at_ns, state.to_json())
 
     def sync(self) -> None:
-        """Make slots and states durable; may run in a thread."""
+        """Make slots and states durable, and remove files nobody needs; may run in a thread."""
         self.slots.sync()
         self._writer.sync()
+        while self._unneeded:
+            (self.journal_dir / self._unneeded.popleft()).unlink(missing_ok=True)
 
     def rotate(self) -> None:
         """Note files of our own that are complete; call this about once a second."""
@@ -143,6 +147,7 @@ class CallBook:
 
     def close(self) -> None:
         """Write and sync everything."""
+        self.sync()
         self._writer.close()
         self.slots.sync()
         self.slots.close()
@@ -152,7 +157,8 @@ class CallBook:
         live = self.slots.live().keys()
         for name in [name for name, uids in self._files.items() if uids.isdisjoint(live)]:
             del self._files[name]
-            (self.journal_dir / name).unlink(missing_ok=True)
+            # A file of 256 MB takes a while to remove, and signalling must not wait for that.
+            self._unneeded.append(name)
 
 
 def wait_for_writers(journal_dir: Path, wait_s: float) -> None:

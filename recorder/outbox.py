@@ -61,13 +61,15 @@ class Outbox:
         """
         sealed = seal_whole(self._node_key, _to_json(outcome), _CONTEXT)
         begun = self._directory / f"{outcome.session_id}.open"
+        if final:
+            self._write(begun.with_suffix(".outcome"), sealed)
+            self.retract(outcome.session_id)
+            return
         before = self._draft_path()
         if begun.exists():
             # A second name keeps the old content within reach until the new one stands, to be overwritten.
             os.link(begun, before)
-        self._write(begun.with_suffix(".outcome") if final else begun, sealed)
-        if final:
-            begun.unlink(missing_ok=True)
+        self._write(begun, sealed)
         if before.exists():
             _destroy(before)
 
@@ -138,8 +140,12 @@ class Outbox:
 
 
 def _destroy(path: Path) -> None:
-    """Overwrite a file and remove it: it is sealed, but its key lives on, and of an exempt call nothing may."""
-    overwrite(path)
+    """Overwrite a file and remove it: it is sealed, but its key lives on, and of an exempt call nothing may.
+
+    Content that another name still leads to stays.
+    """
+    if path.stat().st_nlink == 1:
+        overwrite(path)
     path.unlink()
 
 

@@ -66,11 +66,14 @@ class PortRange:
         raise NoPortLeft(f"No free pair of RTP ports on {address}: widen RTP_PORTS or take fewer calls.")
 
     def bind_again(self, address: str, port: int) -> MediaSockets:
-        """Bind the very port a call had before a restart; raises OSError when it is taken."""
+        """Bind the very port a call had before a restart; raises OSError when it is taken.
+
+        One of a range that was set before is bound too, and given to no other call.
+        """
         sockets = bind_pair(address, port)
         if port in self._free:
             self._free.remove(port)
-        self._taken.add(port)
+            self._taken.add(port)
         return sockets
 
     def release(self, sockets: MediaSockets) -> None:

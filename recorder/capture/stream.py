@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from recorder.capture.lane import Lanes
 from recorder.capture.messages import AddStream
 from recorder.capture.track import Track
 from recorder.errors import DependencyUnavailable
@@ -54,6 +55,7 @@ class StreamTable:
 
     def __init__(self, rows: int = STREAM_COUNT_MAX) -> None:
         self.sources = Sources(rows)
+        self.lanes = Lanes(rows)
         self.started_ns = np.zeros(rows, np.int64)
         self.by_row: list[Stream | None] = [None] * rows
         self._by_id: dict[int, Stream] = {}
@@ -91,6 +93,8 @@ class StreamTable:
         )
         self.sources.reset(row, command.clock_rate_hz)
         self.started_ns[row] = tracks[0].started_ns if tracks else 0
+        for track in tracks:
+            track.attach(self.lanes, row)
         self.by_row[row] = stream
         self._by_id[command.stream_id] = stream
         self._lists = None
@@ -98,6 +102,8 @@ class StreamTable:
 
     def remove(self, stream: Stream) -> None:
         """Close the sockets of a stream and free its row."""
+        for track in stream.tracks:
+            track.detach(stream.row)
         stream.rtp.close()
         stream.rtcp.close()
         del self._by_id[stream.stream_id]
@@ -109,12 +115,13 @@ class StreamTable:
         """Give no more packets to a track; its streams go on being drained."""
         for stream in self.of(track):
             stream.tracks.remove(track)
+            track.detach(stream.row)
             if stream.tracks:
                 self.started_ns[stream.row] = stream.tracks[0].started_ns
 
     def of(self, track: Track) -> list[Stream]:
         """Return the streams that feed a track."""
-        return [stream for stream in self._by_id.values() if track in stream.tracks]
+        return [stream for row in track.rows if (stream := self.by_row[row]) is not None]
 
     @property
     def descriptors(self) -> list[int]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from recorder.capture.lane import Lanes
 from recorder.capture.messages import OpenTrack
 from recorder.journal.format import FrameKind
 from recorder.journal.segment import AudioFacts, Segment
@@ -39,7 +40,8 @@ class Track:
     last_packet_ns: int | None = None
     window: tuple[int, int] = _ALWAYS
     held: list[tuple[int, bytes, bytes]] = field(default_factory=list)
-    live: Segment | None = None
+    rows: list[int] = field(default_factory=list)
+    lanes: Lanes | None = None
     _segment: Segment | None = None
     _segment_until: float = 0.0
     _segment_epoch: int = 0
@@ -51,7 +53,7 @@ class Track:
 
     def begin_edge(self, edge_ns: int, *, recording: bool) -> None:
         """Let the packets of the next drain obey the old state before `edge_ns` and the new one after."""
-        self.live = None
+        self._disarm()
         if recording and not self.recording:
             self.window = (edge_ns, _ALWAYS[1])
             self.renew()
@@ -72,21 +74,23 @@ class Track:
 
     def renew(self) -> None:
         """Begin a new segment with the next packet."""
-        self._segment = self.live = None
+        self._segment = None
+        self._disarm()
 
     def refresh(self, now: float, epoch: int) -> None:
         """Give up a segment that is old enough, and repeat its key in a new file; once a tick."""
         if now >= self._segment_until:
             self.renew()
         elif epoch != self._segment_epoch:
-            self.live = None
+            self._disarm()
+
+    def _disarm(self) -> None:
+        if self.lanes is not None:
+            for row in self.rows:
+                self.lanes.disarm(row)
 
     def seal(self, journal: JournalWriter, now: float, facts: AudioFacts, content: bytes) -> None:
-        """Seal one frame and give it to the journal, or hold it back.
-
-        `content` is the rows and payloads of the packets. Afterwards `live` is the segment
-        that frames may be sealed under without asking here, if there is one.
-        """
+        """Seal one frame and give it to the journal, or hold it back; `content` is rows and payloads."""
         segment = self._segment
         if segment is None:
             segment = self._segment = Segment(self.uid, self.call_key, self.started_ns)
@@ -100,12 +104,31 @@ class Track:
             journal.append(FrameKind.SEGMENT_KEY, self.uid, segment.key_body)
             self._segment_epoch = journal.epoch
         journal.append_audio(segment, facts, content)
-        self.live = segment if self.recording and self.window is _ALWAYS else None
+
+    def arm(self, journal: JournalWriter, row: int, stream: int) -> None:
+        """Let plain packets of a stream come by its lane, when nothing speaks against that."""
+        ready = self.recording and self.window is _ALWAYS and not self.held_back
+        if ready and self._segment is not None and self.lanes is not None:
+            self.lanes.arm(row, self._segment, stream, journal.place(self.uid))
+
+    def attach(self, lanes: Lanes, row: int) -> None:
+        """Be fed by the stream of a row."""
+        self.lanes = lanes
+        self.rows.append(row)
+
+    def detach(self, row: int) -> None:
+        """Be no longer fed by it; what came by its lane is counted here."""
+        if self.lanes is not None:
+            self.lanes.disarm(row)
+            packets, last_ns = self.lanes.take_counts(row)
+            if packets:
+                self.note(packets, last_ns)
+        self.rows.remove(row)
 
     def note(self, packets: int, last_ns: int) -> None:
         """Count packets that were sealed; `last_ns` is when the last of them came."""
         self.packets += packets
-        self.last_packet_ns = last_ns
+        self.last_packet_ns = max(last_ns, self.last_packet_ns or 0)
 
     def _hold(self, segment: Segment, facts: AudioFacts, content: bytes) -> None:
         if len(self.held) >= HELD_FRAMES_MAX:

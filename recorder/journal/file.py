@@ -11,8 +11,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from recorder.journal.format import FILE_HEADER_BYTES, FILE_SUFFIX, file_header
 
+_PLACES = 1024  # to begin with; doubled when more calls stand in a file
 _PARTS_MAX = 1024  # IOV_MAX of Linux
 
 
@@ -26,7 +29,8 @@ class JournalFile:
         self.opened_at = opened_at
         self.path = directory / f"epoch-{epoch:08d}{FILE_SUFFIX}"
         self.name = f"{directory.name}/{self.path.name}"
-        self.last: dict[bytes, int] = {}
+        self.places: dict[bytes, int] = {}
+        self.offsets = np.zeros(_PLACES, np.int64)
         self.failure: OSError | None = None
         self.synced = 0
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -36,6 +40,27 @@ class JournalFile:
             self.discard()
             raise
         self.position = FILE_HEADER_BYTES
+
+    def place(self, uid: bytes) -> int:
+        """Return the number of a call in this file: where `offsets` holds its newest frame, 0 for none."""
+        place = self.places.get(uid)
+        if place is None:
+            place = self.places[uid] = len(self.places)
+            if place == len(self.offsets):
+                self.offsets = np.concatenate((self.offsets, np.zeros_like(self.offsets)))
+        return place
+
+    def tail(self, uid: bytes) -> int | None:
+        """Return the offset of a call's newest frame; 0 in a file that failed, as nobody knows."""
+        place = self.places.get(uid)
+        if place is None or not self.offsets[place]:
+            return None
+        return int(self.offsets[place]) if self.failure is None else 0
+
+    def tails(self) -> dict[bytes, int]:
+        """Return the tails of all calls that stand in this file."""
+        found = {uid: self.tail(uid) for uid in self.places}
+        return {uid: tail for uid, tail in found.items() if tail is not None}
 
     def write(self, parts: Sequence[bytes]) -> None:
         """Append all parts, or note the failure."""

@@ -20,9 +20,9 @@ import hashlib
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from mmap import mmap
+from typing import NamedTuple
 
 from recorder.errors import DependencyUnavailable, RecorderError
 
@@ -64,8 +64,7 @@ class FrameKind(IntEnum):
 Buffer = bytes | memoryview | mmap
 
 
-@dataclass(frozen=True, slots=True)
-class FrameHead:
+class FrameHead(NamedTuple):
     """A frame as its header describes it; `offset` is where the header begins."""
 
     kind: int
@@ -93,15 +92,10 @@ def created_ns(content: Buffer) -> int | None:
     return int(created) if magic == FILE_MAGIC else None
 
 
-def checked_head(checked: bytes) -> bytes:
-    """Return magic and CRC for the rest of a header."""
-    return _PREFIX.pack(FRAME_MAGIC, zlib.crc32(checked))
-
-
 def frame_head(kind: int, uid: bytes, body_bytes: int, previous: int) -> bytes:
     """Return the header that goes before a body of `body_bytes` octets."""
     checked = _CHECKED.pack(body_bytes, kind, 0, previous, uid)
-    return checked_head(checked) + checked
+    return _PREFIX.pack(FRAME_MAGIC, zlib.crc32(checked)) + checked
 
 
 def read_head(content: Buffer, offset: int) -> FrameHead | None:

@@ -26,19 +26,14 @@ import numpy as np
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from recorder.journal.format import FRAME_HEAD_BYTES, FrameKind, JournalError, checked_head
+from recorder.journal.format import JournalError
 from recorder.rtp.batch import PACKET_ROW, Rows
 
 KEY_BYTES = 32
-_AUDIO_KIND = int(FrameKind.AUDIO)
 SEGMENT_ID_BYTES = 8
 _NONCE_BYTES = 12
 _TAG_BYTES = 16
 _AUDIO = struct.Struct("<8sIQIIH")
-_AUDIO_FRAME = struct.Struct("<IHHQ16s8sIQIIH")  # the frame's header after its CRC, and _AUDIO, in one
-_CHECKED_BYTES = FRAME_HEAD_BYTES - 8
-_BOUND_FROM = _CHECKED_BYTES - 16
-_FRAME_NONCE = slice(_CHECKED_BYTES + 8, _CHECKED_BYTES + 20)
 _NONCE = slice(SEGMENT_ID_BYTES, SEGMENT_ID_BYTES + _NONCE_BYTES)
 _SEGMENT_SECRET = struct.Struct("<32sQ")
 
@@ -85,16 +80,19 @@ class SegmentKey:
 
 
 class Segment:
-    """A segment being written: seals audio and never repeats a nonce."""
+    """A segment being written: seals audio and never repeats a nonce.
 
-    __slots__ = ("_cipher", "_counter", "key_body", "segment_id", "uid")
+    `encrypt` is for `recorder.journal.heads`, whose counters are others than those here.
+    """
+
+    __slots__ = ("_counter", "encrypt", "key_body", "segment_id", "uid")
 
     def __init__(self, uid: bytes, call_key: bytes, started_ns: int) -> None:
         key = os.urandom(KEY_BYTES)
         self.uid = uid
         self.segment_id = os.urandom(SEGMENT_ID_BYTES)
         self.key_body = wrap_segment_key(call_key, uid, SegmentKey(self.segment_id, key, started_ns))
-        self._cipher = AESGCM(key)
+        self.encrypt = AESGCM(key).encrypt
         self._counter = 0
 
     def seal(self, facts: AudioFacts, content: bytes) -> tuple[bytes, bytes]:
@@ -106,31 +104,7 @@ class Segment:
         counter = self._counter
         self._counter = counter + 1
         head = _AUDIO.pack(self.segment_id, stream, counter, ssrc, timestamp, packets)
-        return head, self._cipher.encrypt(head[_NONCE], content, self.uid + head)
-
-    def frame(self, previous: int, facts: AudioFacts, content: bytes) -> tuple[bytes, bytes]:
-        """Return a whole AUDIO frame in two parts: as `seal` and `frame_head`, at half the cost.
-
-        This runs once per stream and tick; what it saves is calls, packing and copies.
-        """
-        stream, ssrc, timestamp, packets = facts
-        counter = self._counter
-        self._counter = counter + 1
-        head = _AUDIO_FRAME.pack(
-            len(content) + _AUDIO.size + _TAG_BYTES,
-            _AUDIO_KIND,
-            0,
-            previous,
-            self.uid,
-            self.segment_id,
-            stream,
-            counter,
-            ssrc,
-            timestamp,
-            packets,
-        )
-        sealed = self._cipher.encrypt(head[_FRAME_NONCE], content, head[_BOUND_FROM:])
-        return checked_head(head[:_CHECKED_BYTES]) + head, sealed
+        return head, self.encrypt(head[_NONCE], content, self.uid + head)
 
 
 def wrap_segment_key(call_key: bytes, uid: bytes, segment: SegmentKey) -> bytes:

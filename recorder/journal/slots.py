@@ -55,6 +55,8 @@ class SlotsFile:
         self._keys: dict[bytes, bytes] = {}
         self._allocated_ns: dict[bytes, int] = {}
         self._free: list[int] = []
+        self._unsynced: dict[int, bytes] = {}
+        self._sync_failed = False
         self.damaged = 0
 
     def open(self) -> None:
@@ -110,11 +112,17 @@ class SlotsFile:
 
     def erase(self, uid: bytes) -> None:
         """Destroy a call: its key is gone when this returns. A call without a slot is already destroyed."""
+        self.overwrite(uid)
+        # Also for a call that is gone already: its overwriting may be what could not be synced before.
+        if self._unsynced:
+            self.sync()
+
+    def overwrite(self, uid: bytes) -> None:
+        """Destroy a call, for good after `sync`: for callers that can't wait for the disk."""
         index = self._slot_of.get(uid)
         if index is None:
             return
         self._write(index, _FREE)
-        self.sync()
         del self._slot_of[uid], self._keys[uid], self._allocated_ns[uid]
         heapq.heappush(self._free, index)
 
@@ -128,12 +136,23 @@ class SlotsFile:
 
     def sync(self) -> None:
         """Make everything written so far durable; may run in a thread. Raises JournalUnavailable."""
+        unsynced = dict(self._unsynced)
         try:
+            if self._sync_failed:
+                # The kernel may have dropped what it could not store; a sync alone would then succeed.
+                for index, content in unsynced.items():
+                    os.pwrite(self._descriptor, content, index * SLOT_BYTES)
             os.fdatasync(self._descriptor)
         except OSError as error:
+            self._sync_failed = True
             raise JournalUnavailable(
                 "The slots file can't be synced; take the node out of service."
             ) from error
+
+        self._sync_failed = False
+        for index, content in unsynced.items():
+            if self._unsynced.get(index) is content:
+                del self._unsynced[index]
 
     def close(self) -> None:
         """Close the file and give up its lock."""
@@ -149,6 +168,7 @@ class SlotsFile:
         self._keys[uid] = call_key
 
     def _write(self, index: int, content: bytes) -> None:
+        self._unsynced[index] = content
         try:
             written = os.pwrite(self._descriptor, content, index * SLOT_BYTES)
         except OSError as error:

@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
+import numpy as np
+
 from recorder.journal.file import JournalFile
 from recorder.journal.format import (
     FILE_HEADER_BYTES,
@@ -37,7 +39,9 @@ from recorder.journal.format import (
     index_body,
     read_head,
 )
+from recorder.journal.heads import FIRST_COUNTER, Heads, chain, frame_bytes, link
 from recorder.journal.segment import AudioFacts, Segment, seal_state
+from recorder.rtp.batch import Indices
 
 FILE_AGE_S_MAX = 60.0
 FILE_BYTES_MAX = 256 * 1024 * 1024
@@ -95,6 +99,7 @@ class JournalWriter:
         self._parts: list[bytes] = []
         self._kept: deque[_Chunk] = deque()
         self._number = 0
+        self._counter = FIRST_COUNTER
         self._past: dict[bytes, dict[str, int]] = {}
         self._retry_at = 0.0
         self.trouble: str | None = None
@@ -139,20 +144,33 @@ class JournalWriter:
     def append(self, kind: int, uid: bytes, body: bytes, rest: bytes = b"") -> None:
         """Gather one frame, whose body may come in two parts, for the next commit."""
         file = self._file
-        last, position = file.last, file.position
-        size = len(body) + len(rest)
-        self._parts += (frame_head(kind, uid, size, last.get(uid, 0)) + body, rest)
-        last[uid] = position
-        file.position = position + FRAME_HEAD_BYTES + size
+        place, size = file.place(uid), len(body) + len(rest)
+        head = frame_head(kind, uid, size, int(file.offsets[place]))
+        self._parts += (head + body, rest)
+        file.offsets[place] = file.position
+        file.position += FRAME_HEAD_BYTES + size
 
     def append_audio(self, segment: Segment, facts: AudioFacts, content: bytes) -> None:
         """Seal and gather one frame of audio: `content` is the rows and payloads of its packets."""
-        file, uid = self._file, segment.uid
-        last, position = file.last, file.position
-        head, sealed = segment.frame(last.get(uid, 0), facts, content)
-        self._parts += (head, sealed)
-        last[uid] = position
-        file.position = position + len(head) + len(sealed)
+        self.append(FrameKind.AUDIO, segment.uid, *segment.seal(facts, content))
+
+    def place(self, uid: bytes) -> int:
+        """Return the number of a call for `link`; it holds for this `epoch`."""
+        return self._file.place(uid)
+
+    def link(self, heads: Heads, places: Indices, packets: Indices) -> bytes:
+        """Complete the heads of plain AUDIO frames that `extend` gathers next, in this order."""
+        file = self._file
+        sizes = frame_bytes(packets)
+        ends = np.cumsum(sizes) + file.position
+        link(heads, chain(places, ends - sizes, file.offsets), self._counter)
+        self._counter += len(heads)
+        file.position = int(ends[-1])
+        return heads.tobytes()
+
+    def extend(self, parts: list[bytes]) -> None:
+        """Gather frames whose heads were linked: head and sealed part of each in turn."""
+        self._parts += parts
 
     def append_state(self, uid: bytes, call_key: bytes, blob: bytes) -> None:
         """Gather a call's state, sealed under its key."""
@@ -197,8 +215,9 @@ class JournalWriter:
         """
         found = dict(self._past.get(uid, {}))
         for file in (*self._closing, self._file):
-            if uid in file.last:
-                found[file.name] = _tail(file, uid)
+            tail = file.tail(uid)
+            if tail is not None:
+                found[file.name] = tail
         return found
 
     def forget(self, uid: bytes) -> None:
@@ -220,7 +239,7 @@ class JournalWriter:
         self._prune()
         for file in (*self._closing, self._file):
             file.close()
-            self._closed.append(ClosedFile(file.name, frozenset(file.last)))
+            self._closed.append(ClosedFile(file.name, frozenset(file.tails())))
         self._closing = []
         os.close(self._lock)
 
@@ -242,9 +261,9 @@ class JournalWriter:
     def _retire(self, file: JournalFile) -> None:
         self._closing.remove(file)
         file.close()
-        self._closed.append(ClosedFile(file.name, frozenset(file.last)))
-        for uid in file.last:
-            self._past.setdefault(uid, {})[file.name] = _tail(file, uid)
+        self._closed.append(ClosedFile(file.name, frozenset(file.tails())))
+        for uid, tail in file.tails().items():
+            self._past.setdefault(uid, {})[file.name] = tail
 
     def _poisoned(self) -> bool:
         return self._file.failure is not None or any(file.failure is not None for file in self._closing)
@@ -298,7 +317,7 @@ class JournalWriter:
 
     def _rotation_due(self) -> bool:
         file = self._file
-        if file.failure is not None or not file.last:
+        if file.failure is not None or file.position == FILE_HEADER_BYTES:
             return False
         return file.size >= FILE_BYTES_MAX or self._monotonic() - file.opened_at >= FILE_AGE_S_MAX
 
@@ -315,12 +334,8 @@ class JournalWriter:
 
     def _finish(self, file: JournalFile) -> None:
         """End a file with the INDEX of its calls."""
-        body = index_body(file.last, file.position)
+        body = index_body(file.tails(), file.position)
         file.write([frame_head(FrameKind.INDEX, NO_UID, len(body), 0), body])
-
-
-def _tail(file: JournalFile, uid: bytes) -> int:
-    return file.last[uid] if file.failure is None else 0
 
 
 def _begun(path: Path) -> int:

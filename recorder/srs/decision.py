@@ -119,7 +119,7 @@ def _named_users(
     if facts.recorded_is_caller is not None:
         numbers = [facts.caller if facts.recorded_is_caller else facts.callee]
     found: dict[str, User] = {}
-    for number in filter(None, numbers):
+    for number in filter(None, dict.fromkeys(numbers)):
         user = directory.user_by_number(tenant_id, number)
         if user and user.id not in found:
             found[user.id] = user

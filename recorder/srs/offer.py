@@ -45,8 +45,8 @@ class OfferBody:
 
     @property
     def bodies(self) -> tuple[bytes, ...]:
-        """Return all there is to search for exempt numbers, split or not."""
-        return (self.raw, *(item.body for item in self.metadata))
+        """Return all there is to search for exempt numbers, unsplit: nothing hides in a part."""
+        return (self.raw,)
 
 
 def read_body(request: Request) -> OfferBody:

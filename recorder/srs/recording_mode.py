@@ -336,8 +336,8 @@ def page() -> str:
         [
             "# Recording modes",
             "",
-            "What a user, the exchange and time may do to a recording, in each of the five modes. This page is",
-            "made from the table in `recorder.srs.recording_mode`; a test compares them.",
+            "What a user, the exchange and time may do to a recording, in each of the five modes. This",
+            "page is made from the table in `recorder.srs.recording_mode`; a test compares them.",
             "",
             "```mermaid",
             diagram() + "```",

@@ -17,6 +17,7 @@ import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Self, TypeVar
 
 import numpy as np
@@ -179,15 +180,20 @@ def missing(stream: SentStream, channel: Samples) -> list[SentPacket]:
 
 
 def offset_of(stream: SentStream, channel: Samples) -> int:
-    """Return where packet 0 stands in a channel."""
-    first = b"".join(packet.payload for packet in stream.packets[:5])
-    at = channel.tobytes().find(decoded(first).tobytes())
-    assert at >= 0, "the first packets are nowhere in the channel"
-    return at // 2 - stream.packets[0].index * PACKET_OCTETS
+    """Return where packet 0 stands, or would stand, in a channel: told by the first packets that are there."""
+    content = channel.tobytes()
+    for first, last in pairwise(range(0, len(stream.packets), 5)):
+        packets = stream.packets[first:last]
+        at = content.find(decoded(b"".join(packet.payload for packet in packets)).tobytes())
+        if at >= 0:
+            return at // 2 - packets[0].index * PACKET_OCTETS
+    raise AssertionError("not one packet is in the channel")
 
 
 def _place(begin: int, index: int, channel: Samples) -> Samples:
     at = begin + index * PACKET_OCTETS
+    if at < 0:
+        return channel[:0]
     return channel[at : at + PACKET_OCTETS]
 
 

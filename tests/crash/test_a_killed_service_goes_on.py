@@ -11,10 +11,7 @@ import os
 import socket
 import time
 from asyncio import to_thread
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from recorder.client.call import Ending, PlacedCall, Transport
 from tests.conftest import ANNA
@@ -35,19 +32,6 @@ from tests.running_service import RunningService
 CALLS, LEAVING = 20, 6
 READY_S_MAX = 30.0
 CAPTURE = "recorder.capture.process"
-
-
-@pytest.fixture(scope="module")
-def crashing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """A service with two capture processes that soon gives up calls nobody is in any more."""
-    settings = {"media_silence_s": "20", "recovery_silence_s": "3", "capture_processes": "2"}
-    running = RunningService(Path(tmp_path_factory.mktemp("crashing")) / "data", **settings)
-    try:
-        running.start()
-        running.prepare(("anna", ANNA, "365d", "always"))
-        yield running
-    finally:
-        running.kill_everything()
 
 
 def nameless_journals(service: RunningService) -> list[str]:
@@ -176,6 +160,23 @@ async def test_a_stop_and_a_start_during_a_call_do_not_end_it(crashing: RunningS
     placed = await all_of([call.end() for call in calls])
     assert {call.answers for call in placed} == {(("BYE", 200),)}
     await check(crashing, f"stopped in {stopped_s:.1f} s and started", placed, outage)
+
+
+async def test_nothing_stays_behind_when_only_the_supervisor_is_killed(crashing: RunningService) -> None:
+    """All that it started ends by itself, finalisers too, and the next start goes on with the calls."""
+    calls = await begin(crashing, 2)
+    short = await Call.begin(crashing, ANNA, seconds=1)
+    await to_thread(crashing.recording_of, (await short.ended()).call_id)
+    everything = crashing.processes()
+    assert named(crashing, "multiprocessing.spawn"), "a finaliser runs"
+    down_s = kill(everything[:1])
+    await until(lambda: all(is_gone(process) for process in everything), "every process has ended", 20.0)
+    await to_thread(crashing.kill_everything)
+    await to_thread(crashing.start)
+    outage = Outage(down_s, time.monotonic())
+    await asyncio.sleep(2)
+    placed = await all_of([call.end() for call in calls])
+    await check(crashing, "supervisor killed", placed, outage)
 
 
 async def test_no_journal_file_stays_that_nobody_needs(crashing: RunningService) -> None:

@@ -9,11 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from asyncio import to_thread
-from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
-import pytest
 
 from archive.catalogue import audit_entries
 from archive.catalogue.engine import Catalogue
@@ -38,18 +35,6 @@ from tests.crash.calls import (
 from tests.running_service import RunningService
 
 STORE = "-s3.port="
-
-
-@pytest.fixture(scope="module")
-def enduring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """A service whose dependencies are taken away."""
-    running = RunningService(Path(tmp_path_factory.mktemp("enduring")) / "data", recovery_silence_s="3")
-    try:
-        running.start()
-        running.prepare(("anna", ANNA, "365d", "always"))
-        yield running
-    finally:
-        running.kill_everything()
 
 
 def database(service: RunningService) -> list[psutil.Process]:
@@ -77,67 +62,69 @@ def check_archived_once(service: RunningService, placed: PlacedCall, *outages: O
     assert keys == sorted(f"{tenant_id}/{recording_id}/{kind.value}" for kind in ObjectKind)
 
 
-async def test_a_store_that_hangs_and_dies_at_hang_up_loses_nothing(enduring: RunningService) -> None:
+async def test_a_store_that_hangs_and_dies_at_hang_up_loses_nothing(crashing: RunningService) -> None:
     """It stands still from the middle of the call on, then dies, is started again, and gets the recording."""
-    call = await Call.begin(enduring, ANNA)
+    call = await Call.begin(crashing, ANNA)
     await asyncio.sleep(1)
-    store = named(enduring, STORE)
+    store = named(crashing, STORE)
     with frozen(store):
         await asyncio.sleep(1)
         placed = await call.end()
         assert placed.answers == (("BYE", 200),)
-        await until(lambda: waiting(enduring) == 1, "the recording waits")
+        await until(lambda: waiting(crashing) == 1, "the recording waits")
         kill(store)
-    await to_thread(check_archived_once, enduring, placed)
+    await to_thread(check_archived_once, crashing, placed)
 
 
-async def test_a_key_store_that_is_moved_away_loses_nothing(enduring: RunningService) -> None:
+async def test_a_key_store_that_is_moved_away_loses_nothing(crashing: RunningService) -> None:
     """No new key is made in place of the ones that are away; when they are back, the recording is archived."""
-    keys, elsewhere = enduring.directory / "keys", enduring.directory / "keys-elsewhere"
-    call = await Call.begin(enduring, ANNA)
+    keys, elsewhere = crashing.directory / "keys", crashing.directory / "keys-elsewhere"
+    call = await Call.begin(crashing, ANNA)
     await asyncio.sleep(1)
     keys.rename(elsewhere)
     try:
         placed = await call.end()
-        await until(lambda: waiting(enduring) == 1, "the recording waits")
+        await until(lambda: waiting(crashing) == 1, "the recording waits")
         await asyncio.sleep(3)
-        assert waiting(enduring) == 1
+        assert waiting(crashing) == 1
         assert not keys.exists()
     finally:
         elsewhere.rename(keys)
-    await to_thread(check_archived_once, enduring, placed)
+    await to_thread(check_archived_once, crashing, placed)
 
 
-async def test_a_database_that_hangs_keeps_no_call_from_being_recorded(enduring: RunningService) -> None:
+async def test_a_database_that_hangs_keeps_no_call_from_being_recorded(crashing: RunningService) -> None:
     """Calls go on and new ones are taken, also by a recorder that starts while the database is away."""
-    going = await Call.begin(enduring, ANNA)
+    going = await Call.begin(crashing, ANNA)
     await asyncio.sleep(1)
-    with frozen(database(enduring)):
-        during = await Call.begin(enduring, ANNA)
-        recorder = enduring.role("recorder")
+    with frozen(database(crashing)):
+        during = await Call.begin(crashing, ANNA)
+        recorder = crashing.role("recorder")
         down_s = kill([recorder])
         await until(lambda: is_gone(recorder), "the recorder is dead")
-        await until(lambda: is_ready(enduring), "the recorder takes calls again")
+        await until(lambda: is_ready(crashing), "the recorder takes calls again")
         outage = Outage(down_s, time.monotonic())
-        afterwards = await Call.begin(enduring, ANNA)
+        afterwards = await Call.begin(crashing, ANNA)
         await asyncio.sleep(2)
         placed = await all_of([call.end() for call in (going, during, afterwards)])
         assert {call.answers for call in placed} == {(("BYE", 200),)}
-        await until(lambda: waiting(enduring) == 3, "the recordings wait")
+        await until(lambda: waiting(crashing) == 3, "the recordings wait")
     for call in placed:
-        await to_thread(check_archived_once, enduring, call, outage)
+        await to_thread(check_archived_once, crashing, call, outage)
 
 
-async def test_everything_may_be_away_at_once(enduring: RunningService) -> None:
-    """Store and database die, the keys are away, the whole service is stopped and started: all ends well."""
-    keys, elsewhere = enduring.directory / "keys", enduring.directory / "keys-elsewhere"
-    calls = [await Call.begin(enduring, ANNA) for _ in range(2)]
+async def test_everything_may_be_away_at_once(crashing: RunningService) -> None:
+    """Store and database die, the keys are away, then the rest dies as well: the next start ends it well."""
+    keys, elsewhere = crashing.directory / "keys", crashing.directory / "keys-elsewhere"
+    calls = [await Call.begin(crashing, ANNA) for _ in range(2)]
+    await asyncio.sleep(1)
     keys.rename(elsewhere)
-    kill([*named(enduring, STORE), *database(enduring)[:1]])
+    kill([*named(crashing, STORE), *database(crashing)[:1]])
     placed = await all_of([call.end() for call in calls])
     assert {call.answers for call in placed} == {(("BYE", 200),)}
-    assert await to_thread(enduring.stop) == 0
+    await until(lambda: waiting(crashing) == 2, "the recordings wait")
+    await to_thread(crashing.kill_everything)
     elsewhere.rename(keys)
-    await to_thread(enduring.start)
+    await to_thread(crashing.start)
     for call in placed:
-        await to_thread(check_archived_once, enduring, call)
+        await to_thread(check_archived_once, crashing, call)

@@ -15,7 +15,9 @@ from archive.embedded.service_file import ServiceFile, read_service
 from archive.errors import Refused
 from archive.settings import Settings
 from keys.root import open_root
+from tests.unit.archive.conftest import PASSWORDS
 
+PASSWORD_FILE = "database-passwords.json"
 LISTENING = Listening("127.0.0.1:5060", "127.0.0.1:8080", "20000-29999")
 
 
@@ -31,6 +33,13 @@ def s3_endpoint() -> Iterator[str]:
 @pytest.fixture
 def settings(postgres_url: str, s3_endpoint: str) -> Settings:
     return Settings(database_url=postgres_url, s3_endpoint=s3_endpoint, s3_access_key="a", s3_secret_key="s")
+
+
+@pytest.fixture(autouse=True)
+def passwords(tmp_path: Path) -> None:
+    """Keep the passwords of the shared server's roles, which its other users know."""
+    (tmp_path / PASSWORD_FILE).write_text(json.dumps(PASSWORDS))
+    (tmp_path / PASSWORD_FILE).chmod(0o600)
 
 
 def prepare(directory: Path, settings: Settings) -> ServiceFile:
@@ -77,14 +86,18 @@ def test_a_lost_passphrase_stops_the_start(tmp_path: Path, settings: Settings) -
         prepare(tmp_path, settings)
 
 
-def test_a_database_role_added_by_a_later_release_gets_a_password(tmp_path: Path, settings: Settings) -> None:
+def test_a_database_role_added_by_a_later_release_gets_a_password(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The others keep theirs."""
+    monkeypatch.setattr("archive.embedded.installation.prepare", lambda url, passwords: None)
     first = prepare(tmp_path, settings)
-    path = tmp_path / "database-passwords.json"
+    path = tmp_path / PASSWORD_FILE
     known = json.loads(path.read_text())
     del known["earwitness_operator"]
     path.write_text(json.dumps(known))
     second = prepare(tmp_path, settings)
+    assert path.stat().st_mode & 0o777 == 0o600
     assert second.database_urls["worker"] == first.database_urls["worker"]
     assert second.database_urls["operator"] != first.database_urls["operator"]
 

@@ -110,7 +110,7 @@ def test_data_of_another_major_version_is_refused_with_the_way_to_upgrade(server
     server.start()
     server.stop()
     (server.data / "PG_VERSION").write_text("17\n")
-    with pytest.raises(WrongMajorVersion, match=r"PostgreSQL 17.*pg_upgrade.*docs/operators\.md"):
+    with pytest.raises(WrongMajorVersion, match=r"PostgreSQL 17.*database upgrade.*docs/operators\.md"):
         server.start()
 
 

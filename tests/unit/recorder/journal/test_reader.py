@@ -12,7 +12,6 @@ from recorder.journal.slots import SlotsFile
 from recorder.journal.writer import FILE_AGE_S_MAX, JournalWriter
 from tests.unit.recorder.journal.written_call import Call, StillClock, audio, packets_of
 
-
 Places = list[tuple[str, int]]
 
 

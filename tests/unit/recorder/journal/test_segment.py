@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from recorder.journal.format import FRAME_HEAD_BYTES, FrameKind, frame_head
 from recorder.journal.segment import (
     SealError,
     Segment,
@@ -45,19 +44,9 @@ def test_audio_comes_back_as_rows_and_payload() -> None:
     assert record.rows.tolist() == ROWS.tolist()
 
 
-def test_the_fast_frame_is_the_frame_made_step_by_step() -> None:
+def test_no_nonce_comes_twice() -> None:
     segment = Segment(UID, KEY, 5)
-    frame = b"".join(segment.frame(77, FACTS, CONTENT))
-    body = frame[FRAME_HEAD_BYTES:]
-    assert frame[:FRAME_HEAD_BYTES] == frame_head(FrameKind.AUDIO, UID, len(body), 77)
-    assert open_audio(cipher_of(segment), UID, body, audio_head(body)).payload == b"audio"
-
-
-def test_no_nonce_comes_twice_whichever_way_a_frame_is_made() -> None:
-    segment = Segment(UID, KEY, 5)
-    bodies = [segment.seal(FACTS, CONTENT)[0] for _ in range(20)]
-    bodies += [segment.frame(0, FACTS, CONTENT)[0][FRAME_HEAD_BYTES:] for _ in range(20)]
-    assert len({body[8:20] for body in bodies}) == 40
+    assert len({segment.seal(FACTS, CONTENT)[0][8:20] for _ in range(20)}) == 20
 
 
 def test_audio_does_not_open_in_another_call_or_with_any_bit_changed() -> None:
