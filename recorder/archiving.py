@@ -24,7 +24,7 @@ import structlog
 from archive.errors import DependencyUnavailable
 from archive.settings import Settings
 from archive.telemetry import configure_logging
-from recorder.finaliser_pool import FinaliseJob, finalise_job, prepare_worker
+from recorder.finaliser_job import FinaliseJob
 
 RETRY_S_MIN = 1.0
 RETRY_S_MAX = 60.0
@@ -80,7 +80,7 @@ class ArchivingQueue:
                     if self._stopping.is_set():
                         return
                     pool = self._pool
-                    await asyncio.get_running_loop().run_in_executor(pool, finalise_job, job)
+                    await asyncio.get_running_loop().run_in_executor(pool, _finalise, job)
             except DependencyUnavailable as error:
                 self._note(str(error))
             except BrokenProcessPool:
@@ -122,7 +122,16 @@ def _begin_worker(settings: Settings) -> None:
     """Prepare a process of the pool."""
     configure_logging(settings, "finaliser")
     threading.Thread(target=_end_with_recorder, name="recorder watch", daemon=True).start()
+    from recorder.finaliser_pool import prepare_worker  # noqa: PLC0415 - signalling never loads it
+
     prepare_worker(settings)
+
+
+def _finalise(job: FinaliseJob) -> None:
+    """Do a job in a process of the pool; the recorder has no use for what becomes of it."""
+    from recorder.finaliser_pool import finalise_job  # noqa: PLC0415 - signalling never loads it
+
+    finalise_job(job)
 
 
 def _end_with_recorder() -> None:

@@ -6,15 +6,13 @@
 A worker builds its store, keys, catalogue and audit once; a job carries only what it
 takes to open one call's journal. Workers step back for capture (nice 10).
 
-Rules: call keys travel in jobs and nowhere else, and don't show in `repr`. A failed
-job changes nothing: the journal stays, and the same job may run again.
+Rules: a failed job changes nothing: the journal stays, and the same job may run again.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from archive.audit import AuditWriter
@@ -29,26 +27,13 @@ from keys.key_store import DirectoryKeyStore
 from keys.root import open_root
 from recorder.errors import LocalDefect
 from recorder.finaliser import finalise, outcome
+from recorder.finaliser_job import FinaliseJob
 from recorder.journal.reader import read_call
 from recorder.state import CallState
 
 INTENTS_DIRECTORY = "intents"
 _NICE = 10
 _CATALOGUE_CONNECTIONS = 2  # a worker does one thing at a time
-
-
-@dataclass(frozen=True)
-class FinaliseJob:
-    """One ended call: its last state (as `CallState.to_json` gives it) and the key to its journal.
-
-    `tails` is what `TrackClosed` said; None after a crash, where the journal is read to
-    its last whole frame.
-    """
-
-    state: bytes
-    uid: bytes
-    call_key: bytes = field(repr=False)
-    tails: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)

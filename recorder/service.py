@@ -37,7 +37,7 @@ from recorder.capture.messages import (
     StreamActivity,
 )
 from recorder.errors import LocalDefect
-from recorder.finaliser_pool import FinaliseJob
+from recorder.finaliser_job import FinaliseJob
 from recorder.housekeeping import Housekeeping
 from recorder.journal.format import JournalUnavailable
 from recorder.media_plane import MediaPlane
@@ -338,9 +338,9 @@ class RecorderService:
         return local_host if ":" in local_host else self.settings.rtp_address
 
     def _leniency(self, flow: Flow) -> Leniency:
-        """Trusted peers may run option tags together, as one Cisco release does."""
+        """Trusted peers may run option tags together, as one Cisco release does, and take over dialogs."""
         trusted = self.server.directory.peer_of(flow.remote[0]) is not None
-        return Leniency(run_together_tags=trusted)
+        return Leniency(run_together_tags=trusted, may_move_dialogs=trusted)
 
 
 def _limits(settings: Settings) -> Limits:

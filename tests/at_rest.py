@@ -51,7 +51,8 @@ def environment(service: RunningService) -> dict[str, str]:
     return found
 
 
-def _superuser(service: RunningService) -> dict[str, str]:
+def superuser(service: RunningService) -> dict[str, str]:
+    """Return how to connect as one whom no policy hides anything from."""
     directory = service.directory / "postgres"
     return {
         "host": str(socket_directory(directory)),
@@ -63,19 +64,21 @@ def _superuser(service: RunningService) -> dict[str, str]:
 
 def checkpoint(service: RunningService) -> None:
     """Let PostgreSQL write everything to its files."""
-    with psycopg.connect(**_superuser(service), dbname="earwitness", autocommit=True) as connection:
+    with psycopg.connect(**superuser(service), dbname="earwitness", autocommit=True) as connection:
         connection.execute("CHECKPOINT")
 
 
-def query(service: RunningService, statement: str) -> list[tuple[object, ...]]:
-    """Return the rows of a statement, seen by one whom no policy hides anything from."""
-    with psycopg.connect(**_superuser(service), dbname="earwitness") as connection:
+def query(
+    service: RunningService, statement: str, database: str = "earwitness"
+) -> list[tuple[object, ...]]:
+    """Return the rows of a statement."""
+    with psycopg.connect(**superuser(service), dbname=database) as connection:
         return list(connection.execute(statement.encode()).fetchall())
 
 
 def database_dump(service: RunningService) -> bytes:
     """Return the whole database as SQL."""
-    settings = _superuser(service)
+    settings = superuser(service)
     done = subprocess.run(
         [
             str(programs() / "pg_dump"),
@@ -89,6 +92,24 @@ def database_dump(service: RunningService) -> bytes:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def load(service: RunningService, database: str, dump: bytes) -> None:
+    """Run a dump in an empty database."""
+    settings = superuser(service)
+    done = subprocess.run(
+        [
+            str(programs() / "psql"),
+            *("--host", settings["host"], "--port", settings["port"], "--username", settings["user"]),
+            *("--dbname", database, "--quiet", "--set", "ON_ERROR_STOP=1"),
+        ],
+        env={"PGPASSWORD": settings["password"], "PATH": "/usr/bin:/bin"},
+        input=dump,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def store_of(service: RunningService) -> ObjectStore:

@@ -13,8 +13,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Self
 
+from recorder.sip.headers import Headers
 from recorder.sip.message import Request, Response
-from recorder.sip.parser import parse
+from recorder.sip.parser import NotSip, parse
 
 ANSWER_S_MAX = 10.0
 SDP, METADATA = "application/sdp", "application/rs-metadata+xml"
@@ -61,6 +62,14 @@ def parties(caller: str, callee: str, *, name: str = "", joined: str = "", domai
         '<?xml version="1.0"?><recording xmlns="urn:ietf:params:xml:ns:recording:1"><datamode>complete</datamode>'
         f'<session session_id="x"/>{people}{streams}{associations}</recording>'
     ).encode()
+
+
+def read(data: bytes) -> Response | Request:
+    """Read a message; of an answer to something that was no request only the status is left."""
+    try:
+        return parse(data)
+    except NotSip:
+        return Response(int(data.split(b" ", 2)[1]), "", Headers())
 
 
 @dataclass
@@ -157,12 +166,19 @@ class RawPeer:
         return None
 
     def _message(self) -> Response | Request | None:
-        try:
-            data = self.socket.recv(65535)
-        except (TimeoutError, ConnectionError):
-            return None
         if self.transport == "udp":
-            return parse(data)
+            data = self._received()
+            return read(data) if data else None
+        return self._framed() or self._framed(self._received())
+
+    def _received(self) -> bytes:
+        try:
+            return self.socket.recv(65535)
+        except (TimeoutError, ConnectionError):
+            return b""
+
+    def _framed(self, data: bytes = b"") -> Response | Request | None:
+        """Return the first whole message of the connection, `data` being what came last."""
         self._read += data
         head, end, rest = self._read.partition(b"\r\n\r\n")
         if not end:
@@ -172,7 +188,7 @@ class RawPeer:
         if len(rest) < length:
             return None
         self._read = rest[length:]
-        return parse(head + end + rest[:length])
+        return read(head + end + rest[:length])
 
     def ask(self, method: str, content_type: str = "", body: bytes = b"", *headers: tuple[str, str], uri: str | None = None) -> Response:
         """Send a request and return its final answer; an INVITE is acknowledged and its tag remembered."""

@@ -114,9 +114,13 @@ class Intake:
 
     def _seal(self, received: Received, columns: HeaderColumns, rows: Rows, whole: Bools, now: float) -> None:
         """Send whole slices to their tracks: the plain ones of armed lanes all at once, others one by one."""
-        slices = received.slices
+        slices, lanes = received.slices, self._table.lanes
         plain = np.logical_and.reduceat(columns.plain, slices.starts) & whole
-        straight = plain & self._table.lanes.armed[slices.rows]
+        for row in slices.rows[plain & ~lanes.armed[slices.rows]].tolist():
+            stream = self._table.by_row[row]
+            if stream is not None and len(stream.tracks) == 1:
+                stream.tracks[0].arm(self._journal, now, row, stream.index)
+        straight = plain & lanes.armed[slices.rows]
         if straight.any():
             self._seal_straight(received, columns, rows, np.flatnonzero(straight))
         for position in np.flatnonzero(whole & ~straight).tolist():
@@ -128,8 +132,6 @@ class Intake:
             pieces = [self._buffers.payload(slot, int(columns.size[slot])) for slot in range(start, end)]
             packets = (rows[start:end], pieces, received.arrival_ns[start:end])
             self._deliver(stream, int(columns.ssrc[start]), packets, now)
-            if plain[position] and len(stream.tracks) == 1:
-                stream.tracks[0].arm(self._journal, stream.row, stream.index)
 
     def _seal_straight(
         self, received: Received, columns: HeaderColumns, rows: Rows, positions: Indices

@@ -50,7 +50,7 @@ from recorder.capture.messages import (
     StreamActivity,
     TrackClosed,
 )
-from recorder.capture.receive import ReceiveBuffers, prepare
+from recorder.capture.receive import ReceiveBuffers, keep_stamping, prepare
 from recorder.capture.stream import Stream, StreamTable, TooManyStreams
 from recorder.capture.track import Track
 from recorder.journal.writer import JournalWriter
@@ -271,6 +271,7 @@ class Capture:
 def run(index: int, journal_dir: str, connection: Connection, fd_socket: socket.socket) -> None:
     """Be capture process `index` until the connection ends; raises JournalUnavailable when it can't begin."""
     harden()
+    stamping = keep_stamping()
     journal = JournalWriter(Path(journal_dir) / f"capture-{index}")
     journal.open(LOCK_WAIT_S)
     capture = Capture(index, journal, connection, fd_socket)
@@ -280,7 +281,8 @@ def run(index: int, journal_dir: str, connection: Connection, fd_socket: socket.
     gc.collect()
     gc.freeze()
     gc.disable()
-    capture.run()
+    with stamping:
+        capture.run()
 
 
 def harden() -> None:

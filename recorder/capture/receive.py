@@ -85,6 +85,17 @@ def prepare(media: socket.socket) -> None:
     media.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
 
 
+def keep_stamping() -> socket.socket:
+    """Return a socket that keeps the kernel's clock on every packet of the host for as long as it is open.
+
+    The kernel begins to stamp packets a moment after the first socket asks, and a packet
+    that came before has only the time at which it was read: too late for an exact edge.
+    """
+    held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    held.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    return held
+
+
 class ReceiveBuffers:
     """The matrices, and where the next pass begins."""
 

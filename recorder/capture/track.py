@@ -91,25 +91,33 @@ class Track:
 
     def seal(self, journal: JournalWriter, now: float, facts: AudioFacts, content: bytes) -> None:
         """Seal one frame and give it to the journal, or hold it back; `content` is rows and payloads."""
-        segment = self._segment
-        if segment is None:
-            segment = self._segment = Segment(self.uid, self.call_key, self.started_ns)
-            self._segment_until = now + SEGMENT_S
-            self._segment_epoch = 0
+        segment = self._ready_segment(now)
         if self.held_back:
             self._hold(segment, facts, content)
             return
-        if self._segment_epoch != journal.epoch:
-            # Each file holds the keys of what stands in it, so that it can be read alone.
-            journal.append(FrameKind.SEGMENT_KEY, self.uid, segment.key_body)
-            self._segment_epoch = journal.epoch
+        self._write_key(journal, segment)
         journal.append_audio(segment, facts, content)
 
-    def arm(self, journal: JournalWriter, row: int, stream: int) -> None:
+    def arm(self, journal: JournalWriter, now: float, row: int, stream: int) -> None:
         """Let plain packets of a stream come by its lane, when nothing speaks against that."""
-        ready = self.recording and self.window is _ALWAYS and not self.held_back
-        if ready and self._segment is not None and self.lanes is not None:
-            self.lanes.arm(row, self._segment, stream, journal.place(self.uid))
+        if self.recording and self.window is _ALWAYS and not self.held_back and self.lanes is not None:
+            segment = self._ready_segment(now)
+            self._write_key(journal, segment)
+            self.lanes.arm(row, segment, stream, journal.place(self.uid))
+
+    def _ready_segment(self, now: float) -> Segment:
+        if self._segment is None:
+            self._segment = Segment(self.uid, self.call_key, self.started_ns)
+            # Calls that began together part here, so that their keys are not all renewed in one tick.
+            self._segment_until = now + SEGMENT_S - self.uid[-1] / 256
+            self._segment_epoch = 0
+        return self._segment
+
+    def _write_key(self, journal: JournalWriter, segment: Segment) -> None:
+        """Write the segment's key where it is not yet: each file holds the keys of what stands in it."""
+        if self._segment_epoch != journal.epoch:
+            journal.append(FrameKind.SEGMENT_KEY, self.uid, segment.key_body)
+            self._segment_epoch = journal.epoch
 
     def attach(self, lanes: Lanes, row: int) -> None:
         """Be fed by the stream of a row."""

@@ -53,10 +53,13 @@ class Leniency:
 
     `run_together_tags` takes `100relsiprec` for two option tags, as one Cisco release
     writes it. `siprec_required` refuses clients that show no sign of SIPREC (421).
+    `may_move_dialogs` lets a host speak in dialogs that another one made, as the members
+    of a cluster do.
     """
 
     run_together_tags: bool = False
     siprec_required: bool = False
+    may_move_dialogs: bool = True
 
 
 @dataclass(frozen=True)

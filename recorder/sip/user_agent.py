@@ -326,11 +326,17 @@ class UserAgentServer:
         dialog = self._dialogs.find(id_of(served.request))
         if dialog is None:
             self._serve_early(served, now)
+        elif self._is_intruder(served.flow, dialog):
+            self._answer(served, 403, now)
         elif not dialog.take_sequence(served.request.cseq.number):
             self._answer(served, 500, now)
         else:
             dialog.flow = served.flow
             self._serve_known(replace(served, dialog_id=dialog.id), dialog, now)
+
+    def _is_intruder(self, flow: Flow, dialog: Dialog) -> bool:
+        """Tell whether a stranger speaks in a dialog made from another host: tags can be overheard."""
+        return flow.remote[0] != dialog.flow.remote[0] and not self._leniency(flow).may_move_dialogs
 
     def _serve_early(self, served: _Served, now: float) -> None:
         """Serve a request whose dialog we have not made yet, or not any more."""

@@ -3,7 +3,8 @@
  * usage: rtp_load STREAMS FIRST_PORT SECONDS
  *
  * Stream i goes to 127.0.0.1, port FIRST_PORT + 2i. The streams of a period are spread over
- * twenty slots of a millisecond by an absolute clock. Prints how many packets were sent.
+ * twenty slots of a millisecond by an absolute clock. They come from FIRST_PORT - 2; the port
+ * above it takes RTCP reports, as a peer's would. Prints how many packets were sent.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -44,6 +45,14 @@ static void advance(struct stream *s) {
     s->timestamp += PAYLOAD;
 }
 
+static int open_port(int port) {
+    int made = socket(AF_INET, SOCK_DGRAM, 0);
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    if (made < 0 || bind(made, (struct sockaddr *)&here, sizeof here)) { perror("bind"); exit(1); }
+    return made;
+}
+
 static long flush(int out, struct mmsghdr *messages, int count) {
     int done = 0;
     while (done < count) {
@@ -62,7 +71,8 @@ int main(int argc, char **argv) {
     for (int i = 0; i < count; i++) begin(&streams[i], i, port + 2 * i);
     static struct mmsghdr messages[BATCH];
     static struct iovec vectors[BATCH];
-    int out = socket(AF_INET, SOCK_DGRAM, 0);
+    int out = open_port(port - 2);
+    open_port(port - 1);
     struct timespec due;
     clock_gettime(CLOCK_MONOTONIC, &due);
     for (long slot = 0; slot < periods * SLOTS; slot++) {

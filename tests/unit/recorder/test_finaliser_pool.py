@@ -17,7 +17,8 @@ from archive.settings import Settings
 from keys.local_keyring import LocalKeyring
 from recorder import finaliser_pool
 from recorder.errors import LocalDefect
-from recorder.finaliser_pool import FinaliseJob, finalise_job, open_ingest, prepare_worker
+from recorder.finaliser_job import FinaliseJob
+from recorder.finaliser_pool import finalise_job, open_ingest, prepare_worker
 from recorder.journal.writer import JournalWriter
 from recorder.rtp.batch import PACKET_ROW
 from recorder.state import CallState, DialogState, StreamState

@@ -41,7 +41,7 @@ def seal(one: Track, journal: JournalWriter, now: float = 0.0) -> None:
 def test_a_segment_lasts_five_seconds_and_ends_at_each_edge(tmp_path: Path, journal: JournalWriter) -> None:
     one = track()
     seal(one, journal, 0.0)
-    seal(one, journal, SEGMENT_S - 0.1)
+    seal(one, journal, SEGMENT_S - 1.1)
     assert len(segment_keys(tmp_path, UID, KEY)) == 1
     seal(one, journal, SEGMENT_S)
     assert len(segment_keys(tmp_path, UID, KEY)) == 2
@@ -96,9 +96,7 @@ def test_a_lane_is_armed_only_while_every_packet_is_kept_as_it_comes(journal: Jo
     one, held, idle = track(), track(held_back=True), track(recording=False)
     for row, each in enumerate((one, held, idle)):
         each.attach(lanes, row)
-        if each.recording:
-            seal(each, journal)
-        each.arm(journal, row, 0)
+        each.arm(journal, 0.0, row, 0)
     assert lanes.armed.tolist() == [True, False, False, False]
     one.begin_edge(5, recording=False)
     assert not lanes.armed.any()
@@ -111,8 +109,8 @@ def test_a_lane_is_disarmed_when_its_segment_may_not_be_used_any_more(
     lanes, one = Lanes(1), track()
     one.attach(lanes, 0)
     seal(one, journal)
-    one.arm(journal, 0, 0)
-    one.refresh(SEGMENT_S - 1, journal.epoch)
+    one.arm(journal, 0.0, 0, 0)
+    one.refresh(SEGMENT_S - 1.1, journal.epoch)
     assert lanes.armed[0]
     if reason == "age":
         one.refresh(SEGMENT_S, journal.epoch)

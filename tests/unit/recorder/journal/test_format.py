@@ -31,7 +31,8 @@ ONE, TWO = b"one".ljust(16), b"two".ljust(16)
 
 def build(*, index: bool = False) -> tuple[bytes, dict[bytes, list[int]]]:
     """Return a file of six frames of two calls, and where the frames of each stand."""
-    content, offsets = file_header(5), {ONE: [], TWO: []}
+    content = file_header(5)
+    offsets: dict[bytes, list[int]] = {ONE: [], TWO: []}
     for number, uid in enumerate((ONE, TWO, ONE, ONE, TWO, ONE)):
         body = bytes([number]) * (CHECK_BYTES + number)
         previous = offsets[uid][-1] if offsets[uid] else 0

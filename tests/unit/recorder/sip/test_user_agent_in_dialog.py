@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from recorder.sip.capability import Leniency
 from recorder.sip.event import (
     CapabilitiesAsked,
     InformationReceived,
     OfferReceived,
 )
-from recorder.sip.message import Request, Response
+from recorder.sip.message import Flow, Request, Response
 from recorder.sip.user_agent import OVERLAP_RETRY_AFTER_S_MAX
 
 if TYPE_CHECKING:
@@ -206,3 +207,13 @@ class TestOtherRequests:
         assert client.statuses(client.message("REFER", 2)) == [405]
         assert client.statuses(client.message("FOO", 3)) == [501]
         assert client.statuses(client.message("INFO", 4, headers=[("Require", "foo")])) == [420]
+
+
+def test_a_stranger_does_not_speak_in_the_dialog_of_another_host(make_client: type[Client]) -> None:
+    """Tags can be overheard; members of a cluster that are trusted may go on for each other."""
+    elsewhere = Flow("udp", ("127.0.0.1", 5060), ("127.0.0.9", 5070))
+    for trusted, statuses in ((False, [403]), (True, [200])):
+        client = make_client(leniency=Leniency(may_move_dialogs=trusted))
+        client.established()
+        assert client.statuses(client.message("BYE", 5), elsewhere) == statuses
+        assert bool(client.events()) is trusted

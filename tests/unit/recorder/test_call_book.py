@@ -1,0 +1,385 @@
+"""Signalling's journal: what it says stands after every crash, and what it destroyed never opens again."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from keys.errors import SealBroken
+from recorder import call_book as call_book_module
+from recorder.call_book import CallBook, by_session, uid_of, wait_for_writers
+from recorder.journal.format import JournalUnavailable
+from recorder.journal.reader import read_states
+from recorder.journal.slots import SLOT_BYTES
+from recorder.journal.writer import FILE_AGE_S_MAX, JournalWriter
+from recorder.state import CallState
+from tests.unit.recorder.journal.written_call import STARTED_NS, Call, audio, fail_times
+from tests.unit.recorder.shell import PlainRoot, call_state
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Iterator[CallBook]:
+    made = CallBook(tmp_path / "journal", PlainRoot())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def crash(tmp_path: Path) -> Iterator[Restart]:
+    made = Restart(tmp_path)
+    yield made
+    for book in made.books:
+        book.close()
+
+
+class Restart:
+    """Kills a recorder: what stands on its disk at this instant is all that the next one has."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.books: list[CallBook] = []
+
+    def __call__(self, book: CallBook) -> CallBook:
+        left = self._directory / f"left-{len(self.books)}"
+        shutil.copytree(book.journal_dir, left)
+        self.books.append(CallBook(left, PlainRoot()))
+        return self.books[-1]
+
+
+def begin(book: CallBook, **changes: object) -> tuple[bytes, CallState]:
+    """Begin a recording as signalling does: slot, then state."""
+    state = call_state(**changes)
+    uid = uid_of(state.recording_id)
+    book.open(uid, state.started_ns)
+    book.write(uid, state)
+    return uid, state
+
+
+def journal(book: CallBook) -> bytes:
+    """Return all that stands in the journal files."""
+    return b"".join(path.read_bytes() for path in sorted(book.journal_dir.rglob("*.journal")))
+
+
+def file_of_capture(book: CallBook, name: str = "capture-0/epoch-00000001.journal") -> Path:
+    path = book.journal_dir / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"audio")
+    return path
+
+
+def rotated(book: CallBook, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a minute pass for signalling's own file, so that it is complete."""
+    with monkeypatch.context() as patch:
+        patch.setattr(book._writer, "_monotonic", lambda: time.monotonic() + FILE_AGE_S_MAX)
+        book.rotate()
+        book.sync()
+        book.rotate()
+
+
+def test_a_recording_is_known_by_the_octets_of_its_id() -> None:
+    """Sixteen of them; the text form comes back from these."""
+    assert uid_of("01999999-0000-7000-8000-0000000000ff") == bytes.fromhex("019999990000700080000000000000ff")
+
+
+def test_the_newest_state_stands_after_a_crash(book: CallBook, crash: Restart) -> None:
+    """Written, not even synced: what a process wrote survives the process."""
+    uid, state = begin(book)
+    newest = dataclasses.replace(state, flags=("on hold",))
+    book.write(uid, newest)
+    assert crash(book).recover() == {uid: newest}
+
+
+def test_every_crash_finds_what_the_one_before_left(book: CallBook, crash: Restart) -> None:
+    """A recording lives through any number of restarts until it is destroyed."""
+    uid, state = begin(book)
+    second = crash(book)
+    assert second.recover() == {uid: state}
+    later, other = begin(second)
+    third = crash(second)
+    assert third.recover() == {uid: state, later: other}
+    third.destroy(uid)
+    assert crash(third).recover() == {later: other}
+
+
+def test_a_slot_without_a_state_is_freed_at_recovery(book: CallBook, crash: Restart) -> None:
+    """The crash came between slot and state, before anybody was answered: there is no such call."""
+    book.open(bytes(16), STARTED_NS)
+    uid, state = begin(book)
+    again = crash(book)
+    assert again.recover() == {uid: state}
+    assert not again.holds(bytes(16))
+    assert set(crash(again).slots.live()) == {uid}
+
+
+def test_a_torn_slot_is_a_free_one(book: CallBook, crash: Restart) -> None:
+    """Its allocation was never acknowledged; the others are read."""
+    uid, state = begin(book)
+    torn, _ = begin(book)
+    slots = book.journal_dir / "slots"
+    content = bytearray(slots.read_bytes())
+    second = next(at for at in range(0, len(content), SLOT_BYTES) if torn in content[at : at + SLOT_BYTES])
+    content[second + 60 : second + SLOT_BYTES] = bytes(SLOT_BYTES - 60)
+    slots.write_bytes(content)
+    assert crash(book).recover() == {uid: state}
+
+
+def test_a_destroyed_recording_is_never_written_again(book: CallBook, crash: Restart) -> None:
+    """Its key and slot are gone, and a state that comes late goes nowhere."""
+    uid, state = begin(book)
+    key = book.key_of(uid)
+    book.destroy(uid)
+    before = journal(book)
+    book.write(uid, state)
+    book.sync()
+    assert journal(book) == before
+    assert not book.holds(uid)
+    with pytest.raises(KeyError):
+        book.key_of(uid)
+    again = crash(book)
+    assert again.recover() == {}
+    assert uid not in (again.journal_dir / "slots").read_bytes()
+    assert key not in (again.journal_dir / "slots").read_bytes()
+
+
+def test_destroying_twice_is_no_error(book: CallBook) -> None:
+    """The archive was faster, or the call was never one."""
+    uid, _ = begin(book)
+    book.destroy(uid)
+    book.destroy(uid)
+    book.destroy(bytes(16))
+
+
+def test_every_recording_has_a_key_of_its_own(book: CallBook) -> None:
+    """32 octets by chance; one key opens nothing of another call."""
+    first, _ = begin(book)
+    second, _ = begin(book)
+    keys = {book.key_of(first), book.key_of(second)}
+    assert [len(key) for key in keys] == [32, 32]
+    assert read_states(book.journal_dir, {first: book.key_of(second)}) == {}
+
+
+def test_keys_and_numbers_stand_in_no_file_in_the_clear(book: CallBook) -> None:
+    """What the disk holds is sealed, and the directory is ours alone."""
+    uid, state = begin(book)
+    book.sync()
+    content = b"".join(path.read_bytes() for path in book.journal_dir.rglob("*") if path.is_file())
+    assert book.key_of(uid) not in content
+    assert book.node_key not in content
+    assert state.dialog.call_id.encode() not in content
+    assert book.journal_dir.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("blob", [b'{"version": 99}', b"not json", b'{"version": 1}'])
+def test_a_state_that_can_t_be_read_stays_for_its_release_and_stops_nobody(
+    book: CallBook, crash: Restart, blob: bytes
+) -> None:
+    """A downgrade: the other calls go on, this one keeps its slot and is said in the log."""
+    uid, state = begin(book)
+    strange, _ = begin(book)
+    book._writer.append_state(strange, book.key_of(strange), blob)
+    book._writer.commit()
+    with capture_logs() as logs:
+        again = crash(book)
+        assert again.recover() == {uid: state}
+    assert [entry["uid"] for entry in logs] == [strange.hex()]
+    assert again.holds(strange)
+
+
+def test_a_file_goes_when_the_last_recording_in_it_is_destroyed(book: CallBook) -> None:
+    """And not before: one that is still to be archived needs all of it."""
+    first, _ = begin(book)
+    second, _ = begin(book)
+    path = file_of_capture(book)
+    book.file_closed("capture-0/epoch-00000001.journal", frozenset({first, second}))
+    book.destroy(first)
+    book.sync()
+    assert path.exists()
+    book.destroy(second)
+    book.sync()
+    assert not path.exists()
+
+
+def test_a_file_goes_only_after_the_slot_was_overwritten_for_good(
+    book: CallBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut could bring back a recording without its audio."""
+    uid, _ = begin(book)
+    path = file_of_capture(book)
+    book.file_closed("capture-0/epoch-00000001.journal", frozenset({uid}))
+    book.destroy(uid)
+    with monkeypatch.context() as patch:
+        fail_times("fdatasync", 1, patch)
+        with pytest.raises(JournalUnavailable):
+            book.sync()
+    assert path.exists()
+    book.sync()
+    assert not path.exists()
+
+
+def test_a_file_of_no_live_recording_goes_at_once(book: CallBook) -> None:
+    """All its calls were archived before it was complete."""
+    path = file_of_capture(book)
+    book.file_closed("capture-0/epoch-00000001.journal", frozenset({b"destroyed before"}))
+    book.sync()
+    assert not path.exists()
+    book.file_closed("capture-0/epoch-00000001.journal", frozenset())
+    book.sync()
+
+
+def test_signalling_s_own_file_stays_while_a_state_in_it_is_the_newest(
+    book: CallBook, crash: Restart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call of hours writes no state for hours."""
+    uid, state = begin(book)
+    rotated(book, monkeypatch)
+    assert len(list(book.journal_dir.glob("signalling/*.journal"))) == 2
+    assert crash(book).recover() == {uid: state}
+    book.destroy(uid)
+    book.sync()
+    assert len(list(book.journal_dir.glob("signalling/*.journal"))) == 1
+
+
+def test_files_of_before_a_restart_go_with_their_last_recording(book: CallBook, crash: Restart) -> None:
+    """At once those that nobody needs, later the others."""
+    gone, _ = begin(book)
+    again = crash(book)
+    again.recover()
+    uid, _ = begin(again)
+    third = crash(again)
+    third.recover()
+    names = {path.name for path in third.journal_dir.glob("signalling/*.journal")}
+    third.destroy(gone)
+    third.destroy(uid)
+    third.sync()
+    left = {path.name for path in third.journal_dir.glob("signalling/*.journal")}
+    assert len(names) == 3
+    assert left == {max(names)}
+
+
+def test_files_of_a_writer_that_died_are_found_until_they_are_noted(book: CallBook) -> None:
+    """Its successor's files are asked for before it begins one; other writers' are not meant."""
+    uid, _ = begin(book)
+    writer = JournalWriter(book.journal_dir / "capture-1")
+    writer.open()
+    call = Call(writer, uid, book.key_of(uid))
+    call.frame()
+    writer.sync()
+    other = JournalWriter(book.journal_dir / "capture-10")
+    other.open()
+    other.close()
+    [name] = book.files_of("capture-1")
+    assert book.read_files([name]) == {name: frozenset({uid})}
+    book.file_closed(name, frozenset({uid}))
+    assert book.files_of("capture-1") == []
+    writer.close()
+
+
+def test_a_cut_destroys_the_audio_from_a_moment_on(book: CallBook, crash: Restart) -> None:
+    """What came before opens under a new key, the old key opens no call any more, and a crash keeps it so."""
+    uid, state = begin(book)
+    old_key = book.key_of(uid)
+    writer = JournalWriter(book.journal_dir / "capture-0")
+    writer.open()
+    call = Call(writer, uid, old_key)
+    for _ in range(5):
+        call.renew()
+        call.frame()
+    writer.sync()
+    ended = dataclasses.replace(state, ended_ns=1, end_reason="media ended")
+    book.cut(uid, STARTED_NS + 25 * 20_000_000, ended)
+    again = crash(book)
+    writer.close()
+    assert again.recover() == {uid: ended}
+    assert again.key_of(uid) != old_key
+    call.key = again.key_of(uid)
+    assert audio(again.journal_dir, call) == call.sent[:25]
+
+
+def test_a_cut_of_a_destroyed_recording_is_refused(book: CallBook) -> None:
+    """There is no key to cut under."""
+    with pytest.raises(KeyError):
+        book.cut(bytes(16), STARTED_NS, call_state())
+
+
+def test_a_disk_that_fails_is_trouble_until_it_works_again(
+    book: CallBook, crash: Restart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No state is lost over it: it is written again to a new file."""
+    uid, state = begin(book)
+    with monkeypatch.context() as patch:
+        fail_times("writev", 1, patch)
+        book.write(uid, dataclasses.replace(state, flags=("one",)))
+    assert book.trouble is not None
+    book.rotate()
+    book.sync()
+    assert crash(book).recover()[uid].flags == ("one",)
+    book.write(uid, state)
+    assert book.trouble is None
+
+
+def test_a_second_recorder_on_the_same_journal_is_refused(book: CallBook) -> None:
+    """Two would overwrite each other's slots."""
+    with pytest.raises(JournalUnavailable, match="slots"):
+        CallBook(book.journal_dir, PlainRoot())
+
+
+def test_another_root_opens_nothing_and_changes_nothing(book: CallBook, tmp_path: Path) -> None:
+    """The wrong keyring is a clear error, and the journal waits for the right one."""
+    begin(book)
+    book.sync()
+    left = tmp_path / "left"
+    shutil.copytree(book.journal_dir, left)
+    before = (left / "slots").read_bytes()
+    with pytest.raises(SealBroken):
+        CallBook(left, PlainRoot(bytes(range(32))))
+    assert (left / "slots").read_bytes() == before
+
+
+def test_a_journal_that_nobody_writes_is_free_at_once(tmp_path: Path) -> None:
+    """Also one that was never written."""
+    wait_for_writers(tmp_path / "none", 0)
+    _lock(tmp_path).close()
+    wait_for_writers(tmp_path, 0)
+
+
+def test_a_process_that_still_writes_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Capture writes its last second after its recorder was killed."""
+    held = _lock(tmp_path)
+    monkeypatch.setattr(call_book_module.time, "sleep", lambda _: held.close())
+    wait_for_writers(tmp_path, 10)
+    assert held.closed
+
+
+def test_a_process_that_goes_on_writing_is_named(tmp_path: Path) -> None:
+    """After the wait the operator is told where it writes."""
+    with _lock(tmp_path), pytest.raises(JournalUnavailable, match="capture-0"):
+        wait_for_writers(tmp_path, 0)
+
+
+def test_recordings_of_one_dialog_are_recovered_together() -> None:
+    """A call of two recorded users has one dialog and two recordings."""
+    one = call_state()
+    two = call_state(session_id=one.session_id)
+    other = call_state()
+    states = {uid_of(state.recording_id): state for state in (one, two, other)}
+    grouped = by_session(states)
+    assert {key: list(found.values()) for key, found in grouped.items()} == {
+        one.session_id: [one, two],
+        other.session_id: [other],
+    }
+
+
+def _lock(journal_dir: Path) -> object:
+    """Write a journal as another process would."""
+    directory = journal_dir / "capture-0"
+    directory.mkdir(exist_ok=True)
+    file = (directory / "lock").open("wb")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    return file
