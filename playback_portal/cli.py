@@ -19,15 +19,13 @@ from aiohttp import web
 
 from archive.audit import AuditWriter
 from archive.catalogue.engine import Catalogue
+from archive.cli.vault import open_store, open_vault
 from archive.clock import SystemClock
 from archive.errors import Refused
 from archive.playback import Playback
 from archive.settings import Settings, load_settings
-from archive.store.s3 import ObjectStore
+from archive.telemetry import configure_logging
 from keys.errors import KeysError
-from keys.kek import KekVault
-from keys.key_store import DirectoryKeyStore
-from keys.root import open_root
 from playback_portal.app import create_app
 from playback_portal.exposure import exposure_of
 from playback_portal.services import Services
@@ -52,6 +50,7 @@ def run_portal(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         settings = load_settings(options.config)
+        configure_logging(settings, "portal")
         asyncio.run(serve(settings))
     except (Refused, KeysError) as error:
         sys.stderr.write(f"earwitness portal: {error}\n")
@@ -62,19 +61,9 @@ def run_portal(arguments: list[str]) -> int:
 def make_services(settings: Settings) -> Services:
     """Return the services of the settings; raises Refused and KeysError when they can't be made."""
     exposure = exposure_of(settings)
-    settings.require("database_url", "s3_endpoint", "keyring", "key_store")
-    root = open_root(settings.keyring, settings.keyring_passphrase.encode() or None)
-    vault = KekVault(root, DirectoryKeyStore(Path(settings.key_store.removeprefix("dir:"))))
+    settings.require("database_url")
+    store, vault = open_store(settings), open_vault(settings)
     catalogue = Catalogue(settings.database_url, timeout_s=settings.database_timeout_s)
-    store = ObjectStore(
-        settings.s3_endpoint,
-        settings.s3_bucket,
-        settings.s3_access_key,
-        settings.s3_secret_key,
-        settings.s3_region,
-        settings.s3_sync_dir,
-        settings.s3_lock,
-    )
     audit = AuditWriter(catalogue, f"portal/{settings.node_name}")
     return Services(
         catalogue=catalogue,

@@ -35,7 +35,11 @@ class RecorderMetrics:
         service, keeping = self._service, self._service.housekeeping
         gauges = (
             ("earwitness_sessions", "Recording sessions that run now", len(service.server.sessions)),
-            ("earwitness_recordings", "Recordings being made now", service.server.recording_count),
+            (
+                "earwitness_recordings",
+                "Recordings being made now",
+                sum(len(session.recordings) for session in service.server.sessions),
+            ),
             ("earwitness_archive_waiting", "Finished recordings not archived yet", service.archiving.waiting),
             ("earwitness_rtp_ports_free", "Free pairs of RTP ports", service.media.ports.free),
         )

@@ -65,10 +65,12 @@ class ArchivingQueue:
         self._stopping.set()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=wait_s)
+        # A pool forgets its processes when it is shut down; one that waits for a store ends only when told.
+        processes = list((getattr(self._pool, "_processes", None) or {}).values()) if self._tasks else []
         for task in self._tasks:
             task.cancel()
         self._pool.shutdown(wait=False, cancel_futures=True)
-        for process in list(getattr(self._pool, "_processes", {}).values() if self._tasks else ()):
+        for process in processes:
             process.terminate()
 
     async def _archive(self, job: FinaliseJob) -> None:
@@ -81,6 +83,8 @@ class ArchivingQueue:
                         return
                     pool = self._pool
                     await asyncio.get_running_loop().run_in_executor(pool, _finalise, job)
+                self.failing = None
+                self._archived(job.uid)
             except DependencyUnavailable as error:
                 self._note(str(error))
             except BrokenProcessPool:
@@ -90,8 +94,6 @@ class ArchivingQueue:
                 _log.error("a recording can't be archived", uid=job.uid.hex(), error=repr(error))
                 pause_s = DEFECT_RETRY_S
             else:
-                self.failing = None
-                self._archived(job.uid)
                 return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause_s)

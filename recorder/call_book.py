@@ -57,7 +57,9 @@ class CallBook:
         self._left = scan_files(journal_dir)
         self._writer = JournalWriter(journal_dir / SIGNALLING)
         self._writer.open()
-        self._files: dict[str, frozenset[bytes]] = {}
+        self._known: set[str] = set()
+        self._needed: dict[str, set[bytes]] = {}
+        self._files_of: dict[bytes, set[str]] = {}
         self._unneeded: deque[str] = deque()
 
     @property
@@ -69,30 +71,38 @@ class CallBook:
         """Return the newest state of every live recording, after a restart.
 
         A slot without a state was given in the instant of the crash, before its call was
-        answered: it holds no audio and is freed.
+        answered: it is freed, unless the journal has audio of it after all.
         """
         keys = self.slots.live()
         states = read_states(self.journal_dir, keys)
+        audio_files = [uids for name, uids in self._left.items() if not name.startswith(SIGNALLING)]
+        captured = frozenset[bytes]().union(*audio_files)
         for uid in keys.keys() - states.keys():
-            self.slots.erase(uid)
-        self._files |= self._left
-        self._sweep()
+            if uid in captured:
+                _log.error("a recording has audio and no state; its key is kept", uid=uid.hex())
+            else:
+                self.slots.erase(uid)
+        for name, uids in self._left.items():
+            self._note_file(name, uids)
         recovered = {}
         for uid, blob in states.items():
             try:
                 recovered[uid] = CallState.from_json(blob)
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 # The others go on; this one stays in the journal for the release that wrote it.
                 _log.error("the state of a recording can't be read", uid=uid.hex(), error=repr(error))
         return recovered
 
     def key_of(self, uid: bytes) -> bytes:
         """Return the call key of a live recording; raises KeyError when it was destroyed."""
-        return self.slots.live()[uid]
+        key = self.slots.key_of(uid)
+        if key is None:
+            raise KeyError(uid.hex())
+        return key
 
     def holds(self, uid: bytes) -> bool:
         """Tell whether a recording still has its slot."""
-        return uid in self.slots.live()
+        return self.slots.key_of(uid) is not None
 
     def open(self, uid: bytes, now_ns: int) -> bytes:
         """Give a recording its key and slot and return the key; its state is written next."""
@@ -102,16 +112,20 @@ class CallBook:
 
     def write(self, uid: bytes, state: CallState) -> None:
         """Journal the newest state of a live recording; of a destroyed one nothing is written."""
-        key = self.slots.live().get(uid)
+        key = self.slots.key_of(uid)
         if key is not None:
             self._writer.append_state(uid, key, state.to_json())
             self._writer.commit()
 
-    def destroy(self, uid: bytes) -> None:
-        """Overwrite the slot: nothing of the recording opens any more, for good once `sync` ran."""
+    def release(self, uid: bytes) -> None:
+        """Overwrite the slot of an archived recording; durable after `sync`, for nobody waits for it."""
         self.slots.overwrite(uid)
-        self._writer.forget(uid)
-        self._sweep()
+        self._gone(uid)
+
+    def destroy(self, uid: bytes) -> None:
+        """Overwrite the slot: nothing of the recording opens when this returns, after a power cut neither."""
+        self.slots.erase(uid)
+        self._gone(uid)
 
     def cut(self, uid: bytes, at_ns: int, state: CallState) -> None:
         """Destroy the audio of a recording from `at_ns` on; its track is closed already."""
@@ -119,9 +133,13 @@ class CallBook:
 
     def sync(self) -> None:
         """Make slots and states durable, and remove files nobody needs; may run in a thread."""
-        self.slots.sync()
-        self._writer.sync()
-        while self._unneeded:
+        # What becomes unneeded meanwhile waits for the next time: a file goes after the slot that needed it.
+        unneeded = len(self._unneeded)
+        try:
+            self.slots.sync()
+        finally:
+            self._writer.sync()
+        for _ in range(unneeded):
             (self.journal_dir / self._unneeded.popleft()).unlink(missing_ok=True)
 
     def rotate(self) -> None:
@@ -132,13 +150,12 @@ class CallBook:
 
     def file_closed(self, name: str, uids: frozenset[bytes]) -> None:
         """Note a file that will not grow any more; it goes when none of `uids` is live."""
-        self._files[name] = uids
-        self._sweep()
+        self._note_file(name, uids)
 
     def files_of(self, writer: str) -> list[str]:
         """Return the files of a writer that ended, as far as they were not noted before."""
         names = file_names(self.journal_dir)
-        return [name for name in names if name.startswith(f"{writer}/") and name not in self._files]
+        return [name for name in names if name.startswith(f"{writer}/") and name not in self._known]
 
     def read_files(self, names: Iterable[str]) -> dict[str, frozenset[bytes]]:
         """Return which recordings stand in these files; takes time and may run in a thread."""
@@ -152,13 +169,28 @@ class CallBook:
         self.slots.sync()
         self.slots.close()
 
-    def _sweep(self) -> None:
-        """Remove the complete files that no live recording needs."""
-        live = self.slots.live().keys()
-        for name in [name for name, uids in self._files.items() if uids.isdisjoint(live)]:
-            del self._files[name]
-            # A file of 256 MB takes a while to remove, and signalling must not wait for that.
-            self._unneeded.append(name)
+    def _note_file(self, name: str, uids: frozenset[bytes]) -> None:
+        """Remember which live recordings a complete file waits for; with none it goes."""
+        self._known.add(name)
+        needed = {uid for uid in uids if self.holds(uid)}
+        for uid in needed:
+            self._files_of.setdefault(uid, set()).add(name)
+        self._needed[name] = needed
+        if not needed:
+            self._drop_file(name)
+
+    def _gone(self, uid: bytes) -> None:
+        """Let go of the files that only this recording needed."""
+        self._writer.forget(uid)
+        for name in self._files_of.pop(uid, ()):
+            self._needed[name].discard(uid)
+            if not self._needed[name]:
+                self._drop_file(name)
+
+    def _drop_file(self, name: str) -> None:
+        """Have a file removed by the next `sync`: a large one takes a while, and signalling must not wait."""
+        del self._needed[name]
+        self._unneeded.append(name)
 
 
 def wait_for_writers(journal_dir: Path, wait_s: float) -> None:

@@ -37,7 +37,7 @@ def deliver(outbox: Outbox, catalogue: Catalogue, audit: AuditWriter) -> int:
     for day, count in outbox.take_exempt():
         try:
             sessions.count_exempt(catalogue, day, count)
-        except DependencyUnavailable:
+        except ArchiveError:
             outbox.put_back_exempt(day, count)
             raise
         told += count

@@ -12,6 +12,9 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
+
+import structlog
 
 from archive.catalogue.directory import load_directory
 from archive.catalogue.engine import Catalogue
@@ -21,6 +24,8 @@ from keys.errors import KeysError
 from keys.local_seal import open_whole, seal_whole
 
 _CONTEXT = b"earwitness directory"
+_log = structlog.get_logger()
+
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
@@ -32,10 +37,20 @@ class DirectorySource:
         self._path = path
         self._node_key = node_key
         self._trust_loopback = trust_loopback
+        self._loading = Lock()
 
     def load(self) -> Directory:
-        """Load from the database and keep a copy; raises CatalogueUnavailable."""
-        directory = load_directory(self._catalogue)
+        """Load from the database and keep a copy, in any thread; raises CatalogueUnavailable."""
+        with self._loading:
+            directory = load_directory(self._catalogue)
+            try:
+                self._remember(directory)
+            except OSError as error:
+                # What the database said counts now, copy or not; the disk's trouble is told elsewhere too.
+                _log.warning("the directory can't be remembered", reason=error.strerror)
+        return self._trusting(directory)
+
+    def _remember(self, directory: Directory) -> None:
         scratch = self._path.with_suffix(".new")
         descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
@@ -43,7 +58,6 @@ class DirectorySource:
             file.flush()
             os.fsync(file.fileno())
         scratch.rename(self._path)
-        return self._trusting(directory)
 
     def remembered(self) -> Directory | None:
         """Return the kept copy; None when there is none that can be read."""

@@ -171,25 +171,32 @@ class Housekeeping:
     async def _sync(self) -> None:
         while True:
             await asyncio.sleep(SYNC_S)
-            with contextlib.suppress(JournalUnavailable):
-                await asyncio.to_thread(self._service.book.sync)
+            try:
+                await asyncio.to_thread(self._sync_once)
+            except JournalUnavailable as error:
+                # A slot that can't be made durable is a call that can't be kept.
+                self._service.server.unable_reason = str(error)
+
+    def _sync_once(self) -> None:
+        self._service.book.sync()
+        self._service.outbox.sync()
 
     async def _watch_directory(self) -> None:
         """Load the directory when the database says it changed, and once a minute."""
         while True:
             try:
-                await asyncio.to_thread(self._wait_for_change)
+                await asyncio.to_thread(self._watch_for_changes, asyncio.get_running_loop())
             except ArchiveError:
                 await asyncio.sleep(RETRY_S)
-            await self.load_directory()
 
-    def _wait_for_change(self) -> None:
+    def _watch_for_changes(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Listen, then load, then wait: a change while loading is heard, and loaded at once."""
         with self._catalogue.listen("directory_changed") as listener:
-            waited_s = 0.0
-            while waited_s < DIRECTORY_S and not self._stopping.is_set():
-                if listener.wait(LISTEN_S):
-                    return
-                waited_s += LISTEN_S
+            while not self._stopping.is_set():
+                loop.call_soon_threadsafe(self._take_directory, self._directory.load())
+                waited_s = 0.0
+                while waited_s < DIRECTORY_S and not self._stopping.is_set() and not listener.wait(LISTEN_S):
+                    waited_s += LISTEN_S
 
     async def _deliver(self) -> None:
         while True:
@@ -197,13 +204,18 @@ class Housekeeping:
                 await asyncio.wait_for(self._deliver_now.wait(), RETRY_S)
             self._deliver_now.clear()
             try:
-                await asyncio.to_thread(deliver, self._service.outbox, self._catalogue, self._audit)
+                await asyncio.to_thread(self._deliver_once)
             except DependencyUnavailable as error:
                 _log.debug("outcomes wait for the catalogue", reason=str(error))
                 await asyncio.sleep(RETRY_S)
             except ArchiveError as error:
                 _log.error("an outcome can't be told", reason=str(error))
                 await asyncio.sleep(RETRY_S)
+
+    def _deliver_once(self) -> None:
+        """Tell what waits; first what it tells of is made durable: a slot that is said to be gone is gone."""
+        self._sync_once()
+        deliver(self._service.outbox, self._catalogue, self._audit)
 
 
 async def _always(work: Callable[[], Awaitable[None]]) -> None:

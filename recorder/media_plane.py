@@ -13,6 +13,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import structlog
+
 from recorder.capture.handle import CaptureHandle
 from recorder.capture.messages import (
     AddStream,
@@ -31,6 +33,8 @@ from recorder.srs.effects import CaptureStream
 
 Closed = Callable[[Mapping[str, int] | None], None]
 """Gets what `TrackClosed` says of the journal, or None when all of the journal has to be searched."""
+
+_log = structlog.get_logger()
 
 
 @dataclass
@@ -168,10 +172,17 @@ class MediaPlane:
             if isinstance(report, TrackClosed):
                 track = self._tracks.pop(report.uid, None)
                 if track and track.closing:
-                    track.closing(None if track.split else report.tails)
+                    self._close(track.closing, None if track.split else report.tails)
             else:
                 passed.append(report)
         return passed
+
+    def _close(self, done: Callable[[dict[str, int] | None], None], tails: dict[str, int] | None) -> None:
+        try:
+            done(tails)
+        except Exception:  # noqa: BLE001 - the log has it, and the others go on
+            # The other reports of this reading are of other calls.
+            _log.exception("the end of a recording could not be handled")
 
     def tracks_of(self, process: int) -> list[bytes]:
         """Return the recordings a capture process makes."""

@@ -18,6 +18,7 @@ import dataclasses
 import json
 import os
 import secrets
+from collections import deque
 from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
@@ -43,6 +44,7 @@ class Outbox:
         self._directory = directory
         self._node_key = node_key
         self._counting = Lock()
+        self._unsynced: deque[Path] = deque()
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         for draft in directory.glob(f"{_DRAFT}*"):
             _destroy(draft)
@@ -55,7 +57,7 @@ class Outbox:
                 path.rename(outcome)
 
     def put(self, outcome: SessionOutcome, *, final: bool = True) -> None:
-        """Keep an outcome until `delivered`; durable when this returns.
+        """Keep an outcome until `delivered`: it survives a kill at once, a power cut once `sync` ran.
 
         One that is not final waits until it is put again, retracted, or the recorder starts anew.
         """
@@ -127,12 +129,25 @@ class Outbox:
         try:
             with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(content)
-                file.flush()
-                os.fdatasync(file.fileno())
             draft.rename(path)
         except OSError:
             draft.unlink(missing_ok=True)
             raise
+        self._unsynced.append(path)
+
+    def sync(self) -> None:
+        """Make all that was written durable; may run in a thread: no answer waits for a disk."""
+        if not self._unsynced:
+            return
+        while self._unsynced:
+            try:
+                descriptor = os.open(self._unsynced.popleft(), os.O_RDONLY)
+            except FileNotFoundError:
+                continue  # told, retracted or replaced since
+            try:
+                os.fdatasync(descriptor)
+            finally:
+                os.close(descriptor)
         sync_directory(self._directory)
 
     def _draft_path(self) -> Path:

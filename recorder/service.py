@@ -32,6 +32,7 @@ from recorder.capture.messages import (
     FileClosed,
     JournalTrouble,
     OpenTrack,
+    Ready,
     RecordingSet,
     Report,
     StreamActivity,
@@ -50,11 +51,14 @@ from recorder.sip.message import Flow
 from recorder.sip.user_agent import UserAgentServer
 from recorder.sip_transport import SipTransport
 from recorder.srs import effects as do
+from recorder.srs import lifecycle
 from recorder.srs.effects import Limits, Moment
 from recorder.srs.lifecycle import is_capturing
 from recorder.srs.server import SessionRecordingServer
+from recorder.srs.session import RecordingSession
 from recorder.state import CallState
 
+CUT_RETRY_S = 1.0
 ARCHIVE_WAIT_S = 10.0
 DIRECTORY_WAIT_S = 2.0
 """Peers notice a recorder that is silent for longer; a database that is away must not make it so."""
@@ -81,7 +85,7 @@ class RecorderService:
         self.housekeeping = Housekeeping(self)
         self.archiving: ArchivingQueue
         self.ready = False
-        self.capture_trouble: str | None = None
+        self._capture_troubles: dict[int, str] = {}
 
     def now(self) -> Moment:
         """Return the time, as cores take it."""
@@ -118,7 +122,7 @@ class RecorderService:
         """Return why no new call can be taken, or None."""
         if not self.ready:
             return "starting or stopping"
-        return self.server.unable_reason
+        return self.server.full_reason()
 
     # Events in, effects out.
 
@@ -133,15 +137,26 @@ class RecorderService:
             try:
                 more = self._do(effect)
             except JournalUnavailable as error:
-                if not isinstance(effect, do.OpenRecording):
-                    raise
-                # What can't be kept must not be taken: the client is to find another recorder.
-                _log.error("a call can't be stored", reason=str(error))
-                self.server.unable_reason = str(error)
-                waiting = deque(self.server.storage_failed(effect.state.session_id))
-                continue
-            waiting.extendleft(reversed(more))
+                waiting = self._unstorable(effect, waiting, str(error))
+            except Exception:  # noqa: BLE001 - the other effects are of calls that must not suffer for it
+                _log.exception("an effect failed", effect=type(effect).__name__)
+            else:
+                waiting.extendleft(reversed(more))
         self.transport.flush()
+
+    def _unstorable(self, effect: do.Effect, waiting: deque[do.Effect], reason: str) -> deque[do.Effect]:
+        """Go on after the journal failed: what can't be kept is not taken, other calls are left alone."""
+        _log.error("the journal failed", effect=type(effect).__name__, reason=reason)
+        self.server.unable_reason = reason
+        if not isinstance(effect, do.OpenRecording):
+            return waiting
+        session = self.server.session_of(effect.state.session_id)
+        own = deque(item for item in waiting if session is None or not _is_of(item, session))
+        refused = self.server.storage_failed(
+            effect.state.session_id, "the journal can't be written", self.now()
+        )
+        own.extendleft(reversed(refused))
+        return own
 
     def _do(self, effect: do.Effect) -> list[do.Effect]:
         match effect:
@@ -238,25 +253,44 @@ class RecorderService:
         self.media.close_track(effect.uid, lambda _: self._cut_closed(effect.uid, effect.at_ns, effect.state))
 
     def _cut_closed(self, uid: bytes, at_ns: int, state: CallState) -> None:
-        self.book.cut(uid, at_ns, state)
+        """Cut, as often as it takes: until then what may not exist still opens."""
+        try:
+            self.book.cut(uid, at_ns, state)
+        except JournalUnavailable as error:
+            _log.error("a cut waits for the journal", reason=str(error))
+            asyncio.get_running_loop().call_later(CUT_RETRY_S, self._cut_closed, uid, at_ns, state)
+            return
         self._archive(uid, state, None)
 
     def _archive(self, uid: bytes, state: CallState, tails: Mapping[str, int] | None) -> None:
         if self.book.holds(uid):
             self.archiving.add(FinaliseJob(state.to_json(), uid, self.book.key_of(uid), tails))
+        else:
+            self.carry_out([do.ReportOutcome(lifecycle.lost(state, "its key in the journal was lost"))])
 
     def _archived(self, uid: bytes) -> None:
         """Release the slot: object verified, row committed, key stored (invariant I5)."""
-        self.book.destroy(uid)
+        self.book.release(uid)
 
     # Capture.
 
+    @property
+    def capture_trouble(self) -> str | None:
+        """Why audio can't be kept by every capture process now, or None."""
+        return next(iter(self._capture_troubles.values()), None)
+
+    def _note_capture(self, index: int, trouble: str | None) -> None:
+        self._capture_troubles.pop(index, None)
+        if trouble is not None:
+            self._capture_troubles[index] = trouble
+
     def _start_capture(self, index: int) -> CaptureHandle:
+        self._note_capture(index, "a capture process is starting")
         return CaptureHandle(index, self.settings.journal_dir)
 
     def _capture_reported(self, index: int) -> None:
         for report in self.media.take(index):
-            self._take(report)
+            self._take(index, report)
         if not self.media.handles[index].alive():
             # A connection that ended is readable for ever; `watch_capture` does the rest.
             asyncio.get_running_loop().remove_reader(self.media.handles[index].fileno())
@@ -287,8 +321,10 @@ class RecorderService:
         for name, uids in (await asyncio.to_thread(self.book.read_files, names)).items():
             self.book.file_closed(name, uids)
 
-    def _take(self, report: Report) -> None:
+    def _take(self, index: int, report: Report) -> None:
         match report:
+            case Ready():
+                self._note_capture(index, None)
             case RecordingSet():
                 edge = self.housekeeping.edge_of(report.uid)
                 if edge:
@@ -298,7 +334,7 @@ class RecorderService:
             case FileClosed():
                 self.book.file_closed(report.name, report.uids)
             case JournalTrouble():
-                self.capture_trouble = report.reason if report.failing else None
+                self._note_capture(index, report.reason if report.failing else None)
                 _log.error("journal", failing=report.failing, reason=report.reason)
             case _:
                 pass
@@ -316,7 +352,14 @@ class RecorderService:
             else:
                 running[uid] = state
         for states in by_session(running).values():
-            self._resume(states)
+            try:
+                self._resume(states)
+            except Exception:  # noqa: BLE001 - the recorder starts all the same; what there is, is archived
+                _log.exception("a call can't be resumed")
+                for uid, state in states.items():
+                    ended = dataclasses.replace(state, ended_ns=self.now().wall_ns, end_reason="not resumed")
+                    self.book.write(uid, ended)
+                    self._archive(uid, ended, None)
 
     def _resume(self, states: dict[bytes, CallState]) -> None:
         first = next(iter(states.values()))
@@ -341,6 +384,15 @@ class RecorderService:
         """Trusted peers may run option tags together, as one Cisco release does, and take over dialogs."""
         trusted = self.server.directory.peer_of(flow.remote[0]) is not None
         return Leniency(run_together_tags=trusted, may_move_dialogs=trusted)
+
+
+def _is_of(effect: do.Effect, session: RecordingSession) -> bool:
+    """Tell whether an effect is about a session."""
+    return (
+        getattr(effect, "session_id", None) == session.session_id
+        or getattr(effect, "uid", None) in session.recordings
+        or getattr(effect, "key", None) in (session.invite_key, session.pending_key)
+    )
 
 
 def _limits(settings: Settings) -> Limits:

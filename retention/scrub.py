@@ -114,7 +114,7 @@ class Scrub:
                 tenant_id=tenant_id,
                 actor=ACTOR,
                 action="object.damaged",
-                object=finding.recording_id,
+                object=f"recording:{finding.recording_id}",
                 result="failed",
                 body={"kind": finding.kind, "finding": finding.what},
                 at=self._clock.now(),

@@ -22,10 +22,10 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from archive.audit import AuditWriter
 from archive.catalogue.directory import list_tenants
 from archive.catalogue.engine import Catalogue
+from archive.cli.vault import open_store
 from archive.clock import Clock
 from archive.model import TenantId
 from archive.settings import Settings
-from archive.store.s3 import ObjectStore
 from retention.schedule import SCHEDULES, Schedule
 from retention.scrub import Scrub
 
@@ -90,17 +90,10 @@ class Worker:
     """Runs jobs until `run` is cancelled or a signal asks procrastinate to stop."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
-        settings.require("database_url", "s3_endpoint", "s3_access_key", "s3_secret_key")
+        settings.require("database_url")
         self._clock = clock
         self._catalogue = Catalogue(settings.database_url, timeout_s=settings.database_timeout_s)
-        self._store = ObjectStore(
-            settings.s3_endpoint,
-            settings.s3_bucket,
-            settings.s3_access_key,
-            settings.s3_secret_key,
-            settings.s3_region,
-            lock=settings.s3_lock,
-        )
+        self._store = open_store(settings)
         audit = AuditWriter(self._catalogue, f"worker/{settings.node_name}")
         scrub = Scrub(self._store, self._catalogue, audit, clock)
         self.app = make_app(settings.database_url, scrub, self._tenants)

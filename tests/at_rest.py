@@ -16,7 +16,9 @@ from pathlib import Path
 
 import psutil
 import psycopg
+from psycopg.conninfo import make_conninfo
 
+from archive.catalogue.migrate import DATABASE
 from archive.embedded.postgres import PORT, SUPERUSER, programs, socket_directory
 from archive.store.s3 import ObjectStore
 from tests.running_service import RunningService
@@ -62,17 +64,20 @@ def superuser(service: RunningService) -> dict[str, str]:
     }
 
 
+def connect(service: RunningService, database: str) -> psycopg.Connection[tuple[object, ...]]:
+    """Return a connection of the superuser, on which each statement is a transaction of its own."""
+    return psycopg.connect(make_conninfo(dbname=database, **superuser(service)), autocommit=True)
+
+
 def checkpoint(service: RunningService) -> None:
     """Let PostgreSQL write everything to its files."""
-    with psycopg.connect(**superuser(service), dbname="earwitness", autocommit=True) as connection:
+    with connect(service, DATABASE) as connection:
         connection.execute("CHECKPOINT")
 
 
-def query(
-    service: RunningService, statement: str, database: str = "earwitness"
-) -> list[tuple[object, ...]]:
+def query(service: RunningService, statement: str, database: str = DATABASE) -> list[tuple[object, ...]]:
     """Return the rows of a statement."""
-    with psycopg.connect(**superuser(service), dbname=database) as connection:
+    with connect(service, database) as connection:
         return list(connection.execute(statement.encode()).fetchall())
 
 
@@ -83,7 +88,7 @@ def database_dump(service: RunningService) -> bytes:
         [
             str(programs() / "pg_dump"),
             *("--host", settings["host"], "--port", settings["port"], "--username", settings["user"]),
-            *("--dbname", "earwitness", "--inserts"),
+            *("--dbname", DATABASE, "--inserts"),
         ],
         env={"PGPASSWORD": settings["password"], "PATH": "/usr/bin:/bin"},
         capture_output=True,
@@ -139,16 +144,16 @@ def objects(service: RunningService) -> Iterator[tuple[str, bytes]]:
 def files(service: RunningService) -> Iterator[Path]:
     """Yield every file the service has written or holds open, wherever it is."""
     since = psutil.Process(service.processes()[0].pid).create_time()
-    held = {Path(item.path) for process in service.processes() for item in _open_files(process)}
+    held = {path for process in service.processes() for path in _open_files(process)}
     beside = [path for path in Path(tempfile.gettempdir()).iterdir() if _is_newer(path, since)]
     inside = [path for path in service.directory.rglob("*") if path.is_file()]
     written = [path for path in held if path.is_file() and not _is_program(path)]
     yield from dict.fromkeys([*inside, service.directory.with_suffix(".out"), *written, *beside])
 
 
-def _open_files(process: psutil.Process) -> list[psutil._common.popenfile]:
+def _open_files(process: psutil.Process) -> list[Path]:
     try:
-        return process.open_files()
+        return [Path(item.path) for item in process.open_files()]
     except psutil.NoSuchProcess:
         return []
 

@@ -37,13 +37,17 @@ def together(sdp: bytes, xml: bytes, kind: str = METADATA) -> tuple[str, bytes]:
     """Return content type and body of SDP and metadata."""
     parts = ((SDP, "session;handling=required", sdp), (kind, "recording-session", xml))
     body = b"".join(
-        f"--{BOUNDARY}\r\nContent-Type: {kind}\r\nContent-Disposition: {how}\r\n\r\n".encode() + content + b"\r\n"
+        f"--{BOUNDARY}\r\nContent-Type: {kind}\r\nContent-Disposition: {how}\r\n\r\n".encode()
+        + content
+        + b"\r\n"
         for kind, how, content in parts
     )
     return f'multipart/mixed;boundary="{BOUNDARY}"', body + f"--{BOUNDARY}--\r\n".encode()
 
 
-def parties(caller: str, callee: str, *, name: str = "", joined: str = "", domain: str = "raw.example") -> bytes:
+def parties(
+    caller: str, callee: str, *, name: str = "", joined: str = "", domain: str = "raw.example"
+) -> bytes:
     """Return complete RFC 7865 metadata: the caller sends label 1, the callee label 2."""
     associations = ""
     people = ""
@@ -190,7 +194,14 @@ class RawPeer:
         self._read = rest[length:]
         return read(head + end + rest[:length])
 
-    def ask(self, method: str, content_type: str = "", body: bytes = b"", *headers: tuple[str, str], uri: str | None = None) -> Response:
+    def ask(
+        self,
+        method: str,
+        content_type: str = "",
+        body: bytes = b"",
+        *headers: tuple[str, str],
+        uri: str | None = None,
+    ) -> Response:
         """Send a request and return its final answer; an INVITE is acknowledged and its tag remembered."""
         self.send(self.request(method, content_type, body, *headers, uri=uri))
         answer = self.final()
@@ -204,7 +215,9 @@ class RawPeer:
 
     def call(self, caller: str, callee: str, **how: str) -> Response:
         """Offer two streams with metadata."""
-        return self.ask("INVITE", *together(offer(*self.ports, host=self.host), parties(caller, callee, **how)))
+        return self.ask(
+            "INVITE", *together(offer(*self.ports, host=self.host), parties(caller, callee, **how))
+        )
 
     def destinations(self) -> list[int]:
         """Return the ports the last answer wants RTP on."""

@@ -1,4 +1,4 @@
-"""Keys, store and catalogue as an operator's command opens them from the settings."""
+"""Keys and object store as roles and commands open them from the settings."""
 
 from __future__ import annotations
 

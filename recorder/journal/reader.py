@@ -125,8 +125,11 @@ def file_names(journal_dir: Path) -> list[str]:
     """Return the journal files in reading order, relative to `journal_dir`."""
     found: list[tuple[bool, int, str]] = []
     for path in journal_dir.glob(f"*/epoch-*{FILE_SUFFIX}"):
-        with path.open("rb") as file:
-            begun = layout.created_ns(file.read(FILE_HEADER_BYTES))
+        try:
+            with path.open("rb") as file:
+                begun = layout.created_ns(file.read(FILE_HEADER_BYTES))
+        except FileNotFoundError:
+            continue  # no live call needed it, and it went while we looked
         name = path.relative_to(journal_dir).as_posix()
         if begun is not None:
             found.append((_writer(name) == SIGNALLING, begun, name))

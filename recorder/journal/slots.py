@@ -101,7 +101,12 @@ class SlotsFile:
         index = heapq.heappop(self._free)
         self._slot_of[uid] = index
         self._allocated_ns[uid] = now_ns
-        self._store(uid, call_key)
+        try:
+            self._store(uid, call_key)
+        except JournalUnavailable:
+            del self._slot_of[uid], self._allocated_ns[uid]
+            heapq.heappush(self._free, index)
+            raise
         return index
 
     def rekey(self, uid: bytes, new_call_key: bytes) -> None:
@@ -125,6 +130,10 @@ class SlotsFile:
         self._write(index, _FREE)
         del self._slot_of[uid], self._keys[uid], self._allocated_ns[uid]
         heapq.heappush(self._free, index)
+
+    def key_of(self, uid: bytes) -> bytes | None:
+        """Return the call key of a call, None when it has no slot."""
+        return self._keys.get(uid)
 
     def live(self) -> dict[bytes, bytes]:
         """Return the call key of each call that has a slot."""

@@ -192,7 +192,7 @@ class JournalWriter:
             self._kept.append(_Chunk(number, self._monotonic(), self._file, self._file.position, parts))
             if self._file.failure is None:
                 self._file.write(parts)
-            self._note_trouble()
+        self._note_trouble()
         if self._rotation_due():
             self._rotate()
         return self._number
@@ -312,7 +312,7 @@ class JournalWriter:
         failure = self._file.failure
         if failure is not None:
             self.trouble = f"The journal can't be written: {failure.strerror or failure}."
-        elif self._file.synced > FILE_HEADER_BYTES:
+        elif self._file.synced >= FILE_HEADER_BYTES:
             self.trouble = None
 
     def _rotation_due(self) -> bool:

@@ -62,9 +62,14 @@ class CallFacts:
 
 @dataclass(frozen=True)
 class RecordedUser:
-    """One recording to make: of whom, how, and how long it will be kept."""
+    """One recording to make: of whom, how, and how long it will be kept.
 
-    user: User
+    `user` is None where the exchange's description could not be read: the tenant's call is
+    recorded all the same, and an administrator finds whose it is.
+    """
+
+    tenant_id: TenantId
+    user: User | None
     mode: RecordingMode
     retention_class: RetentionClass
     direction: Direction
@@ -81,8 +86,12 @@ class Decision:
     trace: tuple[str, ...]
 
 
-def decide(directory: Directory, peer: Peer, facts: CallFacts) -> Decision:
-    """Return who is recorded of the call `facts` describes, offered by `peer`."""
+def decide(directory: Directory, peer: Peer, facts: CallFacts, *, undescribed: bool = False) -> Decision:
+    """Return who is recorded of the call `facts` describes, offered by `peer`.
+
+    `undescribed` says that a description came which nobody can read: then nobody being
+    known is no reason not to record.
+    """
     trace = [f"peer {peer.name}"]
     tenant = directory.tenant_of(peer, facts.service_provider_id, facts.group_id)
     if tenant is None:
@@ -99,6 +108,10 @@ def decide(directory: Directory, peer: Peer, facts: CallFacts) -> Decision:
         kind = OutcomeKind.MODE_NEVER if never else OutcomeKind.NOBODY_RECORDED
         reason = "the mode of the user is never" if never else "the user has no recording licence"
         return Decision(tenant_id, (), kind, reason, tuple(trace))
+    if undescribed:
+        trace.append("the description can't be read: recorded for the tenant, of nobody in particular")
+        unknown = RecordedUser(tenant_id, None, RecordingMode.ALWAYS, RetentionClass.DAYS_90, Direction.IN)
+        return Decision(tenant_id, (unknown,), OutcomeKind.RECORDED, "recorded", tuple(trace))
     reason = (
         "the exchange named a user who is unknown here" if facts.recorded_id else "nobody named is recorded"
     )
@@ -136,7 +149,7 @@ def _judge(user: User, users: tuple[User, ...], facts: CallFacts, trace: list[st
         trace.append(f"user {user.id}: mode {user.mode}, but no licence")
         return None
     trace.append(f"user {user.id}: mode {user.mode}, class {user.licence}")
-    return RecordedUser(user, user.mode, user.licence, _direction(user, users, facts))
+    return RecordedUser(user.tenant_id, user, user.mode, user.licence, _direction(user, users, facts))
 
 
 def _direction(user: User, users: tuple[User, ...], facts: CallFacts) -> Direction:

@@ -9,7 +9,7 @@ Not here: SIP messages on the wire (`recorder.sip`), how audio is captured.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from archive.model import SessionOutcome
 from recorder.sip.dialog import DialogId
@@ -196,7 +196,8 @@ Effect = (
 class Limits:
     """How much a recorder takes on, and how long it waits.
 
-    `sessions_max`: sockets and memory are planned for this many at once.
+    `sessions_max`: sockets and memory are planned for this many with media at once;
+    `dialogs_max` counts those answered inactive too, below what the user agent holds.
     `hold_back_s`: how long audio waits, in the kernel's buffers only, for the first
     metadata to be judged (reference: at most 2 s, and a default buffer holds 5 s).
     `session_s_max`: the finaliser holds a call in memory; after this it is ended and
@@ -214,4 +215,4 @@ class Limits:
     retry_after_s: int = 30
     exempt_lookback_s: float = 2.0
     clock_error_s_max: float = 24 * 3600.0
-    sessions_answered_inactive_max: int = field(default=20000)
+    dialogs_max: int = 10_000

@@ -36,9 +36,7 @@ def _from_metadata(model: RecordingMetadata, request: Request | None, known: Cal
     )
     caller, callee = _ends(model, participants, known)
     broadworks = model.broadworks
-    is_caller = None
-    if broadworks and broadworks.direction:
-        is_caller = broadworks.direction == "out"
+    is_caller = _recorded_is_caller(model, caller, callee)
     own = (
         canonical(request.from_address.uri)
         if request and broadworks and not _numbered(caller, callee)
@@ -67,14 +65,25 @@ def _ends(
     facts = model.broadworks
     if facts and (facts.calling_party_number or facts.called_party_number):
         return canonical(facts.calling_party_number or ""), canonical(facts.called_party_number or "")
-    calling = model_extension(model, "callingPartyNumber")
-    if calling and participants:
-        others = [item.number for item in participants if item.number != canonical(calling)]
-        return canonical(calling), others[0] if others else ""
+    # Metaswitch names the caller; Ribbon keeps the From of the call it records.
+    calling = canonical(
+        model_extension(model, "callingPartyNumber") or model_extension(model, "fromhdr") or ""
+    )
+    if any(item.number == calling for item in participants):
+        others = [item.number for item in participants if item.number != calling]
+        return calling, others[0] if others else ""
     if known.caller and known.participants:
         return known.caller, known.callee
     numbers = [item.number for item in participants]
     return (numbers[0] if numbers else ""), (numbers[1] if len(numbers) > 1 else "")
+
+
+def _recorded_is_caller(model: RecordingMetadata, caller: str, callee: str) -> bool | None:
+    """Tell which half of the call the session is for, where the exchange opens one for each half."""
+    if model.broadworks and model.broadworks.direction:
+        return model.broadworks.direction == "out"
+    recorded = canonical(model_extension(model, "recordedParty") or "")
+    return recorded == caller if recorded and recorded in (caller, callee) else None
 
 
 def model_extension(model: RecordingMetadata, name: str) -> str | None:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from archive.catalogue.snapshot import Directory
-from archive.model import OutcomeKind, RecordingMode, SessionId, SessionOutcome, TenantId
+from archive.model import OutcomeKind, PeerId, RecordingMode, SessionId, SessionOutcome, TenantId
 from recorder.metadata import document, snapshot
 from recorder.metadata.model import MetadataError
 from recorder.sip.dialog import DialogId
@@ -67,17 +67,28 @@ def is_capturing(state: CallState) -> bool:
 def begin(
     session: RecordingSession, new_id: Callable[[int], str], now: Moment, before: Effect | None = None
 ) -> list[Effect]:
-    """Open a recording for each recorded user and hand the sockets to capture; `before` goes out then."""
+    """Open a recording for each recorded user who has none, and hand the sockets to capture.
+
+    `before` goes out then.
+    """
     assert session.decision is not None
     effects: list[Effect] = [RetractOutcome(session.session_id)] if session.phase is Phase.IDLE else []
     session.phase = Phase.RUNNING
     group = _call_group(session, new_id)
+    owners = {state.owner for state in session.recordings.values()}
+    started_ns = now.wall_ns if session.recordings else session.opened_ns
     for recorded in session.decision.recorded:
+        if session.recordings and (recorded.user is None or recorded.user.id in owners):
+            continue
         recording_id = new_id(now.wall_ns)
         uid = UUID(recording_id).bytes
         step = machine(recorded.mode).initial
         session.captures[uid] = step.state
-        session.recordings[uid] = _first_state(session, recording_id, group, recorded, step)
+        marks = tuple(EdgeState(_MARKS[act], started_ns) for act in step.effects if act in _MARKS)
+        first = _first_state(session, recording_id, group, recorded)
+        session.recordings[uid] = replace(
+            first, started_ns=started_ns, kept=Act.KEEP in step.effects, edges=marks, capture=step.state.value
+        )
         effects.append(OpenRecording(uid, session.state_of(uid), step.state in _CAPTURING))
     effects += capture_streams(session)
     if session.held:
@@ -87,34 +98,32 @@ def begin(
 
 def _call_group(session: RecordingSession, new_id: Callable[[int], str]) -> str:
     """Name what links the recordings of one call: the exchange's tracking id, or one of our own."""
-    return session.facts.tracking_id or new_id(session.opened_ns)
+    known = next((state.call_group for state in session.recordings.values()), None)
+    return known or session.facts.tracking_id or new_id(session.opened_ns)
 
 
 def _first_state(
-    session: RecordingSession, recording_id: str, group: str, recorded: RecordedUser, step: Step
+    session: RecordingSession, recording_id: str, group: str, recorded: RecordedUser
 ) -> CallState:
     assert session.decision is not None
     user = recorded.user
-    marks = tuple(EdgeState(_MARKS[act], session.opened_ns) for act in step.effects if act in _MARKS)
     return CallState(
         recording_id=recording_id,
         session_id=session.session_id,
         call_group=group,
-        tenant_id=user.tenant_id,
+        tenant_id=recorded.tenant_id,
         peer_id=session.peer.id if session.peer else None,
-        owner=user.id,
+        owner=user.id if user else None,
         mode=recorded.mode.value,
         retention_class=recorded.retention_class.value,
         direction=recorded.direction.value,
         layout="",
         started_ns=session.opened_ns,
-        kept=Act.KEEP in step.effects,
+        kept=False,
         dialog=replace(_NO_DIALOG, call_id=session.call_id),
         streams=(),
-        edges=marks,
         trace=session.decision.trace,
-        site=user.site,
-        capture=step.state.value,
+        site=user.site if user else None,
     )
 
 
@@ -129,14 +138,8 @@ def write(session: RecordingSession) -> list[Effect]:
 
 def _owned(session: RecordingSession, state: CallState) -> CallState:
     """Note which party is the recorded user."""
-    user = next(
-        (
-            item.user
-            for item in (session.decision.recorded if session.decision else ())
-            if item.user.id == state.owner
-        ),
-        None,
-    )
+    users = [item.user for item in (session.decision.recorded if session.decision else ()) if item.user]
+    user = next((item for item in users if item.id == state.owner), None)
     if user is None:
         return state
     parties = tuple(
@@ -219,8 +222,9 @@ def end(session: RecordingSession, reason: str, now: Moment) -> list[Effect]:
         if Act.FINISH in step.effects:
             effects.append(FinishRecording(uid, state))
         else:
-            outcome = _outcome(session, state, OutcomeKind.NOT_KEPT, "nobody kept the call", now)
-            effects += [DestroyRecording(uid), ReportOutcome(outcome)]
+            outcome = _outcome(session, OutcomeKind.NOT_KEPT, "nobody kept the call", now, state)
+            # Noted before, told after: a crash between leaves neither audio nor a session without outcome.
+            effects += [ReportOutcome(outcome, final=False), DestroyRecording(uid), ReportOutcome(outcome)]
     session.recordings.clear()
     return effects
 
@@ -270,28 +274,42 @@ def destroyed(session: RecordingSession) -> list[Effect]:
     return effects
 
 
+def failed(session: RecordingSession, reason: str, now: Moment) -> Effect:
+    """Return the outcome of a session that was answered and could not be recorded."""
+    return ReportOutcome(_outcome(session, OutcomeKind.FAILED, reason, now))
+
+
+def lost(state: CallState, reason: str) -> SessionOutcome:
+    """Return the outcome of a recording of which only the state is left."""
+    ended_ns = state.ended_ns or state.started_ns
+    return SessionOutcome(
+        session_id=SessionId(state.session_id),
+        call_id=state.dialog.call_id,
+        kind=OutcomeKind.FAILED,
+        reason=reason,
+        started_at=_datetime(state.started_ns),
+        ended_at=_datetime(ended_ns),
+        peer_id=PeerId(state.peer_id) if state.peer_id else None,
+        tenant_id=TenantId(state.tenant_id),
+        trace=state.trace,
+    )
+
+
 def unrecorded(session: RecordingSession, now: Moment, *, final: bool) -> Effect:
     """Return the outcome of a session of which nothing is recorded; not `final` while it may change."""
     assert session.decision is not None
-    decision = session.decision
-    missed = bool(decision.recorded)
-    outcome = SessionOutcome(
-        session_id=SessionId(session.session_id),
-        call_id=session.call_id,
-        kind=OutcomeKind.FAILED if missed else decision.kind,
-        reason="named too late: no stream was offered again" if missed else decision.reason,
-        started_at=_datetime(session.opened_ns),
-        ended_at=_datetime(now.wall_ns),
-        peer_id=session.peer.id if session.peer else None,
-        tenant_id=decision.tenant_id,
-        trace=decision.trace,
-    )
+    if session.decision.recorded:
+        missed = "named too late: no stream was offered again"
+        return ReportOutcome(_outcome(session, OutcomeKind.FAILED, missed, now), final)
+    outcome = _outcome(session, session.decision.kind, session.decision.reason, now)
     return ReportOutcome(outcome, final)
 
 
 def _outcome(
-    session: RecordingSession, state: CallState, kind: OutcomeKind, reason: str, now: Moment
+    session: RecordingSession, kind: OutcomeKind, reason: str, now: Moment, state: CallState | None = None
 ) -> SessionOutcome:
+    """Return how a session ended; `state` is of its recording, where it had one."""
+    decision = session.decision
     return SessionOutcome(
         session_id=SessionId(session.session_id),
         call_id=session.call_id,
@@ -300,8 +318,8 @@ def _outcome(
         started_at=_datetime(session.opened_ns),
         ended_at=_datetime(now.wall_ns),
         peer_id=session.peer.id if session.peer else None,
-        tenant_id=TenantId(state.tenant_id),
-        trace=state.trace,
+        tenant_id=TenantId(state.tenant_id) if state else decision.tenant_id if decision else None,
+        trace=state.trace if state else decision.trace if decision else (),
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from recorder.sdp import offer_answer
-from recorder.sdp.description import SessionDescription
+from recorder.sdp.description import Attribute, SessionDescription
 from recorder.sdp.offer_answer import StreamProposal
 from recorder.srs.session import STREAMS_MAX, RecordingSession, channel_of
 from recorder.state import StreamState
@@ -102,6 +102,26 @@ def write_inactive_answer(session: RecordingSession, offer: bytes | None) -> byt
         offer, session.address, session_id=session.opened_ns // 1000, version=session.answer_version
     )
     return session.answer
+
+
+def write_offer(session: RecordingSession) -> bytes:
+    """Return an offer of our own in a running session: what was answered last, every stream open."""
+    described = SessionDescription.parse(session.answer)
+    positions = {position for position, stream in session.streams.items() if stream.port}
+    sections = tuple(
+        replace(section, attributes=tuple(_opened(item) for item in section.attributes))
+        if position in positions
+        else section
+        for position, section in enumerate(described.media)
+    )
+    session.answer_version += 1
+    origin = replace(described.origin, version=str(session.answer_version))
+    session.answer = replace(described, media=sections, origin=origin).to_bytes()
+    return session.answer
+
+
+def _opened(attribute: Attribute) -> Attribute:
+    return Attribute("recvonly") if attribute.name == "inactive" else attribute
 
 
 def clock_rate_hz(stream: StreamState) -> int:

@@ -1,16 +1,20 @@
-"""The answers of the session recording server that follow from the request alone.
+"""The answers of the session recording server that follow from a request alone.
 
-Rules: pure. Not here: when each is given (`recorder.srs.server`), and what goes into
-a description (`recorder.srs.media`).
+Rules: pure, apart from the session that is handed in. Not here: when each is given
+(`recorder.srs.server`), and what goes into a description (`recorder.srs.media`).
 """
 
 from __future__ import annotations
 
+from recorder.sdp.description import SessionDescription, UnreadableDescription
+from recorder.sdp.offer_answer import UnusableOffer, negotiate
 from recorder.sip import event as sip
 from recorder.sip.capability import ACCEPT, Objection
 from recorder.sip.transaction import TransactionKey
+from recorder.srs import media
 from recorder.srs.effects import Respond
 from recorder.srs.offer import OfferBody
+from recorder.srs.session import RecordingSession
 
 SDP = "application/sdp"
 
@@ -27,9 +31,18 @@ def inactive(event: sip.InvitationReceived | sip.OfferReceived, body: OfferBody,
     return accepted(event.key, answer)
 
 
-def unchanged(event: sip.OfferReceived, answer: bytes) -> Respond:
-    """Answer a request without an offer; an INVITE wants one of us (RFC 3261 section 14.2)."""
-    return accepted(event.key, answer) if event.request.method == "INVITE" else Respond(event.key, 200)
+def offerless(event: sip.OfferReceived, session: RecordingSession) -> Respond:
+    """Answer a request without an offer; an INVITE wants one of us (RFC 3261 section 14.2).
+
+    Ours is what was agreed, with every stream of ours open again: a client that resumes
+    this way (third-party call control) says in its ACK what it will send.
+    """
+    if event.request.method != "INVITE":
+        return Respond(event.key, 200)
+    if not session.streams:
+        return accepted(event.key, session.answer)
+    session.delayed_offer = True
+    return accepted(event.key, media.write_offer(session))
 
 
 def body_refusal(key: TransactionKey, body: OfferBody) -> Respond | None:
@@ -42,3 +55,16 @@ def body_refusal(key: TransactionKey, body: OfferBody) -> Respond | None:
 def objected(key: TransactionKey, objection: Objection) -> Respond:
     """Refuse as the user agent would."""
     return Respond(key, objection.status, headers=tuple(objection.headers))
+
+
+def negotiated(session: RecordingSession, key: TransactionKey, sdp: bytes) -> Respond | None:
+    """Take an offer into the session; returns its refusal when it can't be read or used."""
+    try:
+        offer = SessionDescription.parse(sdp)
+        proposals = negotiate(offer, srtp=session.peer.srtp if session.peer else "off")
+    except UnreadableDescription:
+        return Respond(key, 400, "The session description can't be read")
+    except UnusableOffer as error:
+        return Respond(key, error.status, headers=(("Warning", error.warning),))
+    session.offer, session.proposals = offer, proposals
+    return None

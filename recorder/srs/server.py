@@ -24,7 +24,7 @@ from recorder.sip import event as sip
 from recorder.sip.dialog import DialogId
 from recorder.sip.transaction import TransactionKey
 from recorder.srs import lifecycle, media, response
-from recorder.srs.decision import decide
+from recorder.srs.decision import Decision, decide
 from recorder.srs.effects import (
     CloseMedia,
     CountExempt,
@@ -38,10 +38,11 @@ from recorder.srs.effects import (
     RelearnStream,
     Respond,
 )
+from recorder.srs.exempt_dialogs import ExemptDialogs
 from recorder.srs.facts import facts_of
 from recorder.srs.intake import exempt_joining, take_metadata
 from recorder.srs.offer import OfferBody, read_body
-from recorder.srs.session import Phase, RecordingSession
+from recorder.srs.session import Overdue, Phase, RecordingSession
 from recorder.state import CallState
 
 STRANGER_BODY_BYTES_MAX = 8192
@@ -71,7 +72,7 @@ class SessionRecordingServer:
         self._address_for = address_for
         self._sessions: dict[str, RecordingSession] = {}
         self._dialogs: dict[DialogId, RecordingSession] = {}
-        self._exempt_dialogs: dict[DialogId, None] = {}
+        self._exempt = ExemptDialogs()
         self._waiting: dict[str, RecordingSession] = {}
 
     @property
@@ -82,11 +83,6 @@ class SessionRecordingServer:
     def session_of(self, session_id: str) -> RecordingSession | None:
         """Return a session that runs, by its id."""
         return self._sessions.get(session_id)
-
-    @property
-    def recording_count(self) -> int:
-        """How many recordings are being made."""
-        return sum(len(session.recordings) for session in self._sessions.values())
 
     def handle(self, event: sip.Event, now: Moment) -> Effects:
         """Take what the user agent saw and return what must be done, in order."""
@@ -114,9 +110,10 @@ class SessionRecordingServer:
         # Reading a body for exempt numbers costs the more the longer it is: a stranger gets only so much.
         searched = peer is not None or len(body.raw) <= STRANGER_BODY_BYTES_MAX
         if exempt_joining(event.request, body if searched else NOTHING) is not None:
-            return self._answer_exempt(event, body)
+            return self._answer_exempt(event, body, now, stranger=peer is None)
         if peer is None:
-            return [Respond(event.key, 403)]
+            # Without any directory nobody can be told from a stranger: another recorder may know.
+            return [Respond(event.key, 403) if self.directory.peers else self._unavailable(event.key)]
         if event.objection:
             return [response.objected(event.key, event.objection)]
         if self._full():
@@ -137,8 +134,8 @@ class SessionRecordingServer:
         )
         take_metadata(session, body, now)
         session.facts = facts_of(session.model, event.request, session.facts)
-        session.judged = bool(body.metadata)
-        decision = decide(self.directory, peer, session.facts)
+        session.judged = bool(body.metadata) and not session.undescribed
+        decision = decide(self.directory, peer, session.facts, undescribed=session.undescribed)
         session.decision = decision
         if session.judged and not decision.recorded:
             return self._answer_idle(session, event.key, body, now)
@@ -150,13 +147,8 @@ class SessionRecordingServer:
             session.delayed_offer = True
             self._keep(session)
             return [OpenMedia(session.session_id, (0,), session.address)]
-        try:
-            session.offer = SessionDescription.parse(body.sdp)
-            session.proposals = negotiate(session.offer, srtp=session.peer.srtp if session.peer else "off")
-        except UnreadableDescription:
-            return [Respond(key, 400, "The session description can't be read")]
-        except UnusableOffer as error:
-            return [Respond(key, error.status, headers=(("Warning", error.warning),))]
+        if refusal := response.negotiated(session, key, body.sdp):
+            return [refusal]
         self._keep(session)
         positions = media.wanted_positions(session.proposals, session)
         if not positions:
@@ -183,7 +175,7 @@ class SessionRecordingServer:
         answer = response.accepted(session.invite_key, session.answer)
         if session.judged:
             return lifecycle.begin(session, self._new_id, now, before=answer)
-        session.phase = Phase.WAITING
+        session.phase, session.invite_key = Phase.WAITING, None
         self._waiting[session.session_id] = session
         return [answer]
 
@@ -198,14 +190,19 @@ class SessionRecordingServer:
         self._drop(session)
         return [self._unavailable(session.invite_key)] if session.invite_key else []
 
-    def storage_failed(self, session_id: str) -> Effects:
-        """No recording can be kept: end what was begun for the session, and refuse its INVITE."""
+    def storage_failed(self, session_id: str, reason: str, now: Moment) -> Effects:
+        """No recording can be kept: refuse what waits for an answer, or hang up what was answered."""
         session = self._sessions.get(session_id)
         if session is None:
             return []
+        effects: Effects = [CloseMedia(session_id)]
+        if session.invite_key:
+            effects.append(self._unavailable(session.invite_key))
+        else:
+            waiting = [self._unavailable(session.pending_key)] if session.pending_key else []
+            effects += [*waiting, HangUp(session.dialog_id), lifecycle.failed(session, reason, now)]
         self._drop(session)
-        refusal = [self._unavailable(session.invite_key)] if session.invite_key else []
-        return [*lifecycle.destroyed(session), *refusal, CloseMedia(session_id)]
+        return [*effects, *lifecycle.destroyed(session)]
 
     # A re-INVITE or UPDATE inside a session.
 
@@ -226,7 +223,7 @@ class SessionRecordingServer:
             return [refusal]
         effects = self._described(session, body, now)
         if body.sdp is None:
-            return [*effects, *lifecycle.write(session), response.unchanged(event, session.answer)]
+            return [*effects, *lifecycle.write(session), response.offerless(event, session)]
         session.pending_key = event.key
         return [*effects, *self._reoffered(session, body.sdp, now)]
 
@@ -242,19 +239,15 @@ class SessionRecordingServer:
         """Answer an offer inside a session, asking for sockets when it has new streams."""
         key, session.pending_key = session.pending_key, None
         assert key is not None
-        try:
-            offer = SessionDescription.parse(sdp)
-            proposals = negotiate(offer, srtp=session.peer.srtp if session.peer else "off")
-        except UnreadableDescription:
-            return [Respond(key, 400, "The session description can't be read")]
-        except UnusableOffer as error:
-            return [Respond(key, error.status, headers=(("Warning", error.warning),))]
+        if refusal := response.negotiated(session, key, sdp):
+            return [refusal]
+        assert session.offer is not None
         wanted = self._wanted(session)
         starting = wanted and session.phase is Phase.IDLE
-        if offer.origin_version == session.offer_version and session.answer and not starting:
-            return [response.accepted(key, session.answer)]
-        session.offer, session.proposals, session.pending_key = offer, proposals, key
-        positions = media.wanted_positions(proposals, session) if wanted else ()
+        if session.offer.origin_version == session.offer_version and session.answer and not starting:
+            return [*lifecycle.write(session), response.accepted(key, session.answer)]
+        session.pending_key = key
+        positions = media.wanted_positions(session.proposals, session) if wanted else ()
         if positions:
             return [OpenMedia(session.session_id, positions, session.address)]
         return self._answer_offer(session, {}, now)
@@ -304,7 +297,12 @@ class SessionRecordingServer:
         if joined_ns is not None:
             return self._exempt_joined(session, joined_ns, now)
         effects = self._described(session, body, now)
+        session.invite_key = None
         if not session.delayed_offer:
+            return effects
+        if body.sdp is None and session.proposals:
+            # BroadWorks sends metadata alone in a re-INVITE and means no offer by it: what was agreed stands.
+            session.delayed_offer = False
             return effects
         session.delayed_offer = False
         try:
@@ -320,7 +318,7 @@ class SessionRecordingServer:
     # The end, and what may come before it.
 
     def _ended(self, event: sip.DialogEnded, now: Moment) -> Effects:
-        self._exempt_dialogs.pop(event.dialog_id, None)
+        self._exempt.close(event.dialog_id)
         session = self._dialogs.get(event.dialog_id)
         if session is None:
             return []
@@ -354,14 +352,17 @@ class SessionRecordingServer:
     def _probed(self, event: sip.ProbeAnswered, now: Moment) -> Effects:
         session = self._dialogs.get(event.dialog_id)
         if session is None:
-            return []
+            dead = event.dialog_id in self._exempt and not event.alive
+            if dead:
+                self._exempt.close(event.dialog_id)
+            return [ForgetDialog(event.dialog_id)] if dead else []
         if event.alive:
             session.probed_s, session.heard_s, session.recovering = None, now.monotonic_s, False
             return []
         if session.probed_s is None:
             # Its audio came back while we waited; a peer that has lost the dialog said 481, which ends it.
             return []
-        return [ForgetDialog(event.dialog_id), *self._finish(session, "client lost", now)]
+        return [HangUp(event.dialog_id), *self._finish(session, "client lost", now)]
 
     # Time and media.
 
@@ -375,19 +376,20 @@ class SessionRecordingServer:
 
     def check_silence(self, now: Moment) -> Effects:
         """Find sessions whose client may be gone, or that run longer than a recorder can hold."""
-        effects: Effects = []
+        effects: Effects = [Probe(dialog_id) for dialog_id in self._exempt.due(now.monotonic_s)]
         for session in list(self._sessions.values()):
-            limit_s = self.limits.recovery_silence_s if session.recovering else self.limits.silence_s
-            if now.monotonic_s - session.opened_s > self.limits.session_s_max:
-                effects += [HangUp(session.dialog_id), *self._finish(session, "longest session reached", now)]
-            elif session.probed_s is not None:
-                wait_s = limit_s if session.recovering else self.limits.probe_s
-                if now.monotonic_s - session.probed_s > wait_s:
-                    lost = self._finish(session, "client lost", now)
-                    effects += [ForgetDialog(session.dialog_id), *lost]
-            elif now.monotonic_s - session.heard_s > limit_s:
-                session.probed_s = now.monotonic_s
-                effects.append(Probe(session.dialog_id))
+            match session.overdue(self.limits, now):
+                case Overdue.SILENT:
+                    session.probed_s = now.monotonic_s
+                    effects.append(Probe(session.dialog_id))
+                case Overdue.LOST:
+                    # A BYE, so that a client that does live learns of it and can fork the call anew.
+                    effects += [HangUp(session.dialog_id), *self._finish(session, "client lost", now)]
+                case Overdue.TOO_LONG:
+                    ended = self._finish(session, "longest session reached", now)
+                    effects += [HangUp(session.dialog_id), *ended]
+                case None:
+                    pass
         return effects
 
     def heard(self, session_id: str, now: Moment) -> None:
@@ -411,13 +413,14 @@ class SessionRecordingServer:
 
     # Exempt and idle sessions.
 
-    def _answer_exempt(self, event: sip.InvitationReceived, body: OfferBody) -> Effects:
+    def _answer_exempt(
+        self, event: sip.InvitationReceived, body: OfferBody, now: Moment, *, stranger: bool
+    ) -> Effects:
         """Answer 200 with nothing received; only that there was one more call today is kept."""
-        while len(self._exempt_dialogs) >= self.limits.sessions_answered_inactive_max:
-            self._exempt_dialogs.pop(next(iter(self._exempt_dialogs)))
-        self._exempt_dialogs[event.dialog_id] = None
+        crowded_out = self._exempt.open(event.dialog_id, now.monotonic_s, stranger=stranger)
         answer = inactive_answer(body.sdp, self._address_for(event.flow.local[0]))
-        return [response.inactive(event, body, answer), CountExempt()]
+        forgotten: Effects = [ForgetDialog(crowded_out)] if crowded_out else []
+        return [response.inactive(event, body, answer), CountExempt(), *forgotten]
 
     def _answer_idle(
         self, session: RecordingSession, key: TransactionKey, body: OfferBody, now: Moment
@@ -431,9 +434,11 @@ class SessionRecordingServer:
 
     def _judge(self, session: RecordingSession, now: Moment) -> Effects:
         """Decide about a session when metadata came, or when it has waited long enough."""
-        if session.phase not in (Phase.WAITING, Phase.IDLE) or session.peer is None:
+        if session.phase in (Phase.OPENING, Phase.EXEMPT, Phase.ENDED) or session.peer is None:
             return []
-        decision = decide(self.directory, session.peer, session.facts)
+        decision = decide(self.directory, session.peer, session.facts, undescribed=session.undescribed)
+        if session.phase is Phase.RUNNING:
+            return self._joined(session, decision, now)
         session.judged = True
         self._waiting.pop(session.session_id, None)
         if not decision.recorded:
@@ -444,6 +449,14 @@ class SessionRecordingServer:
             # A session answered inactive has no sockets; they come with the next offer.
             return []
         media.name_channels(session)
+        return lifecycle.begin(session, self._new_id, now)
+
+    def _joined(self, session: RecordingSession, decision: Decision, now: Moment) -> Effects:
+        """Begin a recording for each recorded user who was named only now."""
+        owners = {state.owner for state in session.recordings.values()}
+        if all(item.user is None or item.user.id in owners for item in decision.recorded):
+            return []
+        session.decision = decision
         return lifecycle.begin(session, self._new_id, now)
 
     def _exempt_joined(self, session: RecordingSession, joined_ns: int, now: Moment) -> Effects:
@@ -469,9 +482,16 @@ class SessionRecordingServer:
         self._dialogs.pop(session.dialog_id, None)
 
     def _full(self) -> bool:
-        return (
-            self.draining or self.unable_reason is not None or len(self._sessions) >= self.limits.sessions_max
-        )
+        return self.full_reason() is not None
+
+    def full_reason(self) -> str | None:
+        """Return why no new call can be taken, or None; OPTIONS and `/readyz` say the same."""
+        if self.draining:
+            return "draining"
+        with_media = sum(session.phase is not Phase.IDLE for session in self._sessions.values())
+        if with_media >= self.limits.sessions_max or len(self._sessions) >= self.limits.dialogs_max:
+            return "as many sessions run as this recorder takes"
+        return self.unable_reason
 
     def _unavailable(self, key: TransactionKey) -> Respond:
         return Respond(key, 503, headers=(("Retry-After", str(self.limits.retry_after_s)),))

@@ -20,6 +20,7 @@ from recorder.sdp.offer_answer import StreamProposal
 from recorder.sip.dialog import DialogId
 from recorder.sip.transaction import TransactionKey
 from recorder.srs.decision import CallFacts, CallParticipant, Decision
+from recorder.srs.effects import Limits, Moment
 from recorder.srs.recording_mode import Capture
 from recorder.state import CallState, MetadataRevision, PartyState, StreamState
 
@@ -41,6 +42,14 @@ class Phase(Enum):
     IDLE = auto()  # Answered inactive: mode never, or nobody recorded.
     EXEMPT = auto()  # Answered inactive; nothing of the call is kept.
     ENDED = auto()
+
+
+class Overdue(Enum):
+    """Why a session can't just go on."""
+
+    TOO_LONG = auto()
+    SILENT = auto()
+    LOST = auto()
 
 
 @dataclass
@@ -82,6 +91,21 @@ class RecordingSession:
         """Remember a flag for every recording of the session, once."""
         if flag not in self.flags:
             self.flags = (*self.flags, flag)
+
+    def overdue(self, limits: Limits, now: Moment) -> Overdue | None:
+        """Tell what time says of the session: too long, silent and to be asked, or asked in vain."""
+        if now.monotonic_s - self.opened_s > limits.session_s_max:
+            return Overdue.TOO_LONG
+        limit_s = limits.recovery_silence_s if self.recovering else limits.silence_s
+        if self.probed_s is not None:
+            wait_s = limit_s if self.recovering else limits.probe_s
+            return Overdue.LOST if now.monotonic_s - self.probed_s > wait_s else None
+        return Overdue.SILENT if now.monotonic_s - self.heard_s > limit_s else None
+
+    @property
+    def undescribed(self) -> bool:
+        """Whether metadata came, and none of it could be read."""
+        return "metadata-error" in self.flags and not self.model.participants
 
     @property
     def held(self) -> bool:

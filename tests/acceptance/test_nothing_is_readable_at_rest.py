@@ -217,6 +217,4 @@ def test_a_longer_object_is_not_what_was_pinned(service: RunningService, spoken:
     associated_data = object_binding(*place, ObjectKind.AUDIO)
     assert len(open_sealed(key, associated_data, sealed[ObjectKind.AUDIO], pin)) == pin.plaintext_bytes
     with pytest.raises(SealBroken):
-        open_sealed(
-            key, associated_data, sealed[ObjectKind.AUDIO], replace(pin, segments=pin.segments + 1)
-        )
+        open_sealed(key, associated_data, sealed[ObjectKind.AUDIO], replace(pin, segments=pin.segments + 1))

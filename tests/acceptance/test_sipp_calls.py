@@ -46,10 +46,14 @@ def pcap(streams: list[bytes]) -> bytes:
             rtp = struct.pack("!BBHII", 0x80, first | 8, number, number * 160, 0x5199 + index) + payload
             port = PORT_FIRST + 2 * index
             udp = struct.pack("!HHHH", port, port, 8 + len(rtp), 0) + rtp
-            ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0, *[bytes((127, 0, 0, 1))] * 2)
+            ip = struct.pack(
+                "!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0, *[bytes((127, 0, 0, 1))] * 2
+            )
             frame = bytes(12) + b"\x08\x00" + ip + udp
             at_us = number * 20_000 + index * 100
-            written += struct.pack("<IIII", at_us // 1_000_000, at_us % 1_000_000, len(frame), len(frame)) + frame
+            written += (
+                struct.pack("<IIII", at_us // 1_000_000, at_us % 1_000_000, len(frame), len(frame)) + frame
+            )
     return written
 
 
@@ -65,7 +69,14 @@ def place(service: RunningService, directory: Path, transport: str) -> Placed:
         *(sipp, f"127.0.0.1:{service.sip_port}", "-sf", SCENARIO.name, "-inf", "numbers.csv"),
         *("-i", "127.0.0.1", "-p", str(free_port()), "-mi", "127.0.0.1", "-t", transport),
         *("-mp", str(free_port() & ~1), "-m", "1", "-l", "1", "-nostdin", "-timeout", "30s"),
-        *("-trace_msg", "-message_file", str(log), "-trace_err", "-error_file", str(directory / "errors.log")),
+        *(
+            "-trace_msg",
+            "-message_file",
+            str(log),
+            "-trace_err",
+            "-error_file",
+            str(directory / "errors.log"),
+        ),
     ]
     done = subprocess.run(command, cwd=directory, capture_output=True, timeout=60, check=False)
     errors = directory / "errors.log"

@@ -21,7 +21,7 @@ from recorder.client.session import SessionRecordingClient
 from tests import at_rest
 from tests.acceptance.test_what_was_said_is_what_is_heard import decoded, heard, octets, offset_of
 from tests.conftest import ANNA, BEN
-from tests.raw_peer import BOUNDARY, METADATA, SDP, RawPeer, offer, parties, together
+from tests.raw_peer import BOUNDARY, SDP, RawPeer, offer, parties, together
 from tests.running_service import RunningService, eventually
 
 CALLEE = "+31612345678"
@@ -184,7 +184,11 @@ def test_half_open_connections_harm_nobody(service: RunningService, beside: Besi
         (SDP, b"v=0\r\n" * 20_000, 400),
         (SDP, b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n", 488),
         (SDP, offer(30000, kind="video"), 488),
-        (SDP, offer(30000).replace(b"RTP/AVP 8", b"RTP/AVP 97").replace(b"rtpmap:8 PCMA", b"rtpmap:97 X"), 200),
+        (
+            SDP,
+            offer(30000).replace(b"RTP/AVP 8", b"RTP/AVP 97").replace(b"rtpmap:8 PCMA", b"rtpmap:97 X"),
+            200,
+        ),
     ],
     ids=itertools.count(),
 )
@@ -204,7 +208,9 @@ def test_a_body_that_cannot_be_used_is_refused(
     assert eventually(lambda: at_rest.rtp_ports(service) == before, "no socket is left")
 
 
-LAUGHS = b'<!DOCTYPE r [<!ENTITY a "%s"><!ENTITY b "&a;&a;&a;&a;&a;&a;">]><recording>&b;&b;</recording>' % (b"ha" * 500)
+LAUGHS = b'<!DOCTYPE r [<!ENTITY a "%s"><!ENTITY b "&a;&a;&a;&a;&a;&a;">]><recording>&b;&b;</recording>' % (
+    b"ha" * 500
+)
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
-import psycopg
 import pytest
 from sqlalchemy import make_url
 
 from archive.catalogue.directory import add_peer
 from archive.catalogue.engine import Catalogue
 from archive.embedded.service_file import read_service
+from archive.model import TenantId
 from tests import at_rest
 from tests.acceptance.test_what_was_said_is_what_is_heard import octets
 from tests.conftest import ANNA
@@ -57,7 +57,7 @@ class SecondRecorder:
 
 def copied_database(service: RunningService) -> str:
     """Copy the database of the service, enter one peer, and return the recorder's URL of the copy."""
-    with psycopg.connect(**at_rest.superuser(service), dbname="postgres", autocommit=True) as connection:
+    with at_rest.connect(service, "postgres") as connection:
         connection.execute(f"CREATE DATABASE {DATABASE}".encode())
     at_rest.load(service, DATABASE, at_rest.database_dump(service))
     file = read_service(service.directory)
@@ -68,7 +68,9 @@ def copied_database(service: RunningService) -> str:
     catalogue = Catalogue(urls["operator"])
     try:
         tenant = at_rest.query(service, "SELECT id FROM tenants", DATABASE)[0][0]
-        add_peer(catalogue, "exchange", [f"{PEER}/32"], now=datetime.now(UTC), tenant_id=str(tenant))  # type: ignore[arg-type]
+        add_peer(
+            catalogue, "exchange", [f"{PEER}/32"], now=datetime.now(UTC), tenant_id=TenantId(str(tenant))
+        )
     finally:
         catalogue.close()
     return urls["recorder"]
@@ -102,7 +104,9 @@ def second(service: RunningService, tmp_path_factory: pytest.TempPathFactory) ->
         )
     try:
         recorder = SecondRecorder(service, process, sip_port, rtp_first)
-        eventually(lambda: b"recorder ready" in output.read_bytes(), f"the recorder is ready; see {output}", 30)
+        eventually(
+            lambda: b"recorder ready" in output.read_bytes(), f"the recorder is ready; see {output}", 30
+        )
         yield recorder
     finally:
         process.terminate()
@@ -111,6 +115,8 @@ def second(service: RunningService, tmp_path_factory: pytest.TempPathFactory) ->
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(5)
+        with at_rest.connect(service, "postgres") as connection:
+            connection.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)".encode())
 
 
 def test_a_stranger_is_refused_and_no_port_is_opened(second: SecondRecorder) -> None:
@@ -137,7 +143,10 @@ def test_an_emergency_call_of_a_stranger_is_answered(second: SecondRecorder) -> 
 def test_the_peer_is_recorded_and_nobody_talks_into_its_call(second: SecondRecorder) -> None:
     """Packets count from the peer's own network only, also before the first of it has come."""
     good, evil = [octets(0.02, 1)], octets(0.02, 2)
-    with RawPeer(second.sip_port, host=PEER) as peer, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as evil_one:
+    with (
+        RawPeer(second.sip_port, host=PEER) as peer,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as evil_one,
+    ):
         evil_one.bind((NEIGHBOUR, 0))
         assert peer.call(ANNA, CALLEE).status == 200
         assert second.bound()

@@ -11,6 +11,7 @@ import os
 import socket
 import time
 from asyncio import to_thread
+from functools import partial
 from pathlib import Path
 
 from recorder.client.call import Ending, PlacedCall, Transport
@@ -58,10 +59,7 @@ async def check(
     service: RunningService, what: str, calls: list[PlacedCall], *outages: Outage, told_as: str = "restart"
 ) -> None:
     """Check each call, and print what was measured."""
-    lost = [
-        await to_thread(lambda call=call: check_gaps(service, call, *outages, told_as=told_as))
-        for call in calls
-    ]
+    lost = [await to_thread(partial(check_gaps, service, call, *outages, told_as=told_as)) for call in calls]
     away = ", ".join(f"{outage.up_s - outage.down_s:.1f}" for outage in outages)
     print(f"{what}: away for {away} s; at worst {max(lost):.3f} s before it are missing in {len(lost)} calls")
 
@@ -97,7 +95,7 @@ async def test_calls_outlive_two_kills_of_the_recorder_and_obey_their_dialogs(
         await asyncio.sleep(2)
         recorder = crashing.role("recorder")
         down_s = kill([recorder])
-        await until(lambda recorder=recorder: is_gone(recorder), "the recorder is dead")
+        await until(partial(is_gone, recorder), "the recorder is dead")
         await until(lambda: is_ready(crashing), "the recorder takes calls again", READY_S_MAX)
         outages.append(Outage(down_s, time.monotonic()))
     assert not nameless_journals(crashing)
@@ -137,7 +135,7 @@ async def test_calls_outlive_a_kill_of_a_capture_process(crashing: RunningServic
     for victim in named(crashing, CAPTURE):
         await asyncio.sleep(2)
         down_s = kill([victim])
-        await until(lambda victim=victim: is_gone(victim), "the capture process is dead")
+        await until(partial(is_gone, victim), "the capture process is dead")
         # Not a packet that was sent from now on may be missing: the ports were never closed.
         outages.append(Outage(down_s, time.monotonic()))
     await asyncio.sleep(3)

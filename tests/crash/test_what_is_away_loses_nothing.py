@@ -53,9 +53,11 @@ def check_archived_once(service: RunningService, placed: PlacedCall, *outages: O
     entries = audit_entries.of_object(catalogue, tenant_id, f"recording:{recording_id}")
     catalogue.close()
     assert [entry.action for entry in entries].count("recording.archived") == 1
-    environment = {name.removeprefix("EARWITNESS_"): value for name, value in found.environment.items()}
     store = ObjectStore(
-        *(environment[f"S3_{name}"] for name in ("ENDPOINT", "BUCKET", "ACCESS_KEY", "SECRET_KEY"))
+        found.environment["EARWITNESS_S3_ENDPOINT"],
+        found.environment["EARWITNESS_S3_BUCKET"],
+        found.environment["EARWITNESS_S3_ACCESS_KEY"],
+        found.environment["EARWITNESS_S3_SECRET_KEY"],
     )
     keys = sorted(item.key for item in store.versions(f"{tenant_id}/{recording_id}/"))
     store.close()

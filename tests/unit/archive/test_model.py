@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import sys
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 from uuid import RFC_4122, UUID
 
 import pytest
@@ -72,7 +73,7 @@ def test_the_record_of_a_recording_is_uploaded_last() -> None:
 
 def test_every_word_of_the_model_is_frozen() -> None:
     """What one package was given no other can change."""
-    words = [item for item in vars(model).values() if dataclasses.is_dataclass(item)]
+    words: list[Any] = [item for item in vars(model).values() if dataclasses.is_dataclass(item)]
     assert len(words) > 10
     assert all(word.__dataclass_params__.frozen for word in words)
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -15,13 +15,18 @@ from recorder.admin import AdminServer
 HOST = "127.0.0.1"
 
 
+def session(recordings: int) -> SimpleNamespace:
+    """Return a session of so many recorded users."""
+    return SimpleNamespace(recordings=dict.fromkeys(range(recordings)))
+
+
 class Service:
     """Stands in for the recorder: the figures it would have."""
 
     def __init__(self) -> None:
         self.reason: str | None = None
         self.settings = SimpleNamespace(recorder_admin_listen=f"{HOST}:0")
-        self.server = SimpleNamespace(sessions=("one", "two"), recording_count=3)
+        self.server = SimpleNamespace(sessions=(session(recordings=2), session(recordings=1)))
         self.archiving = SimpleNamespace(waiting=4)
         self.media = SimpleNamespace(ports=SimpleNamespace(free=5))
         self.housekeeping = SimpleNamespace(packets=6, octets=7, refused=8, kernel_drops=9)
@@ -110,7 +115,9 @@ async def test_no_counter_tells_tenants_or_callers_apart(admin: Asking) -> None:
     assert "exempt" not in body
 
 
-@pytest.mark.parametrize(("path", "method", "status"), [("/", "GET", 404), ("/metrics/x", "GET", 404), ("/livez", "POST", 405)])
+@pytest.mark.parametrize(
+    ("path", "method", "status"), [("/", "GET", 404), ("/metrics/x", "GET", 404), ("/livez", "POST", 405)]
+)
 async def test_nothing_else_is_answered(admin: Asking, path: str, method: str, status: int) -> None:
     """Three pages to read, and none to change anything."""
     assert (await admin.get(path, method))[0] == status
@@ -119,7 +126,7 @@ async def test_nothing_else_is_answered(admin: Asking, path: str, method: str, s
 async def test_two_recorders_keep_figures_of_their_own(admin: Asking) -> None:
     """No registry is shared between them."""
     other = Asking(Service())
-    other.service.server.recording_count = 99
+    other.service.server.sessions = (session(recordings=99),)
     await other.server.start()
     try:
         assert samples((await other.get("/metrics"))[2])["earwitness_recordings", ""] == 99

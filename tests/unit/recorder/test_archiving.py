@@ -7,9 +7,10 @@ import os
 import selectors
 import signal
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from keys.local_keyring import LocalKeyring
 from recorder import archiving
 from recorder.archiving import DEFECT_RETRY_S, RETRY_S_MAX, RETRY_S_MIN, ArchivingQueue
 from recorder.finaliser_job import FinaliseJob
+from recorder.journal.format import JournalUnavailable
 from tests.unit.recorder.shell import PATIENCE_S, call_state
 
 AWAY = StoreUnavailable("The object store does not answer.")
@@ -93,7 +95,7 @@ class Process:
 class Queue(ArchivingQueue):
     """A queue on pools that follow a script."""
 
-    def __init__(self, processes: int = 1, **scripts: list[object]) -> None:
+    def __init__(self, processes: int = 1, **scripts: Sequence[object]) -> None:
         self.pools: list[Pool] = []
         self.archived: list[bytes] = []
         self._scripts = {name.encode(): deque(script) for name, script in scripts.items()}
@@ -149,7 +151,7 @@ def test_what_is_away_is_asked_again_with_growing_pauses() -> None:
         queue.add(job(b"one"))
         await queue.until_idle()
         began = [at for at, _ in queue.began]
-        pauses = [round(later - earlier) for earlier, later in zip(began, began[1:], strict=False)]
+        pauses = [round(later - earlier) for earlier, later in pairwise(began)]
         assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
         assert (pauses[0], pauses[-1]) == (RETRY_S_MIN, RETRY_S_MAX)
         assert queue.archived == [b"one"]
@@ -196,6 +198,31 @@ def test_a_recording_with_a_defect_stops_no_other() -> None:
         run(work)
     [entry] = logs
     assert (entry["log_level"], entry["uid"]) == ("error", b"one".hex())
+
+
+def test_an_archived_recording_that_can_t_be_released_is_tried_again() -> None:
+    """The disk of the journal failed just then: archiving it once more changes nothing."""
+
+    async def work() -> None:
+        queue = Queue()
+        told: list[bytes] = []
+
+        def archived(uid: bytes) -> None:
+            told.append(uid)
+            if len(told) == 1:
+                raise JournalUnavailable("The slots file can't be written.")
+
+        queue._archived = archived
+        queue.add(job(b"one"))
+        await asyncio.sleep(1)
+        assert queue.waiting == 1
+        await queue.until_idle()
+        assert told == [b"one", b"one"]
+        assert len(queue.began) == 2
+
+    with capture_logs() as logs:
+        run(work)
+    assert [entry["uid"] for entry in logs] == [b"one".hex()]
 
 
 def test_an_outage_after_a_defect_is_asked_about_every_minute_again() -> None:

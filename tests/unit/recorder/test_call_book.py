@@ -6,14 +6,14 @@ import dataclasses
 import fcntl
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from structlog.testing import capture_logs
 
 from keys.errors import SealBroken
-from recorder import call_book as call_book_module
 from recorder.call_book import CallBook, by_session, uid_of, wait_for_writers
 from recorder.journal.format import JournalUnavailable
 from recorder.journal.reader import read_states
@@ -118,6 +118,22 @@ def test_a_slot_without_a_state_is_freed_at_recovery(book: CallBook, crash: Rest
     assert set(crash(again).slots.live()) == {uid}
 
 
+def test_a_slot_with_audio_but_without_a_state_keeps_its_key(book: CallBook, crash: Restart) -> None:
+    """Its state was lost with a part of the disk: what was said is not destroyed over that, but told."""
+    uid = bytes(range(16))
+    writer = JournalWriter(book.journal_dir / "capture-0")
+    writer.open()
+    call = Call(writer, uid, book.open(uid, STARTED_NS))
+    call.frame()
+    with capture_logs() as logs:
+        again = crash(book)
+        assert again.recover() == {}
+    writer.close()
+    assert [entry["uid"] for entry in logs] == [uid.hex()]
+    assert audio(again.journal_dir, call) == call.sent
+    assert again.key_of(uid) == call.key
+
+
 def test_a_torn_slot_is_a_free_one(book: CallBook, crash: Restart) -> None:
     """Its allocation was never acknowledged; the others are read."""
     uid, state = begin(book)
@@ -148,12 +164,40 @@ def test_a_destroyed_recording_is_never_written_again(book: CallBook, crash: Res
     assert key not in (again.journal_dir / "slots").read_bytes()
 
 
-def test_destroying_twice_is_no_error(book: CallBook) -> None:
+def test_what_may_not_exist_is_gone_for_good_when_destroying_returns(
+    book: CallBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut a moment later does not bring it back: a disk that can't promise that is an error."""
+    uid, _ = begin(book)
+    fail_times("fdatasync", 1, monkeypatch)
+    with pytest.raises(JournalUnavailable):
+        book.destroy(uid)
+
+
+def test_an_archived_recording_is_released_without_waiting_for_the_disk(
+    book: CallBook, crash: Restart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut would only archive it once more; its files go with the next sync."""
+    uid, _ = begin(book)
+    path = file_of_capture(book)
+    book.file_closed("capture-0/epoch-00000001.journal", frozenset({uid}))
+    with monkeypatch.context() as patch:
+        fail_times("fdatasync", 1, patch)
+        book.release(uid)
+    assert path.exists()
+    assert not book.holds(uid)
+    assert crash(book).recover() == {}
+    book.sync()
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("end", [CallBook.destroy, CallBook.release])
+def test_ending_a_recording_twice_is_no_error(book: CallBook, end: Callable[[CallBook, bytes], None]) -> None:
     """The archive was faster, or the call was never one."""
     uid, _ = begin(book)
-    book.destroy(uid)
-    book.destroy(uid)
-    book.destroy(bytes(16))
+    end(book, uid)
+    end(book, uid)
+    end(book, bytes(16))
 
 
 def test_every_recording_has_a_key_of_its_own(book: CallBook) -> None:
@@ -213,7 +257,7 @@ def test_a_file_goes_only_after_the_slot_was_overwritten_for_good(
     uid, _ = begin(book)
     path = file_of_capture(book)
     book.file_closed("capture-0/epoch-00000001.journal", frozenset({uid}))
-    book.destroy(uid)
+    book.release(uid)
     with monkeypatch.context() as patch:
         fail_times("fdatasync", 1, patch)
         with pytest.raises(JournalUnavailable):
@@ -352,7 +396,7 @@ def test_a_journal_that_nobody_writes_is_free_at_once(tmp_path: Path) -> None:
 def test_a_process_that_still_writes_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Capture writes its last second after its recorder was killed."""
     held = _lock(tmp_path)
-    monkeypatch.setattr(call_book_module.time, "sleep", lambda _: held.close())
+    monkeypatch.setattr("recorder.call_book.time.sleep", lambda _: held.close())
     wait_for_writers(tmp_path, 10)
     assert held.closed
 
@@ -376,7 +420,7 @@ def test_recordings_of_one_dialog_are_recovered_together() -> None:
     }
 
 
-def _lock(journal_dir: Path) -> object:
+def _lock(journal_dir: Path) -> BinaryIO:
     """Write a journal as another process would."""
     directory = journal_dir / "capture-0"
     directory.mkdir(exist_ok=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from archive.errors import CatalogueUnavailable
+from archive.errors import CatalogueUnavailable, Conflict
 from archive.model import SessionOutcome, TenantId
 from recorder.delivery import deliver
 from recorder.outbox import Outbox
@@ -26,6 +26,7 @@ class Database:
         self.exempt: dict[date, int] = {}
         self.away_for: set[object] = set()
         self.away_at_commit = False
+        self.refused: set[str] = set()
         self.told = 0
         self._tenant_id: TenantId | None = None
         self._pending: list[SessionOutcome] = []
@@ -41,6 +42,8 @@ class Database:
     def insert_outcome(self, connection: Database, told: SessionOutcome) -> None:
         assert connection is self
         self._need(told.session_id)
+        if told.session_id in self.refused:
+            raise Conflict("A session of another tenant has this id.")
         self.told += 1
         self._pending.append(told)
 
@@ -140,6 +143,21 @@ def test_a_crash_between_commit_and_forgetting_tells_again(
             tell(outbox, database)
     assert tell(outbox, database) == 1
     assert (database.told, list(database.outcomes)) == (2, [made.session_id])
+
+
+def test_an_outcome_the_database_does_not_accept_holds_up_no_other(
+    outbox: Outbox, database: Database
+) -> None:
+    """It stays for whoever repairs it, and is said after all the rest was told."""
+    made = fill(outbox)
+    outbox.count_exempt(DAYS[0])
+    bad = min(item.session_id for item in made)
+    database.refused = {bad}
+    with pytest.raises(Conflict):
+        tell(outbox, database)
+    assert set(database.outcomes) == {item.session_id for item in made} - {bad}
+    assert database.exempt == {DAYS[0]: 1}
+    assert [item.session_id for _, item in outbox.waiting()] == [bad]
 
 
 def test_no_day_s_count_is_lost_while_the_database_is_away(outbox: Outbox, database: Database) -> None:

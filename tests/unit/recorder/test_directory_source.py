@@ -51,7 +51,9 @@ def source(path: Path, key: bytes = KEY, *, trust_loopback: bool = False) -> Dir
     return DirectorySource(catalogue, path, key, trust_loopback=trust_loopback)
 
 
-def test_what_the_database_said_last_is_known_after_a_restart_without_it(database: Database, path: Path) -> None:
+def test_what_the_database_said_last_is_known_after_a_restart_without_it(
+    database: Database, path: Path
+) -> None:
     """The copy is the whole directory."""
     assert source(path).load() == KNOWN
     database.directory = None
@@ -107,7 +109,9 @@ def test_a_copy_that_can_t_be_read_is_none(database: Database, path: Path, damag
     assert source(path, key).remembered() is None
 
 
-def test_a_copy_of_another_release_is_none(database: Database, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_of_another_release_is_none(
+    database: Database, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What it meant is not guessed."""
     with monkeypatch.context() as patch:
         patch.setattr(Directory, "to_json", lambda _: b'{"version": 99}')
@@ -132,7 +136,9 @@ def test_a_crash_while_the_copy_is_written_leaves_the_last_one(
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.9.10", "::1"])
-def test_a_machine_trusts_itself_while_no_peer_is_defined(database: Database, path: Path, address: str) -> None:
+def test_a_machine_trusts_itself_while_no_peer_is_defined(
+    database: Database, path: Path, address: str
+) -> None:
     """For a first try: calls of this machine are for the one tenant there is."""
     database.directory = Directory((TENANT,), (), (USER,))
     loaded = source(path, trust_loopback=True).load()
@@ -151,7 +157,9 @@ def test_the_loopback_is_bound_to_no_tenant_where_there_are_two(database: Databa
     assert peer.tenant_id is None
 
 
-def test_the_first_peer_that_is_defined_ends_the_trust_in_the_loopback(database: Database, path: Path) -> None:
+def test_the_first_peer_that_is_defined_ends_the_trust_in_the_loopback(
+    database: Database, path: Path
+) -> None:
     """And without the setting there never was any."""
     assert source(path, trust_loopback=True).load().peer_of("127.0.0.1") is None
     database.directory = Directory((TENANT,))

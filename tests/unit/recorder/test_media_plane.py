@@ -276,6 +276,19 @@ def test_a_recording_of_before_a_restart_is_searched_for_in_all_of_the_journal(p
     assert ends.told == [None]
 
 
+def test_what_is_asked_of_a_recording_goes_to_its_process(plane: Plane) -> None:
+    """To begin, to stop, and to end."""
+    plane.open_track(SESSION, track(recording=False))
+    plane.set_recording(UID, recording=True)
+    plane.set_recording(UID, recording=False)
+    plane.close_track(UID, Ends())
+    assert plane.told[1:] == [
+        SetRecording(UID, recording=True),
+        SetRecording(UID, recording=False),
+        CloseTrack(UID),
+    ]
+
+
 def test_a_discarded_recording_is_told_once_and_never_again(plane: Plane) -> None:
     """Not to a new process either."""
     plane.open_track(SESSION, track())

@@ -58,10 +58,14 @@ def content_behind(path: Path) -> Callable[[], bytes]:
     "told",
     [
         outcome(recording_ids=(RecordingId("one"), RecordingId("two"))),
-        outcome(peer_id=None, tenant_id=None, kind=OutcomeKind.FAILED, trace=(), call_id="na\u00efve\x00\u202e@h"),
+        outcome(
+            peer_id=None, tenant_id=None, kind=OutcomeKind.FAILED, trace=(), call_id="na\u00efve\x00\u202e@h"
+        ),
     ],
 )
-def test_an_outcome_waits_through_a_restart_as_it_was(outbox: Outbox, directory: Path, told: SessionOutcome) -> None:
+def test_an_outcome_waits_through_a_restart_as_it_was(
+    outbox: Outbox, directory: Path, told: SessionOutcome
+) -> None:
     """Every field, to the microsecond."""
     outbox.put(told)
     assert waiting(Outbox(directory, KEY)) == [told]
@@ -87,7 +91,9 @@ def test_files_are_for_us_alone_and_sealed(outbox: Outbox, directory: Path) -> N
     assert directory.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_session_that_runs_is_told_only_when_it_ended_with_the_recorder(outbox: Outbox, directory: Path) -> None:
+def test_a_session_that_runs_is_told_only_when_it_ended_with_the_recorder(
+    outbox: Outbox, directory: Path
+) -> None:
     """What is not final waits for the final word, or for the next start."""
     told = outcome()
     outbox.put(told, final=False)
@@ -120,7 +126,9 @@ def test_nothing_of_a_first_word_stays_on_the_disk(
     assert before[:16] not in after
 
 
-def test_a_first_word_that_is_put_again_leaves_nothing_of_the_earlier_one(outbox: Outbox, directory: Path) -> None:
+def test_a_first_word_that_is_put_again_leaves_nothing_of_the_earlier_one(
+    outbox: Outbox, directory: Path
+) -> None:
     """A session that is judged anew with each metadata would else leave a trail."""
     told = outcome()
     outbox.put(told, final=False)
@@ -150,8 +158,8 @@ def test_a_crash_at_any_moment_leaves_one_outcome_and_no_drafts(
     outbox.put(told[0], final=False)
     with monkeypatch.context() as patch:
         _cut_power(patch, number)
-        for item in told[1:]:
-            _until_power_cut(lambda item=item: outbox.put(item, final=item is told[2]))
+        _until_power_cut(lambda: outbox.put(told[1], final=False))
+        _until_power_cut(lambda: outbox.put(told[2]))
     [found] = waiting(Outbox(directory, KEY))
     assert found.reason in {item.reason for item in told}
     assert names(directory) == [f"{found.session_id}.outcome"]
@@ -194,7 +202,7 @@ def test_a_full_disk_is_said_and_leaves_what_was_there(
     told = outcome()
     outbox.put(told)
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fdatasync", _full)
+        patch.setattr(Path, "rename", _full)
         with pytest.raises(OSError, match="No space"):
             outbox.put(outcome(session_id=told.session_id, reason="another"))
     assert waiting(outbox) == [told]
@@ -282,7 +290,7 @@ def test_no_count_is_lost_or_doubled_between_two_threads(outbox: Outbox) -> None
     assert taken + sum(found for _, found in outbox.take_exempt()) == calls
 
 
-def _full(_: int) -> None:
+def _full(*_: object) -> None:
     raise OSError(28, os.strerror(28))
 
 

@@ -52,7 +52,9 @@ def test_rtp_has_the_even_port_and_rtcp_the_next(closing: ExitStack) -> None:
     assert sockets.rtcp.getsockname() == (HOST, first + 3)
 
 
-@pytest.mark.parametrize(("first", "last", "pairs"), [(2000, 2001, 1), (2000, 2002, 1), (2001, 2002, 0), (2001, 2004, 1)])
+@pytest.mark.parametrize(
+    ("first", "last", "pairs"), [(2000, 2001, 1), (2000, 2002, 1), (2001, 2002, 0), (2001, 2004, 1)]
+)
 def test_a_range_holds_whole_pairs_only(first: int, last: int, pairs: int) -> None:
     """Both ends are included, and no RTCP port lies outside."""
     assert PortRange(first, last).free == pairs

@@ -23,7 +23,10 @@ from tests.unit.recorder.shell import call_state
 FULL = call_state(
     peer_id="peer",
     owner="user",
-    parties=(PartyState("a", "+31201234501", "Zo\u00eb \u202e", "user", 1), PartyState("b", "101", "", None, 2, 3)),
+    parties=(
+        PartyState("a", "+31201234501", "Zo\u00eb \u202e", "user", 1),
+        PartyState("b", "101", "", None, 2, 3),
+    ),
     edges=(EdgeState("start", 1), EdgeState("pause", 2, "user")),
     metadata=(MetadataRevision(1, "application/rs-metadata+xml", "PHg+", "cut off"),),
     flags=("no-metadata",),

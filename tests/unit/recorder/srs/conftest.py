@@ -85,6 +85,7 @@ class Recorder:
         self.sent: list[tuple[Flow, Response | Request]] = []
         self.ports = itertools.count(RTP_PORT_FIRST, 2)
         self.ports_left = 1000
+        self.storage_trouble: str | None = None
 
     @property
     def now(self) -> Moment:
@@ -118,8 +119,13 @@ class Recorder:
 
     def do(self, effects: Iterable[do.Effect]) -> None:
         """Note each effect, and do those without which the server can't go on."""
-        edges = []
+        edges: list[tuple[bytes, str, str | None, int]] = []
         for effect in effects:
+            if isinstance(effect, do.OpenRecording) and self.storage_trouble:
+                # The rest of the effects is of a call that can't be kept.
+                reason, session_id = self.storage_trouble, effect.state.session_id
+                self.do(self.server.storage_failed(session_id, reason, self.now))
+                break
             self.effects.append(effect)
             match effect:
                 case do.Respond():

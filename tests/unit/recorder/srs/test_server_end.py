@@ -87,7 +87,7 @@ def test_silence_is_asked_about_and_a_client_that_is_gone_ends_the_call(client: 
     recorder.one(do.Probe)
     recorder.advance(40)
     assert recorder.one(do.FinishRecording).state.end_reason == "client lost"
-    assert recorder.of(do.ForgetDialog)
+    assert recorder.of(do.HangUp) or recorder.of(do.ForgetDialog)
     assert not recorder.server.sessions
 
 
@@ -120,7 +120,11 @@ def answer_probe(recorder: Recorder, status: int = 200) -> None:
     if getattr(request, "method", "") != "OPTIONS":
         return
     lines = [f"SIP/2.0 {status} OK"]
-    lines += [f"{name}: {value}" for name in ("Via", "From", "To", "Call-ID", "CSeq") for value in request.headers.all(name)]
+    lines += [
+        f"{name}: {value}"
+        for name in ("Via", "From", "To", "Call-ID", "CSeq")
+        for value in request.headers.all(name)
+    ]
     recorder.receive("\r\n".join([*lines, "Content-Length: 0", "", ""]).encode(), flow)
 
 
@@ -163,13 +167,27 @@ def test_every_session_has_one_outcome(caller: str, way: str) -> None:
     assert not recorder.server.sessions
 
 
-def test_storage_that_fails_refuses_the_call(recorder: Recorder, client: Client) -> None:
+def test_storage_that_fails_before_the_answer_refuses_the_call(recorder: Recorder, client: Client) -> None:
     """What was begun is destroyed, and the client finds another recorder."""
-    client.call()
-    recorder.effects.clear()
-    recorder.do(recorder.server.storage_failed(recorder.session.session_id))
-    recorder.one(do.DestroyRecording)
+    recorder.storage_trouble = "the disk is full"
+    answer = client.call()
+    assert (answer.status, answer.headers.first("Retry-After")) == (503, "30")
     recorder.one(do.CloseMedia)
+    assert not recorder.of(do.CaptureStream)
+    assert not recorder.server.sessions
+    assert not recorder.of(do.ReportOutcome)
+
+
+def test_storage_that_fails_after_the_answer_hangs_up(recorder: Recorder, client: Client) -> None:
+    """The session was taken, so it gets an outcome: failed, with the reason."""
+    client.from_ = f"<sip:{ANNA}@bw.example>"
+    client.invite(SDP, TWO_STREAMS)
+    recorder.storage_trouble = "the disk is full"
+    recorder.advance(2.5)
+    recorder.one(do.HangUp)
+    report = recorder.one(do.ReportOutcome)
+    assert report.final
+    assert (report.outcome.kind, report.outcome.reason) == (OutcomeKind.FAILED, "the disk is full")
     assert not recorder.server.sessions
 
 
@@ -225,7 +243,8 @@ def test_a_partial_update_after_a_restart_still_fits(recorder: Recorder, client:
     after, again = restarted(recorder)
     again.to_tag, again.cseq = client.to_tag, client.cseq
     again.send("UPDATE", METADATA, document(ANNA, "113"))
-    assert after.of(do.CutRecording) or after.of(do.DestroyRecording)
+    assert after.of(do.DestroyRecording)
+    assert not after.of(do.FinishRecording)
 
 
 def test_a_client_that_is_gone_after_a_restart_is_found_out_soon(recorder: Recorder, client: Client) -> None:
@@ -242,4 +261,4 @@ def test_an_unkept_call_whose_client_is_gone_is_destroyed(recorder: Recorder, cl
     after, _ = restarted(recorder)
     after.advance(40)
     after.one(do.DestroyRecording)
-    assert after.one(do.ReportOutcome).outcome.kind is OutcomeKind.NOT_KEPT
+    assert after.of(do.ReportOutcome)[-1].outcome.kind is OutcomeKind.NOT_KEPT

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +10,7 @@ from archive.catalogue.snapshot import Directory
 from recorder.client.call import Dialect
 from recorder.srs import effects as do
 from recorder.srs.effects import Limits
+from recorder.srs.exempt_dialogs import PROBE_S, STRANGER_DIALOGS_MAX
 from recorder.srs.session import Phase
 from tests.unit.recorder.srs.conftest import (
     ANNA,
@@ -150,9 +150,7 @@ def test_a_look_alike_is_recorded(recorder: Recorder, client: Client) -> None:
 
 
 @pytest.mark.parametrize("method", ["UPDATE", "INVITE"])
-def test_a_transfer_cuts_the_audio_back_two_seconds(
-    recorder: Recorder, client: Client, method: str
-) -> None:
+def test_a_transfer_cuts_the_audio_back_two_seconds(recorder: Recorder, client: Client, method: str) -> None:
     """BroadWorks says nothing about when it happened; the answer is inactive, the sockets stay."""
     client.call(dialect=Dialect.BROADWORKS)
     recorder.advance(10)
@@ -330,9 +328,20 @@ def test_nothing_brings_the_recording_back(recorder: Recorder, client: Client) -
     assert set(kinds(recorder)) == {do.Respond, do.CloseMedia}
 
 
-def test_too_many_exempt_dialogs_forget_the_oldest() -> None:
+def test_too_many_exempt_dialogs_forget_the_oldest(recorder: Recorder) -> None:
     """Their number is limited; each is answered all the same."""
-    recorder = Recorder(dataclasses.replace(Limits(), sessions_answered_inactive_max=2))
-    for number in range(4):
-        assert Client(recorder, call_id=f"call-{number}").call(ANNA, "112").status == 200
-    assert len(recorder.of(do.CountExempt)) == 4
+    for number in range(STRANGER_DIALOGS_MAX + 2):
+        assert Client(recorder, STRANGER, call_id=f"call-{number}").call(ANNA, "112").status == 200
+    assert len(recorder.of(do.CountExempt)) == STRANGER_DIALOGS_MAX + 2
+    assert [effect.dialog_id.call_id for effect in recorder.of(do.ForgetDialog)] == ["call-0", "call-1"]
+
+
+def test_a_dead_exempt_dialog_is_found_out(recorder: Recorder, client: Client) -> None:
+    """Nobody sends a BYE for it; it must not hold a dialog for ever."""
+    client.call(ANNA, "112")
+    recorder.advance(PROBE_S + 40, step_s=1.0)
+    recorder.one(do.Probe)
+    assert recorder.of(do.ForgetDialog)
+    again = client.bye()
+    assert again is not None
+    assert again.status == 481

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from recorder.client.call import Dialect
 from recorder.srs import effects as do
 from tests.unit.recorder.srs.conftest import (
@@ -65,13 +67,31 @@ def test_an_unchanged_offer_gets_the_same_answer(recorder: Recorder, client: Cli
     recorder.effects.clear()
     again = client.invite(SDP, offer("sendonly", "sendonly", version=1))
     assert again.body == first.body
-    assert [type(effect) for effect in recorder.effects] == [do.Respond]
+    assert {type(effect) for effect in recorder.effects} == {do.WriteState, do.Respond}
 
 
 def test_a_reinvite_without_an_offer_gets_ours(recorder: Recorder, client: Client) -> None:
-    """What stands is offered (RFC 3261 section 14.2)."""
+    """What stands is offered (RFC 3261 section 14.2), and the ACK says what will be sent."""
     first = client.call()
-    assert client.invite().body == first.body
+    again = client.send("INVITE")
+    assert again is not None
+    assert media_lines(again.body) == media_lines(first.body)
+    assert directions(again.body) == ["recvonly", "recvonly"]
+    client.ack(offer("inactive", "inactive"))
+    assert edges(recorder) == ["start", "hold"]
+
+
+@pytest.mark.parametrize("body", [b"", document(ANNA, CARL)])
+def test_an_ack_without_an_answer_leaves_a_running_call_alone(
+    recorder: Recorder, client: Client, body: bytes
+) -> None:
+    """BroadWorks sends metadata alone in a re-INVITE, and means no offer by it."""
+    client.call()
+    answer = client.invite(METADATA if body else "", body)
+    assert answer.status == 200
+    assert not recorder.of(do.HangUp)
+    assert not recorder.of(do.FinishRecording)
+    assert edges(recorder) == ["start"]
 
 
 def test_inactive_is_hold_and_sendonly_ends_it(recorder: Recorder, client: Client) -> None:
@@ -139,7 +159,9 @@ def test_a_closed_stream_stays_in_its_place(recorder: Recorder, client: Client) 
 def test_video_is_refused_and_the_audio_recorded(recorder: Recorder, client: Client) -> None:
     """Of a video call only the audio is recorded."""
     client.call()
-    video = offer("sendonly", "sendonly", version=2) + b"m=video 30010 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+    video = (
+        offer("sendonly", "sendonly", version=2) + b"m=video 30010 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+    )
     assert media_lines(client.invite(SDP, video).body)[2] == "m=video 0 RTP/AVP 96"
 
 
