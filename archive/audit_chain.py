@@ -137,6 +137,17 @@ def verify_chain(
     return last
 
 
+def verify_body(entry: AuditEntry) -> None:
+    """Raise ChainBroken when an entry has another body than was written; an erased body is none."""
+    if entry.body is None or entry.body_hash == _body_hash(entry.salt or "", canonical_json(entry.body)):
+        return
+    raise ChainBroken(
+        f"Audit entry {entry.sequence} of {entry.writer} has another body than was written.",
+        writer=entry.writer,
+        position=entry.sequence,
+    )
+
+
 def _check(entry: AuditEntry, last: ChainHead, writer: str) -> None:
     position = last.sequence + 1
     if entry.writer != writer:
@@ -147,11 +158,8 @@ def _check(entry: AuditEntry, last: ChainHead, writer: str) -> None:
         reason = "does not follow the entry before it"
     elif entry.hash != _hash(entry):
         reason = "was changed"
-    elif entry.body is not None and entry.body_hash != _body_hash(
-        entry.salt or "", canonical_json(entry.body)
-    ):
-        reason = "has another body than was written"
     else:
+        verify_body(entry)
         return
     raise ChainBroken(f"Audit entry {position} of {writer} {reason}.", writer=writer, position=position)
 

@@ -43,12 +43,14 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 def parse_listeners(text: str) -> tuple[tuple[str, str, int], ...]:
-    """Read `[TRANSPORT:]HOST:PORT, ...`; without a transport both `udp` and `tcp` listen."""
+    """Read `[TRANSPORT:]HOST:PORT, ...`; without a transport `udp` and `tcp` listen; raises ValueError."""
     listeners: list[tuple[str, str, int]] = []
     for item in filter(None, (part.strip() for part in text.split(","))):
         named = item.partition(":")[0].lower()
         host, port = parse_address(item.partition(":")[2] if named in TRANSPORTS else item)
         listeners += [(name, host, port) for name in ((named,) if named in TRANSPORTS else ("udp", "tcp"))]
+    if not listeners:
+        raise ValueError(f"{text!r} names no address to listen on, for instance 127.0.0.1:5060")
     return tuple(listeners)
 
 

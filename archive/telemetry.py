@@ -20,6 +20,18 @@ LOG_FILE_BYTES_MAX = 16 * 1024 * 1024
 
 LOG_FILES_MAX = 4
 
+QUIET_LIBRARIES = (
+    "aiohttp.access",
+    "alembic",
+    "apscheduler",
+    "asyncio",
+    "boto3",
+    "botocore",
+    "procrastinate",
+    "sqlalchemy",
+    "urllib3",
+)
+
 
 def configure_logging(settings: Settings, role: str) -> None:
     """Let structlog and the libraries' own logging write to the place the settings name."""
@@ -47,7 +59,7 @@ def configure_logging(settings: Settings, role: str) -> None:
     handler.setFormatter(formatter)
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     # Libraries tell of requests with addresses and parameters; only their warnings concern an operator.
-    for name in ("botocore", "boto3", "urllib3", "asyncio", "sqlalchemy", "procrastinate", "aiohttp.access"):
+    for name in QUIET_LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

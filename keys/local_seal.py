@@ -24,7 +24,7 @@ _NONCE_BYTES = 12
 
 
 def seal_whole(key: bytes, content: bytes, context: bytes) -> bytes:
-    """Return `content` sealed under the 32-byte `key` and bound to `context`; raises ValueError above the limit."""
+    """Return `content` sealed under the 32-byte `key`, bound to `context`; ValueError above the limit."""
     if len(content) > CONTENT_BYTES_MAX:
         raise ValueError(f"{len(content)} octets are more than one sealed piece holds ({CONTENT_BYTES_MAX}).")
     nonce = secrets.token_bytes(_NONCE_BYTES)

@@ -36,6 +36,7 @@ STALL_S_MAX = 60.0
 """A player that is paused stops reading; it comes back with a new range, so its connection may go."""
 
 ALL_CHANNELS = "both"
+ARCHIVED_MEDIA_TYPE = "audio/flac"
 
 _log = structlog.get_logger()
 
@@ -75,8 +76,18 @@ async def get_audio(request: web.Request) -> web.StreamResponse:
     wanted = Wanted(form, _channel(recording, name), name, download)
     services = request.app[SERVICES]
     reader = await _opened(request, recording, wanted)
+    if reader.media_type != ARCHIVED_MEDIA_TYPE:
+        raise Problem(
+            HTTPStatus.CONFLICT,
+            "not-decoded",
+            "This recording was archived in a codec this release can't decode; it can't be played yet.",
+        )
+    headers = _headers(recording, reader, wanted)
+    unchanged = _unchanged(request, headers)
+    if unchanged is not None:
+        return unchanged
     source = await _source(services, reader, wanted)
-    return await _send(request, source, _headers(recording, reader, wanted))
+    return await _send(request, source, headers)
 
 
 async def _opened(request: web.Request, recording: Recording, wanted: Wanted) -> SealedReader:
@@ -131,6 +142,18 @@ def _headers(recording: Recording, reader: SealedReader, wanted: Wanted) -> dict
     disposition = "attachment" if wanted.download else "inline"
     headers["Content-Disposition"] = f'{disposition}; filename="{recording.id}{part}.{wanted.format}"'
     return headers
+
+
+def _unchanged(request: web.Request, headers: dict[str, str]) -> web.Response | None:
+    """Return the 304 for a client that has this representation; raises the 412 for one that wants another."""
+    if_match, if_none_match = request.headers.get("If-Match"), request.headers.get("If-None-Match")
+    if if_match is not None and not byte_range.matches(if_match, headers["ETag"], weak=False):
+        raise Problem(
+            HTTPStatus.PRECONDITION_FAILED, "changed", "The audio has another ETag than If-Match names."
+        )
+    if if_none_match is not None and byte_range.matches(if_none_match, headers["ETag"], weak=True):
+        return web.Response(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": headers["ETag"]})
+    return None
 
 
 async def _send(request: web.Request, source: AudioSource, headers: dict[str, str]) -> web.StreamResponse:

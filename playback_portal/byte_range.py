@@ -1,6 +1,6 @@
-"""The Range header (RFC 9110 section 14): which octets of a representation are wanted.
+"""Which octets of a representation are wanted: preconditions and Range (RFC 9110 sections 13 and 14).
 
-Rules: pure. A header that is not understood, or asks for several ranges, is ignored
+Rules: pure. A Range that is not understood, or asks for several ranges, is ignored
 as the RFC allows; one that lies outside the representation is a 416.
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 DIGITS_MAX = 18
 """No representation has 10**18 octets; longer numbers are refused before they are read."""
 
+_ENTITY_TAG = re.compile(r'(?:W/)?"[^"]*"')
 _SINGLE_RANGE = re.compile(rf"bytes=\s*(\d{{0,{DIGITS_MAX}}})-(\d{{0,{DIGITS_MAX}}})\s*", re.IGNORECASE)
 
 
@@ -49,6 +50,17 @@ def wanted(header: str | None, if_range: str | None, etag: str, length: int) -> 
     if int(first) >= length:
         raise Unsatisfiable("The range begins behind the end.")
     return ByteRange(int(first), length if last == "" else min(int(last) + 1, length))
+
+
+def matches(header: str, etag: str, *, weak: bool) -> bool:
+    """Return whether a field If-Match or If-None-Match names `etag`, which is strong and in its quotes.
+
+    The comparison is the weak one for If-None-Match, the strong one for If-Match (section 8.8.3.2).
+    """
+    if header.strip() == "*":
+        return True
+    named = _ENTITY_TAG.findall(header)
+    return etag in (tag.removeprefix("W/") if weak else tag for tag in named)
 
 
 def _suffix(count: int, length: int) -> ByteRange:

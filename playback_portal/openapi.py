@@ -75,9 +75,9 @@ OPERATIONS = {
     "get_recording": Operation("One recording", ("id",), "Recording", refusals=(400, 404)),
     "get_audio": Operation(
         "The audio, whole or a range of it; an audit entry is durable before the first octet",
-        ("id", "format", "channel", "download", "range", "ifRange"),
+        ("id", "format", "channel", "download", "range", "ifRange", "ifMatch", "ifNoneMatch"),
         media_types=("audio/flac", "audio/wav"),
-        refusals=(400, 404, 409, 416),
+        refusals=(400, 404, 409, 412, 416),
         ranges=True,
     ),
     "get_peaks": Operation(
@@ -102,6 +102,7 @@ _REFUSALS = {
     403: "The key lacks a scope, named in `requiredScope`.",
     404: "There is no such thing, or it is not yours to see.",
     409: "The recording can't be played (yet), or not in that form.",
+    412: "The audio has another ETag than `If-Match` names.",
     416: "The range lies outside the audio.",
     503: "A part of the service is away; try again later.",
 }
@@ -171,6 +172,7 @@ def _successes(operation: Operation) -> dict[str, Any]:
     successes = {"200": {"description": "Done.", "content": content}}
     if operation.ranges:
         successes["206"] = {"description": "The range asked for.", "content": content}
+        successes["304"] = {"description": "`If-None-Match` names what the client has already."}
     return successes
 
 

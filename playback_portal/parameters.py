@@ -7,6 +7,7 @@ ignored would show recordings that were not asked for.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from enum import StrEnum
@@ -36,6 +37,8 @@ class Parameters:
 
     def __init__(self, query: Mapping[str, str]) -> None:
         self._given = dict(query)
+        # A multidict counts a name as often as it was given.
+        self._counts = Counter(name for name, _ in query.items())
         self._known: set[str] = set()
         self._faults: list[ParameterFault] = []
 
@@ -51,14 +54,19 @@ class Parameters:
             return default
 
     def check(self) -> None:
-        """Raise the 400 Problem when a parameter was wrong, or is one nobody has read."""
+        """Raise the 400 Problem when a parameter was wrong, given twice, or is one nobody has read."""
         unknown = [
             ParameterFault(name[:50], "There is no such parameter.")
             for name in self._given
             if name not in self._known
         ]
-        if self._faults or unknown:
-            raise wrong_parameters(*self._faults, *unknown)
+        repeated = [
+            ParameterFault(name[:50], "It is given more than once.")
+            for name, count in self._counts.items()
+            if count > 1
+        ]
+        if self._faults or unknown or repeated:
+            raise wrong_parameters(*self._faults, *unknown, *repeated)
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:

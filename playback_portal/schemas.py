@@ -197,4 +197,16 @@ PARAMETERS: Final[dict[str, Schema]] = {
         "schema": TEXT,
         "description": "ETag the range belongs to",
     },
+    "ifMatch": {
+        "name": "If-Match",
+        "in": "header",
+        "schema": TEXT,
+        "description": "ETags of which the audio has one, else 412",
+    },
+    "ifNoneMatch": {
+        "name": "If-None-Match",
+        "in": "header",
+        "schema": TEXT,
+        "description": "ETags the client has already: 304 when the audio has one of them",
+    },
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import threading
 from collections import deque
@@ -39,6 +40,10 @@ LISTEN_S = 1.0
 """How long a stop may have to wait for the thread that listens."""
 
 RETRY_S = 5.0
+COLLECT_S = 600.0
+"""Between full collections of garbage, made when nothing happens: one takes as long as ten INVITEs may."""
+
+QUIET_S = 1.0
 FREE_BYTES_MIN = 512 * 1024 * 1024
 """About 9 hours of one call, or 30 s of a thousand: enough to end what runs, too little to take more."""
 
@@ -63,6 +68,7 @@ class Housekeeping:
         self._stopping = threading.Event()
         self._edges: dict[bytes, deque[tuple[str, str | None]]] = {}
         self._deliver_now = asyncio.Event()
+        self._collected_s = 0.0
         self.packets = 0
         self.refused = 0
         self.kernel_drops = 0
@@ -163,10 +169,18 @@ class Housekeeping:
         except (JournalUnavailable, OSError) as error:
             service.server.unable_reason = str(error)
             return
+        self._collect(now)
         short = free.f_bavail * free.f_frsize < FREE_BYTES_MIN
         trouble = service.book.trouble or ("the disk of the journal is full" if short else None)
         unknown = None if self.directory_known else "the database never told whom to record"
         service.server.unable_reason = trouble or service.capture_trouble or unknown
+
+    def _collect(self, now: Moment) -> None:
+        """Collect all garbage in a quiet moment; the automatic collection leaves old objects alone."""
+        newest_s = max((session.opened_s for session in self._service.server.sessions), default=0.0)
+        if now.monotonic_s - self._collected_s > COLLECT_S and now.monotonic_s - newest_s > QUIET_S:
+            self._collected_s = now.monotonic_s
+            gc.collect()
 
     async def _sync(self) -> None:
         while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,16 @@ ANNA, BEN, NINA, OLGA = "+31201234501", "+31201234502", "+31201234503", "+312012
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """A running service with one tenant and a user in each of four modes."""
-    running = RunningService(Path(tmp_path_factory.mktemp("service")) / "data", media_silence_s="20")
+def service() -> Iterator[RunningService]:
+    """A running service with one tenant and a user in each of four modes.
+
+    Not below pytest's own folder: a second pytest of root closes that to PostgreSQL's user.
+    """
+    with tempfile.TemporaryDirectory(prefix="earwitness-service-") as directory:
+        yield from _served(RunningService(Path(directory) / "data", media_silence_s="20"))
+
+
+def _served(running: RunningService) -> Iterator[RunningService]:
     running.start()
     try:
         running.prepare(

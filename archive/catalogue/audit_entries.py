@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC
 
-from sqlalchemy import Row, Select, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, func, select, tuple_
 from sqlalchemy import insert as insert_into
 
 from archive.audit_chain import AuditEntry, ChainHead, canonical_json
@@ -68,21 +68,28 @@ def heads(catalogue: Catalogue) -> dict[str, ChainHead]:
 
 def chain(catalogue: Catalogue, writer: str, *, last: int) -> Iterator[AuditEntry]:
     """Yield a writer's entries up to number `last`, as worker or operator: all tenants, no bodies."""
-    after = 0
-    while after < last:
-        statement = (
-            _entries()
-            .where(audit_entries.c.writer == writer)
-            .where(audit_entries.c.sequence > after, audit_entries.c.sequence <= last)
-            .order_by(audit_entries.c.sequence)
-            .limit(PAGE_ROWS_MAX)
-        )
-        with catalogue.transaction() as connection:
-            page = [_entry(row) for row in connection.execute(statement)]
-        if not page:
-            return
+    columns = audit_entries.c
+    yield from _pages(catalogue, None, and_(columns.writer == writer, columns.sequence <= last))
+
+
+def of_tenant(catalogue: Catalogue, tenant_id: TenantId) -> Iterator[AuditEntry]:
+    """Yield a tenant's entries with their bodies, by writer and number."""
+    yield from _pages(catalogue, tenant_id, audit_entries.c.tenant_id == tenant_id)
+
+
+def _pages(
+    catalogue: Catalogue, tenant_id: TenantId | None, wanted: ColumnElement[bool]
+) -> Iterator[AuditEntry]:
+    place = tuple_(audit_entries.c.writer, audit_entries.c.sequence)
+    statement = _entries().where(wanted).order_by(*place).limit(PAGE_ROWS_MAX)
+    page: list[AuditEntry] = []
+    while True:
+        after = () if not page else (place > tuple_(page[-1].writer, page[-1].sequence),)
+        with catalogue.transaction(tenant_id) as connection:
+            page = [_entry(row) for row in connection.execute(statement.where(*after))]
         yield from page
-        after = page[-1].sequence
+        if len(page) < PAGE_ROWS_MAX:
+            return
 
 
 def _entries() -> Select[tuple[object, ...]]:

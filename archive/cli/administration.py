@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 
 from archive.catalogue import accounts, directory
+from archive.cli.operator import Operator, operator
 from archive.cli.outcome import DONE, Row, add_json, parser, print_row, print_rows
-from archive.cli.service import Operator, add_data, operator
+from archive.cli.service import add_data
 from archive.model import Peer, Tenant
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import urlencode
 
 from archive.cli.service import add_data, service_of
@@ -22,6 +22,7 @@ from archive.errors import NotFound, Refused, StoreUnavailable
 KEY_VARIABLE = "EARWITNESS_API_KEY"
 TIMEOUT_S = 60.0
 ANSWER_SIZE_BYTES_MAX = 16 * 1024 * 1024  # a page of 200 recordings has some 200 kB
+PIECE_SIZE_BYTES = 256 * 1024
 
 Document = dict[str, object]
 
@@ -30,7 +31,11 @@ def add_api(to: argparse.ArgumentParser) -> None:
     """Add the options that say where the API is and who asks."""
     add_data(to)
     to.add_argument("--url", metavar="URL", help="address of the portal (default: the one of --data)")
-    to.add_argument("--key", metavar="KEY", help=f"API key (default: {KEY_VARIABLE})")
+    to.add_argument(
+        "--key",
+        metavar="KEY",
+        help=f"API key (default: {KEY_VARIABLE}, which others on this machine can't see)",
+    )
 
 
 class Api:
@@ -51,37 +56,66 @@ class Api:
     def get(self, path: str, **query: str | int | None) -> Document:
         """Return a JSON document; raises Refused, NotFound, StoreUnavailable."""
         with self._open(path, query) as answer:
-            document = json.loads(answer.read(ANSWER_SIZE_BYTES_MAX))
+            content = b"".join(self._pieces(answer, ANSWER_SIZE_BYTES_MAX))
+        try:
+            document = json.loads(content)
+        except ValueError:
+            document = None
         if not isinstance(document, dict):
-            raise Refused(f"{self._url} is not a portal of earwitness.")
+            raise Refused(f"{self._url} is not a portal of earwitness; look at --url.")
         return document
 
     def fetch(self, path: str, to: Path, **query: str | int | None) -> int:
-        """Write what stands at `path` into a new file and return its length in bytes."""
+        """Write what stands at `path` into a new file of mode 0600 and return its length in bytes.
+
+        Raises as `get`, and Refused when the file can't be written; then nothing is left of it.
+        """
         unfinished = to.with_name(f".{to.name}.part")
-        try:
-            with self._open(path, query) as answer, unfinished.open("xb") as file:
-                shutil.copyfileobj(answer, file)
-            unfinished.rename(to)
-        except FileExistsError:
-            raise Refused(f"{unfinished} exists; another fetch writes it, or remove it.") from None
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
+        with self._open(path, query) as answer:
+            try:
+                descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            except FileExistsError:
+                raise Refused(f"{unfinished} exists; another fetch writes it, or remove it.") from None
+            except OSError as error:
+                raise Refused(f"{to} can't be written: {error.strerror}.") from error
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.writelines(self._pieces(answer))
+                unfinished.rename(to)
+            except BaseException:
+                unfinished.unlink(missing_ok=True)
+                raise
         return to.stat().st_size
 
-    def _open(self, path: str, query: dict[str, str | int | None]) -> BinaryIO:
+    def _pieces(self, answer: HTTPResponse, size_bytes_max: int | None = None) -> Iterator[bytes]:
+        """Yield the body; raises StoreUnavailable when it ends too early, Refused beyond the limit."""
+        received, length = 0, int(answer.headers.get("Content-Length", 0))
+        try:
+            while piece := answer.read(PIECE_SIZE_BYTES):
+                received += len(piece)
+                if size_bytes_max is not None and received > size_bytes_max:
+                    raise Refused(f"{self._url} answers with more than a portal of earwitness does.")
+                yield piece
+        except (OSError, HTTPException) as error:
+            raise StoreUnavailable(f"The portal at {self._url} broke the answer off; try again.") from error
+        if received < length:
+            raise StoreUnavailable(f"The portal at {self._url} broke the answer off; try again.")
+
+    def _open(self, path: str, query: dict[str, str | int | None]) -> HTTPResponse:
         asked = urlencode({name: value for name, value in query.items() if value is not None})
         request = urllib.request.Request(  # noqa: S310 - the scheme was checked
             f"{self._url.rstrip('/')}{path}{'?' + asked if asked else ''}",
             headers={"Authorization": f"Bearer {self._key}", "Accept": "*/*"},
         )
         try:
-            opened: BinaryIO = urllib.request.urlopen(request, timeout=TIMEOUT_S)  # noqa: S310
+            opened: HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT_S)  # noqa: S310
         except urllib.error.HTTPError as error:
             raise _refusal(error) from error
-        except OSError as error:
-            raise StoreUnavailable(f"The portal at {self._url} does not answer; is it running?") from error
+        except (OSError, HTTPException) as error:
+            reason = getattr(error, "reason", None) or type(error).__name__
+            raise StoreUnavailable(
+                f"The portal at {self._url} can't be reached ({reason}); is it running?"
+            ) from error
         return opened
 
 

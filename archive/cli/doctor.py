@@ -80,7 +80,7 @@ def host(settings: Settings) -> Iterator[Finding]:
     """Check what the operating system gives us."""
     yield open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[1], settings.sessions_max)
     yield receive_buffer(_kernel_number("net/core/rmem_max"))
-    yield ports(settings.rtp_port_range, _ephemeral_ports(), settings.sessions_max)
+    yield ports(settings.rtp_port_range, _ephemeral_ports(), _reserved_ports(), settings.sessions_max)
     place = _existing(settings.journal_dir)
     yield free_space(place, shutil.disk_usage(place).free)
     yield encryption(place, _device_ids(place))
@@ -113,10 +113,13 @@ def receive_buffer(bytes_max: int | None) -> Finding:
     )
 
 
-def ports(media: tuple[int, int], ephemeral: tuple[int, int], sessions_max: int) -> Finding:
+def ports(
+    media: tuple[int, int], ephemeral: tuple[int, int], reserved: set[int], sessions_max: int
+) -> Finding:
     """Check that the kernel does not give our media ports to others, and that they are enough."""
     first, last = media
-    if first <= ephemeral[1] and last >= ephemeral[0]:
+    shared = range(max(first, ephemeral[0]), min(last, ephemeral[1]) + 1)
+    if not reserved.issuperset(shared):
         return Finding(
             "media ports",
             Verdict.WRONG,
@@ -239,6 +242,16 @@ def _ephemeral_ports() -> tuple[int, int]:
     except (OSError, ValueError):
         return (32768, 60999)  # the kernel's default
     return int(first), int(last)
+
+
+def _reserved_ports() -> set[int]:
+    """Return the ports the kernel keeps from outgoing connections; it writes them as `8080,9000-9100`."""
+    try:
+        text = Path("/proc/sys/net/ipv4/ip_local_reserved_ports").read_text().strip()
+    except OSError:
+        return set()
+    ends = [part.partition("-") for part in text.split(",") if part]
+    return {port for first, _, last in ends for port in range(int(first), int(last or first) + 1)}
 
 
 def _existing(path: Path) -> Path:

@@ -12,7 +12,7 @@ from archive.catalogue.migrate import ROLES, prepare
 from archive.cli.outcome import DONE, parser
 from archive.cli.service import add_data, settings_of
 from archive.cli.vault import open_store
-from archive.embedded.certificates import write_private
+from archive.embedded.private_file import write_private
 from archive.errors import Refused
 from keys.local_keyring import LocalKeyring
 

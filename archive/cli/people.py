@@ -10,14 +10,16 @@ from pathlib import Path
 
 from archive.catalogue import accounts, directory
 from archive.catalogue.directory import Capacity, UserFields
+from archive.cli.operator import Operator, operator
 from archive.cli.outcome import DONE, FAILED, Row, add_json, explained, parser, print_row, print_rows
-from archive.cli.service import Operator, add_data, operator
-from archive.errors import Refused
+from archive.cli.service import add_data
+from archive.errors import DependencyUnavailable, Refused
 from archive.model import RecordingMode, RetentionClass, Role, Tenant, User
 
 PASSWORD_SIZE_BYTES_MAX = 4096  # far above what a password may have; a wrong file is refused early
 IMPORT_ROWS_MAX = 100_000  # above the people of any tenant we know; a wrong file is refused early
 LICENCES = (*(str(each) for each in RetentionClass), "none")
+BEYOND_HEADING = "beyond the heading"
 COLUMNS = ("login", "number", "broadworks-id", "role", "access", "site", "licence", "mode")
 
 
@@ -124,7 +126,10 @@ def _password() -> str:
     text = sys.stdin.buffer.read(PASSWORD_SIZE_BYTES_MAX + 1)
     if len(text) > PASSWORD_SIZE_BYTES_MAX:
         raise Refused("That is too long for a password.")
-    return text.decode().removesuffix("\n").removesuffix("\r")
+    try:
+        return text.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise Refused("The password on standard input is not UTF-8.") from None
 
 
 def _listed(acting: Operator, domain: str | None) -> list[Row]:
@@ -149,7 +154,8 @@ def _import(acting: Operator, options: argparse.Namespace) -> int:
             _store(acting, login, _fields(_csv_fields(row)), new=new)
         except Exception as error:
             reason = explained(error)
-            if reason is None:
+            if reason is None or isinstance(error, DependencyUnavailable):
+                # The rows that follow would fail the same way; doing the file again changes nothing twice.
                 raise
             results.append({"line": line, "login": login, "result": "refused", "reason": reason})
         else:
@@ -164,7 +170,7 @@ def _import(acting: Operator, options: argparse.Namespace) -> int:
 def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
+            reader = csv.DictReader(file, restkey=BEYOND_HEADING, strict=True)
             unknown = set(reader.fieldnames or ["(no heading)"]) - set(COLUMNS)
             if unknown:
                 raise Refused(f"{path} has columns we don't know: {', '.join(sorted(unknown))}.")
@@ -177,6 +183,8 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _csv_fields(row: Mapping[str, str]) -> dict[str, object]:
+    if BEYOND_HEADING in row:
+        raise Refused("The row has more cells than the heading.")
     fields: dict[str, object] = {
         name.replace("-", "_"): value for name, value in row.items() if name != "login"
     }

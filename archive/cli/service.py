@@ -1,21 +1,15 @@
 """How a verb finds the service: `--data DIR`, EARWITNESS_DATA, or settings in the environment.
 
-Not here: starting it (`archive.cli.up`).
+Not here: starting it (`archive.cli.up`), and changing it (`archive.cli.operator`).
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from archive.audit import AuditWriter
-from archive.catalogue.engine import Catalogue
-from archive.clock import SystemClock
 from archive.embedded.service_file import ServiceFile, read_service
-from archive.model import TenantId
 from archive.settings import Settings, load_settings
 
 DATA_VARIABLE = "EARWITNESS_DATA"
@@ -47,35 +41,3 @@ def settings_of(options: argparse.Namespace) -> Settings:
         os.environ.clear()
         os.environ.update(environment)
     return load_settings(options.config)
-
-
-class Operator:
-    """The operator at work: the catalogue, and an entry in the audit log for each change."""
-
-    def __init__(self, settings: Settings) -> None:
-        settings.require("database_url")
-        self.catalogue = Catalogue(settings.database_url, timeout_s=settings.database_timeout_s)
-        self.clock = SystemClock()
-        self._audit = AuditWriter(self.catalogue, f"operator/{settings.node_name}")
-
-    def record(self, action: str, thing: str, tenant_id: TenantId | None = None) -> None:
-        """Write down what the operator changed; `thing` is an id, never a name or number."""
-        with self._audit.transaction(tenant_id) as connection:
-            self._audit.append(
-                connection,
-                tenant_id=tenant_id,
-                actor=f"operator:{os.getuid()}",
-                action=action,
-                object=thing,
-                at=self.clock.now(),
-            )
-
-
-@contextmanager
-def operator(options: argparse.Namespace) -> Iterator[Operator]:
-    """Open the catalogue as operator for the time of the block; raises ArchiveError."""
-    acting = Operator(settings_of(options))
-    try:
-        yield acting
-    finally:
-        acting.catalogue.close()

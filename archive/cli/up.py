@@ -15,7 +15,7 @@ from archive.embedded.installation import Listening
 from archive.embedded.service_file import ServiceFile
 from archive.embedded.supervisor import Supervisor
 from archive.errors import Refused
-from archive.settings import load_settings, parse_listeners, parse_ports
+from archive.settings import Settings, load_settings, parse_address, parse_listeners, parse_ports
 from archive.telemetry import configure_logging
 
 
@@ -32,9 +32,7 @@ def run_up(arguments: list[str]) -> int:
     )
     _check(listening)
     data: Path = options.data
-    for folder in (data, data / "log"):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    configure_logging(settings.model_copy(update={"log_dir": settings.log_dir or data / "log"}), "up")
+    _open_log(data, settings)
     after = _demo if options.demo else _nothing
     supervisor = Supervisor(data, settings, listening, _progress)
     try:
@@ -67,10 +65,23 @@ def _parser() -> argparse.ArgumentParser:
     return made
 
 
+def _open_log(data: Path, settings: Settings) -> None:
+    """Make the data directory if it is missing, and log into it; raises Refused when it is not ours."""
+    try:
+        for folder in (data, data / "log"):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        configure_logging(settings.model_copy(update={"log_dir": settings.log_dir or data / "log"}), "up")
+    except OSError as error:
+        raise Refused(
+            f"{error.filename} can't be made or written: {error.strerror}; "
+            "run as the owner of the data directory, or use another --data."
+        ) from error
+
+
 def _check(listening: Listening) -> None:
     try:
         parse_listeners(listening.sip)
-        parse_listeners(listening.portal)
+        parse_address(listening.portal)
         parse_ports(listening.rtp_ports)
     except ValueError as error:
         raise Refused(f"{error}.") from error

@@ -8,7 +8,6 @@ Not here: certificates people or telephone exchanges see (`sip_tls_*`, `portal_t
 
 from __future__ import annotations
 
-import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from archive.embedded.private_file import write_private
 
 LIFETIME = timedelta(days=3650)  # a server that is never restarted for ten years has other troubles
 BACKDATING = timedelta(days=1)  # a clock that is set back a little at boot must not lock us out
@@ -62,16 +63,3 @@ def _builder(subject: str, public_key: ec.EllipticCurvePublicKey, now: datetime)
         .not_valid_before(now - BACKDATING)
         .not_valid_after(now + LIFETIME)
     )
-
-
-def write_private(path: Path, content: bytes) -> Path:
-    """Replace `path` by a durable file of mode 0600 that is never half written; returns it."""
-    unfinished = path.with_name(f".{path.name}.new")
-    unfinished.unlink(missing_ok=True)
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
-    return path

@@ -175,7 +175,8 @@ def end_orphan(pid_file: Path) -> None:
     process_id = int(number) if number.isdigit() else 0
     deadline = time.monotonic() + ORPHAN_END_TIMEOUT_S
     while process_id and _identity(process_id) == recorded:
-        os.kill(process_id, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it may end by itself between the look and the signal
+            os.kill(process_id, signal.SIGKILL)
         if time.monotonic() > deadline:
             raise EmbeddedServiceError(
                 f"Process {process_id} of an earlier start does not end; see {pid_file}."

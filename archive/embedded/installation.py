@@ -25,13 +25,13 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from archive.catalogue.migrate import DATABASE, ROLES, prepare
-from archive.embedded.certificates import write_private
 from archive.embedded.ports import keep_ports
 from archive.embedded.postgres import EmbeddedPostgres
+from archive.embedded.private_file import write_private
 from archive.embedded.seaweedfs import EmbeddedSeaweed
 from archive.embedded.service_file import ServiceFile
 from archive.errors import Refused
-from archive.settings import PREFIX, Settings, parse_address
+from archive.settings import PREFIX, Settings, parse_address, parse_listeners
 from archive.store.s3 import ObjectStore
 from keys.local_keyring import LocalKeyring
 
@@ -83,7 +83,8 @@ class Installation:
             "JOURNAL_DIR": str(self.directory / "journal"),
             "TRUST_LOOPBACK": "true",
         }
-        environment = {f"{PREFIX}{name}": value for name, value in {**store, **keys, **addresses}.items()}
+        settled = {**self._given(), **store, **keys, **addresses}
+        environment = {f"{PREFIX}{name}": value for name, value in settled.items()}
         service = ServiceFile(
             sip=listening.sip,
             portal_url=url,
@@ -93,6 +94,15 @@ class Installation:
         )
         service.write(self.directory)
         return service
+
+    def _given(self) -> dict[str, str]:
+        """Return what was set from outside, by `--config` too, but for the services and keys settled here."""
+        names = self._settings.model_fields_set
+        return {
+            name.upper(): str(getattr(self._settings, name))
+            for name in sorted(names)
+            if not name.startswith(("database_url", "s3_", "key"))
+        }
 
     def _prepare_database(self) -> dict[str, str]:
         """Return the database URL of each role."""
@@ -187,5 +197,5 @@ def _rtp_address(settings: Settings, sip: str) -> str:
     """Return the address for media: the one set, else the host SIP listens on if it is one address."""
     if "rtp_address" in settings.model_fields_set:
         return settings.rtp_address
-    host = parse_address(sip.partition(",")[0].strip())[0]
+    host = parse_listeners(sip)[0][1]
     return settings.rtp_address if host in {"0.0.0.0", "::", ""} else host  # noqa: S104 - compared, not bound

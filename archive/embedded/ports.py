@@ -14,8 +14,8 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from archive.embedded.certificates import write_private
 from archive.embedded.errors import EmbeddedServiceError
+from archive.embedded.private_file import write_private
 
 FIRST, LAST = 10240, 19999
 ATTEMPTS_MAX = 1000  # a tenth of the range; when so many are taken, something else is wrong

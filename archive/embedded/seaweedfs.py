@@ -32,10 +32,11 @@ from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 from archive.clock import Clock, SystemClock
-from archive.embedded.certificates import write_certificates, write_private
+from archive.embedded.certificates import write_certificates
 from archive.embedded.child import ChildProcess, ChildSpec, end_orphan
 from archive.embedded.errors import EmbeddedServiceError
 from archive.embedded.ports import keep_ports
+from archive.embedded.private_file import write_private
 from archive.embedded.signed_request import S3Endpoint, request
 from archive.store.barrier import sync_filesystem
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from archive.embedded.certificates import write_private
+from archive.embedded.private_file import write_private
 from archive.errors import Refused
 
 NAME = "service.json"

@@ -107,8 +107,13 @@ class Supervisor:
 
 @contextmanager
 def single_instance(directory: Path) -> Iterator[None]:
-    """Hold the lock of a data directory; raises Refused when another service has it."""
-    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Hold the lock of a data directory; raises Refused when another service has it, or it is not ours."""
+    try:
+        descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Refused(
+            f"{directory} can't be used: {error.strerror}; run as its owner, or use another --data."
+        ) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

@@ -38,6 +38,7 @@ from archive.store.object import (
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import (
+        CreateBucketRequestTypeDef,
         GetObjectOutputTypeDef,
         GetObjectRequestTypeDef,
         HeadObjectOutputTypeDef,
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
 # Eight finaliser threads and the portal's readers share one client.
 CONNECTIONS_MAX = 16
+
+DEFAULT_REGION = "us-east-1"
 
 # Answers that mean our settings are wrong, not that a lock held: every caller has to wait for a human.
 _CREDENTIAL_CODES = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "RequestTimeTooSkewed"})
@@ -65,7 +68,7 @@ class ObjectStore:
         bucket: str,
         access_key: str,
         secret_key: str,
-        region: str = "us-east-1",
+        region: str = DEFAULT_REGION,
         sync_dir: Path | None = None,
         lock: bool = True,  # noqa: FBT001, FBT002
         *,
@@ -73,6 +76,7 @@ class ObjectStore:
         attempts: int = 3,
     ) -> None:
         self._bucket = bucket
+        self._region = region
         self._sync_dir = sync_dir
         self._lock = lock
         self._client: S3Client = boto3.session.Session().client(
@@ -109,7 +113,7 @@ class ObjectStore:
         """
         with _reaching("the bucket"):
             if not self._bucket_exists():
-                self._client.create_bucket(Bucket=self._bucket, ObjectLockEnabledForBucket=self._lock)
+                self._client.create_bucket(**self._new_bucket())
             # S3 turns versions on with the lock; not every server that says so does.
             if self._client.get_bucket_versioning(Bucket=self._bucket).get("Status") != "Enabled":
                 self._client.put_bucket_versioning(
@@ -120,6 +124,16 @@ class ObjectStore:
                     f"The bucket {self._bucket} exists without Object Lock. "
                     "Make a new bucket with Object Lock, or set EARWITNESS_S3_LOCK to false."
                 )
+
+    def _new_bucket(self) -> CreateBucketRequestTypeDef:
+        wanted: CreateBucketRequestTypeDef = {
+            "Bucket": self._bucket,
+            "ObjectLockEnabledForBucket": self._lock,
+        }
+        if self._region != DEFAULT_REGION:
+            # S3 refuses a bucket outside its first region unless the region is said once more.
+            wanted["CreateBucketConfiguration"] = {"LocationConstraint": self._region}  # type: ignore[typeddict-item]
+        return wanted
 
     def _bucket_exists(self) -> bool:
         try:

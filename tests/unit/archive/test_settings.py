@@ -166,6 +166,12 @@ def test_listeners_name_transport_and_address_family() -> None:
     )
 
 
+@pytest.mark.parametrize("text", ["", " ", ",", " , "])
+def test_a_list_of_listeners_has_at_least_one(text: str) -> None:
+    with pytest.raises(ValueError, match="no address"):
+        parse_listeners(text)
+
+
 def test_what_a_role_needs_and_lacks_is_named() -> None:
     with pytest.raises(Refused, match="EARWITNESS_DATABASE_URL, EARWITNESS_S3_ENDPOINT"):
         Settings().require("database_url", "s3_endpoint", "s3_bucket")

@@ -16,9 +16,8 @@ import structlog
 
 from archive import telemetry
 from archive.settings import Settings
-from archive.telemetry import LOG_FILE_BYTES_MAX, LOG_FILES_MAX, configure_logging
+from archive.telemetry import LOG_FILE_BYTES_MAX, LOG_FILES_MAX, QUIET_LIBRARIES, configure_logging
 
-LIBRARIES = ("botocore", "boto3", "urllib3", "asyncio", "sqlalchemy", "procrastinate", "aiohttp.access")
 HOSTILE = [
     "two\nlines",
     "return\r\nof the carriage",
@@ -34,7 +33,7 @@ HOSTILE = [
 def _logging_as_it_was() -> Iterator[None]:
     """Give back the logging of the tests' own process."""
     root = logging.getLogger()
-    levels = {logger: logger.level for logger in (root, *map(logging.getLogger, LIBRARIES))}
+    levels = {logger: logger.level for logger in (root, *map(logging.getLogger, QUIET_LIBRARIES))}
     configuration = structlog.get_config()
     yield
     for handler in our_handlers():
@@ -151,7 +150,7 @@ def test_the_level_of_the_settings_is_the_least_that_is_logged(
     assert len(events(directory)) == expected
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("library", QUIET_LIBRARIES)
 def test_of_libraries_that_log_requests_only_warnings_are_kept(directory: Path, library: str) -> None:
     """Addresses and parameters of requests stay out of the log, at any level of ours."""
     configure_logging(Settings(log_dir=directory, log_level="DEBUG"), "recorder")

@@ -71,6 +71,29 @@ async def test_a_range_of_what_the_client_no_longer_has_gives_the_whole(api: Any
     assert (await api.audio("mixed", headers={"Range": "bytes=0-9", "If-Range": etag})).status == 206
 
 
+async def test_who_has_the_audio_already_is_told_so_without_it(api: Any) -> None:
+    etag = (await api.audio("mixed")).headers["ETag"]
+    answer = await api.audio("mixed", headers={"If-None-Match": f'"x", W/{etag}', "Range": "bytes=0-9"})
+    assert (answer.status, await answer.read(), answer.headers["ETag"]) == (304, b"", etag)
+    assert (await api.audio("mixed", headers={"If-None-Match": '"x"'})).status == 200
+
+
+async def test_who_wants_another_audio_gets_none(api: Any) -> None:
+    etag = (await api.audio("mixed")).headers["ETag"]
+    assert (await api.audio("mixed", headers={"If-Match": '"x"'})).status == 412
+    assert (await api.audio("mixed", headers={"If-Match": etag, "Range": "bytes=0-9"})).status == 206
+
+
+async def test_audio_in_a_codec_we_can_not_decode_is_never_sent_as_flac(
+    api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audio, "ARCHIVED_MEDIA_TYPE", "audio/another")
+    for query in ("", "?format=wav", "?channel=a"):
+        answer = await api.audio("two-party", query)
+        assert answer.status == 409
+        assert (await answer.json(content_type=None))["type"].endswith(":not-decoded")
+
+
 async def test_a_wav_has_both_channels_sample_for_sample(api: Any) -> None:
     answer = await api.audio("two-party", "?format=wav")
     assert answer.content_type == "audio/wav"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from playback_portal.byte_range import ByteRange, Unsatisfiable, wanted
+from playback_portal.byte_range import ByteRange, Unsatisfiable, matches, wanted
 
 ETAG = '"abc"'
 
@@ -63,6 +63,24 @@ def test_a_range_of_another_representation_is_ignored() -> None:
     assert wanted("bytes=0-1", '"other"', ETAG, 100) is None
     assert wanted("bytes=0-1", f"W/{ETAG}", ETAG, 100) is None
     assert wanted("bytes=0-1", ETAG, ETAG, 100) == ByteRange(0, 2)
+
+
+@pytest.mark.parametrize(
+    ("header", "strong", "weak"),
+    [
+        (ETAG, True, True),
+        (f"W/{ETAG}", False, True),
+        (f'"other", {ETAG}', True, True),
+        (f' "o,ther" ,W/{ETAG}', False, True),
+        ("*", True, True),
+        ('"other"', False, False),
+        ("abc", False, False),
+        ("", False, False),
+    ],
+)
+def test_entity_tags_are_compared_strongly_or_weakly(header: str, strong: bool, weak: bool) -> None:
+    assert matches(header, ETAG, weak=False) is strong
+    assert matches(header, ETAG, weak=True) is weak
 
 
 @given(st.text(alphabet="bytes=-,0123456789 x", max_size=30), st.integers(0, 1000))

@@ -1,5 +1,6 @@
 """The portal as a process: it refuses to start unsafe, and stops when told to."""
 
+import json
 import os
 import signal
 import socket
@@ -106,6 +107,8 @@ def test_it_serves_without_its_database_says_so_and_stops_when_told(
         assert process.returncode == 0, output
     assert "passphrase" not in output
     assert "Traceback" not in output
+    first = json.loads(output.splitlines()[0])
+    assert (first["event"], first["role"]) == ("portal listens", "portal")
 
 
 def test_it_speaks_tls_itself_when_it_has_a_certificate(keyring: Path, tmp_path: Path) -> None:
@@ -134,6 +137,7 @@ def test_it_does_not_start_unsafe_or_without_its_keys_and_says_what_to_change(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setattr(cli, "configure_logging", lambda *_: None)
     for name, value in environment(keyring, free_port(), **changed).items():
         monkeypatch.setenv(name, value)
     assert run_portal([]) == 1
@@ -145,6 +149,7 @@ def test_it_does_not_start_unsafe_or_without_its_keys_and_says_what_to_change(
 def test_a_port_that_is_taken_is_named(
     keyring: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(cli, "configure_logging", lambda *_: None)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from multidict import MultiDict
 
 from archive.catalogue.recordings import encode_cursor
 from archive.model import Direction
@@ -25,6 +26,15 @@ def test_values_are_read_and_missing_ones_have_defaults() -> None:
     assert parameters.read("mode", search_text, None) is None
     assert limit(parameters) == 200
     parameters.check()
+
+
+def test_a_parameter_given_twice_is_wrong_since_one_of_the_two_would_be_ignored() -> None:
+    parameters = Parameters(MultiDict([("user", "a"), ("user", "b"), ("q", "c")]))
+    parameters.read("user", search_text, None)
+    parameters.read("q", search_text, None)
+    with pytest.raises(Problem) as raised:
+        parameters.check()
+    assert [fault.name for fault in raised.value.faults] == ["user"]
 
 
 def test_all_faults_are_told_at_once_and_no_value_is_repeated() -> None:

@@ -41,12 +41,15 @@ class Portal(BaseHTTPRequestHandler):
             "/v1/recordings/r1": (200, json.dumps(RECORDING).encode()),
             "/v1/recordings/r1/audio": (200, b"fLaC" * 1000),
             "/v1/recordings/list": (200, b"[]"),
+            "/v1/recordings/page": (200, b"<html>"),
+            "/v1/recordings/torn": (200, b"{}"),
+            "/v1/recordings/torn/audio": (200, b"fLaC"),
             "/v1/recordings/away": (503, b"not json"),
             "/v1/recordings/forbidden": (403, problem),
         }
         status, body = answers.get(path, (404, problem))
         self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(body) + (1 if "torn" in path else 0)))
         self.end_headers()
         self.wfile.write(body)
 
@@ -99,10 +102,17 @@ def test_audio_is_fetched_into_a_new_file_whole_or_not_at_all(
     to = tmp_path / "call.flac"
     assert main(["recordings", "fetch", "r1", "--url", url, "--out", str(to), "--channel", "a"]) == 0
     assert to.read_bytes() == b"fLaC" * 1000
+    assert to.stat().st_mode & 0o777 == 0o600
     assert Portal.seen == [("/v1/recordings/r1/audio?format=flac&channel=a&download=1", "Bearer ew_key")]
     assert main(["recordings", "fetch", "r1", "--url", url, "--out", str(to)]) == 1
     assert "exists" in capsys.readouterr().err
-    assert main(["recordings", "fetch", "gone", "--url", url, "--out", str(tmp_path / "gone.flac")]) == 1
+    for name, reason in (("gone", "no such recording"), ("torn", "broke the answer off")):
+        out = str(tmp_path / f"{name}.flac")
+        assert main(["recordings", "fetch", name, "--url", url, "--out", out]) == 1
+        assert reason in capsys.readouterr().err
+    nowhere = str(tmp_path / "nowhere" / "call.flac")
+    assert main(["recordings", "fetch", "r1", "--url", url, "--out", nowhere]) == 1
+    assert "can't be written" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["call.flac"]
 
 
@@ -113,6 +123,8 @@ def test_audio_is_fetched_into_a_new_file_whole_or_not_at_all(
         ("/v1/recordings/forbidden", Refused, "403"),
         ("/v1/recordings/away", StoreUnavailable, "503"),
         ("/v1/recordings/list", Refused, "not a portal"),
+        ("/v1/recordings/page", Refused, "not a portal"),
+        ("/v1/recordings/torn", StoreUnavailable, "broke the answer off"),
     ],
 )
 def test_answers_become_errors_a_command_can_tell(
@@ -125,7 +137,7 @@ def test_answers_become_errors_a_command_can_tell(
 
 def test_a_portal_that_is_away_is_said_to_be() -> None:
     """One line, no traceback."""
-    with pytest.raises(StoreUnavailable, match="does not answer"):
+    with pytest.raises(StoreUnavailable, match=r"can't be reached .* is it running"):
         Api(argparse.Namespace(url="http://127.0.0.1:9", key="k", data=None)).get("/v1/recordings")
 
 

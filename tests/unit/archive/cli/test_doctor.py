@@ -44,7 +44,14 @@ def test_media_ports_stay_clear_of_outgoing_connections_and_are_enough(
     media: tuple[int, int], verdict: Verdict
 ) -> None:
     """The kernel would give our ports to others."""
-    assert doctor.ports(media, (32768, 60999), 1000).verdict is verdict
+    assert doctor.ports(media, (32768, 60999), set(), 1000).verdict is verdict
+
+
+def test_media_ports_among_those_of_outgoing_connections_are_fine_once_they_are_reserved() -> None:
+    """What the advice says to do counts."""
+    media, outgoing = (40000, 49999), (32768, 60999)
+    assert doctor.ports(media, outgoing, set(range(40000, 49999)), 1000).verdict is Verdict.WRONG
+    assert doctor.ports(media, outgoing, set(range(40000, 50000)), 1000).verdict is Verdict.FINE
 
 
 @pytest.mark.parametrize(

@@ -83,11 +83,13 @@ def test_a_file_adds_and_changes_with_a_result_per_row(data: Callable[..., Any],
         "login,number,licence,mode\n"
         f"{ANNA},+31201234567 +31201234568,90d,always\n"
         "bas@bakery.example,,,sometimes\n"
+        "cees@bakery.example,,,never,one too many\n"
         f"{ANNA},,365d,\n",
         encoding="utf-8-sig",
     )
     results = data("user", "import", str(file), code=1)
-    assert [each["result"] for each in results] == ["added", "refused", "changed"]
+    assert [each["result"] for each in results] == ["added", "refused", "refused", "changed"]
+    assert "heading" in results[2]["reason"]
     assert "sometimes" in results[1]["reason"]
     (anna,) = data("user", "list")
     assert (anna["licence"], anna["mode"], len(anna["numbers"])) == ("365d", "always", 2)

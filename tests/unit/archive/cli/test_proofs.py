@@ -56,6 +56,20 @@ def test_an_altered_entry_is_refused_with_its_place(run: Callable[..., str], dat
     assert "earwitness audit: " in run("audit", "verify", code=1)
 
 
+def test_an_altered_body_is_refused_with_its_place(run: Callable[..., str], database: Any) -> None:
+    """The chain holds only the hash of a body, so each body is compared with it; an erased one is none."""
+    run("tenant", "add", "Bakery", "--domain", "bakery.example")
+    run("tenant", "add", "Florist", "--domain", "florist.example")
+    admin = database.connect()
+    admin.execute("SET session_replication_role TO replica")
+    admin.execute("DELETE FROM audit_bodies WHERE sequence = 1")
+    run("audit", "verify")
+    admin.execute('UPDATE audit_bodies SET body = \'{"who":"me"}\' WHERE sequence = 2')
+    told = run("audit", "verify", code=1)
+    assert "entry 2" in told
+    assert "body" in told
+
+
 def test_rebuilding_from_an_empty_bucket_finds_nothing_and_is_logged(
     run: Callable[..., str], data: Callable[..., Any], environment: Path, s3_endpoint: str
 ) -> None:

@@ -24,7 +24,9 @@ def test_a_data_directory_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
     "arguments",
     [
         ("--sip", "5060"),
+        ("--sip", ","),
         ("--portal", "localhost"),
+        ("--portal", "udp:127.0.0.1:8080"),
         ("--rtp-ports", "30000-20000"),
         ("--rtp-ports", "1-99999"),
     ],
@@ -36,3 +38,14 @@ def test_wrong_addresses_are_refused_in_one_line(
     assert main(["up", "--data", str(tmp_path / "data"), *arguments]) == 1
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "data").exists()
+
+
+def test_a_data_directory_that_can_not_be_made_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file stands in the way here; for another account, a lack of rights does."""
+    (tmp_path / "file").write_text("")
+    assert main(["up", "--data", str(tmp_path / "file" / "data")]) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "--data" in told

@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from archive.embedded.certificates import LIFETIME, write_certificates, write_private
+from archive.embedded.certificates import LIFETIME, write_certificates
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 
@@ -32,13 +32,3 @@ def test_every_start_makes_new_ones_and_the_authoritys_key_is_kept_nowhere(tmp_p
     write_certificates(tmp_path, NOW)
     assert (tmp_path / "key.pem").read_bytes() != first
     assert {path.name for path in tmp_path.iterdir()} == {"authority.pem", "certificate.pem", "key.pem"}
-
-
-def test_a_private_file_is_replaced_whole_and_readable_by_us_alone(tmp_path: Path) -> None:
-    """Also when a start before was killed while it wrote."""
-    (tmp_path / ".secret.new").write_text("half")
-    write_private(tmp_path / "secret", b"one")
-    path = write_private(tmp_path / "secret", b"two")
-    assert path.read_bytes() == b"two"
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert list(tmp_path.iterdir()) == [path]

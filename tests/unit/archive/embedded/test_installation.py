@@ -109,6 +109,7 @@ def test_a_database_role_added_by_a_later_release_gets_a_password(
         ("0.0.0.0:5060", None, "127.0.0.1"),
         ("0.0.0.0:5060", "192.0.2.9", "192.0.2.9"),
         ("[::1]:5060", None, "::1"),
+        ("udp:192.0.2.7:5060, tls:192.0.2.8:5061", None, "192.0.2.7"),
     ],
 )
 def test_media_uses_the_address_of_sip_unless_another_is_set(
@@ -122,6 +123,25 @@ def test_media_uses_the_address_of_sip_unless_another_is_set(
     installation = Installation(tmp_path, Settings(**given), lambda _: None)
     service = installation.prepare(Listening(sip, LISTENING.portal, LISTENING.rtp_ports))
     assert service.environment["EARWITNESS_RTP_ADDRESS"] == expected
+
+
+def test_what_was_set_from_outside_reaches_the_roles_but_not_what_up_settles(
+    tmp_path: Path, settings: Settings
+) -> None:
+    """`up --config FILE` is read by `up` alone."""
+    given = {
+        **settings.model_dump(exclude_unset=True),
+        "sessions_max": 77,
+        "smtp_url": "smtp://mail",
+        "portal_listen": "127.0.0.1:9",
+        "keyring_passphrase": "unused",
+    }
+    environment = prepare(tmp_path, Settings(**given)).environment
+    assert environment["EARWITNESS_SESSIONS_MAX"] == "77"
+    assert environment["EARWITNESS_SMTP_URL"] == "smtp://mail"
+    assert environment["EARWITNESS_PORTAL_LISTEN"] == LISTENING.portal
+    assert "EARWITNESS_KEYRING_PASSPHRASE" not in environment
+    assert "EARWITNESS_DATABASE_URL" not in environment
 
 
 def test_keyring_and_key_store_of_the_settings_are_used(tmp_path: Path, settings: Settings) -> None:

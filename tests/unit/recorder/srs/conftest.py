@@ -105,8 +105,8 @@ class Recorder:
             self.monotonic_s += step_s
             self.agent.handle_timer(self.monotonic_s)
             self.pump()
-            self.do(self.server.handle_timer(self.now))
-            self.do(self.server.check_silence(self.now))
+            self.carry_out(self.server.handle_timer(self.now))
+            self.carry_out(self.server.check_silence(self.now))
 
     def pump(self) -> None:
         """Hand the user agent's events to the server until both are quiet."""
@@ -115,23 +115,23 @@ class Recorder:
             event = self.agent.next_event()
             if event is None:
                 return
-            self.do(self.server.handle(event, self.now))
+            self.carry_out(self.server.handle(event, self.now))
 
-    def do(self, effects: Iterable[do.Effect]) -> None:
+    def carry_out(self, effects: Iterable[do.Effect]) -> None:
         """Note each effect, and do those without which the server can't go on."""
         edges: list[tuple[bytes, str, str | None, int]] = []
         for effect in effects:
             if isinstance(effect, do.OpenRecording) and self.storage_trouble:
                 # The rest of the effects is of a call that can't be kept.
                 reason, session_id = self.storage_trouble, effect.state.session_id
-                self.do(self.server.storage_failed(session_id, reason, self.now))
+                self.carry_out(self.server.storage_failed(session_id, reason, self.now))
                 break
             self.effects.append(effect)
             match effect:
                 case do.Respond():
                     self._respond(effect)
                 case do.OpenMedia():
-                    self.do(self._open(effect))
+                    self.carry_out(self._open(effect))
                 case do.HangUp():
                     self.agent.bye(effect.dialog_id, self.monotonic_s)
                 case do.ForgetDialog():
@@ -144,7 +144,7 @@ class Recorder:
                     pass
         # Capture tells a moment later when it began or stopped.
         for edge in edges:
-            self.do(self.server.edge_dated(*edge))
+            self.carry_out(self.server.edge_dated(*edge))
         self.sent += [(flow, parse(data)) for flow, data in self.agent.datagrams_to_send()]
 
     def _open(self, effect: do.OpenMedia) -> list[do.Effect]:

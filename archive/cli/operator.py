@@ -1,0 +1,50 @@
+"""The operator at a command: the catalogue under the operator's database role, and the audit log.
+
+Apart from `archive.cli.service`, so that commands which only speak HTTP load no SQL.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from archive.audit import AuditWriter
+from archive.catalogue.engine import Catalogue
+from archive.cli.service import settings_of
+from archive.clock import SystemClock
+from archive.model import TenantId
+from archive.settings import Settings
+
+
+class Operator:
+    """The operator at work: the catalogue, and an entry in the audit log for each change."""
+
+    def __init__(self, settings: Settings) -> None:
+        settings.require("database_url")
+        self.catalogue = Catalogue(settings.database_url, timeout_s=settings.database_timeout_s)
+        self.clock = SystemClock()
+        self._audit = AuditWriter(self.catalogue, f"operator/{settings.node_name}")
+
+    def record(self, action: str, thing: str, tenant_id: TenantId | None = None) -> None:
+        """Write down what the operator changed; `thing` is an id, never a name or number."""
+        with self._audit.transaction(tenant_id) as connection:
+            self._audit.append(
+                connection,
+                tenant_id=tenant_id,
+                actor=f"operator:{os.getuid()}",
+                action=action,
+                object=thing,
+                at=self.clock.now(),
+            )
+
+
+@contextmanager
+def operator(options: argparse.Namespace) -> Iterator[Operator]:
+    """Open the catalogue as operator for the time of the block; raises ArchiveError."""
+    acting = Operator(settings_of(options))
+    try:
+        yield acting
+    finally:
+        acting.catalogue.close()
