@@ -4,7 +4,8 @@ Each recording has a `record` object: a line in clear that names its key, and th
 sealed rows of the catalogue. Whoever can write to the bucket can put strange
 objects there, but none that opens under a key of ours and belongs to its place; so
 every version of every name is tried, and one that opens and whose objects are there
-is taken.
+is taken. In a copy of the bucket every version has another id than its record says:
+the object with the pinned octets is the one.
 
 Rules: runs as the operator; nothing in the bucket is changed; doing it again adds
 what is missing. What can't be rebuilt is told, never guessed: names of tenants,
@@ -15,7 +16,7 @@ destroyed is gone by design.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import structlog
@@ -35,7 +36,7 @@ from archive.model import (
     TenantId,
 )
 from archive.placing import key_names, object_key
-from archive.record import CatalogueRecord, from_json, split
+from archive.record import from_json, split
 from archive.store.object import ObjectVersion, Store, sha256_hex
 from keys.streaming_aead import open_sealed
 
@@ -111,7 +112,7 @@ def _open(store: Store, vault: Vault, place: Place, version: ObjectVersion) -> R
             data_key.key, object_binding(*place, ObjectKind.RECORD), sealed, header.record
         )
     record = from_json(plaintext)
-    _check_objects(store, record)
+    objects = tuple(_located(store, stored) for stored in record.objects)
     own = StoredObject(
         kind=ObjectKind.RECORD,
         key=facts.key,
@@ -124,18 +125,30 @@ def _open(store: Store, vault: Vault, place: Place, version: ObjectVersion) -> R
         commitment=header.record.commitment,
         media_type="application/json",
     )
-    archived = ArchivedRecording(record.recording, (*record.objects, own), header.kek_id, header.wrapped_key)
+    archived = ArchivedRecording(record.recording, (*objects, own), header.kek_id, header.wrapped_key)
     return Rebuilt(archived, record.outcome)
 
 
-def _check_objects(store: Store, record: CatalogueRecord) -> None:
-    for stored in record.objects:
+def _located(store: Store, stored: StoredObject) -> StoredObject:
+    """Return an object with the version it has in this bucket; raises NotFound, VerificationFailed."""
+    try:
         facts = store.head(stored.key, stored.version_id)
-        if facts.size_bytes != stored.ciphertext_bytes or facts.sha256 not in {
-            None,
-            stored.ciphertext_sha256,
-        }:
-            raise VerificationFailed(f"The {stored.kind.value} of a recording is not what was archived.")
+    except NotFound:
+        return _copied(store, stored)
+    if facts.size_bytes != stored.ciphertext_bytes or facts.sha256 not in {None, stored.ciphertext_sha256}:
+        raise VerificationFailed(f"The {stored.kind.value} of a recording is not what was archived.")
+    return stored
+
+
+def _copied(store: Store, stored: StoredObject) -> StoredObject:
+    """Return the object in a copy of the bucket, where its octets alone tell it; raises NotFound."""
+    for version in store.versions(stored.key):
+        of_that_length = version.key == stored.key and version.size_bytes == stored.ciphertext_bytes
+        if not of_that_length or version.is_delete_marker:
+            continue
+        if sha256_hex(store.get(version.key, version.version_id)) == stored.ciphertext_sha256:
+            return replace(stored, version_id=version.version_id)
+    raise NotFound(f"The {stored.kind.value} of a recording is not in the bucket.")
 
 
 def _insert(catalogue: Catalogue, rebuilt: Rebuilt) -> bool:

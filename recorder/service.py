@@ -223,9 +223,7 @@ class RecorderService:
 
     def _open_recording(self, effect: do.OpenRecording) -> None:
         key = self.book.open(effect.uid, effect.state.started_ns)
-        track = OpenTrack(
-            effect.uid, key, effect.state.started_ns, recording=effect.capturing, held_back=False
-        )
+        track = OpenTrack(effect.uid, key, effect.state.started_ns, recording=effect.capturing)
         self.media.open_track(effect.state.session_id, track)
 
     def _with_dialog(self, state: CallState) -> CallState:
@@ -298,11 +296,16 @@ class RecorderService:
             asyncio.get_running_loop().remove_reader(self.media.handles[index].fileno())
 
     def watch_capture(self) -> None:
-        """Replace capture processes that died; call this about once a second."""
+        """Replace capture processes that died, and kill those that hang; call this about once a second."""
         for index, handle in enumerate(self.media.handles):
+            self._capture_reported(index)
             if not handle.alive():
-                self._capture_reported(index)
                 self._restart_capture(index)
+            elif handle.silent():
+                # Not waited for here: it is replaced by one of the next calls, when it is gone.
+                self._note_capture(index, "a capture process hangs")
+                _log.error("a capture process hangs and is killed", index=index)
+                handle.kill()
 
     def _restart_capture(self, index: int) -> None:
         """Give the tracks and sockets of a capture process that died to a new one."""
@@ -374,7 +377,7 @@ class RecorderService:
                 _log.error("a port of a running call is taken by another program", port=stream.port)
         for uid, state in states.items():
             key = self.book.key_of(uid)
-            track = OpenTrack(uid, key, state.started_ns, is_capturing(state), held_back=False)
+            track = OpenTrack(uid, key, state.started_ns, is_capturing(state))
             self.media.open_track(state.session_id, track, recovered=True)
         self.carry_out(self.server.restore(states, dialog_id, self.now()))
 

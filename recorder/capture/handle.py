@@ -6,15 +6,17 @@ never outlives signalling with its work undone.
 
 Rules: nothing here waits for the process but `stop`. `reports` is called when
 `fileno` is readable; after the process died it returns what was left and `alive`
-says no.
+says no. One that says nothing for too long is `silent`: its owner kills it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
 import sys
+import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -22,6 +24,9 @@ from recorder.capture.mailbox import Mailbox
 from recorder.capture.messages import AddStream, Command, Report, Shutdown
 
 STOP_S = 10.0
+BROKEN_STOP_S = 0.5  # signalling waits for it, and what is not synced by then is a second of audio at most
+SILENCE_S_MAX = 10.0  # activity is told each 2 s, and socket buffers hold 50 s, so that little audio is lost
+START_S_MAX = 60.0  # a new process says nothing while it waits for the journal of its predecessor
 _PROGRAM = "from recorder.capture.process import main; main()"
 
 
@@ -45,6 +50,7 @@ class CaptureHandle:
         self._fd_socket = our_fds
         self._mailbox = Mailbox(self._connection, our_fds)
         self._ended = False
+        self._heard_s = time.monotonic() + START_S_MAX
 
     @property
     def pid(self) -> int:
@@ -70,6 +76,7 @@ class CaptureHandle:
         try:
             while not self._ended and self._connection.poll():
                 found.append(self._connection.recv())
+                self._heard_s = time.monotonic()
         except (EOFError, OSError):
             self._ended = True
         return found
@@ -78,12 +85,24 @@ class CaptureHandle:
         """Say whether the process captures; when not, start another with the same streams."""
         return not self._ended and not self._mailbox.broken and self._process.poll() is None
 
+    def silent(self) -> bool:
+        """Say whether the process captures no more though it lives; ask right after `reports`."""
+        return time.monotonic() - self._heard_s > SILENCE_S_MAX
+
+    def kill(self) -> None:
+        """End the process at once; `alive` says no when it is gone. Its journal is complete to its last sync."""
+        self._process.kill()
+
     def stop(self, timeout_s: float = STOP_S) -> list[Report]:
         """Let the process write and sync everything and end; returns its last reports.
 
         One that does not end within `timeout_s` is killed: its journal is complete to its last sync.
+        One that can't be told to end any more is shown it, and has `BROKEN_STOP_S`.
         """
         self._mailbox.put(Shutdown())
+        if self._mailbox.broken:
+            timeout_s = BROKEN_STOP_S
+            self._close_sending()
         self._mailbox.close(timeout_s)
         try:
             self._process.wait(timeout_s)
@@ -94,3 +113,10 @@ class CaptureHandle:
         self._connection.close()
         self._fd_socket.close()
         return found
+
+    def _close_sending(self) -> None:
+        """Let the process read the end, and the mailbox's thread give up what it was sending."""
+        for each in (self._connection, self._fd_socket):
+            # Where the other side is gone, or ours is closed, there is nothing to show.
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(each.fileno())) as end:
+                end.shutdown(socket.SHUT_WR)

@@ -21,7 +21,6 @@ import numpy.typing as npt
 
 from recorder.capture.receive import ReceiveBuffers, Received
 from recorder.capture.stream import Stream, StreamTable
-from recorder.capture.track import Track
 from recorder.journal.heads import BOUND, HEAD_BYTES, NONCE, fill
 from recorder.journal.writer import JournalWriter
 from recorder.rtp.batch import (
@@ -164,7 +163,7 @@ class Intake:
             assert seal is not None
             parts += (head, seal(head[NONCE], content, head[BOUND]))
         self._journal.extend(parts)
-        lanes.count(streams, counts, received.arrival_ns[ends - 1])
+        lanes.count(streams, counts)
 
     def _deliver(self, stream: Stream, ssrc: int, packets: Packets, now: float) -> None:
         """Give packets of one SSRC to each track that records, with arrivals by its own beginning."""
@@ -181,7 +180,7 @@ class Intake:
             facts = (stream.index, ssrc, int(own["timestamp"][0]), len(own))
             content = b"".join((own.tobytes(), *wanted))
             track.seal(self._journal, now, facts, content)
-            track.note(len(own), int(arrival_ns[chosen][-1]))
+            track.packets += len(own)
 
     def _take_singly(self, received: Received, position: int, ours: Bools, now: float) -> None:
         """Decide packet by packet on one slice, then deliver what was admitted by SSRC."""
@@ -214,7 +213,7 @@ class Intake:
         sources, arrival_ns = self._table.sources, int(received.arrival_ns[slot])
         if not ours and not sources.may_change(stream.row, arrival_ns):
             # Most of what can be thrown at a port ends here, before any of it was looked at.
-            self._refuse(stream.tracks)
+            self.counts.refused += 1
             return None
         address = received.addresses[slot]
         datagram = self._buffers.datagram(slot, int(received.sizes[slot]))
@@ -230,10 +229,10 @@ class Intake:
         try:
             packet = RtpPacket.parse(datagram, truncated=truncated)
         except MalformedPacket:
-            self._refuse(stream.tracks)
+            self.counts.refused += 1
             return None
         if not ours and not self._relearn(stream, packet, address):
-            self._refuse(stream.tracks)
+            self.counts.refused += 1
             return None
         sources.last_ns[stream.row] = arrival_ns
         self.counts.truncated += truncated
@@ -246,11 +245,6 @@ class Intake:
         if allowed:
             self._table.sources.latch(stream.row, address)
         return allowed
-
-    def _refuse(self, tracks: list[Track]) -> None:
-        self.counts.refused += 1
-        for track in tracks:
-            track.refused += 1
 
     def _observe_singly(self, stream: Stream, rows: Rows, ssrc: int, arrivals: Nanoseconds) -> None:
         slices = Slices(np.array([stream.row]), np.array([0]), np.array([len(rows)]))

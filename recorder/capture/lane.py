@@ -1,6 +1,6 @@
 """Lanes: by which the plain packets of a stream go straight to the journal, whole passes at a time.
 
-A lane is armed while its stream feeds one track that records, is released and has its
+A lane is armed while its stream feeds one track that records and has its
 segment key in the present journal file. Then all there is to do for a slice is to seal
 it, and what stands around it is arithmetic on columns. Anything that changes for the
 track disarms its lanes; the next slice goes the long way and arms them again.
@@ -17,7 +17,7 @@ import numpy as np
 from recorder.journal import heads as layout
 from recorder.journal.heads import HEAD, Heads
 from recorder.journal.segment import Segment
-from recorder.rtp.batch import Indices, Nanoseconds
+from recorder.rtp.batch import Indices
 
 Encrypt = Callable[[bytes, bytes, bytes], bytes]
 
@@ -31,7 +31,6 @@ class Lanes:
         self.encrypt: list[Encrypt | None] = [None] * rows
         self._template: Heads = np.zeros(rows, HEAD)
         self._packets = np.zeros(rows, np.int64)
-        self._last_ns = np.zeros(rows, np.int64)
 
     def arm(self, row: int, segment: Segment, stream: int, place: int) -> None:
         """Let the stream of a row use a segment; `place` is its call's in the journal file."""
@@ -49,13 +48,12 @@ class Lanes:
         """Return copies of the templates of rows."""
         return self._template[rows]
 
-    def count(self, rows: Indices, packets: Indices, last_ns: Nanoseconds) -> None:
+    def count(self, rows: Indices, packets: Indices) -> None:
         """Note what was sealed; every row at most once."""
         self._packets[rows] += packets
-        self._last_ns[rows] = last_ns
 
-    def take_counts(self, row: int) -> tuple[int, int]:
-        """Return how many packets went by a lane since the last time, and when the last of them came."""
-        found = int(self._packets[row]), int(self._last_ns[row])
+    def take_count(self, row: int) -> int:
+        """Return how many packets went by a lane since the last time."""
+        found = int(self._packets[row])
         self._packets[row] = 0
         return found

@@ -19,14 +19,13 @@ class OpenTrack:
 
     `uid` is the recording id as 16 bytes, `call_key` its 32-byte key, `started_ns`
     the wall time its arrival column counts from. `recording` is false for modes that
-    begin later. While `held_back`, nothing of it reaches a disk.
+    begin later.
     """
 
     uid: bytes
     call_key: bytes
     started_ns: int
     recording: bool
-    held_back: bool
 
 
 @dataclass(frozen=True)
@@ -68,15 +67,8 @@ class SetRecording:
 
 
 @dataclass(frozen=True)
-class Release:
-    """The first metadata was judged: what was held back may reach the disk."""
-
-    uid: bytes
-
-
-@dataclass(frozen=True)
 class Discard:
-    """Forget the recording and what was held back of it; its streams go on being drained into nothing."""
+    """Forget the recording; its streams go on being drained into nothing."""
 
     uid: bytes
 
@@ -94,15 +86,7 @@ class Shutdown:
 
 
 Command = (
-    OpenTrack
-    | AddStream
-    | RelearnSource
-    | RemoveStream
-    | SetRecording
-    | Release
-    | Discard
-    | CloseTrack
-    | Shutdown
+    OpenTrack | AddStream | RelearnSource | RemoveStream | SetRecording | Discard | CloseTrack | Shutdown
 )
 
 
@@ -127,15 +111,12 @@ class TrackClosed:
     """All packets of a recording are in the journal and synced.
 
     `tails` maps the name of each journal file it stands in (relative to the journal
-    directory) to the offset of its last frame there. `last_packet_ns` is None when no
-    packet ever came.
+    directory) to the offset of its last frame there; `packets` is how many were sealed.
     """
 
     uid: bytes
     tails: dict[str, int]
     packets: int
-    refused: int
-    last_packet_ns: int | None
 
 
 @dataclass(frozen=True)

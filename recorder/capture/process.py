@@ -43,7 +43,6 @@ from recorder.capture.messages import (
     Ready,
     RecordingSet,
     RelearnSource,
-    Release,
     RemoveStream,
     SetRecording,
     Shutdown,
@@ -163,7 +162,7 @@ class Capture:
                     self._change_stream(stream, remove=isinstance(command, RemoveStream))
             case Shutdown():
                 self.ending = True
-            case SetRecording(uid) | Release(uid) | Discard(uid) | CloseTrack(uid):
+            case SetRecording(uid) | Discard(uid) | CloseTrack(uid):
                 track = self._tracks.get(uid)
                 if track is not None:
                     self._change_track(track, command)
@@ -188,20 +187,12 @@ class Capture:
             self._table.sources.forget(stream.row)
             stream.rtcp_peer = None
 
-    def _change_track(self, track: Track, command: SetRecording | Release | Discard | CloseTrack) -> None:
+    def _change_track(self, track: Track, command: SetRecording | Discard | CloseTrack) -> None:
         match command:
             case SetRecording():
                 self._set_recording(track, command.recording)
-            case Release():
-                track.release(self._journal)
-                if track.closing:
-                    self._close(track)
             case Discard():
                 self._forget(track)
-            case CloseTrack() if track.held_back:
-                self._drain_streams(self._table.of(track))
-                self._table.detach(track)
-                track.closing = True
             case CloseTrack():
                 self._drain_streams(self._table.of(track))
                 self._close(track)
@@ -216,7 +207,6 @@ class Capture:
     def _forget(self, track: Track) -> None:
         self._table.detach(track)
         self._tracks.pop(track.uid, None)
-        track.held = []
 
     def _close(self, track: Track) -> None:
         self._forget(track)
@@ -242,9 +232,7 @@ class Capture:
             self._closing.remove(item)
             track = item[1]
             tails = self._journal.tails(track.uid)
-            self._mailbox.put(
-                TrackClosed(track.uid, tails, track.packets, track.refused, track.last_packet_ns)
-            )
+            self._mailbox.put(TrackClosed(track.uid, tails, track.packets))
             self._journal.forget(track.uid)
 
     def _activity(self) -> StreamActivity:

@@ -1,10 +1,10 @@
-"""One recording as capture knows it: its keys, its state, and what is held back of it.
+"""One recording as capture knows it: its keys and its state.
 
 A track seals what belongs to it under the segment key of the moment, new every five
-seconds and at each edge. While it is held back, sealed frames wait in memory.
+seconds and at each edge.
 
-Rules: nothing of a held-back track is given to the journal; discarding forgets it.
-No socket, no clock.
+Rules: no socket, no clock. Audio is never held back here: while a call is not judged,
+it waits in sockets that capture was not given yet.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from recorder.journal.writer import JournalWriter
 from recorder.rtp.batch import Bools, Nanoseconds
 
 SEGMENT_S = 5.0
-HELD_FRAMES_MAX = 512  # 50 s of two streams; the metadata is judged within two
 _ALWAYS = (0, 2**63 - 1)
 
 
@@ -33,13 +32,8 @@ class Track:
     call_key: bytes
     started_ns: int
     recording: bool
-    held_back: bool
-    closing: bool = False
     packets: int = 0
-    refused: int = 0
-    last_packet_ns: int | None = None
     window: tuple[int, int] = _ALWAYS
-    held: list[tuple[int, bytes, bytes]] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     lanes: Lanes | None = None
     _segment: Segment | None = None
@@ -49,7 +43,7 @@ class Track:
     @classmethod
     def of(cls, command: OpenTrack) -> Track:
         """Begin a track."""
-        return cls(command.uid, command.call_key, command.started_ns, command.recording, command.held_back)
+        return cls(command.uid, command.call_key, command.started_ns, command.recording)
 
     def begin_edge(self, edge_ns: int, *, recording: bool) -> None:
         """Let the packets of the next drain obey the old state before `edge_ns` and the new one after."""
@@ -90,17 +84,14 @@ class Track:
                 self.lanes.disarm(row)
 
     def seal(self, journal: JournalWriter, now: float, facts: AudioFacts, content: bytes) -> None:
-        """Seal one frame and give it to the journal, or hold it back; `content` is rows and payloads."""
+        """Seal one frame and give it to the journal; `content` is rows and payloads."""
         segment = self._ready_segment(now)
-        if self.held_back:
-            self._hold(segment, facts, content)
-            return
         self._write_key(journal, segment)
         journal.append_audio(segment, facts, content)
 
     def arm(self, journal: JournalWriter, now: float, row: int, stream: int) -> None:
         """Let plain packets of a stream come by its lane, when nothing speaks against that."""
-        if self.recording and self.window is _ALWAYS and not self.held_back and self.lanes is not None:
+        if self.recording and self.window is _ALWAYS and self.lanes is not None:
             segment = self._ready_segment(now)
             self._write_key(journal, segment)
             self.lanes.arm(row, segment, stream, journal.place(self.uid))
@@ -128,29 +119,5 @@ class Track:
         """Be no longer fed by it; what came by its lane is counted here."""
         if self.lanes is not None:
             self.lanes.disarm(row)
-            packets, last_ns = self.lanes.take_counts(row)
-            if packets:
-                self.note(packets, last_ns)
+            self.packets += self.lanes.take_count(row)
         self.rows.remove(row)
-
-    def note(self, packets: int, last_ns: int) -> None:
-        """Count packets that were sealed; `last_ns` is when the last of them came."""
-        self.packets += packets
-        self.last_packet_ns = max(last_ns, self.last_packet_ns or 0)
-
-    def _hold(self, segment: Segment, facts: AudioFacts, content: bytes) -> None:
-        if len(self.held) >= HELD_FRAMES_MAX:
-            self.packets -= facts[3]
-            self.refused += facts[3]
-            return
-        if self._segment_epoch == 0:
-            self.held.append((FrameKind.SEGMENT_KEY, segment.key_body, b""))
-            self._segment_epoch = -1
-        self.held.append((FrameKind.AUDIO, *segment.seal(facts, content)))
-
-    def release(self, journal: JournalWriter) -> None:
-        """Let what was held back go to the journal."""
-        for kind, *parts in self.held:
-            journal.append(kind, self.uid, *parts)
-        self.held = []
-        self.held_back = False

@@ -20,7 +20,7 @@ from recorder.sip.message import Request
 from recorder.srs.effects import Moment
 from recorder.srs.exemption import is_exempt, metadata_names_exempt
 from recorder.srs.offer import MetadataBody, OfferBody
-from recorder.srs.session import METADATA_REVISIONS_MAX, RecordingSession
+from recorder.srs.session import METADATA_BYTES_MAX, METADATA_REVISIONS_MAX, RecordingSession
 from recorder.state import MetadataRevision
 
 
@@ -82,8 +82,16 @@ def _keep(session: RecordingSession, item: MetadataBody, now: Moment, error: str
     encoded = base64.b64encode(item.body).decode()
     if session.revisions and session.revisions[-1].body_base64 == encoded:
         return
-    if len(session.revisions) >= METADATA_REVISIONS_MAX:
+    kept_bytes = sum(_size_bytes(revision) for revision in session.revisions)
+    full = kept_bytes + len(item.body) > METADATA_BYTES_MAX
+    if full or len(session.revisions) >= METADATA_REVISIONS_MAX:
         session.flag("metadata-revisions-cut")
         return
     revision = MetadataRevision(now.wall_ns, item.content_type, encoded, error)
     session.revisions = (*session.revisions, revision)
+
+
+def _size_bytes(revision: MetadataRevision) -> int:
+    """Return the size of a body as it came."""
+    encoded = revision.body_base64
+    return len(encoded) // 4 * 3 - encoded.count("=", -2)

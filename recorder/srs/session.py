@@ -32,6 +32,12 @@ PARTIES_OF_A_CALL = 2
 METADATA_REVISIONS_MAX = 500
 """A transfer chain gives tens of updates; beyond this a peer is repeating itself."""
 
+METADATA_BYTES_MAX = 1_048_576
+"""All revisions are journalled with each state of a call; a document of a real call has some 5 KB."""
+
+PARTIES_MAX = 64
+"""A conference of a telephone exchange has some ten; beyond this a peer invents them."""
+
 
 class Phase(Enum):
     """Where a recording session stands."""
@@ -172,7 +178,7 @@ def parties_of(session: RecordingSession, known: tuple[PartyState, ...] = ()) ->
 def merge_parties(
     known: tuple[PartyState, ...], present: tuple[PartyState, ...], at_ns: int
 ) -> tuple[PartyState, ...]:
-    """Keep everybody who was ever there; who came or went since did so at `at_ns`.
+    """Keep everybody who was ever there, up to `PARTIES_MAX`; who came or went since did so at `at_ns`.
 
     Until both ends of the call are known, whoever is named was there from the beginning.
     """
@@ -183,6 +189,8 @@ def merge_parties(
             merged[key] = replace(party, to_ns=at_ns)
     for party in present:
         before = merged.get((party.number, party.channel))
+        if before is None and len(merged) >= PARTIES_MAX:
+            continue
         joined_ns = party.from_ns if len(known) < PARTIES_OF_A_CALL else at_ns
         merged[(party.number, party.channel)] = (
             replace(party, from_ns=before.from_ns, user_id=before.user_id or party.user_id)

@@ -28,7 +28,12 @@ def purpose(path: Path) -> str:
 
 def page() -> str:
     """Return the whole page."""
-    lines = ["# Code map", "", "What each module is, in its own words. Made by `make docs`; a test compares.", ""]
+    lines = [
+        "# Code map",
+        "",
+        "What each module is, in its own words. Made by `make docs`; a test compares.",
+        "",
+    ]
     folders = groupby(sorted(modules(), key=lambda path: path.parent), key=lambda path: path.parent)
     for folder, paths in folders:
         lines += [f"## `{folder.relative_to(ROOT)}/`", "", "| module | what it is |", "|---|---|"]

@@ -28,8 +28,8 @@ def environment(service: dict[str, Any]) -> dict[str, str]:
 
 
 def test_every_part_of_the_product_is_there(services: dict[str, Any]) -> None:
-    """Database, object store and the three roles, after one preparation."""
-    assert set(services) == {"postgres", "seaweedfs", "install", *ROLES}
+    """Database, object store and the three roles, after one preparation, and a place for commands."""
+    assert set(services) == {"postgres", "seaweedfs", "install", "operator", *ROLES}
     for role in ROLES:
         assert services[role]["depends_on"]["install"]["condition"] == "service_completed_successfully"
 
@@ -66,6 +66,18 @@ def test_each_role_uses_its_own_database_role_and_the_same_store_and_keys(servic
         assert f"//earwitness_{role}:" in settings[role][f"{PREFIX}DATABASE_URL"]
         for name in shared:
             assert settings[role][f"{PREFIX}{name}"] == settings["recorder"][f"{PREFIX}{name}"]
+
+
+def test_commands_run_as_operator_and_only_when_asked_for(services: dict[str, Any]) -> None:
+    """Without one, nobody could say which exchange is trusted."""
+    assert services["operator"]["profiles"] == ["operator"]
+    assert "//earwitness_operator:" in environment(services["operator"])[f"{PREFIX}DATABASE_URL"]
+
+
+def test_the_recorder_syncs_the_disk_of_the_store(services: dict[str, Any]) -> None:
+    """As `up` does; the server answers a PUT before its disk has the object."""
+    directory = environment(services["recorder"])[f"{PREFIX}S3_SYNC_DIR"]
+    assert f"seaweedfs:{directory}:ro" in services["recorder"]["volumes"]
 
 
 def test_no_secret_stands_in_the_file(services: dict[str, Any]) -> None:

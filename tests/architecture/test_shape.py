@@ -41,7 +41,9 @@ def functions(path: Path) -> list[tuple[str, int]]:
 def test_no_file_and_no_function_is_too_long_to_read() -> None:
     """500 lines a file and 60 a function are the most a reader is asked for."""
     long = [path for path in sources() if len(path.read_text().splitlines()) > FILE_LINES_MAX]
-    longer = [(path, name) for path in sources() for name, lines in functions(path) if lines > FUNCTION_LINES_MAX]
+    longer = [
+        (path, name) for path in sources() for name, lines in functions(path) if lines > FUNCTION_LINES_MAX
+    ]
     assert not long
     assert not longer
 

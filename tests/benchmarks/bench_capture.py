@@ -102,7 +102,7 @@ class Capturing:
         self._uids = [secrets.token_bytes(16) for _ in range(calls)]
         self._sockets: list[MediaSockets] = []
         for number, uid in enumerate(self._uids):
-            self._handle.send(OpenTrack(uid, secrets.token_bytes(32), time.time_ns(), True, False))
+            self._handle.send(OpenTrack(uid, secrets.token_bytes(32), time.time_ns(), True))
             for index in range(2):
                 stream_id = 2 * number + index
                 media = bind_pair(ADDRESS, FIRST_PORT + 2 * stream_id)

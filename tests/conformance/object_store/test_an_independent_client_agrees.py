@@ -90,6 +90,23 @@ def test_a_bucket_without_object_lock_is_refused(
     assert unlocked.head("k", version).retain_until is None
 
 
+def test_a_bucket_is_made_in_the_region_of_the_settings(seaweed: S3Endpoint) -> None:
+    """Amazon's first region must not be named in the request, and every other one must."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        strict = (f"http://{host}:{port}", "a", "s")
+        for url, access_key, secret_key in (strict, (seaweed.url, seaweed.access_key, seaweed.secret_key)):
+            for region in ("us-east-1", "eu-central-1"):
+                made = ObjectStore(url, f"bucket-{region}", access_key, secret_key, region)
+                made.ensure_bucket()
+                assert made.healthy()
+                made.close()
+    finally:
+        server.stop()
+
+
 def test_ensure_bucket_can_be_repeated(store: ObjectStore) -> None:
     store.ensure_bucket()
     assert store.healthy()

@@ -101,7 +101,7 @@ def plane() -> Iterator[Plane]:
 
 
 def track(uid: bytes = UID, *, recording: bool = True) -> OpenTrack:
-    return OpenTrack(uid, KEY, STARTED_NS, recording, held_back=False)
+    return OpenTrack(uid, KEY, STARTED_NS, recording)
 
 
 def stream(position: int = 0, *uids: bytes, session_id: str = SESSION) -> CaptureStream:
@@ -250,7 +250,7 @@ def test_the_end_of_a_recording_is_told_with_its_place_in_the_journal(plane: Pla
     ends = Ends()
     plane.open_track(SESSION, track())
     plane.close_track(UID, ends)
-    closed = TrackClosed(UID, {"capture-0/epoch-00000001.journal": 64}, 5, 0, STARTED_NS)
+    closed = TrackClosed(UID, {"capture-0/epoch-00000001.journal": 64}, 5)
     plane.process.saying = [Ready(0), closed, FileClosed("name", frozenset())]
     assert plane.take(0) == [Ready(0), FileClosed("name", frozenset())]
     plane.process.saying = [closed]
@@ -271,7 +271,7 @@ def test_a_recording_of_before_a_restart_is_searched_for_in_all_of_the_journal(p
     ends = Ends()
     plane.open_track(SESSION, track(), recovered=True)
     plane.close_track(UID, ends)
-    plane.process.saying = [TrackClosed(UID, {"name": 64}, 5, 0, None)]
+    plane.process.saying = [TrackClosed(UID, {"name": 64}, 5)]
     plane.take(0)
     assert ends.told == [None]
 
@@ -317,7 +317,7 @@ def test_a_new_process_is_told_all_in_the_order_it_needs(plane: Plane) -> None:
     assert plane.told[:2] == [track(), track(b"another", recording=False)]
     assert plane.process.sockets == before
     assert ends.told == []
-    plane.process.saying = [TrackClosed(UID, {"name": 64}, 0, 0, None)]
+    plane.process.saying = [TrackClosed(UID, {"name": 64}, 0)]
     plane.take(0)
     assert ends.told == [None]
 

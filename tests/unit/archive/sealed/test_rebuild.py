@@ -18,6 +18,7 @@ from archive.catalogue.engine import Catalogue
 from archive.model import ArchivedRecording, FinishedRecording, ObjectKind, Role, SessionOutcome, Tenant
 from archive.playback import Action, Playback
 from archive.rebuild import rebuild
+from archive.store.memory import MemoryStore
 from archive.store.object import sha256_hex
 
 _numbers = itertools.count()
@@ -79,6 +80,43 @@ def test_every_recording_is_back_and_opens(
         )
         assert reader.read(0, reader.length) == finished.audio
         assert outcome_of(finished) in sessions.find(portal, scope_of(archived)).items
+
+
+def test_a_copy_of_the_bucket_serves_as_well_though_its_versions_have_other_ids(
+    house: object,
+    empty: Callable[[str], Catalogue],
+    archive_many: list[tuple[ArchivedRecording, FinishedRecording]],
+) -> None:
+    """What tools for S3 make as a backup."""
+    copy = MemoryStore(house.clock)
+    for version in reversed(house.store.versions("")):
+        data = house.store.get(version.key, version.version_id)
+        copy.put(version.key, data, None, sha256=sha256_hex(data))
+    operator, portal = empty("earwitness_operator"), empty("earwitness_portal")
+    assert rebuild(copy, house.vault, operator) == 3
+    playback = Playback(copy, house.vault, portal, AuditWriter(portal, "portal/new"), house.clock)
+    for archived, finished in archive_many:
+        found = recordings.get(portal, scope_of(archived), archived.recording.id)
+        assert found.objects != archived.objects
+        reader = playback.open_object(
+            scope_of(archived), archived.recording.id, ObjectKind.AUDIO, Action.PLAY
+        )
+        assert reader.read(0, reader.length) == finished.audio
+
+
+def test_a_copy_with_an_altered_object_does_not_serve_for_its_recording(
+    house: object,
+    empty: Callable[[str], Catalogue],
+    archive_many: list[tuple[ArchivedRecording, FinishedRecording]],
+) -> None:
+    """An object of the right length alone is not enough."""
+    audio = archive_many[0][0].objects[0].key
+    copy = MemoryStore(house.clock)
+    for version in reversed(house.store.versions("")):
+        data = house.store.get(version.key, version.version_id)
+        data = bytes([data[0], data[1] ^ 1, *data[2:]]) if version.key == audio else data
+        copy.put(version.key, data, None, sha256=sha256_hex(data))
+    assert rebuild(copy, house.vault, empty("earwitness_operator")) == 2
 
 
 def test_a_second_run_adds_nothing(

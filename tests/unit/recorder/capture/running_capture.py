@@ -79,10 +79,10 @@ class RunningCapture:
             select.select([self.handle], [], [], 0.05)
             self.said += self.handle.reports()
 
-    def open_track(self, *, recording: bool = True, held_back: bool = False) -> tuple[bytes, bytes]:
+    def open_track(self, *, recording: bool = True) -> tuple[bytes, bytes]:
         """Begin a recording; returns its uid and key."""
         uid, key = secrets.token_bytes(16), secrets.token_bytes(32)
-        self.handle.send(OpenTrack(uid, key, time.time_ns(), recording, held_back))
+        self.handle.send(OpenTrack(uid, key, time.time_ns(), recording))
         return uid, key
 
     def add_stream(

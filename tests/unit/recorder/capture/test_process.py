@@ -20,7 +20,6 @@ from recorder.capture.messages import (
     FileClosed,
     RecordingSet,
     RelearnSource,
-    Release,
     RemoveStream,
     SetRecording,
     StreamActivity,
@@ -43,6 +42,15 @@ def wait_for_audio(capture: RunningCapture, uid: bytes, key: bytes, count: int) 
     capture.wait(lambda: len(capture.audio(uid, key)) >= count)
 
 
+def activity(capture: RunningCapture) -> list[StreamActivity]:
+    return [item for item in capture.said if isinstance(item, StreamActivity)]
+
+
+def wait_for_refused(capture: RunningCapture, count: int) -> None:
+    capture.wait(lambda: sum(item.refused for item in activity(capture)) >= count)
+    assert sum(item.refused for item in activity(capture)) == count
+
+
 def test_every_packet_is_in_the_journal_in_order_with_its_arrival(capture: RunningCapture) -> None:
     uid, key = capture.open_track()
     source, _ = capture.add_stream(uid)
@@ -51,14 +59,12 @@ def test_every_packet_is_in_the_journal_in_order_with_its_arrival(capture: Runni
     source.send(20, size=80)
     closed = close(capture, uid)
     assert capture.audio(uid, key, closed.tails) == source.sent
-    assert (closed.packets, closed.refused) == (123, 0)
+    assert closed.packets == 123
     rows = [row for record in read_call(capture.journal_dir, uid, key) for row in record.rows]
     assert [int(row["sequence"]) for row in rows] == list(range(123))
     assert [int(row["timestamp"]) for row in rows] == [160 * number for number in range(123)]
     arrivals = [int(row["arrival"]) for row in rows]
     assert arrivals == sorted(arrivals)
-    assert closed.last_packet_ns is not None
-    assert abs(time.time_ns() - closed.last_packet_ns) < PATIENCE_S * 1e9
 
 
 def test_no_plain_audio_stands_in_the_journal(capture: RunningCapture) -> None:
@@ -134,9 +140,9 @@ def test_packets_from_elsewhere_are_refused_and_change_nothing(capture: RunningC
     for _ in range(20):
         source.send(5)
         stranger.send(5)
-    closed = close(capture, uid)
+    close(capture, uid)
     assert capture.audio(uid, key) == source.sent
-    assert closed.refused == 100
+    wait_for_refused(capture, 100)
 
 
 def test_nobody_outside_the_peers_networks_is_ever_latched(capture: RunningCapture) -> None:
@@ -144,7 +150,8 @@ def test_nobody_outside_the_peers_networks_is_ever_latched(capture: RunningCaptu
     source, _ = capture.add_stream(uid, networks=("192.0.2.0/24",))
     source.send(10)
     closed = close(capture, uid)
-    assert (closed.packets, closed.refused, closed.last_packet_ns) == (0, 10, None)
+    wait_for_refused(capture, 10)
+    assert closed.packets == 0
     assert capture.audio(uid, key) == []
 
 
@@ -170,9 +177,10 @@ def test_a_peer_that_moved_is_followed_after_a_new_offer_or_a_second_of_silence(
         capture.wait(lambda: True)
         heard = len(capture.audio(uid, key))
         time.sleep(0.02)
-    closed = close(capture, uid)
-    assert closed.refused > 0
-    assert capture.audio(uid, key)[6:] == again.sent[closed.refused :]
+    close(capture, uid)
+    found = capture.audio(uid, key)[6:]
+    assert 0 < len(found) < len(again.sent)
+    assert found == again.sent[-len(found) :]
 
 
 def test_a_change_of_ssrc_is_kept_and_told_apart(capture: RunningCapture) -> None:
@@ -200,8 +208,8 @@ def test_what_is_no_rtp_is_passed_over_and_what_has_options_is_read(capture: Run
     source.socket.sendto(options, source.to)
     source.socket.sendto(rtp(3, b"", first=0x9F), source.to)
     source.socket.sendto(rtp(4, bytes(2000)), source.to)
-    closed = close(capture, uid)
-    assert closed.refused == 1
+    close(capture, uid)
+    wait_for_refused(capture, 1)
     assert capture.audio(uid, key) == [*source.sent, b"audio", bytes(1488)]
     rows = [row for record in read_call(capture.journal_dir, uid, key) for row in record.rows]
     assert [int(row["flags"]) for row in rows] == [0, 0, 0, 2]
@@ -214,43 +222,24 @@ def test_ipv6_is_captured_as_ipv4_is(capture: RunningCapture) -> None:
     source.send(30)
     wait_for_audio(capture, uid, key, 30)
     stranger.send(5)
-    closed = close(capture, uid)
-    assert closed.refused == 5
+    close(capture, uid)
+    wait_for_refused(capture, 5)
     assert capture.audio(uid, key) == source.sent
 
 
-def test_nothing_that_is_held_back_reaches_the_disk_until_it_is_released(capture: RunningCapture) -> None:
-    held, other = capture.open_track(held_back=True), capture.open_track()
-    source, _ = capture.add_stream(held[0])
-    witness, _ = capture.add_stream(other[0])
-    source.send(20)
-    witness.send(20)
-    wait_for_audio(capture, *other, 20)
-    assert held[0] not in capture.journal_bytes()
-    capture.handle.send(CloseTrack(held[0]))
+def test_what_is_discarded_is_forgotten_and_its_sockets_are_still_emptied(capture: RunningCapture) -> None:
+    gone, other = capture.open_track(), capture.open_track()
+    source, _ = capture.add_stream(gone[0])
+    capture.handle.send(Discard(gone[0]))
+    capture.handle.send(CloseTrack(gone[0]))
     capture.handle.send(SetRecording(other[0], True))
     capture.wait_for(RecordingSet)
-    assert held[0] not in capture.journal_bytes()
-    capture.handle.send(Release(held[0]))
-    closed = capture.wait_for(TrackClosed)
-    assert isinstance(closed, TrackClosed)
-    assert capture.audio(*held, closed.tails) == source.sent
-
-
-def test_what_is_discarded_is_forgotten_and_its_sockets_are_still_emptied(capture: RunningCapture) -> None:
-    held, other = capture.open_track(held_back=True), capture.open_track()
-    source, _ = capture.add_stream(held[0])
-    witness, _ = capture.add_stream(other[0])
-    source.send(20)
-    capture.handle.send(Discard(held[0]))
-    capture.handle.send(Release(held[0]))
-    capture.handle.send(CloseTrack(held[0]))
-    source.send(20)
-    witness.send(20)
+    source.send(40)
+    capture.wait(lambda: sum(item.packets for item in activity(capture)) == 40)
     close(capture, other[0])
     capture.end()
-    assert held[0] not in capture.journal_bytes()
-    assert next(item for item in capture.said if isinstance(item, TrackClosed)).uid == other[0]
+    assert gone[0] not in capture.journal_bytes()
+    assert [item.uid for item in capture.said if isinstance(item, TrackClosed)] == [other[0]]
 
 
 def test_a_stall_of_two_seconds_loses_nothing(capture: RunningCapture) -> None:
@@ -329,10 +318,10 @@ def test_activity_says_when_each_stream_was_last_heard(capture: RunningCapture) 
     capture.add_stream(uid, index=1)
     before = time.time_ns()
     source.send(10)
-    capture.wait(lambda: any(isinstance(item, StreamActivity) and item.packets for item in capture.said))
-    activity = next(item for item in capture.said if isinstance(item, StreamActivity) and item.packets)
-    assert (activity.packets, activity.octets, activity.kernel_drops) == (10, 1720, 0)
-    heard = activity.last_packet_ns
+    capture.wait(lambda: any(item.packets for item in activity(capture)))
+    told = next(item for item in activity(capture) if item.packets)
+    assert (told.packets, told.octets, told.kernel_drops) == (10, 1720, 0)
+    heard = told.last_packet_ns
     assert heard[1] >= before
     assert heard[2] == 0
 

@@ -19,7 +19,7 @@ def add(table: StreamTable, number: int, *tracks: Track) -> tuple[Stream, list[s
 
 
 def track(uid: bytes, started_ns: int = 5) -> Track:
-    return Track.of(OpenTrack(uid * 16, bytes(32), started_ns, True, False))
+    return Track.of(OpenTrack(uid * 16, bytes(32), started_ns, True))
 
 
 def test_the_table_ends_at_its_limit_and_closes_what_it_cannot_take() -> None:

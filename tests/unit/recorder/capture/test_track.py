@@ -1,4 +1,4 @@
-"""A track seals under a key that is never old, and holds back what may not reach a disk."""
+"""A track seals under a key that is never old."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from recorder.capture.lane import Lanes
 from recorder.capture.messages import OpenTrack
-from recorder.capture.track import HELD_FRAMES_MAX, SEGMENT_S, Track
-from recorder.journal.reader import read_call, scan_files, segment_keys
+from recorder.capture.track import SEGMENT_S, Track
+from recorder.journal.reader import read_call, segment_keys
 from recorder.journal.writer import JournalWriter
 from recorder.rtp.batch import PACKET_ROW
 
@@ -27,14 +27,13 @@ def journal(tmp_path: Path) -> Iterator[JournalWriter]:
     made.close()
 
 
-def track(*, recording: bool = True, held_back: bool = False) -> Track:
-    return Track.of(OpenTrack(UID, KEY, 0, recording, held_back))
+def track(*, recording: bool = True) -> Track:
+    return Track.of(OpenTrack(UID, KEY, 0, recording))
 
 
 def seal(one: Track, journal: JournalWriter, now: float = 0.0) -> None:
     one.refresh(now, journal.epoch)
     one.seal(journal, now, (0, 1, 2, 1), CONTENT)
-    one.note(1, 5)
     journal.commit()
 
 
@@ -77,24 +76,10 @@ def test_from_nothing_to_nothing_nothing_is_chosen() -> None:
     assert not one.recording
 
 
-def test_what_is_held_back_is_bounded_and_counted(tmp_path: Path, journal: JournalWriter) -> None:
-    one = track(held_back=True)
-    for _ in range(HELD_FRAMES_MAX + 10):
-        seal(one, journal)
-    assert scan_files(tmp_path) == {"capture-0/epoch-00000001.journal": frozenset()}
-    assert len(one.held) == HELD_FRAMES_MAX
-    one.release(journal)
-    journal.commit()
-    assert len(list(read_call(tmp_path, UID, KEY))) == HELD_FRAMES_MAX - 1 == one.packets
-    assert one.refused == 11
-    seal(one, journal)
-    assert len(list(read_call(tmp_path, UID, KEY))) == HELD_FRAMES_MAX
-
-
 def test_a_lane_is_armed_only_while_every_packet_is_kept_as_it_comes(journal: JournalWriter) -> None:
     lanes = Lanes(4)
-    one, held, idle = track(), track(held_back=True), track(recording=False)
-    for row, each in enumerate((one, held, idle)):
+    one, idle = track(), track(recording=False)
+    for row, each in enumerate((one, idle)):
         each.attach(lanes, row)
         each.arm(journal, 0.0, row, 0)
     assert lanes.armed.tolist() == [True, False, False, False]
@@ -125,7 +110,7 @@ def test_a_lane_is_disarmed_when_its_segment_may_not_be_used_any_more(
 def test_what_came_by_a_lane_is_counted_when_the_stream_ends() -> None:
     lanes, one = Lanes(2), track()
     one.attach(lanes, 1)
-    lanes.count(np.array([1]), np.array([7]), np.array([99]))
+    lanes.count(np.array([1]), np.array([7]))
     one.detach(1)
-    assert (one.packets, one.last_packet_ns, one.rows) == (7, 99, [])
-    assert lanes.take_counts(1)[0] == 0
+    assert (one.packets, one.rows) == (7, [])
+    assert lanes.take_count(1) == 0

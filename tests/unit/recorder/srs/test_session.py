@@ -6,7 +6,7 @@ import pytest
 
 from archive.model import Layout
 from recorder.srs.decision import CallFacts, CallParticipant
-from recorder.srs.session import channel_of, layout_of, merge_parties
+from recorder.srs.session import PARTIES_MAX, channel_of, layout_of, merge_parties
 from recorder.state import PartyState, StreamState
 
 CROSSED = CallFacts(
@@ -71,3 +71,13 @@ def test_nobody_named_is_nobody_gone() -> None:
     """A document without participants says nothing of them."""
     known = (party("a", "a"), party("b", "b"))
     assert merge_parties(known, (), 50) == known
+
+
+def test_parties_are_kept_up_to_a_limit() -> None:
+    """Those who were there first stay; of those who are known it is still noted that they went."""
+    crowd = tuple(party(str(number), "a") for number in range(PARTIES_MAX + 1))
+    full = merge_parties((), crowd[:PARTIES_MAX], 10)
+    assert full == crowd[:PARTIES_MAX]
+    assert merge_parties((), crowd, 10) == full
+    assert merge_parties(full, crowd, 50) == full
+    assert merge_parties(full, crowd[1:], 50) == (party("0", "a", 10, 50), *full[1:])
