@@ -90,7 +90,7 @@ class CaptureHandle:
         return time.monotonic() - self._heard_s > SILENCE_S_MAX
 
     def kill(self) -> None:
-        """End the process at once; `alive` says no when it is gone. Its journal is complete to its last sync."""
+        """End the process at once, its journal complete to its last sync; `alive` says no when it is gone."""
         self._process.kill()
 
     def stop(self, timeout_s: float = STOP_S) -> list[Report]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from unittest.mock import Mock, call
 
 import pytest
 
@@ -22,15 +23,16 @@ def test_one_that_reads_nothing_any_more_is_ended_without_waiting_for_it(
     os.kill(capture.handle.pid, signal.SIGSTOP)
     while capture.handle.alive():
         capture.handle.send(SetRecording(bytes(16), recording=True))
-    waited: list[float] = []
     popen, thread = capture.handle._process, capture.handle._mailbox._thread
-    wait, join = popen.wait, thread.join
-    monkeypatch.setattr(popen, "wait", lambda timeout=0.0: (waited.append(timeout), wait(timeout or None))[1])
-    monkeypatch.setattr(thread, "join", lambda timeout=None: (waited.append(timeout), join(timeout))[1])
+    wait, join = Mock(wraps=popen.wait), Mock(wraps=thread.join)
+    monkeypatch.setattr(popen, "wait", wait)
+    monkeypatch.setattr(thread, "join", join)
     capture.handle.stop()
     assert popen.returncode == -signal.SIGKILL
     assert not thread.is_alive()
-    assert max(waited) <= handle.BROKEN_STOP_S
+    # The second wait is for the one that was killed.
+    assert wait.call_args_list == [call(handle.BROKEN_STOP_S), call()]
+    assert join.call_args_list == [call(handle.BROKEN_STOP_S)]
 
 
 def test_one_that_can_not_be_told_but_works_ends_by_itself_with_all_it_has(
