@@ -17,14 +17,11 @@ from pathlib import Path
 
 from archive.audit import AuditWriter
 from archive.catalogue.engine import Catalogue
+from archive.cli.vault import open_store, open_vault
 from archive.clock import SystemClock
 from archive.ingest import Ingest
 from archive.model import ArchivedRecording
 from archive.settings import Settings
-from archive.store.s3 import ObjectStore
-from keys.kek import KekVault
-from keys.key_store import DirectoryKeyStore
-from keys.root import open_root
 from recorder.errors import LocalDefect
 from recorder.finaliser import finalise, outcome
 from recorder.finaliser_job import FinaliseJob
@@ -64,17 +61,7 @@ def open_ingest(settings: Settings) -> Ingest:
         timeout_s=settings.database_timeout_s,
         connections_max=_CATALOGUE_CONNECTIONS,
     )
-    store = ObjectStore(
-        settings.s3_endpoint,
-        settings.s3_bucket,
-        settings.s3_access_key,
-        settings.s3_secret_key,
-        settings.s3_region,
-        settings.s3_sync_dir,
-        settings.s3_lock,
-    )
-    root = open_root(settings.keyring, settings.keyring_passphrase.encode() or None)
-    vault = KekVault(root, DirectoryKeyStore(Path(settings.key_store.removeprefix("dir:"))))
+    store, vault = open_store(settings), open_vault(settings)
     audit = AuditWriter(catalogue, f"recorder/{settings.node_name}")
     return Ingest(store, vault, catalogue, audit, settings.journal_dir / INTENTS_DIRECTORY, SystemClock())
 
