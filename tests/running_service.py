@@ -91,7 +91,12 @@ class RunningService:
     def start(self) -> None:
         """Start everything and return when it says `ready`."""
         command = [sys.executable, "-m", "archive.cli.main", "up", "--data", str(self.directory)]
-        command += ["--sip", f"127.0.0.1:{self.sip_port}", "--portal", f"127.0.0.1:{self.portal_port}"]
+        command += [
+            "--sip",
+            f"127.0.0.1:{self.sip_port},[::1]:{self.sip_port}",
+            "--portal",
+            f"127.0.0.1:{self.portal_port}",
+        ]
         command += ["--rtp-ports", self.rtp_ports]
         self.directory.mkdir(parents=True, exist_ok=True)
         output = self.directory.with_suffix(".out")

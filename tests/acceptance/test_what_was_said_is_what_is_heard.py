@@ -133,6 +133,21 @@ def check_placed(stream: SentStream, channel: np.ndarray) -> int:
     return begin
 
 
+@pytest.mark.parametrize("transport", list(Transport))
+async def test_a_call_over_ipv6_is_recorded_as_well(service: RunningService, transport: Transport) -> None:
+    """Signalling and audio both run over IPv6, and not a sample is missing."""
+    speech = StreamPlan(octets(2, SEED + 8)), StreamPlan(octets(2, SEED + 9))
+    plan = CallPlan("::1", service.sip_port, ANNA, CALLEE, *speech, transport=transport)
+    placed = await SessionRecordingClient().place(plan)
+    assert placed.status == 200
+    recording = service.recording_of(placed.call_id)
+    samples = heard(service, recording["id"])
+    for column, stream in enumerate(placed.streams):
+        sent = decoded(stream.timeline())
+        begin = offset_of(sent, samples[:, column])
+        assert np.array_equal(samples[begin : begin + len(sent), column], sent)
+
+
 async def test_a_mixed_stream_is_one_channel(service: RunningService) -> None:
     """BroadWorks' default sends one stream for both parties; it stays one."""
     plan = CallPlan(
