@@ -44,6 +44,7 @@ check: $(VENV)/.test ## lint, types and architecture contracts only
 
 bench: $(VENV)/.test ## performance, as tables with ratios
 	$(BIN)/python tests/benchmarks/bench_capture.py
+	$(BIN)/python tests/benchmarks/bench_journal.py
 	$(BIN)/python tests/benchmarks/bench_finalise.py
 	$(BIN)/python tests/benchmarks/bench_invite.py
 
