@@ -27,6 +27,9 @@ class Scope(StrEnum):
     RECORDINGS_DOWNLOAD = "recordings:download"
     SESSIONS_READ = "sessions:read"
     ADMINISTRATION = "administration"
+    CALLS_READ = "calls:read"
+    CALLS_CONTROL = "calls:control"
+    SETTINGS = "settings"
 
 
 UNSEEN_STATES = frozenset({RecordingState.UNKEPT, RecordingState.GRACE})
@@ -39,8 +42,9 @@ class AccessScope:
 
     `actor` names them in the audit log (`user:<id>`, `api-client:<id>`). People have
     a `role`, a `user_id` and an `access` of `none` or `own`; API clients have
-    `scopes` and neither role nor user. `team_ids` are the teams a person listens to
-    and `heard_user_ids` the members of those teams. `downloads` is the switch the
+    `scopes` and neither role nor user. A key that acts as a person has both, and may do
+    only what both allow. `team_ids` are the teams a person listens to and
+    `heard_user_ids` the members of those teams. `downloads` is the switch the
     administrator sets, off by default.
     """
 
@@ -54,14 +58,25 @@ class AccessScope:
     heard_user_ids: frozenset[UserId] = frozenset()
     downloads: bool = False
 
+    def permits(self, scope: Scope) -> bool:
+        """Return whether a key, if one is used, allows this; who signed in as a person uses none."""
+        return scope in self.scopes or (self.role is not None and not self.scopes)
+
     @property
     def reads_all(self) -> bool:
         """Whether the scope reaches every recording of its tenant."""
-        return self.role is Role.AUDITOR or Scope.RECORDINGS_READ in self.scopes
+        return self.permits(Scope.RECORDINGS_READ) and self.role in {None, Role.AUDITOR}
+
+    @property
+    def reads_quarantine(self) -> bool:
+        """Whether the scope reaches recordings nobody owns yet: an administrator assigns or destroys them."""
+        return self.reads_all or (self.role is Role.ADMINISTRATOR and self.permits(Scope.RECORDINGS_READ))
 
     @property
     def owners(self) -> frozenset[UserId]:
         """The people whose recordings the scope reaches, beside `reads_all`."""
+        if not self.permits(Scope.RECORDINGS_READ):
+            return frozenset()
         own = {self.user_id} if self.user_id is not None and self.access == "own" else set()
         return self.heard_user_ids | own
 
@@ -71,8 +86,7 @@ def may_read(scope: AccessScope, recording: Recording) -> bool:
     if recording.tenant_id != scope.tenant_id or recording.state in UNSEEN_STATES:
         return False
     if recording.state is RecordingState.QUARANTINED:
-        # Nobody owns it yet: the administrator assigns or destroys it (DESIGN 4).
-        return scope.role is Role.ADMINISTRATOR or scope.reads_all
+        return scope.reads_quarantine
     return scope.reads_all or recording.owner in scope.owners
 
 
@@ -80,26 +94,55 @@ def may_play(scope: AccessScope, recording: Recording) -> bool:
     """Return whether the scope may hear it; only what was verified can be heard (invariant I2)."""
     if not may_read(scope, recording) or recording.state not in PLAYABLE_STATES:
         return False
-    return scope.role is not None or Scope.RECORDINGS_PLAY in scope.scopes
+    return scope.permits(Scope.RECORDINGS_PLAY)
 
 
 def may_download(scope: AccessScope, recording: Recording) -> bool:
     """Return whether the scope may take the file away; off unless the administrator allowed it."""
     if not may_play(scope, recording):
         return False
-    return scope.downloads if scope.role is not None else Scope.RECORDINGS_DOWNLOAD in scope.scopes
+    return scope.permits(Scope.RECORDINGS_DOWNLOAD) and (scope.role is None or scope.downloads)
 
 
 def may_export(scope: AccessScope, recording: Recording) -> bool:
-    """Return whether the scope may take it out as evidence: the auditor's right alone."""
-    return scope.role is Role.AUDITOR and may_play(scope, recording)
+    """Return whether the scope may take it out as evidence: the auditor's right alone, and no key's."""
+    return scope.role is Role.AUDITOR and not scope.scopes and may_play(scope, recording)
 
 
 def may_read_sessions(scope: AccessScope) -> bool:
     """Return whether the scope may see how every offered session of the tenant ended."""
-    return scope.role in {Role.AUDITOR, Role.ADMINISTRATOR} or Scope.SESSIONS_READ in scope.scopes
+    return scope.permits(Scope.SESSIONS_READ) and scope.role is not Role.USER
 
 
 def may_administer(scope: AccessScope) -> bool:
     """Return whether the scope may change people, teams, peers and settings of the tenant."""
-    return scope.role is Role.ADMINISTRATOR or Scope.ADMINISTRATION in scope.scopes
+    return scope.permits(Scope.ADMINISTRATION) and scope.role in {None, Role.ADMINISTRATOR}
+
+
+def may_see_call(scope: AccessScope, owner: UserId | None, state: RecordingState) -> bool:
+    """Return whether the scope may know of a recording under way in its tenant.
+
+    One that is not kept (yet) is known to its owner, who must decide, and to API clients
+    only. `access` does not matter: it is about hearing recordings, not about being recorded.
+    """
+    if not scope.permits(Scope.CALLS_READ):
+        return False
+    if scope.role is None or _is_own(scope, owner):
+        return True
+    if state in UNSEEN_STATES:
+        return False
+    return scope.role is not Role.USER or owner in scope.heard_user_ids
+
+
+def may_command(scope: AccessScope, owner: UserId | None) -> bool:
+    """Return whether the scope may start, stop, pause, resume or keep a recording under way in its tenant."""
+    return scope.permits(Scope.CALLS_CONTROL) and (scope.role is None or _is_own(scope, owner))
+
+
+def may_change_own_settings(scope: AccessScope) -> bool:
+    """Return whether the scope is a person's, who may see and change how they themselves are recorded."""
+    return scope.user_id is not None and scope.permits(Scope.SETTINGS)
+
+
+def _is_own(scope: AccessScope, owner: UserId | None) -> bool:
+    return owner is not None and owner == scope.user_id

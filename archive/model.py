@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import NewType
 
@@ -127,6 +127,28 @@ class ObjectKind(StrEnum):
     RECORD = "record"
 
 
+class AboveCap(StrEnum):
+    """What becomes of recordings above the minutes of a 7-year licence (DESIGN 2.4)."""
+
+    KEEP = "keep"
+    """Kept for 7 years like the others, and flagged."""
+    DAYS_90 = "90d"
+    STOP = "stop"
+    """Not recorded until the next month."""
+
+
+KEEP_GRACE_H_MAX = 72
+"""DESIGN 2.1: a call nobody kept may wait for a decision for three days, and no longer."""
+
+
+@dataclass(frozen=True)
+class TenantPolicy:
+    """What a customer decided for all of its people; the defaults hold where nobody decided."""
+
+    keep_grace_h: int = 0
+    above_cap: AboveCap = AboveCap.KEEP
+
+
 @dataclass(frozen=True)
 class Tenant:
     """A customer of the operator."""
@@ -134,6 +156,7 @@ class Tenant:
     id: TenantId
     name: str
     domain: str
+    policy: TenantPolicy = TenantPolicy()
 
 
 @dataclass(frozen=True)
@@ -163,6 +186,14 @@ class User:
     site: str | None = None
     licence: RetentionClass | None = None
     mode: RecordingMode = RecordingMode.NEVER
+    own_modes: tuple[RecordingMode, ...] = ()
+    """The modes this person may choose from; none where the administrator alone decides."""
+    keep_next_until: datetime | None = None
+    """The next on-demand call that begins before this moment is kept."""
+    booked_month: date | None = None
+    """The first day of the newest month with minutes, Europe/Amsterdam."""
+    booked_s: int = 0
+    """Seconds booked in `booked_month`."""
 
 
 @dataclass(frozen=True)

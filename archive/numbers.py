@@ -3,11 +3,13 @@
 `canonical` brings every spelling of a number to E.164, so that a user is found by
 it. `is_exempt_number` knows the floor list: 112, 113, 0800-0113, 0900-0113 and the
 service URNs of RFC 5031 for emergency and counselling. The list stands in the code
-and takes no setting, because no administrator may shorten it.
+and takes no setting, because no administrator may shorten it; what operators and
+tenants add to it comes in as an argument and is matched in the same spellings.
 
 Rules: no I/O. An exempt number matches as a whole or not at all: `0113-123456` is a
 number in Goes. Where a spelling can be read in two ways, the reading that records
-nothing wins. Nothing is cached, so that no number outlives its call in memory.
+nothing wins. Nothing of a call is cached, so that no number outlives it in memory;
+patterns of additions are, since those are settings.
 
 Not here: in which headers and elements a number may stand (`recorder.srs.exemption`).
 """
@@ -18,6 +20,8 @@ import html
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote
 
 import phonenumbers
@@ -31,8 +35,26 @@ NUMBER_CHARS_MAX = 64
 UNESCAPE_ROUNDS_MAX = 3
 """Gateways escape an address once, some twice; a third round costs nothing and a bound is needed."""
 
+FLOOR = ("112", "113", "+318000113", "+319000113")
+"""What is never recorded, in canonical form; 0900-0113 is the old number of 0800-0113."""
+
+FLOOR_SERVICES = ("urn:service:sos", "urn:service:counseling")
+"""The service URNs of RFC 5031 that stand on the floor list with all their sub-services."""
+
+NO_ADDITIONS: frozenset[str] = frozenset()
+
+ADDITION_SETS_COUNT_MAX = 1024
+"""Patterns kept: one for each tenant with a list of its own; one more costs a millisecond a call."""
+
+SHORT_DIGITS_MAX = 6
+"""Up to here a number has no area code: 112, 1850, 116117, an extension."""
+
+NATIONAL_DIGITS = 9
+"""A Dutch number with its area code, without the 0; service numbers such as 0800-0113 are shorter."""
+
 # The words of a number in RFC 3966 section 3, and the other marks people and gateways put between digits.
-_SEPARATORS = frozenset(" \t\r\n-.()[]/_'\"·•|~")
+# A backslash escapes the character behind it in a display name (RFC 3261 section 25.1).
+_SEPARATORS = frozenset(" \t\r\n-.()[]/_'\"|~>\\")
 
 # A user may wait for the outside line before the number, or send digits after it.
 _PAUSE = re.compile(r"[,pw]+", re.IGNORECASE)
@@ -45,44 +67,64 @@ _PHONE_CONTEXT = re.compile(r";\s*phone-context\s*=\s*(\+[^;>@?\s]*)", re.IGNORE
 _IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 
 _SERVICE_URN = re.compile(
-    r"(?<![\w:.-])urn:service:(?:sos|counseling)(?:\.[\w.-]*)?(?![\w-])",
+    # Where a client can't put a URN, it stands in the user part of a SIP URI.
+    r"(?:(?<![\w:.-])|(?<=sip:)|(?<=sips:))urn:service:(?:sos|counseling)(?:\.[\w.-]*)?(?![\w-])",
     re.IGNORECASE,
 )
 
 # What may be dialled before a number: an outside line, then service codes such as *31*, #31# or *67.
 _CODES = r"0?(?:[*#]{1,2}\d{1,4}[*#]|[*#]{1,2}\d{2,3})+|"
 # The ways to say "the Netherlands": +31, 0031, 31, each perhaps behind an outside line, or with "(0)".
-_COUNTRY = r"(?:0?\+|0?00|)310?"
-_EXEMPT = re.compile(
-    rf"(?:{_CODES})"
-    rf"(?:(?:{_COUNTRY}|0?\+0?|0{{0,3}})(?:112|113)"
-    # Without any prefix 8000113 is somebody in Amsterdam, dialled from there: a prefix must stand here.
-    rf"|(?:{_COUNTRY}|0?\+0?|0{{1,3}})(?:8000113|9000113))"
-    # ISUP gateways leave the end-of-pulsing digit F behind, telephones the # that ends dialling.
-    r"[#*F]*",
-    re.IGNORECASE,
-)
-_DIALLED = re.compile(rf"(?:{_CODES})(\+?\d+)[#*F]*", re.IGNORECASE)
+# A gateway that puts a plus before everything makes +0031 and ++31 of them.
+_ABROAD = r"(?:0?\++(?:00)?|0?00|)"
+_COUNTRY = rf"{_ABROAD}310?"
+# ISUP gateways leave the end-of-pulsing digit F behind, telephones the # that ends dialling.
+_ENDING = r"[#*F]*"
+_DIALLED = re.compile(rf"(?:{_CODES})(\+?\d+){_ENDING}", re.IGNORECASE)
+_NOT_DIGITS = bytes(octet for octet in range(256) if chr(octet) not in "0123456789")
 
 
-def is_exempt_number(text: str) -> bool:
-    """Tell whether `text` is an address on the floor list.
+@dataclass(frozen=True)
+class _Numbers:
+    """A list of numbers: what spells one of them as a whole, and digits without which none is there."""
+
+    pattern: re.Pattern[str]
+    digits: tuple[str, ...]
+    digits_min: int
+
+
+def is_exempt_number(text: str, additions: frozenset[str] = NO_ADDITIONS) -> bool:
+    """Tell whether `text` is an address on the floor list, or one of `additions`.
 
     `text` may be a number in any spelling, an address of record, a SIP or tel URI, a
-    service URN, or a header value with a display name and parameters. Never raises.
+    service URN, or a header value with a display name and parameters. `additions` are
+    canonical numbers; what is none is passed over. Never raises.
     """
     text = text[:ADDRESS_CHARS_MAX]
-    if not _may_be_exempt(text):
+    if not (_may_be_exempt(text) or (additions and may_name_added(text, additions))):
         return False
     plain = _plain(text)
     if _SERVICE_URN.search(plain):
         return True
-    return any(_is_exempt_user(user) for address in _addresses(plain) for user in _users(address))
+    lists = (_FLOOR, _added(additions)) if additions else (_FLOOR,)
+    return any(_is_exempt_user(user, lists) for address in _addresses(plain) for user in _users(address))
 
 
-def exempt_in(texts: Iterable[str]) -> bool:
-    """Tell whether any of `texts` is an address on the floor list."""
-    return any(is_exempt_number(text) for text in texts)
+def exempt_in(texts: Iterable[str], additions: frozenset[str] = NO_ADDITIONS) -> bool:
+    """Tell whether any of `texts` is an address on the floor list, or one of `additions`."""
+    return any(is_exempt_number(text, additions) for text in texts)
+
+
+def may_name_added(text: str, additions: frozenset[str]) -> bool:
+    """Tell whether a text, of any length, may name one of `additions`: False dismisses it quickly.
+
+    Like the dismissal of the floor list it says nothing about escapes: `text` has none
+    left, or is looked at anyhow.
+    """
+    if not text.isascii() or "phone-context" in text.lower():
+        return True
+    digits, added = _digits_of(text), _added(additions)
+    return len(digits) >= added.digits_min and any(number in digits for number in added.digits)
 
 
 def canonical(text: str, country: str = "NL") -> str:
@@ -140,15 +182,69 @@ def _aor(address: str) -> str:
 
 
 def _may_be_exempt(text: str) -> bool:
-    """Dismiss quickly what can be none, so that long bodies cost little.
+    """Dismiss quickly what can be none of the floor list, so that long bodies cost little.
 
     Only a text of plain characters is dismissed: any escape or foreign digit gets the
     long look.
     """
     if not text.isascii() or "%" in text or "&" in text:
         return True
-    digits = "".join(filter(str.isdigit, text))
+    digits = _digits_of(text)
     return "112" in digits or "113" in digits or "urn" in text.lower()
+
+
+def _digits_of(text: str) -> str:
+    """Return the digits of a text of ASCII, whatever stands between them."""
+    return text.encode("ascii").translate(None, _NOT_DIGITS).decode("ascii")
+
+
+def _numbers(canonical_forms: Iterable[str]) -> _Numbers:
+    """Return the list of numbers given in canonical form; what is no number is passed over."""
+    spelled, digits = [], []
+    for number in sorted(canonical_forms):
+        if re.fullmatch(r"\+?[0-9]+", number):
+            spelling, needed = _spellings(number)
+            spelled.append(spelling)
+            digits.append(needed)
+    # Of an empty list nothing is a member.
+    any_of = "|".join(spelled) or r"(?!)"
+    pattern = re.compile(rf"(?:{_CODES})(?:{any_of}){_ENDING}", re.IGNORECASE)
+    return _Numbers(pattern, tuple(digits), min(map(len, digits), default=0))
+
+
+def _spellings(number: str) -> tuple[str, str]:
+    """Return a pattern of every way to dial or write a canonical number, and the digits all of them have."""
+    digits = number.removeprefix("+")
+    national = digits[2:] if number.startswith("+31") else ""
+    if 0 < len(national) <= SHORT_DIGITS_MAX:
+        # Somebody entered 0116117 or +31116117 and meant 116117.
+        number = digits = national
+    if number == digits or len(digits) <= SHORT_DIGITS_MAX:
+        return rf"(?:{_COUNTRY}|0?\+0?|0{{0,3}}){digits}", digits
+    if national:
+        # A number with an area code behind a mere plus is abroad: +20 is Egypt, 020 Amsterdam.
+        plus = r"\+0?" if len(national) < NATIONAL_DIGITS else r"\+0"
+        # Without any prefix 8000113 is somebody in Amsterdam, dialled from there: a prefix must stand here.
+        return rf"(?:{_COUNTRY}|0?{plus}|0{{1,3}}){national}", national
+    country = _country_code(number)
+    abroad = digits.removeprefix(country)
+    return rf"{_ABROAD}{country}0?{abroad}", abroad
+
+
+def _country_code(number: str) -> str:
+    """Return the country code of a number in E.164, or nothing when there is no such country."""
+    try:
+        return str(phonenumbers.parse(number).country_code)
+    except phonenumbers.NumberParseException:
+        return ""
+
+
+@lru_cache(maxsize=ADDITION_SETS_COUNT_MAX)
+def _added(additions: frozenset[str]) -> _Numbers:
+    return _numbers(additions)
+
+
+_FLOOR = _numbers(FLOOR)
 
 
 def _plain(text: str) -> str:
@@ -164,12 +260,13 @@ def _plain(text: str) -> str:
 
 
 def _ascii_character(character: str) -> str:
-    """Return a digit as ASCII, dashes as `-`, spaces as a space, and nothing for what can't be seen."""
+    """Return a digit as ASCII, foreign marks as `-`, spaces as a space, nothing for what can't be seen."""
     digit = unicodedata.digit(character, None)
     if digit is not None:
         return str(digit)
     category = unicodedata.category(character)
-    if category == "Pd" or character == "\N{MINUS SIGN}":
+    # The slash within a fraction is kept: one and a half is not 112.
+    if category[0] in "PS" and not character.isascii() and character != "\N{FRACTION SLASH}":
         return "-"
     if category.startswith("Z"):
         return " "
@@ -214,8 +311,8 @@ def _joined(user: str) -> str:
     return "".join(character for character in user if character not in _SEPARATORS)
 
 
-def _is_exempt_user(user: str) -> bool:
-    """Tell whether a user part, once joined, is a number of the floor list."""
+def _is_exempt_user(user: str, lists: Iterable[_Numbers]) -> bool:
+    """Tell whether a user part, once joined, is a number of one of the lists."""
     joined = _joined(user)
     if len(joined) > NUMBER_CHARS_MAX:
         return False
@@ -223,5 +320,5 @@ def _is_exempt_user(user: str) -> bool:
     # 112,5 sends a digit after 112; 9,112 asks for a line first.
     candidates = ["".join(parts), parts[0]]
     if len(parts[0]) == 1:
-        candidates.append("".join(parts[1:]))
-    return any(_EXEMPT.fullmatch(candidate) for candidate in candidates)
+        candidates += ["".join(parts[1:]), *parts[1:2]]
+    return any(numbers.pattern.fullmatch(candidate) for numbers in lists for candidate in candidates)

@@ -15,7 +15,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from argon2 import PasswordHasher
@@ -105,30 +105,22 @@ def authenticate_user(catalogue: Catalogue, login_at_domain: str, password: str)
 def scope_of_user(catalogue: Catalogue, tenant_id: TenantId, user_id: UserId) -> AccessScope:
     """Return what a person may reach right now; raises NotFound when they are gone."""
     with catalogue.transaction(tenant_id) as connection:
-        row = connection.execute(
-            select(users).where(users.c.tenant_id == tenant_id, users.c.id == user_id)
-        ).one_or_none()
-        if row is None:
-            raise NotFound("There is no such user any more.")
-        team_ids, heard = _teams_heard(connection, tenant_id, user_id)
-    return AccessScope(
-        tenant_id=tenant_id,
-        actor=f"user:{user_id}",
-        role=Role(row.role),
-        user_id=user_id,
-        access=row.access,
-        team_ids=team_ids,
-        heard_user_ids=heard,
-        downloads=row.downloads,
-    )
+        return _scope_of_user(connection, tenant_id, user_id)
 
 
 def add_api_client(
-    catalogue: Catalogue, tenant_id: TenantId, name: str, scopes: Iterable[str], *, now: datetime
+    catalogue: Catalogue,
+    tenant_id: TenantId,
+    name: str,
+    scopes: Iterable[str],
+    *,
+    now: datetime,
+    user_id: UserId | None = None,
 ) -> ApiKey:
-    """Add an API client and return its key, once.
+    """Add an API client and return its key, once; with `user_id` the key acts as that person.
 
-    Raises Refused for scopes that do not exist, Conflict when the name is taken.
+    Raises Refused for scopes that do not exist, Conflict when the name is taken, NotFound
+    for no such person.
     """
     known = {str(scope) for scope in Scope}
     wanted = sorted(set(scopes))
@@ -141,25 +133,33 @@ def add_api_client(
     client_id = new_id(now)
     row = {"id": client_id, "tenant_id": tenant_id, "name": name, "key_hash": _hash(key), "scopes": wanted}
     with catalogue.transaction(tenant_id) as connection:
-        connection.execute(insert(api_clients), row)
+        if user_id is not None:
+            _scope_of_user(connection, tenant_id, user_id)
+        connection.execute(insert(api_clients), {**row, "user_id": user_id})
     return ApiKey(client_id, key)
 
 
 def authenticate_key(catalogue: Catalogue, key: str) -> AccessScope | None:
-    """Return the scope of an API key, or None when no client has it."""
+    """Return the scope of an API key, or None when no client has it.
+
+    A key of a person gives that person's scope, narrowed to the scopes of the key.
+    """
     match = _KEY.fullmatch(key)
     if match is None:
         return None
     tenant_id = TenantId(match[1])
     columns = api_clients.c
-    statement = select(columns.id, columns.scopes).where(
+    statement = select(columns.id, columns.scopes, columns.user_id).where(
         columns.tenant_id == tenant_id, columns.key_hash == _hash(key)
     )
     with catalogue.transaction(tenant_id) as connection:
         row = connection.execute(statement).one_or_none()
-    if row is None:
-        return None
-    return AccessScope(tenant_id=tenant_id, actor=f"api-client:{row.id}", scopes=frozenset(row.scopes))
+        if row is None:
+            return None
+        scopes = frozenset(row.scopes)
+        if row.user_id is None:
+            return AccessScope(tenant_id=tenant_id, actor=f"api-client:{row.id}", scopes=scopes)
+        return replace(_scope_of_user(connection, tenant_id, UserId(row.user_id)), scopes=scopes)
 
 
 def _hash(key: str) -> str:
@@ -180,6 +180,25 @@ def _stored_password(
             .where(users.c.tenant_id == tenant_id, users.c.login == login)
         ).one_or_none()
     return (None, None, _NOBODYS_HASH) if row is None else (tenant_id, UserId(row.id), row.password_hash)
+
+
+def _scope_of_user(connection: Connection, tenant_id: TenantId, user_id: UserId) -> AccessScope:
+    row = connection.execute(
+        select(users).where(users.c.tenant_id == tenant_id, users.c.id == user_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound("There is no such user any more.")
+    team_ids, heard = _teams_heard(connection, tenant_id, user_id)
+    return AccessScope(
+        tenant_id=tenant_id,
+        actor=f"user:{user_id}",
+        role=Role(row.role),
+        user_id=user_id,
+        access=row.access,
+        team_ids=team_ids,
+        heard_user_ids=heard,
+        downloads=row.downloads,
+    )
 
 
 def _teams_heard(

@@ -5,8 +5,11 @@ channel `directory_changed`, so that copies are taken afresh at once. Licences a
 kept as history: what was in force when a recording began can be told later.
 
 Rules: operators change tenants and peers, the portal and operators the rest, each
-within one tenant. A name or number that is taken is a Conflict. Not here: passwords
-and API keys (`archive.catalogue.accounts`).
+within one tenant. A name or number that is taken is a Conflict. Every change calls
+`announce`, in whichever module it is made. Not here: how rows are read
+(`archive.catalogue.directory_rows`), policies, promises and lists of numbers
+(`policies`, `keep_next`, `do_not_record`, `exempt_numbers`), the history of licences
+(`licences`), passwords and API keys (`accounts`).
 """
 
 from __future__ import annotations
@@ -16,13 +19,14 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
-from sqlalchemy import ColumnElement, Row, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from archive.catalogue import directory_rows as rows
 from archive.catalogue.engine import Catalogue, Connection
-from archive.catalogue.snapshot import BroadWorksGroup, Directory, NumberRange
+from archive.catalogue.snapshot import Directory, NumberRange
 from archive.catalogue.tables import (
     peers,
     team_members,
@@ -80,20 +84,21 @@ class UserFields(TypedDict, total=False):
     site: str | None
     licence: RetentionClass | None
     mode: RecordingMode
+    own_modes: Sequence[RecordingMode]
 
 
 def load_directory(catalogue: Catalogue) -> Directory:
-    """Return all tenants, peers and users, as a recorder, worker or operator sees them."""
+    """Return all a recorder, worker or operator must know of every tenant, in one short transaction."""
     with catalogue.transaction() as connection:
-        tenant_rows = connection.execute(select(tenants).order_by(tenants.c.id)).all()
-        found_peers = _load_peers(connection)
-        found_users = _load_users(connection)
-    groups = tuple(
-        BroadWorksGroup(row.broadworks_service_provider, row.broadworks_group, TenantId(row.id))
-        for row in tenant_rows
-        if row.broadworks_service_provider is not None
-    )
-    return Directory(tuple(map(_tenant, tenant_rows)), found_peers, found_users, groups)
+        found_tenants, groups = rows.tenants_and_groups(connection)
+        return Directory(
+            tenants=found_tenants,
+            peers=rows.all_peers(connection),
+            users=rows.users_where(connection),
+            broadworks_groups=groups,
+            do_not_record=rows.all_do_not_record(connection),
+            exempt_numbers=rows.all_exempt_numbers(connection),
+        )
 
 
 def add_tenant(
@@ -111,7 +116,7 @@ def add_tenant(
         raise Refused(f"{domain!r} is not a domain, for instance bakery.example.")
     if broadworks_group is not None and broadworks_service_provider is None:
         raise Refused("A BroadWorks group needs its service provider.")
-    tenant = Tenant(TenantId(new_id(now)), _named(name), domain)
+    tenant = Tenant(TenantId(new_id(now)), named(name), domain)
     with catalogue.transaction(tenant.id) as connection:
         row = {
             "id": tenant.id,
@@ -138,18 +143,16 @@ def ensure_tenant(connection: Connection, tenant: Tenant) -> None:
 def list_tenants(catalogue: Catalogue) -> list[Tenant]:
     """Return all tenants by domain, as recorder, worker or operator."""
     with catalogue.transaction() as connection:
-        return [_tenant(row) for row in connection.execute(select(tenants).order_by(tenants.c.domain))]
+        return sorted(rows.tenants_where(connection), key=lambda tenant: tenant.domain)
 
 
 def tenant_by_domain(catalogue: Catalogue, domain: str) -> Tenant:
     """Return the tenant of a domain, as recorder, worker or operator; raises NotFound."""
     with catalogue.transaction() as connection:
-        row = connection.execute(
-            select(tenants).where(tenants.c.domain == domain.strip().lower())
-        ).one_or_none()
-    if row is None:
+        found = rows.tenants_where(connection, tenants.c.domain == domain.strip().lower())
+    if not found:
         raise NotFound(f"There is no tenant with the domain {domain!r}; `earwitness tenant list` shows them.")
-    return _tenant(row)
+    return found[0]
 
 
 def add_peer(
@@ -172,7 +175,7 @@ def add_peer(
     ranges = tuple(dict.fromkeys(map(_network, addresses)))
     if not 1 <= len(ranges) <= ADDRESSES_PER_PEER_MAX:
         raise Refused(f"A peer has 1 to {ADDRESSES_PER_PEER_MAX} address ranges.")
-    peer = Peer(PeerId(new_id(now)), _named(name), ranges, tenant_id, dialect, srtp, star_codes)
+    peer = Peer(PeerId(new_id(now)), named(name), ranges, tenant_id, dialect, srtp, star_codes)
     with catalogue.transaction() as connection:
         connection.execute(LOCK_NUMBERS, {"tenant_id": "peers"})
         taken = connection.execute(
@@ -188,7 +191,7 @@ def add_peer(
 def list_peers(catalogue: Catalogue) -> list[Peer]:
     """Return all peers by name, as recorder, worker or operator."""
     with catalogue.transaction() as connection:
-        return sorted(_load_peers(connection), key=lambda peer: peer.name)
+        return sorted(rows.all_peers(connection), key=lambda peer: peer.name)
 
 
 def add_user(
@@ -223,7 +226,27 @@ def set_user(
 def list_users(catalogue: Catalogue, tenant_id: TenantId) -> list[User]:
     """Return a tenant's people by login."""
     with catalogue.transaction(tenant_id) as connection:
-        return sorted(_load_users(connection, tenant_id), key=lambda user: user.login)
+        return sorted(
+            rows.users_where(connection, users.c.tenant_id == tenant_id), key=lambda user: user.login
+        )
+
+
+def user_by_id(catalogue: Catalogue, tenant_id: TenantId, user_id: UserId) -> User:
+    """Return one person of a tenant; raises NotFound."""
+    with catalogue.transaction(tenant_id) as connection:
+        return _of_id(connection, tenant_id, user_id)
+
+
+def set_own_mode(
+    catalogue: Catalogue, tenant_id: TenantId, user_id: UserId, mode: RecordingMode, *, now: datetime
+) -> User:
+    """Change a person's mode at their own wish; raises Refused for one that is not theirs to choose."""
+    with catalogue.transaction(tenant_id) as connection:
+        user = _of_id(connection, tenant_id, user_id)
+        if mode not in user.own_modes:
+            choice = ", ".join(user.own_modes) or "none"
+            raise Refused(f"The administrator lets you choose from these modes: {choice}.")
+        return _change(connection, user, {"mode": mode}, now)
 
 
 def licence_at(
@@ -246,7 +269,7 @@ def add_team(catalogue: Catalogue, tenant_id: TenantId, name: str, *, now: datet
     """Add a team and return its id; raises Conflict when the name is taken."""
     team_id = new_id(now)
     with catalogue.transaction(tenant_id) as connection:
-        connection.execute(insert(teams), {"id": team_id, "tenant_id": tenant_id, "name": _named(name)})
+        connection.execute(insert(teams), {"id": team_id, "tenant_id": tenant_id, "name": named(name)})
         announce(connection)
     return team_id
 
@@ -282,11 +305,13 @@ def _change(connection: Connection, before: User, fields: UserFields, now: datet
         raise Refused(f"The mode {mode} records, which needs a licence; give one, or set the mode to never.")
     own = {"tenant_id": before.tenant_id, "user_id": before.id}
     columns = {name: value for name, value in fields.items() if name not in {"numbers", "licence"}}
+    if "own_modes" in fields:
+        columns["own_modes"] = [str(each) for each in RecordingMode if each in fields["own_modes"]]
     if fields.get("broadworks_id") is not None:
         # BroadWorks compares userIDs without regard to case, so that two spellings are one person.
-        columns["broadworks_id"] = _named(fields["broadworks_id"] or "").lower()
+        columns["broadworks_id"] = named(fields["broadworks_id"] or "").lower()
     if fields.get("site") is not None:
-        columns["site"] = _named(fields["site"] or "")
+        columns["site"] = named(fields["site"] or "")
     if columns:
         row = (users.c.tenant_id == before.tenant_id, users.c.id == before.id)
         connection.execute(update(users).where(*row).values(columns))
@@ -294,7 +319,7 @@ def _change(connection: Connection, before: User, fields: UserFields, now: datet
         _set_numbers(connection, before.tenant_id, before.id, fields["numbers"])
     if licence != before.licence:
         connection.execute(insert(user_licences), {**own, "valid_from": now, "licence": licence})
-    (user,) = _select_users(connection, users.c.tenant_id == before.tenant_id, users.c.id == before.id)
+    user = _of_id(connection, before.tenant_id, before.id)
     if user.licence is None and user.mode is not RecordingMode.NEVER:
         raise Refused(
             f"The mode {user.mode} records, which needs a licence; give one, or set the mode to never."
@@ -313,89 +338,38 @@ def _set_numbers(
         raise Refused("Emergency and help line numbers are never recorded and can't belong to a user.")
     # Overlap is not a matter of one row: whoever changes numbers of this tenant waits here.
     connection.execute(LOCK_NUMBERS, {"tenant_id": tenant_id})
+    added = {
+        item.number for item in rows.all_exempt_numbers(connection) if item.tenant_id in {None, tenant_id}
+    }
+    # Inside a range it may stand: that is one confidential desk behind a trunk.
+    if any(each.first == each.last and each.first in added for each in ranges):
+        raise Refused("One of these numbers was made exempt: no call of its user would leave anything.")
     columns = user_numbers.c
     connection.execute(delete(user_numbers).where(columns.tenant_id == tenant_id, columns.user_id == user_id))
     for each in ranges:
-        overlapping = select(columns.user_id).where(
-            columns.tenant_id == tenant_id,
-            func.length(columns.first) == len(each.first),
-            columns.first.collate("C") <= each.last,
-            columns.last.collate("C") >= each.first,
-        )
-        if connection.execute(overlapping).first() is not None:
+        taken = select(columns.user_id).where(rows.overlapping(user_numbers, tenant_id, each))
+        if connection.execute(taken).first() is not None:
             raise Conflict("One of these numbers is given twice, or belongs to another user of this tenant.")
         row = {"tenant_id": tenant_id, "user_id": user_id, "first": each.first, "last": each.last}
         connection.execute(insert(user_numbers), row)
 
 
-def _load_peers(connection: Connection) -> tuple[Peer, ...]:
-    return tuple(
-        Peer(
-            id=PeerId(row.id),
-            name=row.name,
-            addresses=tuple(row.addresses),
-            tenant_id=None if row.tenant_id is None else TenantId(row.tenant_id),
-            dialect=row.dialect,
-            srtp=row.srtp,
-            star_codes=row.star_codes,
-        )
-        for row in connection.execute(select(peers).order_by(peers.c.id))
-    )
-
-
-def _load_users(connection: Connection, tenant_id: TenantId | None = None) -> tuple[User, ...]:
-    """Return users with their numbers and the licence in force: all there are, or those of one tenant."""
-    own = () if tenant_id is None else (users.c.tenant_id == tenant_id,)
-    return _select_users(connection, *own)
-
-
 def _load_user(connection: Connection, tenant_id: TenantId, login: str) -> User | None:
-    found = _select_users(connection, users.c.tenant_id == tenant_id, users.c.login == login.strip().lower())
+    found = rows.users_where(
+        connection, users.c.tenant_id == tenant_id, users.c.login == login.strip().lower()
+    )
     return found[0] if found else None
 
 
-def _select_users(connection: Connection, *conditions: ColumnElement[bool]) -> tuple[User, ...]:
-    licence = (
-        select(user_licences.c.licence)
-        .where(user_licences.c.user_id == users.c.id)
-        .order_by(user_licences.c.valid_from.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    statement = select(users, licence.label("licence")).where(*conditions).order_by(users.c.id)
-    of_user = (user_numbers.c.tenant_id == users.c.tenant_id, user_numbers.c.user_id == users.c.id)
-    numbers = (
-        select(user_numbers)
-        .join(users, and_(*of_user))
-        .where(*conditions)
-        .order_by(user_numbers.c.first.collate("C"))
-    )
-    held: dict[str, list[str]] = {}
-    for row in connection.execute(numbers):
-        held.setdefault(row.user_id, []).append(str(NumberRange(row.first, row.last)))
-    return tuple(_user(row, tuple(held.get(row.id, ()))) for row in connection.execute(statement))
+def _of_id(connection: Connection, tenant_id: TenantId, user_id: UserId) -> User:
+    found = rows.users_where(connection, users.c.tenant_id == tenant_id, users.c.id == user_id)
+    if not found:
+        raise NotFound("There is no such user in this tenant.")
+    return found[0]
 
 
-def _user(row: Row[Any], numbers: tuple[str, ...]) -> User:
-    return User(
-        id=UserId(row.id),
-        tenant_id=TenantId(row.tenant_id),
-        login=row.login,
-        numbers=numbers,
-        broadworks_id=row.broadworks_id,
-        role=Role(row.role),
-        access=row.access,
-        site=row.site,
-        licence=None if row.licence is None else RetentionClass(row.licence),
-        mode=RecordingMode(row.mode),
-    )
-
-
-def _tenant(row: Row[Any]) -> Tenant:
-    return Tenant(TenantId(row.id), row.name, row.domain)
-
-
-def _named(name: str) -> str:
+def named(name: str) -> str:
+    """Return a name without blanks around it; raises Refused for what can't be shown or is too long."""
     name = name.strip()
     if not name or len(name) > NAME_CHARS_MAX or not name.isprintable():
         raise Refused(f"A name has 1 to {NAME_CHARS_MAX} printable characters.")

@@ -33,6 +33,14 @@ TIMEOUT_S = 5.0
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
 """A transaction of ours that waits longer has lost its process; its locks must not outlive it."""
 
+PATIENCE = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""A database that vanished without a word (a pulled cable) is given up after ten seconds, not minutes."""
+
 SET_TENANT = select(func.set_config("app.tenant_id", bindparam("tenant_id"), True))
 
 
@@ -64,6 +72,7 @@ class Catalogue:
                 # libpq counts whole seconds and reads 0 as "for ever".
                 "connect_timeout": max(2, int(timeout_s)),
                 "application_name": "earwitness",
+                **PATIENCE,
                 "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
             },
         )
@@ -112,6 +121,7 @@ class Listener:
         """Connect and listen; raises CatalogueUnavailable."""
         url = make_url(database_url)
         _, arguments = url.get_dialect()().create_connect_args(url)
+        arguments.update(PATIENCE)
         try:
             self._connection = psycopg.connect(
                 **arguments, autocommit=True, connect_timeout=max(2, int(connect_timeout_s))

@@ -38,7 +38,6 @@ from archive.model import (
     RecordingMode,
     RecordingState,
     RetentionClass,
-    Role,
     SessionId,
     Span,
     SpanKind,
@@ -177,7 +176,7 @@ def _within(scope: AccessScope) -> ColumnElement[bool]:
     state = recordings.c.state
     quarantined = state == RecordingState.QUARANTINED
     reached = true() if scope.reads_all else recordings.c.owner.in_(sorted(scope.owners))
-    administers = true() if scope.reads_all or scope.role is Role.ADMINISTRATOR else false()
+    administers = true() if scope.reads_quarantine else false()
     return and_(
         recordings.c.tenant_id == scope.tenant_id,
         state.not_in(sorted(UNSEEN_STATES)),

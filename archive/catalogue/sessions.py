@@ -1,11 +1,12 @@
 """How every offered recording session ended, and the daily count of exempt ones.
 
 One row a session. Two recorded users of one session finish apart, so the second
-outcome joins the first: the recordings add up, and the kind that needs attention
-most stands (a failure is never covered by a success). Of an exempt session there is
-no row, only one number a day for the whole instance (invariant I8).
+outcome joins the first: the recordings and the traces add up, and the kind that needs
+attention most stands (a failure is never covered by a success). Of an exempt session
+there is no row, only one number a day for the whole instance (invariant I8).
 
-Rules: rows hold no names and no telephone numbers; the Call-ID is the peer's.
+Rules: rows hold no names and no telephone numbers; the Call-ID is the peer's. Who may
+know of a recording may know how its session came to it.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from sqlalchemy import Row, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.access import AccessScope, may_read_sessions
+from archive.catalogue import recordings
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recordings import PAGE_ROWS_MAX, decode_cursor, encode_cursor, storable
 from archive.catalogue.tables import exempt_days, sessions
-from archive.errors import Conflict, Refused
+from archive.errors import Conflict, NotFound, Refused
 from archive.model import OutcomeKind, PeerId, RecordingId, SessionId, SessionOutcome, TenantId
 
 TRACE_LINES_MAX = 100
@@ -61,10 +63,16 @@ def insert_outcome(connection: Connection, outcome: SessionOutcome) -> None:
 
 
 def joined(one: SessionOutcome, other: SessionOutcome) -> SessionOutcome:
-    """Return the one outcome of a session of which two recordings ended apart."""
-    weightier = min(one, other, key=lambda outcome: PRECEDENCE.index(outcome.kind))
+    """Return the one outcome of a session of which two recordings ended apart.
+
+    The trace has the lines of both, those of the weightier first, each once.
+    """
+    weightier, lighter = sorted(
+        (one, other), key=lambda outcome: (PRECEDENCE.index(outcome.kind), outcome.recording_ids)
+    )
     return replace(
         weightier,
+        trace=tuple(dict.fromkeys((*weightier.trace, *lighter.trace))),
         started_at=min(one.started_at, other.started_at),
         ended_at=max(one.ended_at, other.ended_at),
         recording_ids=tuple(sorted({*one.recording_ids, *other.recording_ids})),
@@ -81,8 +89,7 @@ def find(
     cursor: str | None = None,
 ) -> SessionPage:
     """Return a page of the tenant's outcomes, newest first; raises Refused without the right to it."""
-    if not may_read_sessions(scope):
-        raise Refused("Seeing how sessions ended needs the role auditor or administrator, or sessions:read.")
+    _require_right(scope)
     if not 1 <= limit <= PAGE_ROWS_MAX:
         raise Refused(f"The limit of a page is 1 to {PAGE_ROWS_MAX}.")
     columns = sessions.c
@@ -101,6 +108,40 @@ def find(
     return SessionPage(items, encode_cursor(items[-1].started_at, items[-1].session_id) if more else None)
 
 
+def get(catalogue: Catalogue, scope: AccessScope, session_id: SessionId) -> SessionOutcome:
+    """Return how one session of the tenant ended; raises NotFound, and Refused without the right to it."""
+    _require_right(scope)
+    with catalogue.transaction(scope.tenant_id) as connection:
+        return _load(connection, scope.tenant_id, session_id)
+
+
+def of_recording(catalogue: Catalogue, scope: AccessScope, recording_id: RecordingId) -> SessionOutcome:
+    """Return how the session of a recording ended, to whoever may know of the recording; raises NotFound."""
+    session_id = recordings.get(catalogue, scope, recording_id).recording.session_id
+    with catalogue.transaction(scope.tenant_id) as connection:
+        return _load(connection, scope.tenant_id, session_id)
+
+
+def replace_outcome(connection: Connection, outcome: SessionOutcome) -> None:
+    """Put another outcome in the place of a session's, as worker; what is not there stays away."""
+    columns = sessions.c
+    own = (columns.tenant_id == outcome.tenant_id, columns.id == outcome.session_id)
+    connection.execute(update(sessions).where(*own), _row(outcome))
+
+
+def locked(connection: Connection, tenant_id: TenantId, session_id: SessionId) -> SessionOutcome:
+    """Return a session's outcome and keep others from changing it; raises NotFound."""
+    return _load(connection, tenant_id, session_id, lock=True)
+
+
+def find_outcome(connection: Connection, tenant_id: TenantId, session_id: SessionId) -> SessionOutcome | None:
+    """Return a session's outcome, if it has one already."""
+    try:
+        return _load(connection, tenant_id, session_id)
+    except NotFound:
+        return None
+
+
 def count_exempt(catalogue: Catalogue, day: date, count: int) -> None:
     """Add `count` exempt sessions to a day; nothing else about them is written anywhere."""
     if count < 1:
@@ -116,6 +157,21 @@ def exempt_count(catalogue: Catalogue, day: date) -> int:
     with catalogue.transaction() as connection:
         found = connection.execute(select(exempt_days.c.count).where(exempt_days.c.day == day)).scalar()
     return found or 0
+
+
+def _require_right(scope: AccessScope) -> None:
+    if not may_read_sessions(scope):
+        raise Refused("Seeing how sessions ended needs the role auditor or administrator, or sessions:read.")
+
+
+def _load(
+    connection: Connection, tenant_id: TenantId, session_id: SessionId, *, lock: bool = False
+) -> SessionOutcome:
+    statement = select(sessions).where(sessions.c.tenant_id == tenant_id, sessions.c.id == session_id)
+    row = connection.execute(statement.with_for_update() if lock else statement).one_or_none()
+    if row is None:
+        raise NotFound("There is no such session.")
+    return _outcome(row)
 
 
 def _row(outcome: SessionOutcome) -> dict[str, object]:

@@ -13,16 +13,31 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import json
+import re
 from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date, datetime
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 from archive.errors import Refused
-from archive.model import Peer, PeerId, RecordingMode, RetentionClass, Role, Tenant, TenantId, User, UserId
+from archive.model import (
+    AboveCap,
+    Peer,
+    PeerId,
+    RecordingMode,
+    RetentionClass,
+    Role,
+    Tenant,
+    TenantId,
+    TenantPolicy,
+    User,
+    UserId,
+)
 from archive.numbers import canonical
 
-VERSION = 1
+VERSION = 2
 NUMBERS_PER_RANGE_MAX = 10_000
 """Four extension digits, the largest block a Dutch operator hands out; more is a slip of the keyboard."""
 
@@ -30,6 +45,12 @@ NATIONAL_DIGITS_MIN = 8
 """The first number of a range is a whole number: shorter, `020-123` would be read as a range."""
 
 EXTENSION_DIGITS_MAX = 6
+
+ADDRESS_OF_RECORD_CHARS_MAX = 254
+"""As long as a mail address may be (RFC 5321 section 4.5.3.1.3), of which it has the shape."""
+
+_ADDRESS_OF_RECORD = re.compile(r"[^\s@<>\"]+@[^\s@<>\"]+")
+_PORT = re.compile(r":\d{1,5}$")
 
 
 @dataclass(frozen=True, order=True)
@@ -43,26 +64,56 @@ class NumberRange:
     def parse(cls, text: str) -> Self:
         """Read `+31201234500`, `+31201234500-599`, `+31201234500-+31201234599` or `100-199`.
 
+        An address of record (`sip:anna@pbx.example`) is a range of itself alone.
+
         Raises Refused for text without a number, a range that runs backwards, and one of
         more than NUMBERS_PER_RANGE_MAX numbers.
         """
+        whole = address_of(text)
+        if _ADDRESS_OF_RECORD.fullmatch(whole):
+            if len(whole) > ADDRESS_OF_RECORD_CHARS_MAX:
+                raise Refused(f"An address of record has at most {ADDRESS_OF_RECORD_CHARS_MAX} characters.")
+            return cls(whole, whole)
         start, dash, end = (part.strip() for part in text.rpartition("-"))
         first = canonical(start) if dash else ""
         if dash and _spans(start, first, end):
             last = canonical(end) if end.startswith("+") else first[: -len(end)] + end
         else:
-            first = last = canonical(text)
+            first = last = whole
         if not first.removeprefix("+").isdigit() or len(first) != len(last) or last < first:
             raise Refused(f"{text!r} is not a number nor a range such as +31201234500-599.")
         if int(last) - int(first) >= NUMBERS_PER_RANGE_MAX:
             raise Refused(f"{text!r} holds more than {NUMBERS_PER_RANGE_MAX} numbers; is it right?")
         return cls(first, last)
 
+    @classmethod
+    def held(cls, text: str) -> Self:
+        """Read what `str` of a range wrote; at once, because a directory holds thousands of them."""
+        first, dash, last = text.partition("-")
+        digits = (first + last).replace("+", "").isdecimal()
+        # A longer one without its plus may be the national spelling of a public number.
+        canonical_already = first.startswith("+") or len(first) <= EXTENSION_DIGITS_MAX
+        if digits and canonical_already and (not dash or len(first) == len(last)):
+            return cls(first, last or first)
+        return cls.parse(text)
+
     def __contains__(self, number: str) -> bool:
-        return len(number) == len(self.first) and self.first <= number <= self.last
+        if self.first == self.last:
+            return number == self.first
+        digits = number.removeprefix("+").isdecimal()
+        return digits and len(number) == len(self.first) and self.first <= number <= self.last
 
     def __str__(self) -> str:
         return self.first if self.first == self.last else f"{self.first}-{self.last}"
+
+
+def address_of(text: str) -> str:
+    """Return the one form of a number or address of record by which the directory holds it.
+
+    As `canonical`, and without the port: an address of record has none (RFC 3261 section 10).
+    """
+    address = canonical(text)
+    return _PORT.sub("", address) if "@" in address else address
 
 
 def _spans(start: str, first: str, end: str) -> bool:
@@ -86,13 +137,64 @@ class BroadWorksGroup:
 
 
 @dataclass(frozen=True)
+class DoNotRecord:
+    """Numbers a tenant never records (a doctor, a lawyer, the works council), and why."""
+
+    tenant_id: TenantId
+    numbers: NumberRange
+    reason: str
+
+
+@dataclass(frozen=True)
+class ExemptNumber:
+    """A number added to the floor list, by one tenant or (`tenant_id` None) by the operator for all."""
+
+    tenant_id: TenantId | None
+    number: str
+
+
+T = TypeVar("T")
+
+
+class _Holders(Generic[T]):
+    """Who holds which numbers; ranges of one tenant never overlap."""
+
+    def __init__(self, held: Iterable[tuple[TenantId, NumberRange, T]]) -> None:
+        self._alone: dict[tuple[TenantId, str], T] = {}
+        self._ranges: dict[tuple[TenantId, int], list[tuple[NumberRange, T]]] = {}
+        for tenant_id, numbers, holder in held:
+            if numbers.first == numbers.last:
+                self._alone[tenant_id, numbers.first] = holder
+            else:
+                self._ranges.setdefault((tenant_id, len(numbers.first)), []).append((numbers, holder))
+        for same_length in self._ranges.values():
+            same_length.sort(key=_start)
+
+    def of(self, tenant_id: TenantId, address: str) -> T | None:
+        """Return the holder of what `address_of` made of a number."""
+        alone = self._alone.get((tenant_id, address))
+        ranges = self._ranges.get((tenant_id, len(address)), [])
+        # Only the last range that starts before the number can hold it.
+        index = bisect_right(ranges, address, key=_start)
+        if alone is not None or index == 0 or address not in ranges[index - 1][0]:
+            return alone
+        return ranges[index - 1][1]
+
+
+def _start(item: tuple[NumberRange, object]) -> str:
+    return item[0].first
+
+
+@dataclass(frozen=True)
 class Directory:
-    """Tenants, peers and users at one moment."""
+    """Tenants, peers, users and the numbers that are not recorded, at one moment."""
 
     tenants: tuple[Tenant, ...] = ()
     peers: tuple[Peer, ...] = ()
     users: tuple[User, ...] = ()
     broadworks_groups: tuple[BroadWorksGroup, ...] = ()
+    do_not_record: tuple[DoNotRecord, ...] = ()
+    exempt_numbers: tuple[ExemptNumber, ...] = ()
 
     def peer_of(self, address: str) -> Peer | None:
         """Return the peer whose range holds the IP address most narrowly; None for a stranger."""
@@ -135,18 +237,30 @@ class Directory:
 
     def user_by_number(self, tenant_id: TenantId, number: str) -> User | None:
         """Return the tenant's user to whom a number belongs; `number` is in any spelling."""
-        wanted = canonical(number)
-        ranges = self._ranges.get((tenant_id, len(wanted)), [])
-        # Ranges of one tenant and length never overlap, so only the last one that starts before can hold it.
-        index = bisect_right(ranges, wanted, key=lambda item: item[0].first)
-        if index == 0 or wanted not in ranges[index - 1][0]:
+        return self._numbers.of(tenant_id, address_of(number))
+
+    def barred(self, tenant_id: TenantId, numbers: Iterable[str]) -> str | None:
+        """Return why the tenant does not record a call with these numbers; None when it may be recorded.
+
+        The reason is that of the first number, in any spelling, on its do-not-record list.
+        """
+        if tenant_id not in self._barring:
             return None
-        return ranges[index - 1][1]
+        reasons = (self._barred.of(tenant_id, address_of(number)) for number in numbers)
+        return next((reason for reason in reasons if reason is not None), None)
+
+    def exempt_additions(self, tenant_id: TenantId | None) -> frozenset[str]:
+        """Return the canonical numbers added to the floor list for a tenant: the operator's and its own.
+
+        Without a tenant, those of the operator.
+        """
+        return self._exempt.get(tenant_id, self._exempt[None])
 
     def to_json(self) -> bytes:
         """Return the directory as UTF-8 JSON with its version."""
-        document = {"version": VERSION, **dataclasses.asdict(self)}
-        return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        document = {"version": VERSION, **fields}
+        return json.dumps(document, separators=(",", ":"), ensure_ascii=False, default=_plain).encode()
 
     @classmethod
     def from_json(cls, document: bytes) -> Self:
@@ -156,10 +270,15 @@ class Directory:
             raise ValueError("This directory was written by another version.")
         try:
             return cls(
-                tenants=tuple(Tenant(**item) for item in fields["tenants"]),
+                tenants=tuple(_tenant(item) for item in fields["tenants"]),
                 peers=tuple(_peer(item) for item in fields["peers"]),
                 users=tuple(_user(item) for item in fields["users"]),
                 broadworks_groups=tuple(BroadWorksGroup(**item) for item in fields["broadworks_groups"]),
+                do_not_record=tuple(
+                    DoNotRecord(**{**item, "numbers": NumberRange(**item["numbers"])})
+                    for item in fields["do_not_record"]
+                ),
+                exempt_numbers=tuple(ExemptNumber(**item) for item in fields["exempt_numbers"]),
             )
         except (KeyError, TypeError) as error:
             raise ValueError("This is not a directory of ours.") from error
@@ -188,28 +307,47 @@ class Directory:
         return {(user.tenant_id, name.casefold()): user for user, name in named if name is not None}
 
     @cached_property
-    def _ranges(self) -> dict[tuple[TenantId, int], list[tuple[NumberRange, User]]]:
-        ranges: dict[tuple[TenantId, int], list[tuple[NumberRange, User]]] = {}
-        for user in self.users:
-            for numbers in map(_held, user.numbers):
-                ranges.setdefault((user.tenant_id, len(numbers.first)), []).append((numbers, user))
-        for same_length in ranges.values():
-            same_length.sort(key=lambda item: item[0])
-        return ranges
+    def _numbers(self) -> _Holders[User]:
+        return _Holders(
+            (user.tenant_id, NumberRange.held(numbers), user)
+            for user in self.users
+            for numbers in user.numbers
+        )
 
+    @cached_property
+    def _barred(self) -> _Holders[str]:
+        return _Holders((each.tenant_id, each.numbers, each.reason) for each in self.do_not_record)
 
-def _held(text: str) -> NumberRange:
-    """Return a number of the directory: single ones are canonical already, and there are many."""
-    single = text.startswith("+") and text[1:].isdecimal()
-    return NumberRange(text, text) if single else NumberRange.parse(text)
+    @cached_property
+    def _barring(self) -> frozenset[TenantId]:
+        return frozenset(each.tenant_id for each in self.do_not_record)
+
+    @cached_property
+    def _exempt(self) -> dict[TenantId | None, frozenset[str]]:
+        added: dict[TenantId | None, set[str]] = {None: set()}
+        for each in self.exempt_numbers:
+            added.setdefault(each.tenant_id, set()).add(each.number)
+        return {tenant_id: frozenset(numbers | added[None]) for tenant_id, numbers in added.items()}
 
 
 def _peer(item: dict[str, Any]) -> Peer:
     return Peer(**{**item, "id": PeerId(item["id"]), "addresses": tuple(item["addresses"])})
 
 
+def _tenant(item: dict[str, Any]) -> Tenant:
+    policy = TenantPolicy(**{**item["policy"], "above_cap": AboveCap(item["policy"]["above_cap"])})
+    return Tenant(**{**item, "policy": policy})
+
+
+def _plain(value: object) -> object:
+    """Return what JSON has no word for in words it has; `dataclasses.asdict` takes five times as long."""
+    if isinstance(value, date):
+        return value.isoformat()
+    return vars(value)
+
+
 def _user(item: dict[str, Any]) -> User:
-    licence = item["licence"]
+    licence, until, month = item["licence"], item["keep_next_until"], item["booked_month"]
     return User(
         **{
             **item,
@@ -217,5 +355,8 @@ def _user(item: dict[str, Any]) -> User:
             "role": Role(item["role"]),
             "licence": None if licence is None else RetentionClass(licence),
             "mode": RecordingMode(item["mode"]),
+            "own_modes": tuple(map(RecordingMode, item["own_modes"])),
+            "keep_next_until": None if until is None else datetime.fromisoformat(until),
+            "booked_month": None if month is None else date.fromisoformat(month),
         }
     )

@@ -11,11 +11,14 @@ from archive.access import (
     AccessScope,
     Scope,
     may_administer,
+    may_change_own_settings,
+    may_command,
     may_download,
     may_export,
     may_play,
     may_read,
     may_read_sessions,
+    may_see_call,
 )
 from archive.model import (
     PLAYABLE_STATES,
@@ -46,6 +49,11 @@ def client(*scopes: str) -> AccessScope:
     return AccessScope(BAKERY, "api-client:1", scopes=frozenset(scopes))
 
 
+def key_of(who: AccessScope, *scopes: str) -> AccessScope:
+    """Return the scope of a key that acts as a person."""
+    return dataclasses.replace(who, scopes=frozenset(scopes))
+
+
 def rights(scope: AccessScope, recording: Recording) -> str:
     rules = {"r": may_read, "p": may_play, "d": may_download, "e": may_export}
     return "".join(letter for letter, rule in rules.items() if rule(scope, recording))
@@ -68,6 +76,17 @@ def rights(scope: AccessScope, recording: Recording) -> str:
         (client(Scope.RECORDINGS_READ, Scope.RECORDINGS_PLAY), "rp"),
         (client(Scope.RECORDINGS_READ, Scope.RECORDINGS_PLAY, Scope.RECORDINGS_DOWNLOAD), "rpd"),
         (client(Scope.ADMINISTRATION, Scope.SESSIONS_READ), ""),
+        (key_of(person(), *Scope), "rp"),
+        (key_of(person(downloads=True), *Scope), "rpd"),
+        (key_of(person(downloads=True), Scope.RECORDINGS_READ, Scope.RECORDINGS_PLAY), "rp"),
+        (key_of(person(), Scope.RECORDINGS_READ), "r"),
+        (key_of(person(), *set(Scope) - {Scope.RECORDINGS_READ}), ""),
+        (key_of(person(access="none"), *Scope), ""),
+        (key_of(person(BOB), *Scope), ""),
+        (key_of(person(BOB, heard_user_ids=frozenset({ANNA})), Scope.RECORDINGS_READ), "r"),
+        (key_of(person(BOB, heard_user_ids=frozenset({ANNA})), Scope.CALLS_READ), ""),
+        (key_of(person(BOB, Role.AUDITOR), *Scope), "rp"),
+        (key_of(person(BOB, Role.AUDITOR), Scope.CALLS_READ), ""),
     ],
 )
 def test_rights_are_exactly_these(scope: AccessScope, expected: str, recording: Recording) -> None:
@@ -99,6 +118,8 @@ def test_a_quarantined_recording_is_seen_by_administrator_and_auditor_only(recor
     assert rights(person(), recording) == ""
     assert rights(person(BOB, Role.ADMINISTRATOR), recording) == "r"
     assert rights(person(BOB, Role.AUDITOR), recording) == "r"
+    assert rights(key_of(person(BOB, Role.ADMINISTRATOR), Scope.RECORDINGS_READ), recording) == "r"
+    assert rights(key_of(person(BOB, Role.ADMINISTRATOR), Scope.ADMINISTRATION), recording) == ""
 
 
 def test_an_ownerless_recording_is_not_everybodys(recording: Recording) -> None:
@@ -113,3 +134,62 @@ def test_sessions_and_administration_have_rights_of_their_own() -> None:
     assert not may_read_sessions(client(Scope.RECORDINGS_READ))
     assert may_administer(client(Scope.ADMINISTRATION))
     assert not may_administer(client(*set(Scope) - {Scope.ADMINISTRATION}))
+
+
+def test_a_key_of_a_person_administers_only_where_person_and_key_may() -> None:
+    for role in Role:
+        who = person(role=role)
+        assert may_administer(key_of(who, Scope.ADMINISTRATION)) == (role is Role.ADMINISTRATOR)
+        assert may_read_sessions(key_of(who, Scope.SESSIONS_READ)) == (role is not Role.USER)
+        assert not may_administer(key_of(who, *set(Scope) - {Scope.ADMINISTRATION}))
+        assert not may_read_sessions(key_of(who, *set(Scope) - {Scope.SESSIONS_READ}))
+
+
+HEARS_ANNA = frozenset({ANNA})
+KEPT, UNKEPT = RecordingState.RECORDING, RecordingState.UNKEPT
+GRACE, QUARANTINED = RecordingState.GRACE, RecordingState.QUARANTINED
+
+
+@pytest.mark.parametrize(
+    ("scope", "seen", "commands"),
+    [
+        (person(), {KEPT, UNKEPT, GRACE}, True),
+        (person(access="none"), {KEPT, UNKEPT, GRACE}, True),
+        (person(role=Role.ADMINISTRATOR), {KEPT, UNKEPT, GRACE, QUARANTINED}, True),
+        (person(BOB), set(), False),
+        (person(BOB, heard_user_ids=HEARS_ANNA), {KEPT}, False),
+        (person(BOB, Role.ADMINISTRATOR), {KEPT, QUARANTINED}, False),
+        (person(BOB, Role.AUDITOR), {KEPT, QUARANTINED}, False),
+        (client(Scope.CALLS_READ), {KEPT, UNKEPT, GRACE, QUARANTINED}, False),
+        (client(Scope.CALLS_CONTROL), set(), True),
+        (client(*set(Scope) - {Scope.CALLS_READ, Scope.CALLS_CONTROL}), set(), False),
+        (client(), set(), False),
+        (key_of(person(), Scope.CALLS_READ), {KEPT, UNKEPT, GRACE}, False),
+        (key_of(person(), Scope.CALLS_CONTROL), set(), True),
+        (key_of(person(), Scope.RECORDINGS_READ), set(), False),
+        (key_of(person(BOB), *Scope), set(), False),
+        (key_of(person(BOB, heard_user_ids=HEARS_ANNA), Scope.CALLS_READ), {KEPT}, False),
+        (key_of(person(BOB, Role.AUDITOR), Scope.CALLS_READ), {KEPT, QUARANTINED}, False),
+    ],
+)
+def test_a_call_under_way_is_seen_and_commanded_by_exactly_these(
+    scope: AccessScope, seen: set[RecordingState], commands: bool
+) -> None:
+    owners = {KEPT: ANNA, UNKEPT: ANNA, GRACE: ANNA, QUARANTINED: None}
+    assert {state for state, owner in owners.items() if may_see_call(scope, owner, state)} == seen
+    assert may_command(scope, ANNA) == commands
+
+
+def test_a_call_of_nobody_is_commanded_by_no_person() -> None:
+    nobody = AccessScope(BAKERY, "user:x", Role.USER, None, "own")
+    for scope in (person(), person(role=Role.ADMINISTRATOR), nobody):
+        assert not may_command(scope, None)
+    assert not may_see_call(nobody, None, KEPT)
+    assert may_command(client(Scope.CALLS_CONTROL), None)
+
+
+def test_own_settings_are_a_persons_and_need_the_scope_of_their_key() -> None:
+    assert may_change_own_settings(person())
+    assert may_change_own_settings(key_of(person(), Scope.SETTINGS))
+    assert not may_change_own_settings(key_of(person(), *set(Scope) - {Scope.SETTINGS}))
+    assert not may_change_own_settings(client(*Scope))

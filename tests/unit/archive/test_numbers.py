@@ -10,13 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archive.numbers import (
+    ADDITION_SETS_COUNT_MAX,
     ADDRESS_CHARS_MAX,
+    FLOOR,
     NUMBER_CHARS_MAX,
+    SHORT_DIGITS_MAX,
     UNESCAPE_ROUNDS_MAX,
     canonical,
     exempt_in,
     is_exempt_number,
+    may_name_added,
 )
+from tests import exempt_spellings
 
 SHORT = [
     prefix + number
@@ -214,13 +219,13 @@ def every_look_alike() -> list[str]:
     return LOOK_ALIKES + numbers
 
 
-@pytest.mark.parametrize("text", SPELLINGS + ODD_SPELLINGS)
+@pytest.mark.parametrize("text", SPELLINGS + ODD_SPELLINGS + exempt_spellings.spellings())
 def test_every_spelling_of_an_exempt_number_matches(text: str) -> None:
     """A missed spelling would record somebody in distress."""
     assert is_exempt_number(text)
 
 
-@pytest.mark.parametrize("text", every_look_alike())
+@pytest.mark.parametrize("text", every_look_alike() + exempt_spellings.look_alikes())
 def test_no_look_alike_matches(text: str) -> None:
     """A look-alike that matched would lose an ordinary call."""
     assert not is_exempt_number(text)
@@ -231,6 +236,132 @@ def test_one_exempt_number_among_many_is_enough() -> None:
     assert exempt_in(["0201120000", "sip:201@example.net", "+31113"])
     assert not exempt_in(["0201120000", "sip:201@example.net", "+31113123456"])
     assert not exempt_in([])
+
+
+@pytest.mark.parametrize("number", FLOOR)
+def test_the_floor_list_is_in_canonical_form(number: str) -> None:
+    """So that whoever adds or removes a number can see that it is on it."""
+    assert canonical(number) == number
+    assert is_exempt_number(number)
+
+
+ADDITIONS = frozenset({"116117", "144", "+318000432", "+31201234567", "+4930123456", "+39061234567"})
+ADDED_SPELLINGS = [
+    "116117",
+    "116 117",
+    "0116117",
+    "0,116117",
+    "*31*116117",
+    "+31116117",
+    "0031-116117",
+    "116117#",
+    "1%316117",
+    "\uff11\uff11\uff16\uff11\uff11\uff17",
+    "144",
+    "sip:144@h;user=phone",
+    "0800-0432",
+    "+31 800 0432",
+    "0031 (0)800 0432",
+    "0-0800-0432",
+    "+8000432",
+    "020-1234567",
+    "+31(0)20 1234567",
+    "31201234567",
+    "0031201234567",
+    "0-020-1234567",
+    "+0201234567",
+    "*31*0201234567",
+    "<sip:+31201234567@h;user=phone>;tag=1",
+    "tel:201234567;phone-context=+31",
+    "tel:1234567;phone-context=+3120",
+    "+49 30 123456",
+    "0049 (0)30 123456",
+    "0-0049-30-123456",
+    "4930123456",
+    "tel:30123456;phone-context=+49",
+    "+39 06 1234567",
+    "&#49;&#52;&#52;",
+]
+ADDED_LOOK_ALIKES = [
+    "1161170",
+    "116-1170",
+    "116118",
+    "0144-123456",
+    "1444",
+    "0800-04321",
+    "8000432",
+    "020-12345678",
+    "+201234567",
+    "1234567",
+    "201234567",
+    "030-123456",
+    "+4930123456-7",
+    "+48 30 123456",
+    "+39 61234567",
+    "sip:201@116117",
+    "sip:201@h;x=144",
+    "tel:201;ext=144",
+    "116117 Apotheek",
+]
+
+
+@pytest.mark.parametrize("text", ADDED_SPELLINGS)
+def test_what_was_added_matches_in_every_spelling(text: str) -> None:
+    """As the floor list does; without being added it is an ordinary number."""
+    assert is_exempt_number(text, ADDITIONS)
+    assert not is_exempt_number(text)
+    assert may_name_added(text, ADDITIONS) or "%" in text or "&" in text
+
+
+@pytest.mark.parametrize("text", ADDED_LOOK_ALIKES + every_look_alike())
+def test_look_alikes_of_additions_do_not_match(text: str) -> None:
+    """Only whole numbers do."""
+    assert not is_exempt_number(text, ADDITIONS)
+
+
+@pytest.mark.parametrize("text", SPELLINGS[::7] + ODD_SPELLINGS)
+def test_additions_never_shorten_the_floor_list(text: str) -> None:
+    """They are added and nothing else."""
+    assert is_exempt_number(text, ADDITIONS)
+    assert is_exempt_number(text, frozenset({""}))
+    assert exempt_in(["201", text], ADDITIONS)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.frozensets(st.text(max_size=12), max_size=4), st.text(max_size=40))
+def test_no_addition_whatever_raises_or_makes_everything_exempt(additions: frozenset[str], text: str) -> None:
+    """What is no number is passed over, not taken for a pattern."""
+    is_exempt_number(text, additions)
+    numbers = {item for item in additions if item.lstrip("+").isdigit()}
+    assert numbers or not is_exempt_number("201", additions)
+    assert not is_exempt_number("0201234567", frozenset({".*", "[0-9]+", "alice@example.net", "+"}))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["0201234567", "+31612345678", "116117", "0800-0432", "+4930123456", "088 123 45 67"]),
+    st.lists(st.sampled_from(list(" -.()/\u2013\u00a0\u200b")), min_size=14, max_size=14),
+    st.sampled_from(["", "sip:", "tel:", "*31*"]),
+)
+def test_whatever_is_added_is_found_however_it_is_written(number: str, marks: list[str], scheme: str) -> None:
+    """The form in the list is the canonical one, the form on the wire any other."""
+    text = "".join(character + mark for character, mark in zip(number, marks, strict=False))
+    assert is_exempt_number(f"{scheme}{text}", frozenset({canonical(number)}))
+
+
+def test_a_short_number_is_dialled_as_it_is_and_a_longer_one_has_an_area_code() -> None:
+    """Six digits with +31 before them are a short number somebody wrote so; seven are not."""
+    short, longer = "1" * SHORT_DIGITS_MAX, "1" * (SHORT_DIGITS_MAX + 1)
+    assert is_exempt_number(short, frozenset({f"+31{short}"}))
+    assert not is_exempt_number(longer, frozenset({f"+31{longer}"}))
+    assert is_exempt_number(f"0{longer}", frozenset({f"+31{longer}"}))
+
+
+def test_more_tenants_with_lists_of_their_own_than_are_remembered_are_served() -> None:
+    """What is forgotten is made anew."""
+    for number in range(ADDITION_SETS_COUNT_MAX + 2):
+        assert is_exempt_number("0144", frozenset({"144", f"+3120{number:07}"}))
+    assert is_exempt_number("020 0000000", frozenset({"144", "+31200000000"}))
 
 
 def test_escapes_are_undone_to_their_bound_and_no_further() -> None:

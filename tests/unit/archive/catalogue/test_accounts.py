@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
 from archive.access import AccessScope, Scope
 from archive.catalogue import accounts, directory
 from archive.catalogue.accounts import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
 from archive.catalogue.directory import Capacity
 from archive.catalogue.engine import Catalogue
+from archive.catalogue.tables import users
 from archive.errors import Conflict, NotFound, Refused
 from archive.model import Role, Tenant, User, UserId
 
@@ -175,3 +178,39 @@ def test_scopes_are_from_the_list_and_names_are_taken_once(operator: Catalogue, 
     accounts.add_api_client(operator, bakery.id, "x" * 200, [Scope.RECORDINGS_READ], now=NOW)
     with pytest.raises(Conflict):
         accounts.add_api_client(operator, bakery.id, "x" * 200, [Scope.RECORDINGS_READ], now=NOW)
+
+
+def test_a_key_of_a_person_acts_as_that_person_within_its_scopes(
+    operator: Catalogue, portal: Catalogue, bakery: Tenant, anna: User
+) -> None:
+    directory.add_team(operator, bakery.id, "Sales", now=NOW)
+    directory.set_team_member(operator, bakery.id, "Sales", "anna", Capacity.LISTENER)
+    made = accounts.add_api_client(
+        operator, bakery.id, "app", [Scope.CALLS_READ, Scope.SETTINGS], now=NOW, user_id=anna.id
+    )
+    signed_in = accounts.scope_of_user(portal, bakery.id, anna.id)
+    scope = accounts.authenticate_key(portal, made.key)
+    assert scope == dataclasses.replace(signed_in, scopes=frozenset({Scope.CALLS_READ, Scope.SETTINGS}))
+    assert scope.actor == f"user:{anna.id}"
+    assert scope.team_ids
+
+
+def test_a_right_taken_from_a_person_is_taken_from_their_key_too(
+    operator: Catalogue, portal: Catalogue, bakery: Tenant, anna: User
+) -> None:
+    made = accounts.add_api_client(operator, bakery.id, "app", [Scope.SETTINGS], now=NOW, user_id=anna.id)
+    directory.set_user(operator, bakery.id, "anna", now=NOW, role=Role.USER, downloads=False)
+    scope = accounts.authenticate_key(portal, made.key)
+    assert scope is not None
+    assert (scope.role, scope.downloads) == (Role.USER, False)
+    with portal.transaction(bakery.id) as connection:
+        connection.execute(delete(users).where(users.c.id == anna.id))
+    assert accounts.authenticate_key(portal, made.key) is None
+
+
+def test_a_key_is_of_nobody_in_another_tenant(
+    operator: Catalogue, bakery: Tenant, florist: Tenant, anna: User
+) -> None:
+    for tenant, user_id in ((florist, anna.id), (bakery, UserId("nobody"))):
+        with pytest.raises(NotFound):
+            accounts.add_api_client(operator, tenant.id, "app", [Scope.SETTINGS], now=NOW, user_id=user_id)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event, insert
 
-from archive.catalogue import directory
+from archive.catalogue import directory, do_not_record, exempt_numbers, keep_next, policies, tables
 from archive.catalogue.directory import (
     ADDRESSES_PER_PEER_MAX,
     NAME_CHARS_MAX,
@@ -17,8 +18,19 @@ from archive.catalogue.directory import (
     load_directory,
 )
 from archive.catalogue.engine import Catalogue
+from archive.clock import SystemClock
 from archive.errors import Conflict, NotFound, Refused
-from archive.model import RecordingMode, RetentionClass, Role, Tenant, TenantId
+from archive.model import (
+    AboveCap,
+    RecordingMode,
+    RetentionClass,
+    Role,
+    Tenant,
+    TenantId,
+    TenantPolicy,
+    User,
+    UserId,
+)
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 ALWAYS, NEVER = RecordingMode.ALWAYS, RecordingMode.NEVER
@@ -42,19 +54,23 @@ def test_what_was_added_is_what_a_recorder_carries(operator: Catalogue, recorder
         tenant.id,
         "Anna",
         now=NOW,
-        numbers=["+31201234500-599", "06 12345678", "101"],
+        numbers=["+31201234500-599", "06 12345678", "101", "sip:Anna@pbx.example"],
         broadworks_id="Anna@BW.example",
         role=Role.ADMINISTRATOR,
         access="none",
         site="Goes",
         licence=RetentionClass.YEARS_7_1000,
         mode=RecordingMode.ON_DEMAND,
+        own_modes=[RecordingMode.NEVER, RecordingMode.ON_DEMAND],
     )
     loaded = load_directory(recorder)
     assert (loaded.tenants, loaded.peers, loaded.users) == ((tenant,), (peer,), (user,))
     assert tenant == Tenant(tenant.id, "De Warme Bakker", "bakery.example")
     assert peer.addresses == ("192.0.2.0/24", "2001:db8::/32")
-    assert (user.login, user.numbers) == ("anna", ("+31201234500-+31201234599", "+31612345678", "101"))
+    numbers = ("+31201234500-+31201234599", "+31612345678", "101", "anna@pbx.example")
+    assert (user.login, user.numbers) == ("anna", numbers)
+    assert user.own_modes == (RecordingMode.ON_DEMAND, RecordingMode.NEVER)
+    assert loaded.user_by_number(tenant.id, "sip:anna@PBX.example;user=phone") == user
     assert loaded.user_by_number(tenant.id, "020-1234542") == user
     assert loaded.user_by_broadworks_id(tenant.id, "ANNA@bw.example") == user
     assert loaded.peer_of("192.0.2.200") == peer
@@ -63,6 +79,116 @@ def test_what_was_added_is_what_a_recorder_carries(operator: Catalogue, recorder
     assert directory.list_peers(operator) == [peer]
     assert directory.list_users(operator, tenant.id) == [user]
     assert directory.tenant_by_domain(operator, "BAKERY.example") == tenant
+
+
+def book(catalogue: Catalogue, user: User, month: date, booked_s: int) -> None:
+    """Book minutes as the worker does."""
+    row = {"tenant_id": user.tenant_id, "user_id": user.id, "month": month, "booked_s": booked_s}
+    with catalogue.transaction(user.tenant_id) as connection:
+        connection.execute(insert(tables.minute_months), row)
+
+
+def test_a_recorder_carries_what_decides_on_a_call(
+    operator: Catalogue, recorder: Catalogue, bakery: Tenant, florist: Tenant
+) -> None:
+    now = SystemClock().now()
+    anna, bob = (directory.add_user(operator, bakery.id, login, now=NOW) for login in ("anna", "bob"))
+    policies.set_policy(operator, bakery.id, keep_grace_h=24, above_cap=AboveCap.STOP)
+    until = now + timedelta(days=1)
+    keep_next.set_until(operator, bakery.id, anna.id, until, now=now)
+    keep_next.set_until(operator, bakery.id, bob.id, now - timedelta(days=1), now=now - timedelta(days=2))
+    for month, booked_s in ((10, 3600), (11, 60), (9, 7200)):
+        book(operator, anna, date(2026, month, 1), booked_s)
+    do_not_record.add(operator, bakery.id, "010-7000000", "lawyer", now=NOW)
+    exempt_numbers.add(operator, None, "116117", now=NOW)
+    exempt_numbers.add(operator, florist.id, "116111", now=NOW)
+    loaded = load_directory(recorder)
+    tenants = {tenant.id: tenant.policy for tenant in loaded.tenants}
+    assert tenants == {bakery.id: TenantPolicy(24, AboveCap.STOP), florist.id: TenantPolicy()}
+    carried = loaded.user(anna.id)
+    assert carried is not None
+    assert (carried.keep_next_until, carried.booked_month, carried.booked_s) == (until, date(2026, 11, 1), 60)
+    assert loaded.user(bob.id) == bob
+    assert (bob.keep_next_until, bob.booked_month, bob.booked_s) == (None, None, 0)
+    assert loaded.barred(bakery.id, ["+31107000000"]) == "lawyer"
+    assert loaded.barred(florist.id, ["+31107000000"]) is None
+    assert loaded.exempt_additions(bakery.id) == {"116117"}
+    assert loaded.exempt_additions(florist.id) == {"116117", "116111"}
+    assert directory.user_by_id(operator, bakery.id, anna.id) == carried
+    assert directory.Directory.from_json(loaded.to_json()) == loaded
+
+
+def test_loading_takes_a_handful_of_statements_however_many_people_there_are(
+    operator: Catalogue, recorder: Catalogue, bakery: Tenant
+) -> None:
+    for n in range(12):
+        directory.add_user(operator, bakery.id, f"user{n}", now=NOW, numbers=[f"{n + 100}"], licence=DAYS_90)
+    statements: list[str] = []
+
+    def count(*arguments: object) -> None:
+        statements.append(str(arguments[2]))
+
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        loaded = load_directory(recorder)
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+    assert len(loaded.users) == 12
+    assert len(statements) <= 6
+
+
+def test_a_person_chooses_only_from_the_modes_the_administrator_allows(
+    operator: Catalogue, portal: Catalogue, bakery: Tenant
+) -> None:
+    anna = directory.add_user(operator, bakery.id, "anna", now=NOW, licence=DAYS_90, mode=ALWAYS)
+    with pytest.raises(Refused, match="these modes: none"):
+        directory.set_own_mode(portal, bakery.id, anna.id, NEVER, now=NOW)
+    directory.set_user(portal, bakery.id, "anna", now=NOW, own_modes=[NEVER, ALWAYS])
+    assert directory.set_own_mode(portal, bakery.id, anna.id, NEVER, now=NOW).mode is NEVER
+    with pytest.raises(Refused, match="always, never"):
+        directory.set_own_mode(portal, bakery.id, anna.id, RecordingMode.ON_DEMAND, now=NOW)
+    assert directory.user_by_id(portal, bakery.id, anna.id).mode is NEVER
+    with pytest.raises(NotFound):
+        directory.set_own_mode(portal, bakery.id, UserId("nobody"), NEVER, now=NOW)
+
+
+def test_a_person_without_a_licence_chooses_no_mode_that_records(
+    operator: Catalogue, portal: Catalogue, bakery: Tenant
+) -> None:
+    anna = directory.add_user(operator, bakery.id, "anna", now=NOW, own_modes=[ALWAYS, NEVER])
+    with pytest.raises(Refused, match="needs a licence"):
+        directory.set_own_mode(portal, bakery.id, anna.id, ALWAYS, now=NOW)
+
+
+def test_a_person_is_found_by_id_within_the_tenant(
+    operator: Catalogue, bakery: Tenant, florist: Tenant
+) -> None:
+    anna = directory.add_user(operator, bakery.id, "anna", now=NOW)
+    assert directory.user_by_id(operator, bakery.id, anna.id) == anna
+    with pytest.raises(NotFound):
+        directory.user_by_id(operator, florist.id, anna.id)
+
+
+def test_an_address_of_record_belongs_to_one_user_of_a_tenant(
+    operator: Catalogue, bakery: Tenant, florist: Tenant
+) -> None:
+    directory.add_user(operator, bakery.id, "anna", now=NOW, numbers=["sip:desk@pbx.example"])
+    with pytest.raises(Conflict, match="another user"):
+        directory.add_user(operator, bakery.id, "bob", now=NOW, numbers=["Desk@pbx.example"])
+    directory.add_user(operator, florist.id, "bob", now=NOW, numbers=["Desk@pbx.example"])
+
+
+def test_a_number_that_was_made_exempt_belongs_to_nobody(
+    operator: Catalogue, bakery: Tenant, florist: Tenant
+) -> None:
+    exempt_numbers.add(operator, None, "116117", now=NOW)
+    exempt_numbers.add(operator, bakery.id, "+31201234550", now=NOW)
+    for number in ("116117", "020-1234550"):
+        with pytest.raises(Refused, match="exempt"):
+            directory.add_user(operator, bakery.id, "anna", now=NOW, numbers=[number])
+    directory.add_user(operator, florist.id, "anna", now=NOW, numbers=["020-1234550"])
+    # A confidential desk behind a trunk that records everyone else.
+    directory.add_user(operator, bakery.id, "trunk", now=NOW, numbers=["+31201234500-599"])
 
 
 def test_a_user_added_with_nothing_is_never_recorded(operator: Catalogue, bakery: Tenant) -> None:

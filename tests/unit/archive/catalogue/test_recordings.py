@@ -172,10 +172,10 @@ def test_the_filter_says_the_same_as_the_rule(
             (None, anna),
             ("own", "none"),
             (frozenset(), frozenset({UserId("bob"), UserId("carol")})),
-            (frozenset(), frozenset({Scope.RECORDINGS_READ})),
+            (frozenset(), frozenset({Scope.RECORDINGS_READ}), frozenset({Scope.CALLS_READ})),
         )
     ]
-    assert len(scopes) == 128
+    assert len(scopes) == 192
     for scope in scopes:
         expected = {recording.id for recording in stored if may_read(scope, recording)}
         page = recordings.find(portal, scope, limit=PAGE_ROWS_MAX)

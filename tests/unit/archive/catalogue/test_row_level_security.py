@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
+from sqlalchemy import insert
 
 from archive.audit import AuditWriter
-from archive.catalogue import accounts, directory, recordings, sessions
+from archive.catalogue import (
+    accounts,
+    directory,
+    do_not_record,
+    exempt_numbers,
+    keep_next,
+    policies,
+    recordings,
+    sessions,
+    tables,
+)
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.migrate import OWNER, ROLES
 from archive.catalogue.tables import INSTANCE_TABLES, metadata
@@ -22,17 +34,32 @@ from archive.model import (
     SessionId,
     SessionOutcome,
     Tenant,
+    User,
+    new_id,
 )
 
+NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 TENANT_TABLES = sorted(set(metadata.tables) - INSTANCE_TABLES)
-DIRECTORY = {"tenants", "peers", "users", "user_numbers", "user_licences"}
+DIRECTORY = {
+    "tenants",
+    "peers",
+    "users",
+    "user_numbers",
+    "user_licences",
+    "tenant_policies",
+    "keep_next",
+    "do_not_record",
+    "exempt_numbers",
+    "minute_months",
+}
 ACROSS = {
-    "earwitness_recorder": DIRECTORY,
-    "earwitness_worker": DIRECTORY | {"audit_entries"},
+    "earwitness_recorder": DIRECTORY | {"live_calls", "commands", "call_events"},
+    "earwitness_worker": DIRECTORY | {"audit_entries", "live_calls", "commands", "call_events"},
     "earwitness_operator": DIRECTORY | {"audit_entries"},
     "earwitness_portal": set(),
 }
-"""What a role may read of all tenants: the recorder's cache, and the chain that spans them."""
+"""What a role may read of all tenants: the recorder's cache, the calls it holds and the commands to
+them, what the worker sweeps, and the chain that spans them."""
 
 
 @pytest.fixture
@@ -76,7 +103,48 @@ def filled(
                 object="recording:1",
                 at=now,
             )
+        _fill_recording_control(operator, recorder, user, now)
     return database
+
+
+def _fill_recording_control(operator: Catalogue, recorder: Catalogue, user: User, now: datetime) -> None:
+    tenant_id, later = user.tenant_id, now + timedelta(days=1)
+    policies.set_policy(operator, tenant_id, keep_grace_h=1)
+    keep_next.set_until(operator, tenant_id, user.id, later, now=now)
+    do_not_record.add(operator, tenant_id, "0107000000", "lawyer", now=now)
+    exempt_numbers.add(operator, tenant_id, "116117", now=now)
+    of_recording = {"tenant_id": tenant_id, "recording_id": new_id(now)}
+    call = {
+        **dict.fromkeys(("session_id", "call_id", "call_group", "direction", "layout", "capture"), "x"),
+        **of_recording,
+        "node": "one",
+        "owner": user.id,
+        "mode": "always",
+        "state": "recording",
+        "started_at": now,
+        "parties": [],
+    }
+    command = {"id": new_id(now), "node": "one", "verb": "pause", "actor": f"user:{user.id}", **of_recording}
+    month = {"tenant_id": tenant_id, "user_id": user.id, "month": now.date().replace(day=1), "booked_s": 60}
+    booking = {
+        **month,
+        **of_recording,
+        "call_group": "x",
+        "recorded_s": 60,
+        "above_cap": False,
+        "started_at": now,
+        "ended_at": later,
+        "retention_class": "90d",
+    }
+    with operator.transaction(tenant_id) as connection:
+        waiting = {"issued_at": now, "status": "waiting", "reason": ""}
+        connection.execute(insert(tables.commands), {**command, **waiting})
+    with recorder.transaction(tenant_id) as connection:
+        connection.execute(insert(tables.live_calls), call)
+        event = {"tenant_id": tenant_id, "at": now, "kind": "call.started", "body": {}}
+        connection.execute(insert(tables.call_events), event)
+        connection.execute(insert(tables.minute_bookings), booking)
+        connection.execute(insert(tables.minute_months), month)
 
 
 def count(connection: psycopg.Connection, table: str) -> int | None:
@@ -172,6 +240,45 @@ def test_recorders_read_no_password_and_no_api_client(filled: Any, bakery: Tenan
         connection = filled.connect(role, bakery.id)
         assert count(connection, "user_passwords") is None
         assert count(connection, "api_clients") is None
+
+
+def test_the_operators_exempt_numbers_are_read_by_every_tenant_and_written_by_the_operator_alone(
+    filled: Any, operator: Catalogue, bakery: Tenant
+) -> None:
+    number = exempt_numbers.add(operator, None, "116111", now=NOW).number
+    portal = filled.connect("earwitness_portal", bakery.id)
+    assert portal.execute("SELECT number FROM exempt_numbers WHERE tenant_id IS NULL").fetchall() == [
+        (number,)
+    ]
+    assert portal.execute("DELETE FROM exempt_numbers WHERE tenant_id IS NULL").rowcount == 0
+    assert portal.execute("UPDATE exempt_numbers SET number = '1' WHERE tenant_id IS NULL").rowcount == 0
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
+        portal.execute("INSERT INTO exempt_numbers VALUES ('x', NULL, '1')")
+    for role in ("earwitness_recorder", "earwitness_worker"):
+        connection = filled.connect(role)
+        assert count(connection, "exempt_numbers") == 3
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied"):
+            connection.execute("DELETE FROM exempt_numbers")
+
+
+def test_a_tenant_commands_no_call_of_another_tenant(filled: Any, bakery: Tenant, florist: Tenant) -> None:
+    connection = filled.connect("earwitness_portal", bakery.id)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
+        connection.execute(
+            "INSERT INTO commands SELECT 'new', %s, recording_id, node, verb, actor, issued_at, status, reason"
+            " FROM commands",
+            (florist.id,),
+        )
+    touched = connection.execute("UPDATE commands SET verb = 'keep' WHERE tenant_id = %s", (florist.id,))
+    assert touched.rowcount == 0
+
+
+def test_a_recorder_deletes_promises_it_kept_but_makes_none(filled: Any, bakery: Tenant) -> None:
+    connection = filled.connect("earwitness_recorder", bakery.id)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied"):
+        connection.execute("UPDATE keep_next SET until = now()")
+    connection.execute("DELETE FROM keep_next")
+    assert count(filled.connect(), "keep_next") == 1
 
 
 @pytest.mark.parametrize("role", ["earwitness_recorder", "earwitness_portal", "earwitness_operator"])

@@ -5,17 +5,28 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import threading
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from archive.access import AccessScope, Scope
-from archive.catalogue import sessions
+from archive.catalogue import recordings, sessions
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.sessions import PRECEDENCE, TRACE_LINES_MAX
-from archive.errors import Conflict, Refused
-from archive.model import OutcomeKind, RecordingId, Role, SessionId, SessionOutcome, Tenant, TenantId
+from archive.errors import Conflict, NotFound, Refused
+from archive.model import (
+    ArchivedRecording,
+    OutcomeKind,
+    RecordingId,
+    Role,
+    SessionId,
+    SessionOutcome,
+    Tenant,
+    TenantId,
+    UserId,
+)
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 
@@ -76,10 +87,27 @@ def test_a_failure_is_never_covered_by_a_success(
     assert (found.kind, found.reason) == (OutcomeKind.FAILED, "no media")
 
 
+def test_the_traces_of_two_recordings_are_joined_line_by_line(
+    recorder: Catalogue, portal: Catalogue, bakery: Tenant
+) -> None:
+    """What both have in common stands once, and storing one of them again changes nothing."""
+    first = outcome(bakery.id, trace=("peer sbc-1", "user anna by number", "media: 2 streams"))
+    second = outcome(
+        bakery.id, recording_ids=(RecordingId("r2"),), trace=("peer sbc-1", "user ben by number")
+    )
+    for made in (second, first, second, first):
+        store(recorder, made)
+    (found,) = sessions.find(portal, auditor(bakery.id)).items
+    assert found.trace == ("peer sbc-1", "user anna by number", "media: 2 streams", "user ben by number")
+
+
 def test_every_kind_has_a_precedence_and_joining_does_not_depend_on_order() -> None:
     assert sorted(PRECEDENCE) == sorted(OutcomeKind)
     for one, other in itertools.product(OutcomeKind, OutcomeKind):
-        first, second = outcome(kind=one, reason=one), outcome(kind=other, reason=other)
+        first = outcome(kind=one, reason=f"{one} 1", trace=("a", "b"))
+        second = outcome(
+            kind=other, reason=f"{other} 2", trace=("a", "c"), recording_ids=(RecordingId("r2"),)
+        )
         assert sessions.joined(first, second) == sessions.joined(second, first)
 
 
@@ -123,6 +151,59 @@ def test_seeing_outcomes_needs_a_right(recorder: Catalogue, portal: Catalogue, b
     for scope in (AccessScope(bakery.id, "user:x", Role.USER), AccessScope(bakery.id, "api-client:1")):
         with pytest.raises(Refused, match="sessions:read"):
             sessions.find(portal, scope)
+
+
+def test_one_session_is_read_by_its_id_within_the_tenant_and_with_the_right(
+    recorder: Catalogue, portal: Catalogue, bakery: Tenant, florist: Tenant
+) -> None:
+    made = outcome(bakery.id)
+    store(recorder, made)
+    assert sessions.get(portal, auditor(bakery.id), made.session_id) == made
+    with pytest.raises(NotFound):
+        sessions.get(portal, auditor(florist.id), made.session_id)
+    with pytest.raises(NotFound):
+        sessions.get(portal, auditor(bakery.id), SessionId("another"))
+    with pytest.raises(Refused, match="sessions:read"):
+        sessions.get(portal, AccessScope(bakery.id, "user:x", Role.USER), made.session_id)
+
+
+def test_who_may_know_of_a_recording_may_know_why_it_is_there(
+    recorder: Catalogue, portal: Catalogue, bakery: Tenant, make_recording: Callable[..., ArchivedRecording]
+) -> None:
+    """The owner reads the outcome of the own session without the right to everybody's."""
+    anna, ben = UserId("anna"), UserId("ben")
+    archived = make_recording(bakery.id, owner=anna)
+    made = outcome(bakery.id, session_id=archived.recording.session_id)
+    store(recorder, made)
+    with recorder.transaction(bakery.id) as connection:
+        recordings.insert_recording(connection, archived)
+    own = AccessScope(bakery.id, "user:anna", Role.USER, anna, "own")
+    heard = AccessScope(bakery.id, "user:ben", Role.USER, ben, "own", heard_user_ids=frozenset({anna}))
+    for scope in (own, heard, auditor(bakery.id)):
+        assert sessions.of_recording(portal, scope, archived.recording.id) == made
+    for scope in (
+        AccessScope(bakery.id, "user:ben", Role.USER, ben, "own"),
+        AccessScope(bakery.id, "user:anna", Role.USER, anna, "none"),
+        AccessScope(bakery.id, "user:x", Role.ADMINISTRATOR),
+    ):
+        with pytest.raises(NotFound, match="recording"):
+            sessions.of_recording(portal, scope, archived.recording.id)
+
+
+def test_an_outcome_is_replaced_by_a_worker_and_by_nobody_else(
+    recorder: Catalogue, worker: Catalogue, portal: Catalogue, bakery: Tenant
+) -> None:
+    made = outcome(bakery.id)
+    store(recorder, made)
+    changed = dataclasses.replace(made, kind=OutcomeKind.NOBODY_RECORDED, reason="quarantine ended", trace=())
+    with worker.transaction(bakery.id) as connection:
+        assert sessions.locked(connection, bakery.id, made.session_id) == made
+        sessions.replace_outcome(connection, changed)
+        sessions.replace_outcome(connection, outcome(bakery.id, 7))
+        assert sessions.find_outcome(connection, bakery.id, SessionId("session-7")) is None
+    assert sessions.find(portal, auditor(bakery.id)).items == (changed,)
+    with pytest.raises(Refused), portal.transaction(bakery.id) as connection:
+        sessions.replace_outcome(connection, made)
 
 
 @pytest.mark.parametrize("limit", [0, 201])

@@ -3,29 +3,59 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archive.catalogue.snapshot import NUMBERS_PER_RANGE_MAX, BroadWorksGroup, Directory, NumberRange
+from archive.catalogue.snapshot import (
+    ADDRESS_OF_RECORD_CHARS_MAX,
+    NUMBERS_PER_RANGE_MAX,
+    BroadWorksGroup,
+    Directory,
+    DoNotRecord,
+    ExemptNumber,
+    NumberRange,
+)
 from archive.errors import Refused
-from archive.model import Peer, PeerId, RecordingMode, RetentionClass, Role, Tenant, TenantId, User, UserId
+from archive.model import (
+    AboveCap,
+    Peer,
+    PeerId,
+    RecordingMode,
+    RetentionClass,
+    Role,
+    Tenant,
+    TenantId,
+    TenantPolicy,
+    User,
+    UserId,
+)
 
-BAKERY = Tenant(TenantId("t1"), "De Warme Bakker", "bakery.example")
+BAKERY = Tenant(
+    TenantId("t1"),
+    "De Warme Bakker",
+    "bakery.example",
+    TenantPolicy(keep_grace_h=24, above_cap=AboveCap.STOP),
+)
 FLORIST = Tenant(TenantId("t2"), "Bloem & Blad", "florist.example")
 ANNA = User(
     UserId("u1"),
     BAKERY.id,
     "anna",
-    ("+31201234567", "+31201234500-+31201234549", "101"),
+    ("+31201234567", "+31201234500-+31201234549", "101", "anna-1@pbx.example"),
     "anna@BW.example",
     Role.AUDITOR,
     "own",
     "Goes",
     RetentionClass.YEARS_7_1000,
     RecordingMode.ALWAYS_PAUSE,
+    (RecordingMode.ALWAYS_PAUSE, RecordingMode.NEVER),
+    datetime(2026, 11, 23, 9, 30, 0, 123456, tzinfo=UTC),
+    date(2026, 11, 1),
+    59_999,
 )
 BOB = User(UserId("u2"), BAKERY.id, "bob", ("+31201234550-+31201234566",))
 CAROL = User(UserId("u3"), FLORIST.id, "carol", ("+31201234567", "101"), "anna@bw.example")
@@ -36,6 +66,12 @@ DIRECTORY = Directory(
     (TRUNK, BAKERY_SBC),
     (ANNA, BOB, CAROL),
     (BroadWorksGroup("bw-provider", None, BAKERY.id), BroadWorksGroup("bw-provider", "shop", FLORIST.id)),
+    (
+        DoNotRecord(BAKERY.id, NumberRange.parse("+31107000000"), "lawyer"),
+        DoNotRecord(BAKERY.id, NumberRange.parse("+31107000100-199"), "doctor"),
+        DoNotRecord(BAKERY.id, NumberRange.parse("sip:council@pbx.example"), "works council"),
+    ),
+    (ExemptNumber(None, "116117"), ExemptNumber(BAKERY.id, "+31107000300")),
 )
 
 
@@ -92,10 +128,41 @@ def test_a_tenant_is_the_peers_own_or_that_of_the_broadworks_group(
         ("1010", None),
         ("", None),
         ("sip:anna@bw.example", None),
+        ("sip:Anna-1@PBX.example;transport=tcp", ANNA),
+        ("Anna <sip:anna-1@pbx.example:5060>", ANNA),
+        ("sip:anna-1@pbx.example.net", None),
+        # No number, though it stands between the ends of a range as a text would.
+        ("sip:+3120123450x", None),
     ],
 )
 def test_a_user_is_found_by_a_number_or_a_range_that_holds_it(number: str, user: User | None) -> None:
     assert DIRECTORY.user_by_number(BAKERY.id, number) == user
+
+
+@pytest.mark.parametrize(
+    ("numbers", "reason"),
+    [
+        (["010-7000000"], "lawyer"),
+        (["+31201234567", "", "0031107000199"], "doctor"),
+        (["sip:Council@pbx.example:5061"], "works council"),
+        (["+31107000199", "+31107000000"], "doctor"),
+        (["+31107000099", "+31107000200", "7000000", "anonymous"], None),
+        ([], None),
+    ],
+)
+def test_a_call_with_a_number_on_the_do_not_record_list_is_barred_for_its_reason(
+    numbers: list[str], reason: str | None
+) -> None:
+    assert DIRECTORY.barred(BAKERY.id, numbers) == reason
+    assert DIRECTORY.barred(FLORIST.id, numbers) is None
+    assert DIRECTORY.barred(TenantId("t3"), numbers) is None
+
+
+def test_exempt_numbers_are_the_operators_and_the_tenants_own() -> None:
+    assert DIRECTORY.exempt_additions(None) == {"116117"}
+    assert DIRECTORY.exempt_additions(BAKERY.id) == {"116117", "+31107000300"}
+    assert DIRECTORY.exempt_additions(FLORIST.id) == {"116117"}
+    assert Directory().exempt_additions(BAKERY.id) == frozenset()
 
 
 def test_lookups_stay_within_the_tenant() -> None:
@@ -119,6 +186,9 @@ def test_a_directory_goes_to_json_and_back() -> None:
     assert again == DIRECTORY
     assert again.user_by_number(BAKERY.id, "+31201234510") == ANNA
     assert isinstance(again.users[0].mode, RecordingMode)
+    assert isinstance(again.users[0].own_modes[0], RecordingMode)
+    assert isinstance(again.tenants[0].policy.above_cap, AboveCap)
+    assert again.barred(BAKERY.id, ["+31107000000"]) == "lawyer"
     assert Directory.from_json(Directory().to_json()) == Directory()
 
 
@@ -128,15 +198,22 @@ def test_a_directory_goes_to_json_and_back() -> None:
         b"{}",
         b"[]",
         b"",
-        b'{"version":1}',
-        b'{"version":2,"tenants":[]}',
+        b'{"version":2}',
+        b'{"version":3,"tenants":[]}',
         b"\xff",
-        b'{"version":1,"tenants":1}',
+        b'{"version":2,"tenants":1}',
+        b'{"version":2,"tenants":[{"policy":1}]}',
     ],
 )
 def test_what_is_not_a_directory_is_a_value_error(document: bytes) -> None:
     with pytest.raises(ValueError, match=r"directory|utf-8|Expecting"):
         Directory.from_json(document)
+
+
+def test_a_copy_of_the_release_before_is_a_value_error() -> None:
+    document = json.loads(DIRECTORY.to_json())
+    with pytest.raises(ValueError, match="another version"):
+        Directory.from_json(json.dumps({**document, "version": 1}).encode())
 
 
 def test_json_with_a_field_of_a_later_release_is_a_value_error() -> None:
@@ -161,14 +238,30 @@ def test_json_with_a_field_of_a_later_release_is_a_value_error() -> None:
         ("+31201234500-500", "+31201234500", "+31201234500"),
         ("101", "101", "101"),
         ("100-199", "100", "199"),
+        ("sip:anna@pbx.example", "anna@pbx.example", "anna@pbx.example"),
+        ("Anna@PBX.example:5060", "anna@pbx.example", "anna@pbx.example"),
+        ("a@bc-1234", "a@bc-1234", "a@bc-1234"),
+        ("sip:101@pbx.example", "101", "101"),
     ],
 )
-def test_a_range_is_told_from_a_number_with_dashes(text: str, first: str, last: str) -> None:
-    assert NumberRange.parse(text) == NumberRange(first, last)
+def test_a_range_is_told_from_a_number_or_address_with_dashes(text: str, first: str, last: str) -> None:
+    numbers = NumberRange(first, last)
+    assert NumberRange.parse(text) == numbers
+    assert NumberRange.held(str(numbers)) == numbers
+    assert NumberRange.held(text) == numbers
+    assert first in numbers
+    assert first + "x" not in numbers
+
+
+def test_an_address_of_record_has_a_limit() -> None:
+    address = "a@" + "b" * (ADDRESS_OF_RECORD_CHARS_MAX - 2)
+    assert NumberRange.parse(address).first == address
+    with pytest.raises(Refused, match="at most 254"):
+        NumberRange.parse(address + "b")
 
 
 @pytest.mark.parametrize(
-    "text", ["", "-", "anna", "+31201234500-499", "199-100", "+31201234500-+3120123459", "+-"]
+    "text", ["", "-", "anna", "+31201234500-499", "199-100", "+31201234500-+3120123459", "+-", "a@b@c", "@x"]
 )
 def test_what_is_no_range_is_refused(text: str) -> None:
     with pytest.raises(Refused, match="not a number nor a range"):
@@ -187,6 +280,7 @@ def test_a_range_has_a_limit() -> None:
 def test_a_range_written_out_reads_as_itself(start: int, length: int) -> None:
     numbers = NumberRange(f"+3120123{start:04}", f"+3120123{start + length:04}")
     assert NumberRange.parse(str(numbers)) == numbers
+    assert NumberRange.held(str(numbers)) == numbers
     assert numbers.first in numbers
     assert numbers.last in numbers
     assert f"+3120123{start + length + 1:04}" not in numbers

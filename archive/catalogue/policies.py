@@ -1,0 +1,59 @@
+"""What a customer decided for all of its people: the grace of unkept calls, and what stands above the cap.
+
+Rules: a tenant that decided nothing has the defaults of `TenantPolicy`; what is not given
+stays. Not here: how a policy is followed (`archive.decision`, `recorder.srs`, `retention`).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from archive.catalogue import directory
+from archive.catalogue.directory_rows import tenants_where
+from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.tables import tenant_policies, tenants
+from archive.errors import NotFound, Refused
+from archive.model import KEEP_GRACE_H_MAX, AboveCap, TenantId, TenantPolicy
+
+
+def policy_of(catalogue: Catalogue, tenant_id: TenantId) -> TenantPolicy:
+    """Return the policy of a tenant, decided or default; raises NotFound for no tenant."""
+    with catalogue.transaction(tenant_id) as connection:
+        return _policy(connection, tenants.c.id == tenant_id)
+
+
+def set_policy(
+    catalogue: Catalogue,
+    tenant_id: TenantId,
+    *,
+    keep_grace_h: int | None = None,
+    above_cap: AboveCap | None = None,
+) -> TenantPolicy:
+    """Change what is given and return all of it.
+
+    Raises Refused for a grace out of 0 to KEEP_GRACE_H_MAX hours, NotFound for no tenant.
+    """
+    if keep_grace_h is not None and not 0 <= keep_grace_h <= KEEP_GRACE_H_MAX:
+        raise Refused(f"A call nobody kept may wait 0 to {KEEP_GRACE_H_MAX} hours.")
+    given = {
+        name: value
+        for name, value in (("keep_grace_h", keep_grace_h), ("above_cap", above_cap))
+        if value is not None
+    }
+    with catalogue.transaction(tenant_id) as connection:
+        before = _policy(connection, tenants.c.id == tenant_id)
+        if given:
+            row = {"tenant_id": tenant_id, **vars(before), **given}
+            statement = upsert(tenant_policies).values(row)
+            # Only what is given, so that two who change one thing each at once do not undo each other.
+            connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=given))
+            directory.announce(connection)
+        return _policy(connection, tenants.c.id == tenant_id)
+
+
+def _policy(connection: Connection, condition: ColumnElement[bool]) -> TenantPolicy:
+    found = tenants_where(connection, condition)
+    if not found:
+        raise NotFound("There is no such tenant.")
+    return found[0].policy

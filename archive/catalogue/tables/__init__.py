@@ -1,0 +1,71 @@
+"""The tables of the catalogue as SQLAlchemy Core sees them, a module for each part of it.
+
+`migrations/` makes them, with row-level security, rights and triggers; a test
+compares the two. Ids are the text of a UUID; times are `timestamptz` in UTC.
+
+Rules: every table with a `tenant_id` stands under FORCE ROW LEVEL SECURITY;
+`INSTANCE_TABLES` are the few that belong to no tenant and hold nothing of one.
+"""
+
+from __future__ import annotations
+
+from archive.catalogue.tables.audit import audit_bodies, audit_entries, audit_writers
+from archive.catalogue.tables.calls import call_events, commands, live_calls
+from archive.catalogue.tables.columns import metadata
+from archive.catalogue.tables.directory import (
+    api_clients,
+    do_not_record,
+    exempt_numbers,
+    keep_next,
+    peers,
+    team_members,
+    teams,
+    tenant_policies,
+    tenants,
+    user_licences,
+    user_numbers,
+    user_passwords,
+    users,
+)
+from archive.catalogue.tables.recordings import (
+    exempt_days,
+    minute_bookings,
+    minute_months,
+    recording_objects,
+    recording_parties,
+    recordings,
+    sessions,
+)
+
+__all__ = [
+    "INSTANCE_TABLES",
+    "api_clients",
+    "audit_bodies",
+    "audit_entries",
+    "audit_writers",
+    "call_events",
+    "commands",
+    "do_not_record",
+    "exempt_days",
+    "exempt_numbers",
+    "keep_next",
+    "live_calls",
+    "metadata",
+    "minute_bookings",
+    "minute_months",
+    "peers",
+    "recording_objects",
+    "recording_parties",
+    "recordings",
+    "sessions",
+    "team_members",
+    "teams",
+    "tenant_policies",
+    "tenants",
+    "user_licences",
+    "user_numbers",
+    "user_passwords",
+    "users",
+]
+
+INSTANCE_TABLES = frozenset({"exempt_days", "audit_writers"})

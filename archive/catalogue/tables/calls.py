@@ -1,0 +1,75 @@
+"""Calls under way, commands to them, and what happened to them."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Identity,
+    Index,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from archive.catalogue.tables.columns import (
+    maybe,
+    metadata,
+    tenant,
+    time,
+    word,
+)
+
+live_calls = Table(
+    "live_calls",
+    metadata,
+    Column("recording_id", Text, primary_key=True),
+    tenant(),
+    word("session_id"),
+    word("call_id"),
+    word("call_group"),
+    word("node"),
+    maybe("owner"),
+    word("mode"),
+    word("state"),
+    word("capture"),
+    word("direction"),
+    word("layout"),
+    time("started_at"),
+    time("paused_at", nullable=True),
+    time("grace_until", nullable=True),
+    Column("parties", JSONB, nullable=False),
+    Index(None, "tenant_id", "started_at"),
+    Index(None, "node"),
+)
+
+commands = Table(
+    "commands",
+    metadata,
+    Column("id", Text, primary_key=True),
+    tenant(),
+    word("recording_id"),
+    word("node"),
+    word("verb"),
+    word("actor"),
+    time("issued_at"),
+    word("status"),
+    word("reason"),
+    time("effective_at", nullable=True),
+    Index(None, "node", "status"),
+    Index(None, "tenant_id", "recording_id"),
+)
+
+call_events = Table(
+    "call_events",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    tenant(),
+    time("at"),
+    word("kind"),
+    maybe("recording_id"),
+    maybe("owner"),
+    Column("body", JSONB, nullable=False),
+    Index(None, "tenant_id", "id"),
+    Index(None, "recording_id"),
+)

@@ -1,0 +1,173 @@
+"""Tenants, peers, people, teams and what they decided."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Integer,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from archive.catalogue.tables.columns import (
+    maybe,
+    metadata,
+    of_user,
+    tenant,
+    time,
+    word,
+    words,
+)
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("id", Text, primary_key=True),
+    word("name"),
+    word("domain"),
+    maybe("broadworks_service_provider"),
+    maybe("broadworks_group"),
+    UniqueConstraint("domain"),
+)
+
+tenant_policies = Table(
+    "tenant_policies",
+    metadata,
+    Column("tenant_id", Text, ForeignKey("tenants.id"), primary_key=True),
+    Column("keep_grace_h", Integer, nullable=False),
+    word("above_cap"),
+)
+
+peers = Table(
+    "peers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    word("name"),
+    words("addresses"),
+    Column("tenant_id", Text, ForeignKey("tenants.id"), nullable=True),
+    word("dialect"),
+    word("srtp"),
+    Column("star_codes", Boolean, nullable=False),
+    UniqueConstraint("name"),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Text, primary_key=True),
+    tenant(),
+    word("login"),
+    maybe("broadworks_id"),
+    word("role"),
+    word("access"),
+    Column("downloads", Boolean, nullable=False, server_default=text("false")),
+    maybe("site"),
+    word("mode"),
+    Column("own_modes", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    UniqueConstraint("tenant_id", "id"),
+    UniqueConstraint("tenant_id", "login"),
+    UniqueConstraint("tenant_id", "broadworks_id"),
+)
+
+user_numbers = Table(
+    "user_numbers",
+    metadata,
+    word("tenant_id"),
+    word("user_id"),
+    word("first"),
+    word("last"),
+    PrimaryKeyConstraint("tenant_id", "first"),
+    of_user(),
+)
+
+user_licences = Table(
+    "user_licences",
+    metadata,
+    word("tenant_id"),
+    word("user_id"),
+    time("valid_from"),
+    maybe("licence"),
+    PrimaryKeyConstraint("user_id", "valid_from"),
+    of_user(),
+)
+
+user_passwords = Table(
+    "user_passwords",
+    metadata,
+    word("tenant_id"),
+    Column("user_id", Text, primary_key=True),
+    word("password_hash"),
+    of_user(),
+)
+
+teams = Table(
+    "teams",
+    metadata,
+    Column("id", Text, primary_key=True),
+    tenant(),
+    word("name"),
+    UniqueConstraint("tenant_id", "id"),
+    UniqueConstraint("tenant_id", "name"),
+)
+
+team_members = Table(
+    "team_members",
+    metadata,
+    word("tenant_id"),
+    word("team_id"),
+    word("user_id"),
+    word("capacity"),
+    PrimaryKeyConstraint("team_id", "user_id", "capacity"),
+    of_user(),
+    ForeignKeyConstraint(["tenant_id", "team_id"], ["teams.tenant_id", "teams.id"], ondelete="CASCADE"),
+)
+
+api_clients = Table(
+    "api_clients",
+    metadata,
+    Column("id", Text, primary_key=True),
+    tenant(),
+    word("name"),
+    word("key_hash"),
+    words("scopes"),
+    maybe("user_id"),
+    UniqueConstraint("key_hash"),
+    UniqueConstraint("tenant_id", "name"),
+    of_user(),
+)
+
+keep_next = Table(
+    "keep_next",
+    metadata,
+    word("tenant_id"),
+    Column("user_id", Text, primary_key=True),
+    time("until"),
+    of_user(),
+)
+
+do_not_record = Table(
+    "do_not_record",
+    metadata,
+    Column("id", Text, primary_key=True),
+    tenant(),
+    word("first"),
+    word("last"),
+    word("reason"),
+    UniqueConstraint("tenant_id", "first", "last"),
+)
+
+exempt_numbers = Table(
+    "exempt_numbers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("tenant_id", Text, ForeignKey("tenants.id"), nullable=True),
+    word("number"),
+    UniqueConstraint("tenant_id", "number", postgresql_nulls_not_distinct=True),
+)

@@ -1,0 +1,159 @@
+"""Recordings, how sessions ended, and the minutes they used."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from archive.catalogue.tables.columns import (
+    count,
+    maybe,
+    metadata,
+    of_recording,
+    of_user,
+    tenant,
+    time,
+    word,
+    words,
+)
+
+recordings = Table(
+    "recordings",
+    metadata,
+    Column("id", Text, primary_key=True),
+    tenant(),
+    word("session_id"),
+    word("call_id"),
+    word("call_group"),
+    word("state"),
+    word("mode"),
+    maybe("owner"),
+    maybe("peer_id"),
+    word("direction"),
+    word("layout"),
+    time("started_at"),
+    time("ended_at"),
+    count("duration_ms"),
+    count("recorded_ms"),
+    word("retention_class"),
+    time("retain_until"),
+    Column("spans", JSONB, nullable=False),
+    count("packets_received"),
+    count("packets_lost"),
+    count("packets_duplicated"),
+    count("packets_reordered"),
+    word("sha256"),
+    words("channels"),
+    Column("sample_rate_hz", Integer, nullable=False),
+    words("flags"),
+    Column("on_hold", Boolean, nullable=False),
+    maybe("site"),
+    word("kek_id"),
+    Column("wrapped_key", LargeBinary, nullable=False),
+    UniqueConstraint("tenant_id", "id"),
+    Index(None, "tenant_id", "started_at", "id"),
+    Index(None, "tenant_id", "owner", "started_at", "id"),
+    Index(None, "tenant_id", "call_group"),
+    Index(None, "retain_until"),
+)
+
+recording_objects = Table(
+    "recording_objects",
+    metadata,
+    word("tenant_id"),
+    word("recording_id"),
+    word("kind"),
+    word("key"),
+    word("version_id"),
+    count("plaintext_bytes"),
+    count("ciphertext_bytes"),
+    count("segments"),
+    word("plaintext_sha256"),
+    word("ciphertext_sha256"),
+    word("commitment"),
+    word("media_type"),
+    PrimaryKeyConstraint("recording_id", "kind"),
+    of_recording(),
+)
+
+recording_parties = Table(
+    "recording_parties",
+    metadata,
+    word("tenant_id"),
+    word("recording_id"),
+    Column("position", Integer, nullable=False),
+    word("channel"),
+    word("number"),
+    word("name"),
+    maybe("user_id"),
+    count("from_ms"),
+    Column("to_ms", BigInteger, nullable=True),
+    PrimaryKeyConstraint("recording_id", "position"),
+    of_recording(),
+    Index(None, "tenant_id", "number"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("tenant_id", Text, ForeignKey("tenants.id"), nullable=True),
+    word("call_id"),
+    word("kind"),
+    word("reason"),
+    time("started_at"),
+    time("ended_at"),
+    maybe("peer_id"),
+    words("recording_ids"),
+    words("trace"),
+    Index(None, "tenant_id", "started_at", "id"),
+)
+
+exempt_days = Table(
+    "exempt_days",
+    metadata,
+    Column("day", Date, primary_key=True),
+    count("count"),
+)
+
+minute_bookings = Table(
+    "minute_bookings",
+    metadata,
+    Column("recording_id", Text, primary_key=True),
+    word("tenant_id"),
+    word("user_id"),
+    Column("month", Date, nullable=False),
+    word("call_group"),
+    time("started_at"),
+    time("ended_at"),
+    count("recorded_s"),
+    count("booked_s"),
+    Column("above_cap", Boolean, nullable=False),
+    word("retention_class"),
+    of_user(),
+    Index(None, "tenant_id", "user_id", "month"),
+)
+
+minute_months = Table(
+    "minute_months",
+    metadata,
+    word("tenant_id"),
+    word("user_id"),
+    Column("month", Date, nullable=False),
+    count("booked_s"),
+    PrimaryKeyConstraint("user_id", "month"),
+    of_user(),
+)
