@@ -6,7 +6,8 @@ nothing but the call's own state: not the database, not the clock. The same jour
 gives the same octets, so a rerun after a crash adopts what is there.
 
 Rules: no plaintext audio leaves memory here. Not here: sealing and storing
-(`archive.ingest`), running it in a pool (`recorder.finaliser_pool`).
+(`archive.ingest`), running it in a pool (`recorder.finaliser_pool`), the outcome of its
+session (`recorder.session_outcome`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from archive.model import (
     Direction,
     FinishedRecording,
     Layout,
-    OutcomeKind,
     PacketCounts,
     Party,
     PeerId,
@@ -34,7 +34,6 @@ from archive.model import (
     RecordingState,
     RetentionClass,
     SessionId,
-    SessionOutcome,
     Span,
     SpanKind,
     TenantId,
@@ -84,8 +83,6 @@ TRACKS_COUNT_MAX = 500
 """Sources (stream and SSRC) of one call: transfers and holds make tens; more is a broken sender."""
 
 CHANNELS_MAX = flac.CHANNELS_MAX
-
-NO_MEDIA = "no media"
 
 _CURTAILED = frozenset({"too-long", "too-many-sources", "journal-damaged"})
 _BLOCK_SAMPLES = 60 * SAMPLE_RATE_HZ
@@ -142,23 +139,6 @@ def finalise(
     """
     call = _Call(state, records)
     return call.finished(retain_until, damaged=bool(damage))
-
-
-def outcome(state: CallState, finished: FinishedRecording) -> SessionOutcome:
-    """Return how the session of a finished recording ended."""
-    recording = finished.recording
-    return SessionOutcome(
-        session_id=recording.session_id,
-        call_id=recording.call_id,
-        kind=OutcomeKind.RECORDED,
-        reason=NO_MEDIA if "no-media" in recording.flags else state.end_reason or "recorded",
-        started_at=recording.started_at,
-        ended_at=recording.ended_at,
-        peer_id=recording.peer_id,
-        tenant_id=recording.tenant_id,
-        recording_ids=(recording.id,),
-        trace=state.trace,
-    )
 
 
 class _Call:
@@ -283,9 +263,10 @@ class _Call:
         only_raw = bool(raw) and not audible
         audio = held if only_raw else sound.stream
         whole = audible and not _CURTAILED.intersection(self._flags)
+        state = self._ended_state(whole=whole)
         recording = replace(
             self._recording(retain_until),
-            state=RecordingState.AVAILABLE if whole else RecordingState.PARTIAL,
+            state=state,
             recorded_ms=recorded,
             spans=tuple(spans),
             packets=_total(streams),
@@ -300,6 +281,13 @@ class _Call:
             timeline=timeline_document(recording, self._edge_rows(), streams, self._segments()),
             metadata=metadata_document(self._state),
         )
+
+    def _ended_state(self, *, whole: bool) -> RecordingState:
+        """Return the state of the finished recording; in quarantine a flag says that it is not whole."""
+        if not self._state.quarantined:
+            return RecordingState.AVAILABLE if whole else RecordingState.PARTIAL
+        self._flags += [policy.PARTIAL] * (not whole)
+        return RecordingState.QUARANTINED
 
     def _render(self, raw: bytes) -> _Sound:
         """Encode all channels block by block, measuring them as they pass."""
@@ -420,7 +408,7 @@ class _Call:
             call_group=CallGroupId(state.call_group),
             state=RecordingState.PROCESSING,
             mode=RecordingMode(state.mode),
-            owner=None if state.owner is None else UserId(state.owner),
+            owner=None if state.owner is None or state.quarantined else UserId(state.owner),
             peer_id=None if state.peer_id is None else PeerId(state.peer_id),
             direction=Direction(state.direction),
             layout=Layout(state.layout) if not base or self._names == base else Layout.MULTI,
@@ -430,7 +418,11 @@ class _Call:
             recorded_ms=0,
             parties=self._parties(),
             retention_class=retention_class,
-            retain_until=retain_until(retention_class, ended_at),
+            retain_until=(
+                policy.quarantine_until(ended_at)
+                if state.quarantined
+                else retain_until(retention_class, ended_at)
+            ),
             channels=self._names,
             sample_rate_hz=SAMPLE_RATE_HZ,
             site=state.site,

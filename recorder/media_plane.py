@@ -10,6 +10,8 @@ Not here: what is captured and why (`recorder.srs`), how (`recorder.capture`).
 from __future__ import annotations
 
 import dataclasses
+import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -21,6 +23,7 @@ from recorder.capture.messages import (
     CloseTrack,
     Discard,
     OpenTrack,
+    RecordingSet,
     RelearnSource,
     RemoveStream,
     Report,
@@ -49,13 +52,15 @@ class _Line:
 
 @dataclass
 class _Track:
-    """One recording as capture was told of it, to tell it again to a new process.
+    """One recording as capture has it, to tell it again to a new process.
 
-    `split`: an earlier process wrote a part of it, of which the one that runs now knows nothing.
+    `asked` is what capture was told and has not said to have done. `split`: an earlier
+    process wrote a part of it, of which the one that runs now knows nothing.
     """
 
     opened: OpenTrack
     process: int
+    asked: deque[SetRecording] = field(default_factory=deque)
     split: bool = False
     closing: Closed | None = None
 
@@ -70,7 +75,7 @@ class MediaPlane:
     handles: list[CaptureHandle] = field(default_factory=list)
     _lines: dict[tuple[str, int], _Line] = field(default_factory=dict)
     _tracks: dict[bytes, _Track] = field(default_factory=dict)
-    _streams: dict[int, str] = field(default_factory=dict)
+    _streams: dict[int, tuple[str, int]] = field(default_factory=dict)
     _next_stream_id: int = 1
 
     def start(self) -> None:
@@ -79,6 +84,11 @@ class MediaPlane:
 
     def session_of(self, stream_id: int) -> str | None:
         """Return the session a stream belongs to."""
+        line = self._streams.get(stream_id)
+        return line[0] if line else None
+
+    def line_of(self, stream_id: int) -> tuple[str, int] | None:
+        """Return the session a stream belongs to, and the number of its m= line there."""
         return self._streams.get(stream_id)
 
     def bind(self, session_id: str, positions: tuple[int, ...], address: str) -> dict[int, int]:
@@ -117,6 +127,8 @@ class MediaPlane:
             networks=effect.networks,
             clock_rate_hz=effect.clock_rate_hz,
             payload_types=effect.payload_types,
+            event_types=effect.event_types,
+            watch_digits=effect.watch_digits,
         )
         if added == line.added:
             return
@@ -136,8 +148,9 @@ class MediaPlane:
         """Begin or stop journalling; the report `RecordingSet` dates the edge."""
         track = self._tracks.get(uid)
         if track:
-            track.opened = dataclasses.replace(track.opened, recording=recording)
-            self.handles[track.process].send(SetRecording(uid, recording))
+            command = SetRecording(uid, recording, time.time_ns())
+            track.asked.append(command)
+            self.handles[track.process].send(command)
 
     def discard(self, uid: bytes) -> None:
         """Forget a recording and what is in memory of it; its sockets go on being drained."""
@@ -174,8 +187,17 @@ class MediaPlane:
                 if track and track.closing:
                     self._close(track.closing, None if track.split else report.tails)
             else:
+                if isinstance(report, RecordingSet):
+                    self._note_set(report)
                 passed.append(report)
         return passed
+
+    def _note_set(self, report: RecordingSet) -> None:
+        """Remember that capture did what it was asked first."""
+        track = self._tracks.get(report.uid)
+        if track and track.asked:
+            track.asked.popleft()
+            track.opened = dataclasses.replace(track.opened, recording=report.recording)
 
     def _close(self, done: Callable[[dict[str, int] | None], None], tails: dict[str, int] | None) -> None:
         try:
@@ -194,11 +216,15 @@ class MediaPlane:
         tracks = [track for track in self._tracks.values() if track.process == process]
         for track in tracks:
             track.split = True
-            handle.send(track.opened)
+            # What waits in the sockets came before and after what was asked meanwhile, and has to obey it.
+            until_ns = track.asked[0].at_ns if track.asked and track.opened.recording else None
+            handle.send(dataclasses.replace(track.opened, until_ns=until_ns))
         for line in self._lines.values():
             if line.process == process and line.added is not None:
                 handle.send_stream(line.added, line.sockets.rtp, line.sockets.rtcp)
         for track in tracks:
+            for command in track.asked:
+                handle.send(command)
             if track.closing:
                 handle.send(CloseTrack(track.opened.uid))
 
@@ -214,7 +240,7 @@ class MediaPlane:
     def _keep(self, session_id: str, position: int, sockets: MediaSockets) -> None:
         line = _Line(sockets, self._next_stream_id, self._process_of(session_id))
         self._lines[(session_id, position)] = line
-        self._streams[line.stream_id] = session_id
+        self._streams[line.stream_id] = (session_id, position)
         self._next_stream_id += 1
 
     def _process_of(self, session_id: str) -> int:

@@ -12,8 +12,8 @@ decides about a call. Not here: the protocol (`recorder.sip`, `recorder.srs`), m
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
-import gc
 import secrets
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -30,6 +30,7 @@ from recorder.archiving import ArchivingQueue
 from recorder.call_book import CallBook, by_session
 from recorder.capture.handle import CaptureHandle
 from recorder.capture.messages import (
+    DigitPressed,
     FileClosed,
     JournalTrouble,
     OpenTrack,
@@ -40,7 +41,7 @@ from recorder.capture.messages import (
 )
 from recorder.errors import LocalDefect
 from recorder.finaliser_job import FinaliseJob
-from recorder.housekeeping import Housekeeping
+from recorder.housekeeping import Housekeeping, calm_garbage_collection
 from recorder.journal.format import JournalUnavailable
 from recorder.media_plane import MediaPlane
 from recorder.outbox import Outbox
@@ -52,15 +53,19 @@ from recorder.sip.message import Flow
 from recorder.sip.user_agent import UserAgentServer
 from recorder.sip_transport import SipTransport
 from recorder.srs import effects as do
-from recorder.srs import lifecycle
 from recorder.srs.effects import Limits, Moment
-from recorder.srs.lifecycle import is_capturing
+from recorder.srs.lifecycle import in_grace, is_capturing, not_kept
+from recorder.srs.outcome import lost
+from recorder.srs.recording_mode import Event as Verb
 from recorder.srs.server import SessionRecordingServer
-from recorder.srs.session import RecordingSession
+from recorder.srs.session import Command, RecordingSession
 from recorder.state import CallState
 
 CUT_RETRY_S = 1.0
 ARCHIVE_WAIT_S = 10.0
+CAPTURE_WAIT_S = 10.0
+"""A capture process starts in about a second; a predecessor that writes its last one may hold it up."""
+
 DIRECTORY_WAIT_S = 2.0
 """Peers notice a recorder that is silent for longer; a database that is away must not make it so."""
 
@@ -84,9 +89,11 @@ class RecorderService:
         self.server = SessionRecordingServer(Directory(), _limits(settings), _id_of, self._media_address)
         self.transport = SipTransport(self.user_agent, self.clock, self._on_event)
         self.housekeeping = Housekeeping(self)
+        self.live = self.housekeeping.live
         self.archiving: ArchivingQueue
         self.ready = False
         self._capture_troubles: dict[int, str] = {}
+        self._capturing = asyncio.Event()
 
     def now(self) -> Moment:
         """Return the time, as cores take it."""
@@ -105,12 +112,19 @@ class RecorderService:
         await self.transport.start(list(self.settings.sip_listeners))
         self.housekeeping.start()
         calm_garbage_collection()
+        await self._wait_for_capture()
+        self.housekeeping.check(self.now())
         self.ready = True
         _log.info("recorder ready", sip=self.settings.sip_listen, sessions=len(self.server.sessions))
 
+    async def _wait_for_capture(self) -> None:
+        """Be ready only when calls can be captured; a process that does not come is told by `/readyz`."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._capturing.wait(), CAPTURE_WAIT_S)
+
     async def stop(self) -> None:
         """Stop without ending a call: what runs is in the journal and goes on at the next start."""
-        self.ready, self.server.draining = False, True
+        self.ready, self.server.admission.draining = False, True
         await self.transport.stop()
         await self.housekeeping.stop()
         loop = asyncio.get_running_loop()
@@ -149,13 +163,19 @@ class RecorderService:
     def _unstorable(self, effect: do.Effect, waiting: deque[do.Effect], reason: str) -> deque[do.Effect]:
         """Go on after the journal failed: what can't be kept is not taken, other calls are left alone."""
         _log.error("the journal failed", effect=type(effect).__name__, reason=reason)
-        self.server.unable_reason = reason
+        self.server.admission.unable_reason = reason
         if not isinstance(effect, do.OpenRecording):
             return waiting
         session = self.server.session_of(effect.state.session_id)
-        own = deque(item for item in waiting if session is None or not _is_of(item, session))
+        others = session is not None and len(session.recordings) > 1
+        own = deque(
+            item
+            for item in waiting
+            if session is None
+            or (getattr(item, "uid", None) != effect.uid if others else not _is_of(item, session))
+        )
         refused = self.server.storage_failed(
-            effect.state.session_id, "the journal can't be written", self.now()
+            effect.state.session_id, "the journal can't be written", self.now(), effect.uid
         )
         own.extendleft(reversed(refused))
         return own
@@ -182,17 +202,24 @@ class RecorderService:
             case do.RelearnStream():
                 self.media.relearn(effect.session_id, effect.position)
             case do.SetCapturing():
-                self.housekeeping.expect_edge(effect.uid, effect.edge, effect.by)
                 self.media.set_recording(effect.uid, effect.capturing)
             case do.WriteState():
                 self.book.write(effect.uid, self._with_dialog(effect.state))
+                self.live.note(effect.uid, effect.state)
             case do.FinishRecording():
                 self._finish(effect.uid, effect.state)
+            case do.HoldForGrace():
+                self._hold(effect.uid, effect.state)
             case do.DestroyRecording():
-                self.media.discard(effect.uid)
-                self.book.destroy(effect.uid)
+                self._destroy(effect)
             case do.CutRecording():
                 self._cut(effect)
+            case do.ConfirmCommand():
+                self.housekeeping.control.confirm_soon(effect)
+            case do.RemindPause():
+                self.live.remind(effect.uid, effect.paused_ns)
+            case do.ConsumeKeepNext():
+                self.housekeeping.consume_keep_next(effect)
             case do.ReportOutcome():
                 self.outbox.put(effect.outcome, final=effect.final)
                 self.housekeeping.deliver_soon()
@@ -238,16 +265,59 @@ class RecorderService:
         dialog = snapshot.to_state(session.answer.decode("utf-8", "replace"), session.offer_version)
         return dataclasses.replace(state, dialog=dialog)
 
+    # Commands.
+
+    def command(self, uid: bytes, verb: str, actor: str, command_id: str) -> None:
+        """Carry out a command on a recording; its answer follows when it took effect."""
+        wanted = Command(Verb(verb), actor, command_id)
+        effects = self.server.command(uid, wanted, self.now())
+        if effects is None:
+            self.housekeeping.control.refuse(command_id, "The call is over.")
+        else:
+            self.carry_out(effects)
+
+    def _pressed(self, report: DigitPressed) -> None:
+        """Pass on a digit of a telephone; which one is logged nowhere."""
+        line = self.media.line_of(report.stream_id)
+        if line is not None:
+            self.carry_out(self.server.digit_pressed(*line, report.digit, self.now()))
+
     # The end of a recording.
 
     def _finish(self, uid: bytes, state: CallState) -> None:
         """Journal the end, close the track, and queue it for the archive."""
         final = self._with_dialog(state)
         self.book.write(uid, final)
-        self.media.close_track(uid, lambda tails: self._archive(uid, final, tails))
+        self.live.gone(uid, final)
+        tails = self.book.tails_of(uid)
+        self.media.close_track(uid, lambda closed: self._archive(uid, final, tails or closed))
+
+    def _hold(self, uid: bytes, state: CallState) -> None:
+        """Journal the end of a call that may still be kept, and set it aside from its neighbours."""
+        self.book.write(uid, state)
+        self.live.note(uid, state)
+        self.media.close_track(uid, lambda tails: self.housekeeping.set_aside(uid, tails))
+
+    def _destroy(self, effect: do.DestroyRecording) -> None:
+        # First what others see: a journal that fails must not leave an exempt call on a page.
+        if effect.exempt:
+            self.live.erase(effect.uid)
+        else:
+            self.live.gone(effect.uid)
+        self.media.discard(effect.uid)
+        self._destroy_key(effect.uid)
+
+    def _destroy_key(self, uid: bytes) -> None:
+        """Destroy a key, as often as it takes: until then what may not exist still opens."""
+        try:
+            self.book.destroy(uid)
+        except JournalUnavailable as error:
+            _log.error("a key waits to be destroyed", reason=str(error))
+            asyncio.get_running_loop().call_later(CUT_RETRY_S, self._destroy_key, uid)
 
     def _cut(self, effect: do.CutRecording) -> None:
         """Destroy the audio from a moment on; noted first, so that a crash does not undo it."""
+        self.live.erase(effect.uid)
         noted = dataclasses.replace(effect.state, cut_ns=effect.at_ns)
         self.book.write(effect.uid, noted)
         self.media.close_track(effect.uid, lambda _: self._cut_closed(effect.uid, effect.at_ns, effect.state))
@@ -266,7 +336,7 @@ class RecorderService:
         if self.book.holds(uid):
             self.archiving.add(FinaliseJob(state.to_json(), uid, self.book.key_of(uid), tails))
         else:
-            self.carry_out([do.ReportOutcome(lifecycle.lost(state, "its key in the journal was lost"))])
+            self.carry_out([do.ReportOutcome(lost(state, "its key in the journal was lost"))])
 
     def _archived(self, uid: bytes) -> None:
         """Release the slot: object verified, row committed, key stored (invariant I5)."""
@@ -283,6 +353,8 @@ class RecorderService:
         self._capture_troubles.pop(index, None)
         if trouble is not None:
             self._capture_troubles[index] = trouble
+        elif not self._capture_troubles:
+            self._capturing.set()
 
     def _start_capture(self, index: int) -> CaptureHandle:
         self._note_capture(index, "a capture process is starting")
@@ -316,10 +388,6 @@ class RecorderService:
         loop = asyncio.get_running_loop()
         loop.add_reader(self.media.handles[index].fileno(), self._capture_reported, index)
         self.housekeeping.begin(self._adopt_files(left))
-        for uid in self.media.tracks_of(index):
-            # An edge it was asked for and did not date any more is dated now.
-            while edge := self.housekeeping.edge_of(uid):
-                self.carry_out(self.server.edge_dated(uid, *edge, self.now().wall_ns))
 
     async def _adopt_files(self, names: list[str]) -> None:
         """Find out which recordings stand in files whose writer died."""
@@ -331,9 +399,9 @@ class RecorderService:
             case Ready():
                 self._note_capture(index, None)
             case RecordingSet():
-                edge = self.housekeeping.edge_of(report.uid)
-                if edge:
-                    self.carry_out(self.server.edge_dated(report.uid, *edge, report.edge_ns))
+                self.carry_out(self.server.edge_dated(report.uid, report.edge_ns))
+            case DigitPressed():
+                self._pressed(report)
             case StreamActivity():
                 self.housekeeping.note_activity(report)
             case FileClosed():
@@ -348,10 +416,15 @@ class RecorderService:
 
     def _recover(self) -> None:
         """Go on with every call of the journal: bind its ports, or archive what is there."""
+        self.server.left_ns = self.book.left_ns
         running: dict[bytes, CallState] = {}
         for uid, state in self.book.recover().items():
             if state.cut_ns is not None:
                 self._cut_closed(uid, state.cut_ns, dataclasses.replace(state, cut_ns=None))
+            elif state.grace_until_ns is not None:
+                self.server.grace.restore(uid, state)
+                self.live.note(uid, state)
+                self.housekeeping.set_aside(uid, None)
             elif state.ended_ns is not None:
                 self._archive(uid, state, None)
             else:
@@ -362,9 +435,19 @@ class RecorderService:
             except Exception:  # noqa: BLE001 - the recorder starts all the same; what there is, is archived
                 _log.exception("a call can't be resumed")
                 for uid, state in states.items():
-                    ended = dataclasses.replace(state, ended_ns=self.now().wall_ns, end_reason="not resumed")
-                    self.book.write(uid, ended)
-                    self._archive(uid, ended, None)
+                    self._give_up(uid, state)
+
+    def _give_up(self, uid: bytes, state: CallState) -> None:
+        """End a call that can't be resumed: what was kept of it is archived, the rest destroyed."""
+        ended = dataclasses.replace(state, ended_ns=self.now().wall_ns, end_reason="not resumed")
+        if state.kept:
+            self.book.write(uid, ended)
+            self.live.gone(uid, ended)
+            self._archive(uid, ended, None)
+        elif state.keep_grace_h:
+            self.carry_out(self.server.grace.take([in_grace(uid, ended)]))
+        else:
+            self.carry_out(not_kept(uid, ended))
 
     def _resume(self, states: dict[bytes, CallState]) -> None:
         first = next(iter(states.values()))
@@ -391,23 +474,13 @@ class RecorderService:
         return Leniency(run_together_tags=trusted, may_move_dialogs=trusted)
 
 
-def calm_garbage_collection() -> None:
-    """Keep full collections out of the way of calls: with all modules loaded one takes 100 ms (measured).
-
-    What is loaded is never looked at again; young objects are collected as always, old
-    ones by `Housekeeping` in quiet moments.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 1_000_000)
-
-
 def _is_of(effect: do.Effect, session: RecordingSession) -> bool:
     """Tell whether an effect is about a session."""
+    key = getattr(effect, "key", None)
     return (
         getattr(effect, "session_id", None) == session.session_id
         or getattr(effect, "uid", None) in session.recordings
-        or getattr(effect, "key", None) in (session.invite_key, session.pending_key)
+        or (key is not None and key in (session.invite_key, session.pending_key))
     )
 
 

@@ -106,6 +106,9 @@ class CallState:
     `capture` is the state of its mode machine (`recorder.srs.recording_mode.Capture`).
     `cut_ns` is set from the moment an exempt party is known to have joined until the
     audio from there on is destroyed, so that a crash does not undo the cut.
+    `keep_grace_h` is how long the call may still be kept after its end, by the tenant's
+    policy at its beginning; `grace_until_ns` is set when that time runs. `quarantined`:
+    the exchange named a recorded user nobody here knows.
     """
 
     recording_id: str
@@ -132,6 +135,9 @@ class CallState:
     end_reason: str | None = None
     capture: str = "recording"
     cut_ns: int | None = None
+    keep_grace_h: int = 0
+    grace_until_ns: int | None = None
+    quarantined: bool = False
 
     def to_json(self) -> bytes:
         """Return the state as UTF-8 JSON with its version."""

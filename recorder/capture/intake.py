@@ -8,17 +8,20 @@ RTCP is told apart, and extensions, CSRC lists and padding are read.
 
 Rules: a packet from elsewhere is counted and goes nowhere. Every frame is of one
 stream and one SSRC, in the order of arrival. What no track wants is dropped here
-without having been looked at.
+without having been looked at. A telephone-event loses its payload here, recorded or
+not: its row, with size 0, keeps its place in the sequence, and the digit is told to
+nobody but who watches the stream for star codes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from recorder.capture.messages import DigitPressed
 from recorder.capture.receive import ReceiveBuffers, Received
 from recorder.capture.stream import Stream, StreamTable
 from recorder.journal.heads import BOUND, HEAD_BYTES, NONCE, fill
@@ -26,6 +29,7 @@ from recorder.journal.writer import JournalWriter
 from recorder.rtp.batch import (
     FLAG_MARKER,
     FLAG_TRUNCATED,
+    HEADER_BYTES,
     PACKET_ROW,
     PLAIN_PAYLOAD_BYTES,
     Bools,
@@ -43,6 +47,10 @@ from recorder.rtp.packet import MalformedPacket, Protocol, RtpPacket, protocol_o
 ControlHandler = Callable[[Stream, bytes, bytes, int], bool]
 Packets = tuple[Rows, list[bytes], Nanoseconds]  # rows, payloads and arrivals of the same packets
 _ROW_BYTES = PACKET_ROW.itemsize
+
+DIGITS_WAITING_MAX = 32
+"""Digits of one stream between two times they are taken (a tick): no keypad is pressed 160 times a second,
+and after a stall of the network two seconds of dialling still fit."""
 
 
 @dataclass(slots=True)
@@ -68,6 +76,14 @@ class Intake:
         self._journal = journal
         self._control = control
         self.counts = Counts()
+        self._digits: dict[int, list[DigitPressed]] = {}
+
+    def take_digits(self) -> list[DigitPressed]:
+        """Return the digits pressed in watched streams since the last time, each stream's in order."""
+        if not self._digits:
+            return []
+        pressed, self._digits = self._digits, {}
+        return [item for digits in pressed.values() for item in digits]
 
     def take(self, received: Received, now: float) -> None:
         """Deal with everything a pass brought."""
@@ -84,6 +100,10 @@ class Intake:
             self._observe(slices, columns, received.arrival_ns)
         elif whole.any():
             self._observe(*_compress(slices, columns, received.arrival_ns, whole))
+        events = self._events(received, columns)
+        if events is not None:
+            self._hear(received, columns, np.flatnonzero(events & np.repeat(whole, slices.counts)))
+            columns = _emptied(columns, events)
         started_ns = np.repeat(self._table.started_ns[slices.rows], slices.counts)
         rows = packet_rows(columns, arrival_units(received.arrival_ns, started_ns))
         self._seal(received, columns, rows, whole, now)
@@ -110,6 +130,39 @@ class Intake:
         sources.observe(slices, columns.word, columns.timestamp, arrival_ns)
         self.counts.packets += len(columns.word)
         self.counts.octets += int(columns.size.sum())
+
+    def _events(self, received: Received, columns: HeaderColumns) -> Bools | None:
+        """Say which packets are telephone-events by the answer of their stream; None when there are none.
+
+        Nearly every pass ends at the first look: does any packet have a type that is one anywhere?
+        """
+        found = received.headers[:, 1].tobytes().translate(self._table.event_octets)
+        if 1 not in found:
+            return None
+        slots = np.flatnonzero(np.frombuffer(found, np.uint8))
+        events: Bools = np.zeros(received.total, np.bool_)
+        payload_types = columns.word[slots] >> 16 & 0x7F
+        events[slots] = self._table.event_types[received.slices.owners[slots], payload_types]
+        return events
+
+    def _hear(self, received: Received, columns: HeaderColumns, slots: Indices) -> None:
+        """Let the streams that are watched for star codes hear the telephone-events in these slots."""
+        owners = received.slices.owners[slots]
+        for slot, row in zip(slots.tolist(), owners.tolist(), strict=True):
+            stream = self._table.by_row[row]
+            if stream is not None and stream.watch_digits:
+                marker = bool(columns.word[slot] & 0x0080_0000)
+                payload = self._buffers.payload(slot, int(received.sizes[slot]))
+                ssrc, timestamp = int(columns.ssrc[slot]), int(columns.timestamp[slot])
+                digit = stream.digit(ssrc, timestamp, marker, payload)
+                self._press(stream, digit, int(received.arrival_ns[slot]))
+
+    def _press(self, stream: Stream, digit: str | None, arrival_ns: int) -> None:
+        if digit is None:
+            return
+        waiting = self._digits.setdefault(stream.stream_id, [])
+        if len(waiting) < DIGITS_WAITING_MAX:
+            waiting.append(DigitPressed(stream.stream_id, digit, arrival_ns))
 
     def _seal(self, received: Received, columns: HeaderColumns, rows: Rows, whole: Bools, now: float) -> None:
         """Send whole slices to their tracks: the plain ones of armed lanes all at once, others one by one."""
@@ -199,6 +252,7 @@ class Intake:
                 one = Slices(slices.rows[position : position + 1], np.zeros(1, np.int64), np.array([count]))
                 mine = self._table.sources.match(one, received.addresses[start : start + count])
             if packet is not None:
+                packet = self._without_digit(stream, packet, int(received.arrival_ns[slot]))
                 item = (packet, int(received.arrival_ns[slot]), bool(received.truncated[slot]))
                 admitted.setdefault(packet.ssrc, []).append(item)
         for ssrc, items in admitted.items():
@@ -239,6 +293,14 @@ class Intake:
         self.counts.octets += len(datagram)
         return packet
 
+    def _without_digit(self, stream: Stream, packet: RtpPacket, arrival_ns: int) -> RtpPacket:
+        """Return the packet; when it is a telephone-event, heard and without its payload."""
+        if packet.payload_type not in stream.event_types:
+            return packet
+        digit = stream.digit(packet.ssrc, packet.timestamp, packet.marker, packet.payload)
+        self._press(stream, digit, arrival_ns)
+        return replace(packet, payload=b"")
+
     def _relearn(self, stream: Stream, packet: RtpPacket, address: npt.NDArray[np.uint64]) -> bool:
         """Latch a stream to another source when that is one of its peer's."""
         allowed = stream.expects(packet.payload_type) and stream.networks.admit(address.tobytes())
@@ -263,6 +325,12 @@ class Intake:
 def _row(packet: RtpPacket, truncated: bool) -> tuple[int, int, int, int, int, int]:  # noqa: FBT001
     flags = packet.marker * FLAG_MARKER | truncated * FLAG_TRUNCATED
     return (packet.sequence, len(packet.payload), packet.timestamp, 0, packet.payload_type, flags)
+
+
+def _emptied(columns: HeaderColumns, events: Bools) -> HeaderColumns:
+    """Return the columns as if these packets had come without a payload."""
+    size = np.where(events, np.uint32(HEADER_BYTES), columns.size)
+    return replace(columns, size=size, plain=columns.plain & ~events)
 
 
 def _compress(

@@ -10,7 +10,7 @@ Rules: keys travel here and nowhere else; nothing here is ever logged.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,15 @@ class OpenTrack:
 
     `uid` is the recording id as 16 bytes, `call_key` its 32-byte key, `started_ns`
     the wall time its arrival column counts from. `recording` is false for modes that
-    begin later.
+    begin later. What arrived from `until_ns` on is left alone until a SetRecording says
+    more: it was asked for while no process captured.
     """
 
     uid: bytes
     call_key: bytes
     started_ns: int
     recording: bool
+    until_ns: int | None = None
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class AddStream:
 
     `stream_id` is unique in the recorder process, `index` in the call. Every recording
     in `uids` gets the packets. `networks` are the address ranges a packet may come from.
+    `event_types` are the payload types of telephone-event, of which nothing but the header
+    is ever kept; with `watch_digits` each digit is told as a `DigitPressed`.
     """
 
     stream_id: int
@@ -42,6 +46,8 @@ class AddStream:
     networks: tuple[str, ...]
     clock_rate_hz: int
     payload_types: tuple[int, ...]
+    event_types: tuple[int, ...] = ()
+    watch_digits: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,10 +66,15 @@ class RemoveStream:
 
 @dataclass(frozen=True)
 class SetRecording:
-    """Begin or stop journalling for one recording, exactly here: its sockets are drained first."""
+    """Begin or stop journalling for one recording, exactly here: its sockets are drained first.
+
+    `at_ns` is when that was asked for, in wall time: what arrived since and was not taken
+    yet obeys it already, so that whoever was told of it was told the truth. 0 is now.
+    """
 
     uid: bytes
     recording: bool
+    at_ns: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -132,6 +143,19 @@ class StreamActivity:
 
 
 @dataclass(frozen=True)
+class DigitPressed:
+    """Somebody pressed a key in a stream whose digits are watched, at `at_ns` (wall time of arrival).
+
+    Told whether or not anything is recorded. The digit is for the recogniser of star
+    codes alone: it is not shown when this is printed.
+    """
+
+    stream_id: int
+    digit: str = field(repr=False)
+    at_ns: int = field(repr=False)
+
+
+@dataclass(frozen=True)
 class FileClosed:
     """A journal file will not grow any more; it may go when none of `uids` is live."""
 
@@ -147,4 +171,4 @@ class JournalTrouble:
     reason: str
 
 
-Report = Ready | RecordingSet | TrackClosed | StreamActivity | FileClosed | JournalTrouble
+Report = Ready | RecordingSet | TrackClosed | StreamActivity | DigitPressed | FileClosed | JournalTrouble

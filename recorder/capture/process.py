@@ -136,6 +136,8 @@ class Capture:
             track.refresh(now, epoch)
         for received in self._buffers.drain(descriptors, rows, passes_max):
             self._intake.take(received, now)
+        for pressed in self._intake.take_digits():
+            self._mailbox.put(pressed)
 
     def _drain_streams(self, streams: list[Stream]) -> None:
         rows = np.array([stream.row for stream in streams], np.int64)
@@ -190,19 +192,22 @@ class Capture:
     def _change_track(self, track: Track, command: SetRecording | Discard | CloseTrack) -> None:
         match command:
             case SetRecording():
-                self._set_recording(track, command.recording)
+                self._set_recording(track, command)
             case Discard():
                 self._forget(track)
             case CloseTrack():
                 self._drain_streams(self._table.of(track))
                 self._close(track)
 
-    def _set_recording(self, track: Track, recording: bool) -> None:  # noqa: FBT001
-        edge_ns = time.time_ns()
-        track.begin_edge(edge_ns, recording=recording)
-        self._drain_streams(self._table.of(track))
-        track.end_edge(recording=recording)
-        self._mailbox.put(RecordingSet(track.uid, recording, edge_ns))
+    def _set_recording(self, track: Track, command: SetRecording) -> None:
+        streams = self._table.of(track)
+        # What was taken before obeyed the old state, and the edge says so.
+        taken_ns = max((int(self._table.sources.last_ns[stream.row]) for stream in streams), default=0)
+        edge_ns = max(command.at_ns, taken_ns + 1) if command.at_ns else time.time_ns()
+        track.begin_edge(edge_ns, recording=command.recording)
+        self._drain_streams(streams)
+        track.end_edge(recording=command.recording)
+        self._mailbox.put(RecordingSet(track.uid, command.recording, edge_ns))
 
     def _forget(self, track: Track) -> None:
         self._table.detach(track)

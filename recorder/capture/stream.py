@@ -2,6 +2,8 @@
 
 Rules: a stream has a row in the columns of `recorder.rtp.source.Sources`; a row of a
 stream that ended is used again. The sockets of a row are closed here and nowhere else.
+Digits are watched for the sake of a recording: when a stream's last one is forgotten
+(an exempt party joined), they are not looked at any more.
 """
 
 from __future__ import annotations
@@ -15,8 +17,10 @@ from recorder.capture.lane import Lanes
 from recorder.capture.messages import AddStream
 from recorder.capture.track import Track
 from recorder.errors import DependencyUnavailable
-from recorder.rtp.batch import Indices
+from recorder.rtp.batch import Bools, Indices
+from recorder.rtp.payload_format import PAYLOAD_TYPES_COUNT
 from recorder.rtp.source import Networks, Sources
+from recorder.rtp.telephone_event import DigitDetector
 
 STREAM_COUNT_MAX = 16384  # 8000 calls of two streams: twice what was measured to fit one core
 
@@ -37,6 +41,8 @@ class Stream:
     rtcp: socket.socket
     networks: Networks
     payload_types: frozenset[int]
+    event_types: frozenset[int] = frozenset()
+    watch_digits: bool = False
     tracks: list[Track] = field(default_factory=list)
     drops: int = 0
     report_at: float = 0.0
@@ -44,6 +50,16 @@ class Stream:
     multiplexed: bool = False
     last_sr: int = 0
     last_sr_ns: int = 0
+    _keys: DigitDetector = field(default_factory=DigitDetector)
+    _keys_ssrc: int = 0
+
+    def digit(self, ssrc: int, timestamp: int, marker: bool, payload: bytes) -> str | None:  # noqa: FBT001
+        """Take a telephone-event packet and return the digit that begins with it, if digits are watched."""
+        if not self.watch_digits:
+            return None
+        if ssrc != self._keys_ssrc:
+            self._keys, self._keys_ssrc = DigitDetector(), ssrc
+        return self._keys.feed(timestamp, marker, payload)
 
     def expects(self, payload_type: int) -> bool:
         """Say whether the peer may send this payload type by the answer we gave."""
@@ -58,6 +74,9 @@ class StreamTable:
         self.lanes = Lanes(rows)
         self.started_ns = np.zeros(rows, np.int64)
         self.by_row: list[Stream | None] = [None] * rows
+        self.event_types: Bools = np.zeros((rows, PAYLOAD_TYPES_COUNT), np.bool_)
+        self.event_octets = bytes(2 * PAYLOAD_TYPES_COUNT)
+        self._event_streams = np.zeros(PAYLOAD_TYPES_COUNT, np.int64)
         self._by_id: dict[int, Stream] = {}
         self._free = list(range(rows - 1, -1, -1))
         self._lists: tuple[list[int], list[int], Indices] | None = None
@@ -89,12 +108,17 @@ class StreamTable:
             rtcp=rtcp,
             networks=Networks(command.networks),
             payload_types=frozenset(command.payload_types),
+            event_types=frozenset(command.event_types),
+            # A stream whose recordings were all forgotten already is of an exempt call.
+            watch_digits=command.watch_digits and bool(tracks or not command.uids),
             tracks=tracks,
         )
         self.sources.reset(row, command.clock_rate_hz)
         self.started_ns[row] = tracks[0].started_ns if tracks else 0
         for track in tracks:
             track.attach(self.lanes, row)
+        self.event_types[row, sorted(stream.event_types)] = True
+        self._count_events(row, 1)
         self.by_row[row] = stream
         self._by_id[command.stream_id] = stream
         self._lists = None
@@ -106,6 +130,8 @@ class StreamTable:
             track.detach(stream.row)
         stream.rtp.close()
         stream.rtcp.close()
+        self._count_events(stream.row, -1)
+        self.event_types[stream.row] = False
         del self._by_id[stream.stream_id]
         self.by_row[stream.row] = None
         self._free.append(stream.row)
@@ -118,6 +144,16 @@ class StreamTable:
             track.detach(stream.row)
             if stream.tracks:
                 self.started_ns[stream.row] = stream.tracks[0].started_ns
+            else:
+                stream.watch_digits = False
+
+    def _count_events(self, row: int, by: int) -> None:
+        """Keep `event_octets`: 1 for each second octet of an RTP header that may begin an event anywhere.
+
+        It is a table for `bytes.translate`: marker and payload type as they stand in a packet.
+        """
+        self._event_streams += by * self.event_types[row]
+        self.event_octets = bytes(self._event_streams > 0) * 2
 
     def of(self, track: Track) -> list[Stream]:
         """Return the streams that feed a track."""

@@ -43,7 +43,8 @@ class Track:
     @classmethod
     def of(cls, command: OpenTrack) -> Track:
         """Begin a track."""
-        return cls(command.uid, command.call_key, command.started_ns, command.recording)
+        window = _ALWAYS if command.until_ns is None else (_ALWAYS[0], command.until_ns)
+        return cls(command.uid, command.call_key, command.started_ns, command.recording, window=window)
 
     def begin_edge(self, edge_ns: int, *, recording: bool) -> None:
         """Let the packets of the next drain obey the old state before `edge_ns` and the new one after."""

@@ -15,6 +15,12 @@ PACKET_MS = 20
 PACKET_OCTETS = SAMPLE_RATE_HZ * PACKET_MS // 1000
 PACKETS_PER_S = 1000 // PACKET_MS
 
+PAYLOAD_TYPE_PCMA = 8
+PAYLOAD_TYPE_EVENT = 101
+
+KEYS = "0123456789*#ABCD"
+"""The keys of a telephone in the order of their event codes (RFC 4733 section 3.2)."""
+
 # The A-law code of the smallest positive sample, which ITU-T G.711 uses for silence.
 SILENCE = b"\xd5"
 
@@ -32,6 +38,13 @@ class Transport(StrEnum):
 
     UDP = "udp"
     TCP = "tcp"
+
+
+class PauseBy(StrEnum):
+    """How the client says that it pauses: by the direction, or by an address of zero (RFC 2543)."""
+
+    INACTIVE = "inactive"
+    ZERO_ADDRESS = "zero-address"
 
 
 class Ending(StrEnum):
@@ -57,8 +70,24 @@ class Delivery:
 
 
 @dataclass(frozen=True)
+class PlannedEvent:
+    """Keys pressed one after the other from `at_s` on, each for `duration_ms`, in place of audio.
+
+    Raises ValueError for what is no key of a telephone.
+    """
+
+    at_s: float
+    digits: str
+    duration_ms: int = 100
+
+    def __post_init__(self) -> None:
+        if not self.digits or set(self.digits) - set(KEYS) or self.at_s < 0 or self.duration_ms < PACKET_MS:
+            raise ValueError(f"An event is keys out of {KEYS} at a time of the call, each of 20 ms or more.")
+
+
+@dataclass(frozen=True)
 class StreamPlan:
-    """One labelled stream to send: A-law octets, and where its RTP counters begin.
+    """One labelled stream to send: A-law octets, keys pressed, and where its RTP counters begin.
 
     None for `ssrc`, `first_sequence` and `first_timestamp` chooses one as RFC 3550
     section 5.1 asks; `late_by` packets at the beginning are never sent.
@@ -70,11 +99,15 @@ class StreamPlan:
     first_sequence: int | None = None
     first_timestamp: int | None = None
     late_by: int = 0
+    events: tuple[PlannedEvent, ...] = ()
 
 
 @dataclass(frozen=True)
 class InDialogRequest:
-    """A request to send `at_s` seconds into the call, for instance an UPDATE with new metadata."""
+    """A request to send `at_s` seconds into the call: an UPDATE with new metadata, an INFO with a header.
+
+    An INVITE whose body is metadata, or nothing, is sent with the offer of the moment.
+    """
 
     at_s: float
     method: str
@@ -88,8 +121,10 @@ class CallPlan:
     """A call between two parties, and how its recording session is offered.
 
     Numbers are telephone numbers or whole SIP URIs. The longer stream says how long
-    the call lasts. A pause stops the packets and offers `inactive`; a resume offers
-    `sendonly` again. `recorded` names the party whose subscriber BroadWorks records.
+    the call lasts. A pause stops the packets and offers no media, `pause_by` the way given
+    or that of the dialect; a resume offers `sendonly` again. A client that `sends_while_paused`
+    stops no packet. `recorded` names the party whose subscriber BroadWorks records. `metadata`
+    stands in place of what the client itself says of the call.
     """
 
     host: str
@@ -102,12 +137,15 @@ class CallPlan:
     dialect: Dialect = Dialect.RFC7865
     pause_at_s: float | None = None
     resume_at_s: float | None = None
+    pause_by: PauseBy | None = None
+    sends_while_paused: bool = False
     caller_name: str = ""
     callee_name: str = ""
     domain: str = "exchange.example"
     recorded: str = "caller"
     broadworks_id: str = ""
     call_id: str | None = None
+    metadata: bytes | None = None
     headers: tuple[tuple[str, str], ...] = ()
     requests: tuple[InDialogRequest, ...] = ()
 
@@ -120,7 +158,7 @@ class CallPlan:
 
 @dataclass(frozen=True)
 class SentPacket:
-    """One RTP packet as it was sent; `index` counts packet times from the first.
+    """One RTP packet as it was sent, audio or event; `index` counts packet times from the first.
 
     `sent_s` is when, by `time.monotonic`; the same packet sent twice is equal.
     """
@@ -130,6 +168,7 @@ class SentPacket:
     timestamp: int
     payload: bytes
     sent_s: float = field(default=0.0, compare=False)
+    payload_type: int = PAYLOAD_TYPE_PCMA
 
 
 @dataclass(frozen=True)
@@ -144,12 +183,16 @@ class SentStream:
     def timeline(self, gap: bytes = SILENCE) -> bytes:
         """Return the octets a perfect recorder hears from the first sent packet to the last one.
 
-        Packets stand where their timestamps put them; what was not sent is `gap`.
+        Packets stand where their timestamps put them; what was not sent, and what was said by
+        events in place of audio, is `gap`.
         """
         if not self.packets:
             return b""
-        payloads = {packet.index: packet.payload for packet in self.packets}
         filler = gap * PACKET_OCTETS
+        payloads = {
+            packet.index: packet.payload if packet.payload_type == PAYLOAD_TYPE_PCMA else filler
+            for packet in self.packets
+        }
         return b"".join(payloads.get(index, filler) for index in range(min(payloads), max(payloads) + 1))
 
 

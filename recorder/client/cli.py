@@ -15,10 +15,13 @@ import sys
 from pathlib import Path
 
 from recorder.client.call import (
+    KEYS,
     CallPlan,
     Dialect,
     Ending,
+    PauseBy,
     PlacedCall,
+    PlannedEvent,
     StreamPlan,
     Transport,
 )
@@ -96,7 +99,12 @@ def _parser() -> argparse.ArgumentParser:
         default=Dialect.RFC7865,
         help="how the call is described",
     )
-    add("--recorded", choices=("caller", "callee"), default="caller", help="whom BroadWorks records")
+    add(
+        "--recorded",
+        choices=("caller", "callee"),
+        default="caller",
+        help="who is recorded (BroadWorks) and presses keys",
+    )
     add(
         "--broadworks-id",
         default="",
@@ -105,8 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         help="BroadWorks userID of the recorded party",
     )
     add("--domain", default="exchange.example", type=_party, help="SIP domain of the numbers")
-    add("--pause-at", type=_seconds, metavar="S", help="pause the recording after S seconds")
-    add("--resume-at", type=_seconds, metavar="S", help="resume it after S seconds")
+    _add_course(parser)
     add(
         "--transport",
         type=Transport,
@@ -119,19 +126,46 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_course(parser: argparse.ArgumentParser) -> None:
+    """Add what happens in the course of the call."""
+    add = parser.add_argument
+    add("--pause-at", type=_seconds, metavar="S", help="pause the recording after S seconds")
+    add("--resume-at", type=_seconds, metavar="S", help="resume it after S seconds")
+    add(
+        "--pause-by",
+        type=PauseBy,
+        choices=list(PauseBy),
+        help="how the pause is said (default: as the dialect does)",
+    )
+    add("--keep-sending", action="store_true", help="go on sending RTP while paused")
+    add(
+        "--press",
+        type=_keys,
+        action="append",
+        default=[],
+        metavar="S:KEYS",
+        help="press keys after S seconds, for instance 2.0:*48; the party of --recorded does, repeatable",
+    )
+
+
 def _plan(options: argparse.Namespace, caller: bytes, callee: bytes) -> CallPlan:
     host, port = options.to
+    caller_keys, callee_keys = tuple(options.press), ()
+    if options.recorded == "callee":
+        caller_keys, callee_keys = callee_keys, caller_keys
     return CallPlan(
         host=host,
         port=port,
         caller=options.caller,
         callee=options.callee,
-        caller_stream=StreamPlan(caller),
-        callee_stream=StreamPlan(callee),
+        caller_stream=StreamPlan(caller, events=caller_keys),
+        callee_stream=StreamPlan(callee, events=callee_keys),
         transport=options.transport,
         dialect=options.dialect,
         pause_at_s=options.pause_at,
         resume_at_s=options.resume_at,
+        pause_by=options.pause_by,
+        sends_while_paused=options.keep_sending,
         caller_name=options.caller_name,
         callee_name=options.callee_name,
         domain=options.domain,
@@ -189,6 +223,16 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds <= SECONDS_MAX:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to {SECONDS_MAX:g}")
     return seconds
+
+
+def _keys(text: str) -> PlannedEvent:
+    at, _, digits = text.partition(":")
+    try:
+        return PlannedEvent(_seconds(at), digits)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not SECONDS:KEYS with keys out of {KEYS}, like 2.0:*48"
+        ) from None
 
 
 def _text(text: str) -> str:

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from xml.sax.saxutils import escape, quoteattr
 
-from recorder.client.call import CallPlan, Dialect
+from recorder.client.call import PAYLOAD_TYPE_EVENT, PAYLOAD_TYPE_PCMA, CallPlan, Dialect, PauseBy
 
+METADATA_TYPE = "application/rs-metadata+xml"
 BOUNDARY = "session-recording-boundary"
 BROADWORKS_BOUNDARY = "UniqueBroadWorksBoundary"
 
@@ -36,25 +37,34 @@ class Offered:
         return tuple(str(number) for number in range(1, len(self.ports) + 1))
 
 
+_FORMATS = (
+    f"a=rtpmap:{PAYLOAD_TYPE_PCMA} PCMA/8000",
+    f"a=rtpmap:{PAYLOAD_TYPE_EVENT} telephone-event/8000",
+    f"a=fmtp:{PAYLOAD_TYPE_EVENT} 0-15",
+    "a=ptime:20",
+)
+_UNSPECIFIED = {"IP4": "0.0.0.0", "IP6": "::"}  # noqa: S104 - nothing is bound to it
+
+
 def offer(plan: CallPlan, offered: Offered, version: int, *, active: bool = True) -> bytes:
-    """Return the SDP offer of all streams, `sendonly`, or stopped as the dialect stops them."""
+    """Return the SDP offer of all streams, `sendonly`, or stopped as the plan stops them."""
     broadworks = plan.dialect is not Dialect.RFC7865
     family = "IP6" if ":" in offered.address else "IP4"
     # BroadWorks stops media by the old way of RFC 2543: an address of zero, and no direction.
-    connection = "0.0.0.0" if broadworks and not active and family == "IP4" else offered.address  # noqa: S104
-    direction = "sendonly" if active else "inactive"
+    pause_by = plan.pause_by or (PauseBy.ZERO_ADDRESS if broadworks else PauseBy.INACTIVE)
+    by_address = not active and pause_by == PauseBy.ZERO_ADDRESS
+    direction = ["a=sendonly"] if active else [] if by_address else ["a=inactive"]
     origin = "BroadWorks" if broadworks else "src"
     lines = [
         "v=0",
         f"o={origin} {offered.session_id} {version} IN {family} {offered.address}",
         "s=-",
-        f"c=IN {family} {connection}",
+        f"c=IN {family} {_UNSPECIFIED[family] if by_address else offered.address}",
         "t=0 0",
     ]
     for label, port in zip(offered.labels, offered.ports, strict=True):
-        lines += [f"m=audio {port} RTP/AVP 8", "a=rtpmap:8 PCMA/8000", "a=ptime:20", f"a=label:{label}"]
-        if active or not broadworks:
-            lines.append(f"a={direction}")
+        formats = f"{PAYLOAD_TYPE_PCMA} {PAYLOAD_TYPE_EVENT}"
+        lines += [f"m=audio {port} RTP/AVP {formats}", *_FORMATS, f"a=label:{label}", *direction]
     return "".join(f"{line}\r\n" for line in lines).encode()
 
 
@@ -68,7 +78,7 @@ def body(plan: CallPlan, sdp: bytes, metadata: bytes) -> tuple[str, bytes]:
     parts = (
         (("Content-Type", "application/sdp"), ("Content-Disposition", "session;handling=required"), sdp),
         (
-            ("Content-Type", "application/rs-metadata+xml"),
+            ("Content-Type", METADATA_TYPE),
             ("Content-Disposition", "recording-session"),
             metadata,
         ),
@@ -81,7 +91,9 @@ def body(plan: CallPlan, sdp: bytes, metadata: bytes) -> tuple[str, bytes]:
 
 
 def metadata(plan: CallPlan, streams: int, now: datetime, new_uuid: Callable[[], uuid.UUID]) -> bytes:
-    """Return the complete recording metadata of the call in its dialect."""
+    """Return the complete recording metadata of the call in its dialect, or what the plan says instead."""
+    if plan.metadata is not None:
+        return plan.metadata
     if plan.dialect is Dialect.RFC7865:
         return _rfc7865(plan, now, new_uuid)
     return _broadworks(plan, streams, now, new_uuid)

@@ -1,7 +1,8 @@
 """Sending the streams of a call: RTP at 20 ms, both parties by one absolute clock.
 
-RFC 3550 section 5.1 headers, payload type 8 (PCMA). Each packet time is computed
-from the start of the call, never from the packet before, so that nothing drifts.
+RFC 3550 section 5.1 headers, payload type 8 (PCMA), and 101 (telephone-event, RFC 4733)
+while a key is pressed. Each packet time is computed from the start of the call, never
+from the packet before, so that nothing drifts.
 While the session is paused packet times pass without packets, and the timestamps
 go on, as those of a real sender do.
 """
@@ -19,14 +20,15 @@ from dataclasses import dataclass, field
 from recorder.client.call import (
     PACKET_MS,
     PACKET_OCTETS,
+    PAYLOAD_TYPE_EVENT,
+    PAYLOAD_TYPE_PCMA,
     SILENCE,
     SentPacket,
     SentStream,
     StreamPlan,
     packet_turns,
 )
-
-PAYLOAD_TYPE_PCMA = 8
+from recorder.client.keypad import EventPacket, event_packets
 
 # Ports are tried in pairs; a machine without a free pair in that many tries has run out of ports.
 PORT_TRIES_MAX = 200
@@ -41,6 +43,7 @@ class Stream:
     rtp: socket.socket
     rtcp: socket.socket
     turns: list[list[int]]
+    events: dict[int, EventPacket]
     ssrc: int
     first_sequence: int
     first_timestamp: int
@@ -58,6 +61,7 @@ class Stream:
             rtp=rtp,
             rtcp=rtcp,
             turns=packet_turns(count, plan.delivery),
+            events=event_packets(plan.events),
             ssrc=secrets.randbits(32) if plan.ssrc is None else plan.ssrc,
             first_sequence=secrets.randbits(15) if plan.first_sequence is None else plan.first_sequence,
             first_timestamp=secrets.randbits(31) if plan.first_timestamp is None else plan.first_timestamp,
@@ -83,23 +87,33 @@ class Stream:
                 self._send(index, self.remote)
 
     def _send(self, index: int, remote: tuple[str, int]) -> None:
-        payload = self.plan.audio[index * PACKET_OCTETS : (index + 1) * PACKET_OCTETS]
-        payload += SILENCE * (PACKET_OCTETS - len(payload))
+        packet, marker = self._packet(index)
+        second = 0x80 * marker | packet.payload_type
+        header = struct.pack("!BBHII", 0x80, second, packet.sequence, packet.timestamp, self.ssrc)
+        # A recorder that is restarting refuses packets for a moment; a sender does not care.
+        with contextlib.suppress(OSError):
+            self.rtp.sendto(header + packet.payload, remote)
+        self.packets.append(packet)
+
+    def _packet(self, index: int) -> tuple[SentPacket, bool]:
+        """Return the packet of a packet time, an event or audio, and its marker."""
+        event = self.events.get(index)
+        if event is None:
+            payload = self.plan.audio[index * PACKET_OCTETS : (index + 1) * PACKET_OCTETS]
+            payload += SILENCE * (PACKET_OCTETS - len(payload))
+            units, kind, marker = index * PACKET_OCTETS, PAYLOAD_TYPE_PCMA, not self.packets
+        else:
+            payload = event.payload
+            units, kind, marker = event.offset, PAYLOAD_TYPE_EVENT, event.marker
         packet = SentPacket(
             index=index,
             sequence=(self.first_sequence + index) & 0xFFFF,
-            timestamp=(self.first_timestamp + index * PACKET_OCTETS) & 0xFFFF_FFFF,
+            timestamp=(self.first_timestamp + units) & 0xFFFF_FFFF,
             payload=payload,
             sent_s=time.monotonic(),
+            payload_type=kind,
         )
-        marker = 0x80 if not self.packets else 0
-        header = struct.pack(
-            "!BBHII", 0x80, marker | PAYLOAD_TYPE_PCMA, packet.sequence, packet.timestamp, self.ssrc
-        )
-        # A recorder that is restarting refuses packets for a moment; a sender does not care.
-        with contextlib.suppress(OSError):
-            self.rtp.sendto(header + payload, remote)
-        self.packets.append(packet)
+        return packet, marker
 
     def sent(self) -> SentStream:
         """Return what was sent."""

@@ -7,9 +7,10 @@
     placed.streams[0].timeline()     # the A-law octets a perfect recorder hears
 
 It offers two labelled PCMA streams (or one mixed), sends them by an absolute clock,
-pauses and resumes by re-INVITE, answers OPTIONS and BYE within the dialog, and hangs
-up. What it sent comes back packet for packet. A server that restarts in the middle
-does not stop it: packets and retransmissions go on.
+presses keys, pauses and resumes by re-INVITE, sends what else is planned, answers
+OPTIONS and BYE within the dialog, and hangs up. What it sent comes back packet for
+packet. A server that restarts in the middle does not stop it: packets and
+retransmissions go on.
 
 Not here: trunks, authentication, codecs beside PCMA, RTCP reports.
 """
@@ -30,10 +31,11 @@ from recorder.client.call import (
     CallPlan,
     Dialect,
     Ending,
+    InDialogRequest,
     PlacedCall,
     StreamPlan,
 )
-from recorder.client.description import Offered, body, metadata, offer
+from recorder.client.description import METADATA_TYPE, Offered, body, metadata, offer
 from recorder.client.dialog import ClientDialog, OutgoingRequest
 from recorder.client.media import Pace, Stream
 from recorder.client.signalling import T1_S, Signalling
@@ -100,6 +102,7 @@ class _Session:
     streams: list[Stream]
     offered: Offered
     version: int = 0
+    active: bool = True
     sending: bool = True
     answers: list[tuple[str, int]] = field(default_factory=list)
     answer_sdp: bytes = b""
@@ -147,10 +150,9 @@ class _Session:
             for turn in range(self.call.packets):
                 await pace.wait_for(turn)
                 while requests and requests[0].at_s * PACKETS_PER_S <= turn:
-                    item = requests.pop(0)
-                    beside.create_task(self._request(item.method, item.content_type, item.body, item.headers))
+                    beside.create_task(self._ask(requests.pop(0)))
                 if turn == pause:
-                    self.sending = False
+                    self.active, self.sending = False, self.call.sends_while_paused
                     paused = beside.create_task(self._pause())
                 if turn == resume and paused is not None:
                     beside.create_task(self._resume(paused))
@@ -162,9 +164,19 @@ class _Session:
     async def _pause(self) -> None:
         await self._request("INVITE", "application/sdp", self.offer(active=False))
 
+    async def _ask(self, item: InDialogRequest) -> None:
+        """Send a planned request; an INVITE carries the offer of the moment, alone or beside metadata."""
+        content_type, content = item.content_type, item.body
+        if item.method == "INVITE" and content_type == METADATA_TYPE:
+            content_type, content = body(self.call, self.offer(active=self.active), content)
+        elif item.method == "INVITE" and not content:
+            content_type, content = "application/sdp", self.offer(active=self.active)
+        await self._request(item.method, content_type, content, item.headers)
+
     async def _resume(self, paused: asyncio.Task[None]) -> None:
         """Offer the streams again; packets go on when the peer has answered."""
         await paused
+        self.active = True
         response = await self._request("INVITE", "application/sdp", self.offer(active=True))
         if response.status < 300:
             self._take_answer(response)
@@ -210,7 +222,8 @@ class _Session:
 def _stream_plans(call: CallPlan) -> list[StreamPlan]:
     if call.dialect is Dialect.BROADWORKS_MIXED:
         audio = mix(call.caller_stream.audio, call.callee_stream.audio)
-        return [StreamPlan(audio, call.caller_stream.delivery)]
+        events = call.caller_stream.events + call.callee_stream.events
+        return [StreamPlan(audio, call.caller_stream.delivery, events=events)]
     return [call.caller_stream, call.callee_stream]
 
 

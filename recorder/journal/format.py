@@ -59,6 +59,7 @@ class FrameKind(IntEnum):
     AUDIO = 2
     STATE = 3
     INDEX = 4
+    COPIED = 5
 
 
 Buffer = bytes | memoryview | mmap

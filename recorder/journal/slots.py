@@ -181,8 +181,11 @@ class SlotsFile:
         try:
             written = os.pwrite(self._descriptor, content, index * SLOT_BYTES)
         except OSError as error:
+            # The next sync writes it again, and says nothing is durable until that worked.
+            self._sync_failed = True
             raise JournalUnavailable("The slots file can't be written; free or replace its disk.") from error
         if written != len(content):
+            self._sync_failed = True
             raise JournalUnavailable("The slots file was written in part; free or replace its disk.")
 
     def _grow(self) -> None:

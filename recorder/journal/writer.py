@@ -197,11 +197,16 @@ class JournalWriter:
             self._rotate()
         return self._number
 
-    def sync(self) -> None:
-        """Make all that was committed durable; a failure shows in `trouble` after the next commit."""
+    def sync(self) -> OSError | None:
+        """Make all that was committed durable; return the failure where a disk did not take it.
+
+        It shows in `trouble` after the next commit, which writes everything again.
+        """
         with self._syncing:
-            for file in (*self._closing, self._file):
+            files = (*self._closing, self._file)
+            for file in files:
                 file.sync()
+        return next((file.failure for file in files if file.failure is not None), None)
 
     def is_durable(self, number: int) -> bool:
         """Say whether commit `number`, with all before it, would survive a power cut."""

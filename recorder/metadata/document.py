@@ -147,20 +147,23 @@ def _participants(root: Node, *, complete: bool) -> tuple[Participant, ...]:
 
     A partial document may name somebody in an association only, as when they leave.
     """
-    # The last association counts: somebody may leave and come back in one document.
-    associations = {_id_of(node, "participant"): node for node in root.all("participantsessionassoc")}
+    associations: dict[str, list[Node]] = {}
+    for node in root.all("participantsessionassoc"):
+        associations.setdefault(_id_of(node, "participant"), []).append(node)
     described = list(root.all("participant"))
     ids = {_id_of(node, "participant") for node in described}
     only_associated = [] if complete else [identity for identity in associations if identity not in ids]
     if len(described) + len(only_associated) > PARTICIPANTS_MAX:
         raise MetadataError(f"The peer's metadata names more than {PARTICIPANTS_MAX} participants.")
     nodes = [(_id_of(node, "participant"), node) for node in described]
-    nodes += [(identity, associations[identity]) for identity in only_associated]
-    return tuple(_participant(identity, node, associations.get(identity, node)) for identity, node in nodes)
+    nodes += [(identity, associations[identity][-1]) for identity in only_associated]
+    return tuple(_participant(identity, node, associations.get(identity, [node])) for identity, node in nodes)
 
 
-def _participant(identity: str, node: Node, association: Node) -> Participant:
-    """Return one participant; `association` is the element its times stand in."""
+def _participant(identity: str, node: Node, associations: list[Node]) -> Participant:
+    """Return one participant; `associations` are the elements its times stand in."""
+    # The last association counts: somebody may leave and come back in one document.
+    *before, association = associations
     aors = [aor for aor in _aors(node) if aor]
     return Participant(
         id=identity,
@@ -171,6 +174,7 @@ def _participant(identity: str, node: Node, association: Node) -> Participant:
         from_time=association.first_text(*_JOINED),
         to_time=association.first_text(*_LEFT),
         aliases=tuple(aors[1:]),
+        earlier_times=tuple(filter(None, (item.first_text(*_JOINED) for item in before))),
     )
 
 

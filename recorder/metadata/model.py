@@ -55,7 +55,8 @@ class Participant:
     """A person or device on the call (section 6.5).
 
     `aor` is as the client wrote it, `number` its canonical form, `aliases` further
-    addresses. `from_time` and `to_time` are when they joined and left the session.
+    addresses. `from_time` and `to_time` are when they joined and left the session;
+    `earlier_times` are when they joined before, left, and came back.
     """
 
     id: str
@@ -66,6 +67,7 @@ class Participant:
     from_time: str | None = None
     to_time: str | None = None
     aliases: tuple[str, ...] = ()
+    earlier_times: tuple[str, ...] = ()
 
     @property
     def placeholder(self) -> bool:

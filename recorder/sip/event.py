@@ -50,12 +50,16 @@ class OfferReceived:
 
 @dataclass(frozen=True)
 class InformationReceived:
-    """An INFO came in a dialog: answer `key` 200, 415 or 469."""
+    """An INFO came in a dialog, or a request of a method nothing is done for: answer `key`.
+
+    `objection` is what it has to be refused with, unless what it says comes first.
+    """
 
     key: TransactionKey
     dialog_id: DialogId
     request: Request
     flow: Flow
+    objection: Objection | None = None
 
 
 @dataclass(frozen=True)

@@ -360,14 +360,14 @@ class UserAgentServer:
             self._dialogs.end(dialog, "bye", request)
         elif request.method in _OFFERING:
             self._offer(served, dialog, objection, now)
-        elif objection is not None:
-            self._answer(served, objection.status, now, objection.headers)
-        elif request.method == "INFO":
-            self._ask(served, InformationReceived(served.key, dialog.id, request, served.flow), now)
-        elif request.method in ("OPTIONS", "PRACK"):
+        elif objection is None and request.method in ("OPTIONS", "PRACK"):
             self._answer(served, 200, now)
         else:
-            self._answer(served, _status_of_unserved(request.method), now)
+            # What it says may matter (who a REFER refers to), even where nothing is done for its method.
+            if objection is None and request.method != "INFO":
+                objection = Objection(_status_of_unserved(request.method), "This method is not served.")
+            informed = InformationReceived(served.key, dialog.id, request, served.flow, objection)
+            self._ask(served, informed, now)
 
     def _offer(self, served: _Served, dialog: Dialog, objection: Objection | None, now: float) -> None:
         request = served.request

@@ -10,8 +10,9 @@ Not here: SIP messages on the wire (`recorder.sip`), how audio is captured.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from archive.model import SessionOutcome
+from archive.model import SessionOutcome, TenantId, UserId
 from recorder.sip.dialog import DialogId
 from recorder.sip.transaction import TransactionKey
 from recorder.state import CallState
@@ -86,7 +87,11 @@ class OpenRecording:
 
 @dataclass(frozen=True)
 class CaptureStream:
-    """Hand the sockets of an m= line to the capture process, for these recordings."""
+    """Hand the sockets of an m= line to the capture process, for these recordings.
+
+    `event_types` are the payload types of telephone-event; its digits are told where they
+    are watched for, and kept nowhere.
+    """
 
     session_id: str
     position: int
@@ -95,6 +100,8 @@ class CaptureStream:
     networks: tuple[str, ...]
     clock_rate_hz: int
     payload_types: tuple[int, ...]
+    event_types: tuple[int, ...] = ()
+    watch_digits: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,12 +114,10 @@ class RelearnStream:
 
 @dataclass(frozen=True)
 class SetCapturing:
-    """Begin or stop journalling, exact to a packet; `edge` is the kind of edge to date."""
+    """Begin or stop journalling, exact to a packet; the shell answers with `edge_dated`."""
 
     uid: bytes
     capturing: bool
-    edge: str
-    by: str | None
 
 
 @dataclass(frozen=True)
@@ -132,10 +137,53 @@ class FinishRecording:
 
 
 @dataclass(frozen=True)
-class DestroyRecording:
-    """Nothing of it may exist: discard what is in memory, overwrite its slot."""
+class HoldForGrace:
+    """The call is over and nobody kept it, but somebody still may: close its track, keep its key."""
 
     uid: bytes
+    state: CallState
+
+
+@dataclass(frozen=True)
+class ConfirmCommand:
+    """Tell who gave a command that it took effect at `at_ns`, or the `reason` why it did not.
+
+    The shell makes durable what was journalled before it tells.
+    """
+
+    ticket: str
+    tenant_id: TenantId
+    obeyed: bool
+    reason: str
+    at_ns: int
+
+
+@dataclass(frozen=True)
+class RemindPause:
+    """A recording is paused since `paused_ns`, which is long: somebody may have forgotten it."""
+
+    uid: bytes
+    paused_ns: int
+
+
+@dataclass(frozen=True)
+class ConsumeKeepNext:
+    """The user's "keep my next call" was honoured and holds for no other call."""
+
+    tenant_id: TenantId
+    user_id: UserId
+    until: datetime
+
+
+@dataclass(frozen=True)
+class DestroyRecording:
+    """Nothing of it may exist: discard what is in memory, overwrite its slot.
+
+    Of an `exempt` call not even that it ran may be told anywhere.
+    """
+
+    uid: bytes
+    exempt: bool = False
 
 
 @dataclass(frozen=True)
@@ -184,6 +232,10 @@ Effect = (
     | SetCapturing
     | WriteState
     | FinishRecording
+    | HoldForGrace
+    | ConfirmCommand
+    | RemindPause
+    | ConsumeKeepNext
     | DestroyRecording
     | CutRecording
     | ReportOutcome

@@ -5,20 +5,24 @@ Where metadata names nobody, the headers of dialects without metadata do: Cisco'
 last the number in From. Rules: pure; what an earlier document said stands until a
 newer one says otherwise, for a partial update names only what changed.
 
-Not here: who of them is recorded (`recorder.srs.decision`).
+Not here: who of them is recorded (`archive.decision`).
 """
 
 from __future__ import annotations
 
 import re
 
+from archive.decision import CallFacts, CallParticipant
 from archive.numbers import canonical
 from recorder.metadata.model import Participant, RecordingMetadata
 from recorder.sip.message import Request
-from recorder.srs.decision import CallFacts, CallParticipant
+
+LINKS_MAX = 64
+"""As many as a call can be redirected (`recorder.metadata.snapshot`); a peer that invents more is cut off."""
 
 _CISCO_MEDIA_INDEX = re.compile(r"media-index=\"?(\d)")
 _CUCM_ADDRESS = re.compile(r"x-(nearend|farend)addr=([^;>\s]+)", re.IGNORECASE)
+_CUCM_CALL = re.compile(r"x-refci=([^;>\s]+)", re.IGNORECASE)
 
 
 def facts_of(model: RecordingMetadata, request: Request | None, known: CallFacts) -> CallFacts:
@@ -53,9 +57,21 @@ def _from_metadata(model: RecordingMetadata, request: Request | None, known: Cal
         recorded_is_caller=is_caller,
         service_provider_id=broadworks.service_provider_id if broadworks else None,
         group_id=broadworks.group_id if broadworks else None,
-        tracking_id=known.tracking_id or (model.tracking_ids[0] if model.tracking_ids else None),
+        links=_links(model, known.links),
         mixed=any(stream.mode == "mixed" for stream in model.streams),
     )
+
+
+def _links(model: RecordingMetadata, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what the exchange calls the call: its chain of tracking ids, groups and sessions."""
+    redirected = model.broadworks.new_tracking_id if model.broadworks else None
+    named = [
+        *(f"tracking:{item}" for item in (*model.tracking_ids, redirected) if item),
+        *(f"group:{item.id}" for item in model.groups),
+        *(f"group:{item.group_id}" for item in model.sessions if item.group_id),
+        *(f"session:{item.id}" for item in model.sessions),
+    ]
+    return tuple(dict.fromkeys((*known, *named)))[:LINKS_MAX]
 
 
 def _ends(
@@ -119,7 +135,12 @@ def _from_headers(request: Request) -> CallFacts:
     """Read the parties from the headers of dialects that send no metadata."""
     ends = _cisco_ends(request) or _cucm_ends(request)
     if ends:
-        return CallFacts(caller=canonical(ends.get("a", "")), callee=canonical(ends.get("b", "")))
+        # CUCM opens a dialog for each end of a call and names the call in both.
+        call = _CUCM_CALL.search(request.headers.first("From") or "")
+        links = (f"refci:{call[1]}",) if call else ()
+        return CallFacts(
+            caller=canonical(ends.get("a", "")), callee=canonical(ends.get("b", "")), links=links
+        )
     number = canonical(request.from_address.uri)
     return CallFacts(caller=number) if number.lstrip("+").isdigit() else CallFacts()
 

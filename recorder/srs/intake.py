@@ -13,31 +13,32 @@ from __future__ import annotations
 import base64
 from datetime import UTC, datetime
 
-from archive.numbers import exempt_in
+from archive.numbers import NO_ADDITIONS
 from recorder.metadata import document, snapshot
-from recorder.metadata.model import Document, MetadataError, Participant
+from recorder.metadata.model import Document, MetadataError
 from recorder.sip.message import Request
 from recorder.srs.effects import Moment
-from recorder.srs.exemption import is_exempt, metadata_names_exempt
+from recorder.srs.exemption import is_exempt, metadata_names_exempt, participant_is_exempt
 from recorder.srs.offer import MetadataBody, OfferBody
 from recorder.srs.session import METADATA_BYTES_MAX, METADATA_REVISIONS_MAX, RecordingSession
 from recorder.state import MetadataRevision
 
 
-def exempt_joining(request: Request, body: OfferBody) -> int | None:
+def exempt_joining(request: Request, body: OfferBody, additions: frozenset[str] = NO_ADDITIONS) -> int | None:
     """Tell whether a request or what it carries names an exempt party; nothing is kept of either.
 
-    Returns None when none is named, else the wall time in nanoseconds at which that
-    party joined, as far as the metadata says (0 when it does not).
+    `additions` are canonical numbers that are exempt beside the floor list. Returns
+    None when no exempt party is named, else the wall time in nanoseconds at which it
+    joined, as far as the metadata says (0 when it does not).
     """
-    named = is_exempt(request, body.bodies)
+    named = is_exempt(request, body.bodies, additions)
     for item in body.metadata:
         try:
             parsed = document.parse(item.body)
         except MetadataError:
             continue
-        if named or metadata_names_exempt(parsed):
-            return _joined_ns(parsed)
+        if named or metadata_names_exempt(parsed, additions):
+            return _joined_ns(parsed, additions)
     return 0 if named else None
 
 
@@ -59,18 +60,17 @@ def take_metadata(session: RecordingSession, body: OfferBody, now: Moment) -> No
         _keep(session, item, now, None)
 
 
-def _joined_ns(parsed: Document) -> int:
-    """Return when the exempt party of a document joined, 0 when it does not say or nobody is found."""
-    for participant in parsed.participants:
-        if exempt_in((participant.aor, participant.number, participant.name, *participant.aliases)):
-            return _time_ns(participant)
-    return 0
+def _joined_ns(parsed: Document, additions: frozenset[str]) -> int:
+    """Return when the first exempt party of a document joined, 0 when it does not say or nobody is found."""
+    exempt = (item for item in parsed.participants if participant_is_exempt(item, additions))
+    times = (time for item in exempt for time in (item.from_time, *item.earlier_times))
+    return min(filter(None, map(_time_ns, times)), default=0)
 
 
-def _time_ns(participant: Participant) -> int:
-    """Read the joining time; 0 when there is none or it can't be read."""
+def _time_ns(time: str | None) -> int:
+    """Read a joining time; 0 when there is none or it can't be read."""
     try:
-        joined = datetime.fromisoformat(participant.from_time or "")
+        joined = datetime.fromisoformat(time or "")
     except ValueError:
         return 0
     aware = joined if joined.tzinfo else joined.replace(tzinfo=UTC)

@@ -20,6 +20,9 @@ from recorder.state import StreamState
 
 _RECORDED_MAX = STREAMS_MAX
 
+TELEPHONE_EVENT = "101"
+"""What everybody sends digits as; a peer that forgets to name it must not have them kept as audio."""
+
 
 def wanted_positions(proposals: tuple[StreamProposal, ...], session: RecordingSession) -> tuple[int, ...]:
     """Return the accepted m= lines that have no sockets yet, at most as many as can be recorded."""
@@ -104,6 +107,14 @@ def write_inactive_answer(session: RecordingSession, offer: bytes | None) -> byt
     return session.answer
 
 
+def write_first_offer(session: RecordingSession, ports: Mapping[int, int]) -> None:
+    """Make the offer of a session whose client sent none: one stream of G.711 (RFC 3261 section 13.2.1)."""
+    proposal = StreamProposal(0, "audio", "1", True, True, True, {8: "PCMA/8000", 0: "PCMU/8000"})
+    take_streams(session, (proposal,), ports)
+    described = offer_answer.delayed_offer(session.address, ports[0], session.opened_ns // 1000)
+    session.answer = described.to_bytes()
+
+
 def write_offer(session: RecordingSession) -> bytes:
     """Return an offer of our own in a running session: what was answered last, every stream open."""
     described = SessionDescription.parse(session.answer)
@@ -125,12 +136,23 @@ def _opened(attribute: Attribute) -> Attribute:
 
 
 def clock_rate_hz(stream: StreamState) -> int:
-    """Return the RTP clock of a stream's first format; 8000 for everything of the telephone."""
-    for encoding in stream.payload_types.values():
+    """Return the RTP clock of a stream's first audio format; 8000 for everything of the telephone."""
+    for number, encoding in stream.payload_types.items():
         rate = encoding.split("/")[1:2]
-        if rate and rate[0].isdigit():
+        if rate and rate[0].isdigit() and int(number) not in event_types(stream):
             return int(rate[0])
     return 8000
+
+
+def event_types(stream: StreamState) -> tuple[int, ...]:
+    """Return the payload types of telephone-event in a stream (RFC 4733)."""
+    return tuple(
+        sorted(
+            int(number)
+            for number, encoding in stream.payload_types.items()
+            if encoding.partition("/")[0].lower() == "telephone-event"
+        )
+    )
 
 
 def _port(session: RecordingSession, proposal: StreamProposal, ports: Mapping[int, int]) -> int:
@@ -145,5 +167,5 @@ def _kept_channel(known: StreamState | None, channel: str) -> str:
 
 def _payload_types(known: StreamState | None, proposal: StreamProposal) -> dict[str, str]:
     """Merge what was and what is offered, so that a packet of the old format still decodes."""
-    before = known.payload_types if known else {}
+    before = known.payload_types if known else {TELEPHONE_EVENT: "telephone-event/8000"}
     return {**before, **{str(number): name for number, name in proposal.payload_types.items()}}

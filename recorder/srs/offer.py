@@ -17,6 +17,9 @@ from recorder.sip import multipart
 from recorder.sip.message import Request
 from recorder.sip.multipart import MultipartRefused, Part
 
+STRANGER_BODY_BYTES_MAX = 8192
+"""Twice the largest body of a real exchange: its emergency call is answered even before it was entered."""
+
 _SDP = "application/sdp"
 _METADATA = ("application/rs-metadata+xml", "application/rs-metadata")
 
@@ -72,6 +75,11 @@ def read_body(request: Request) -> OfferBody:
         unsupported=_unsupported(parts, whole=alone and "handling=optional" not in disposition.lower()),
         raw=request.body,
     )
+
+
+def of_stranger(body: OfferBody) -> OfferBody:
+    """Return what of a stranger's body is searched for exempt numbers: they get only so much of our time."""
+    return body if len(body.raw) <= STRANGER_BODY_BYTES_MAX else OfferBody(None, (), None, b"")
 
 
 def _unsupported(parts: Iterable[Part], *, whole: bool) -> str | None:

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from archive.call_commands import MODE_NAMES, refusal
 from archive.model import RecordingMode
 
 
@@ -126,9 +127,10 @@ _HOLDS = {
     Capture.PAUSED: Capture.PAUSED_HELD,
     Capture.STOPPED: Capture.STOPPED_HELD,
 }
+HELD = frozenset(_HOLDS.values())
+"""The states in which all media is stopped, whatever the user wants."""
+
 _CAPTURING = frozenset({Capture.PRE_ROLL, Capture.RECORDING})
-# Marks on the timeline make sense where the recording has one.
-_TIMED = _CAPTURING | {Capture.PAUSED}
 
 
 def _exchange_rows() -> Iterator[tuple[tuple[Capture, Event], Step]]:
@@ -136,8 +138,8 @@ def _exchange_rows() -> Iterator[tuple[tuple[Capture, Event], Step]]:
     for flowing, held in _HOLDS.items():
         off = (Effect.CAPTURE_OFF,) if flowing in _CAPTURING else ()
         on = (Effect.CAPTURE_ON,) if flowing in _CAPTURING else ()
-        hold = (Effect.MARK_HOLD,) if flowing in _TIMED else ()
-        unhold = (Effect.MARK_UNHOLD,) if flowing in _TIMED else ()
+        # Marked in every state: a hold may last longer than the stop or pause it began or ended in.
+        hold, unhold = (Effect.MARK_HOLD,), (Effect.MARK_UNHOLD,)
         for stop in (Event.HOLD, Event.MEDIA_OFF):
             yield (flowing, stop), Step(held, off + hold)
             yield (held, stop), Step(held)
@@ -146,8 +148,10 @@ def _exchange_rows() -> Iterator[tuple[tuple[Capture, Event], Step]]:
         for state in (flowing, held):
             yield from _ending_rows(flowing, state)
     for state in (Capture.OFF, Capture.CUT, Capture.EMPTIED, Capture.GRACE):
-        for event in (Event.HOLD, Event.UNHOLD, Event.MEDIA_OFF, Event.EXEMPT_JOINED):
+        for event in (Event.HOLD, Event.UNHOLD, Event.MEDIA_OFF):
             yield (state, event), Step(state)
+    for state in (Capture.OFF, Capture.CUT, Capture.EMPTIED):
+        yield (state, Event.EXEMPT_JOINED), Step(state)
     for over in _OVER:
         yield (Capture.OFF, over), Step(Capture.ENDED, (Effect.CLOSE_EMPTY,))
         yield (Capture.CUT, over), Step(Capture.ENDED, (Effect.FINISH,))
@@ -239,48 +243,6 @@ TABLE: Mapping[RecordingMode, Rows] = {
     for mode, commands in _COMMAND_ROWS.items()
 }
 
-_MODE_NAMES = {
-    RecordingMode.ALWAYS: "Always",
-    RecordingMode.ALWAYS_PAUSE: "Always with pause",
-    RecordingMode.ON_DEMAND: "On demand",
-    RecordingMode.ON_DEMAND_START: "On demand with start",
-    RecordingMode.NEVER: "Never",
-}
-
-# Reasons that follow from the state alone, whatever the mode would allow elsewhere.
-_STATE_REASONS = {
-    Capture.OFF: "calls of this user are not recorded",
-    Capture.CUT: "the media of this recording has ended",
-    Capture.EMPTIED: "the media of this recording has ended",
-    Capture.GRACE: "the call is over; it can only still be kept",
-    Capture.ENDED: "the call is over",
-}
-_COMMAND_REASONS = {
-    (Capture.PAUSED, Event.PAUSE): "it is paused already",
-    (Capture.PAUSED, Event.START): "it is paused; resume it instead",
-    (Capture.RECORDING, Event.RESUME): "it is not paused",
-    (Capture.RECORDING, Event.START): "it is being recorded already",
-    (Capture.RECORDING, Event.KEEP): "it is kept already",
-    (Capture.PAUSED, Event.KEEP): "it is kept already",
-    (Capture.STOPPED, Event.KEEP): "what was recorded is kept already",
-    (Capture.PRE_ROLL, Event.PAUSE): "it can be paused only after it was kept",
-    (Capture.PRE_ROLL, Event.RESUME): "it can be paused and resumed only after it was kept",
-    (Capture.ARMED, Event.PAUSE): "it was not started yet",
-    (Capture.ARMED, Event.RESUME): "it was not started yet",
-    (Capture.ARMED, Event.STOP): "it was not started yet",
-    (Capture.ARMED, Event.KEEP): "it was not started yet, so there is nothing to keep",
-    (Capture.STOPPED, Event.STOP): "it is stopped already",
-    (Capture.STOPPED, Event.PAUSE): "it is stopped; start it again first",
-    (Capture.STOPPED, Event.RESUME): "it is stopped; start it again instead",
-}
-_MODE_REASONS = {
-    (RecordingMode.ALWAYS, Event.PAUSE): "a call of this mode can't be paused",
-    (RecordingMode.ALWAYS, Event.RESUME): "a call of this mode can't be paused",
-    (RecordingMode.ALWAYS, Event.STOP): "a call of this mode is recorded to its end",
-    (RecordingMode.ALWAYS_PAUSE, Event.STOP): "a call of this mode is recorded to its end; pause it instead",
-    (RecordingMode.ON_DEMAND, Event.STOP): "a call of this mode can't be stopped; keep and pause it instead",
-}
-
 
 @dataclass(frozen=True)
 class Machine:
@@ -300,18 +262,7 @@ class Machine:
             return found
         if event not in COMMANDS:
             return Step(state)
-        return Refusal(self._reason(state, event))
-
-    def _reason(self, state: Capture, event: Event) -> str:
-        flowing = next((free for free, held in _HOLDS.items() if held is state), state)
-        reason = (
-            _STATE_REASONS.get(state)
-            or _MODE_REASONS.get((self.mode, event))
-            or _COMMAND_REASONS.get(
-                (flowing, event), f"that does nothing while the recording is {state.value}"
-            )
-        )
-        return f"The recording did not obey '{event.value}': {reason} (mode {_MODE_NAMES[self.mode]})."
+        return Refusal(refusal(self.mode, state.value, event.value))
 
 
 def machine(mode: RecordingMode) -> Machine:
@@ -324,7 +275,7 @@ def diagram() -> str:
     lines = ["stateDiagram-v2"]
     for mode, rows in TABLE.items():
         prefix = mode.value.replace("-", "_")
-        lines.append(f'    state "{_MODE_NAMES[mode]}" as {prefix} {{')
+        lines.append(f'    state "{MODE_NAMES[mode]}" as {prefix} {{')
         lines += [f"        {line}" for line in _arrows(prefix, INITIAL[mode], rows)]
         lines.append("    }")
     return "\n".join(lines) + "\n"

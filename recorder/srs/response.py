@@ -12,7 +12,7 @@ from recorder.sip import event as sip
 from recorder.sip.capability import ACCEPT, Objection
 from recorder.sip.transaction import TransactionKey
 from recorder.srs import media
-from recorder.srs.effects import Respond
+from recorder.srs.effects import Effect, Respond
 from recorder.srs.offer import OfferBody
 from recorder.srs.session import RecordingSession
 
@@ -50,6 +50,11 @@ def body_refusal(key: TransactionKey, body: OfferBody) -> Respond | None:
     if body.unreadable:
         return Respond(key, 400, headers=(("Warning", '399 earwitness "The body can\'t be divided"'),))
     return None if body.unsupported is None else Respond(key, 415, headers=(("Accept", ACCEPT),))
+
+
+def acted(key: TransactionKey, effects: list[Effect]) -> list[Effect]:
+    """Answer an INFO that commands: 200 when any recording obeyed, else 488 (RFC 3261 section 21.4.26)."""
+    return [*effects, Respond(key, 200 if effects else 488)]
 
 
 def objected(key: TransactionKey, objection: Objection) -> Respond:

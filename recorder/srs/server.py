@@ -10,7 +10,7 @@ in, effects (`recorder.srs.effects`) come out in order. Rules it keeps:
 * Every accepted session ends in exactly one outcome (invariant I3).
 
 Not here: sockets, files, keys (`recorder.service`), who is recorded
-(`recorder.srs.decision`), what becomes of each recording (`recorder.srs.lifecycle`).
+(`archive.decision`), what becomes of each recording (`recorder.srs.lifecycle`).
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from collections.abc import Callable, Mapping
 
 from archive.catalogue.snapshot import Directory
 from recorder.sdp.description import SessionDescription, UnreadableDescription
-from recorder.sdp.offer_answer import StreamProposal, UnusableOffer, delayed_offer, inactive_answer, negotiate
+from recorder.sdp.offer_answer import UnusableOffer, inactive_answer, negotiate
 from recorder.sip import event as sip
 from recorder.sip.dialog import DialogId
+from recorder.sip.message import Request
 from recorder.sip.transaction import TransactionKey
-from recorder.srs import lifecycle, media, response
-from recorder.srs.decision import Decision, decide
+from recorder.srs import control, lifecycle, media, outcome, response, restoration
+from recorder.srs.admission import Admission
 from recorder.srs.effects import (
     CloseMedia,
     CountExempt,
@@ -40,15 +41,12 @@ from recorder.srs.effects import (
 )
 from recorder.srs.exempt_dialogs import ExemptDialogs
 from recorder.srs.facts import facts_of
+from recorder.srs.grace import GracePeriods
 from recorder.srs.intake import exempt_joining, take_metadata
-from recorder.srs.offer import OfferBody, read_body
-from recorder.srs.session import Overdue, Phase, RecordingSession
+from recorder.srs.judgement import Judge
+from recorder.srs.offer import OfferBody, of_stranger, read_body
+from recorder.srs.session import Command, Overdue, Phase, RecordingSession
 from recorder.state import CallState
-
-STRANGER_BODY_BYTES_MAX = 8192
-"""Twice the largest body of a real exchange: its emergency call is answered even before it was entered."""
-
-NOTHING = OfferBody(None, (), None, b"")
 
 Effects = list[Effect]
 
@@ -64,21 +62,34 @@ class SessionRecordingServer:
         address_for: Callable[[str], str],
     ) -> None:
         """Serve `directory`; `new_id` makes an id of a wall time in ns, `address_for` our media address."""
-        self.directory = directory
+        self._judge = Judge(directory, new_id)
+        self.admission = Admission(limits)
         self.limits = limits
-        self.draining = False
-        self.unable_reason: str | None = None
         self._new_id = new_id
         self._address_for = address_for
         self._sessions: dict[str, RecordingSession] = {}
         self._dialogs: dict[DialogId, RecordingSession] = {}
         self._exempt = ExemptDialogs()
-        self._waiting: dict[str, RecordingSession] = {}
+        self.grace = GracePeriods()
+        self.left_ns = 0  # when a recorder was here last before this start, in wall time; 0 for unknown
+
+    @property
+    def directory(self) -> Directory:
+        """Whom to record, and who may call."""
+        return self._judge.directory
+
+    @directory.setter
+    def directory(self, directory: Directory) -> None:
+        self._judge.directory = directory
 
     @property
     def sessions(self) -> tuple[RecordingSession, ...]:
         """The sessions that run now."""
         return tuple(self._sessions.values())
+
+    def full_reason(self) -> str | None:
+        """Return why no new call can be taken, or None."""
+        return self.admission.refusal_reason(self._sessions.values())
 
     def session_of(self, session_id: str) -> RecordingSession | None:
         """Return a session that runs, by its id."""
@@ -107,17 +118,19 @@ class SessionRecordingServer:
     def _invited(self, event: sip.InvitationReceived, now: Moment) -> Effects:
         body = read_body(event.request)
         peer = self.directory.peer_of(event.flow.remote[0])
-        # Reading a body for exempt numbers costs the more the longer it is: a stranger gets only so much.
-        searched = peer is not None or len(body.raw) <= STRANGER_BODY_BYTES_MAX
-        if exempt_joining(event.request, body if searched else NOTHING) is not None:
+        searched = body if peer else of_stranger(body)
+        additions = self._judge.exempt_additions(peer, searched)
+        if exempt_joining(event.request, searched, additions) is not None:
             return self._answer_exempt(event, body, now, stranger=peer is None)
         if peer is None:
             # Without any directory nobody can be told from a stranger: another recorder may know.
-            return [Respond(event.key, 403) if self.directory.peers else self._unavailable(event.key)]
+            return [
+                Respond(event.key, 403) if self.directory.peers else self.admission.unavailable(event.key)
+            ]
         if event.objection:
             return [response.objected(event.key, event.objection)]
-        if self._full():
-            return [self._unavailable(event.key)]
+        if self.full_reason():
+            return [self.admission.unavailable(event.key)]
         if refusal := response.body_refusal(event.key, body):
             return [refusal]
         session = RecordingSession(
@@ -135,9 +148,8 @@ class SessionRecordingServer:
         take_metadata(session, body, now)
         session.facts = facts_of(session.model, event.request, session.facts)
         session.judged = bool(body.metadata) and not session.undescribed
-        decision = decide(self.directory, peer, session.facts, undescribed=session.undescribed)
-        session.decision = decision
-        if session.judged and not decision.recorded:
+        session.decision = self._judge.decide(session, now)
+        if session.judged and not session.decision.recorded:
             return self._answer_idle(session, event.key, body, now)
         return self._open(session, event.key, body)
 
@@ -163,10 +175,7 @@ class SessionRecordingServer:
         if session.pending_key is not None:
             return self._answer_offer(session, ports, now)
         if session.delayed_offer:
-            proposal = StreamProposal(0, "audio", "1", True, True, True, {8: "PCMA/8000", 0: "PCMU/8000"})
-            media.take_streams(session, (proposal,), ports)
-            offer = delayed_offer(session.address, ports[0], session.opened_ns // 1000)
-            session.answer = offer.to_bytes()
+            media.write_first_offer(session, ports)
         else:
             assert session.offer is not None
             media.take_streams(session, session.proposals, ports)
@@ -174,9 +183,8 @@ class SessionRecordingServer:
         assert session.invite_key is not None
         answer = response.accepted(session.invite_key, session.answer)
         if session.judged:
-            return lifecycle.begin(session, self._new_id, now, before=answer)
+            return self._judge.begin(session, now, before=answer)
         session.phase, session.invite_key = Phase.WAITING, None
-        self._waiting[session.session_id] = session
         return [answer]
 
     def media_refused(self, session_id: str, now: Moment) -> Effects:
@@ -188,19 +196,21 @@ class SessionRecordingServer:
             session.flag("stream-refused-no-port")
             return self._answer_offer(session, {}, now)
         self._drop(session)
-        return [self._unavailable(session.invite_key)] if session.invite_key else []
+        return [self.admission.unavailable(session.invite_key)] if session.invite_key else []
 
-    def storage_failed(self, session_id: str, reason: str, now: Moment) -> Effects:
-        """No recording can be kept: refuse what waits for an answer, or hang up what was answered."""
+    def storage_failed(self, session_id: str, reason: str, now: Moment, uid: bytes = b"") -> Effects:
+        """A recording can't be kept: give it up beside others, else refuse what waits, or hang up."""
         session = self._sessions.get(session_id)
         if session is None:
             return []
+        if uid in session.recordings and len(session.recordings) > 1:
+            return lifecycle.given_up(session, uid, reason, now)
         effects: Effects = [CloseMedia(session_id)]
         if session.invite_key:
-            effects.append(self._unavailable(session.invite_key))
+            effects.append(self.admission.unavailable(session.invite_key))
         else:
-            waiting = [self._unavailable(session.pending_key)] if session.pending_key else []
-            effects += [*waiting, HangUp(session.dialog_id), lifecycle.failed(session, reason, now)]
+            waiting = [self.admission.unavailable(session.pending_key)] if session.pending_key else []
+            effects += [*waiting, HangUp(session.dialog_id), outcome.failed(session, reason, now)]
         self._drop(session)
         return [*effects, *lifecycle.destroyed(session)]
 
@@ -213,7 +223,7 @@ class SessionRecordingServer:
             answer = inactive_answer(body.sdp, self._address_for(event.flow.local[0]))
             return [response.inactive(event, body, answer)]
         session.heard_s, session.recovering = now.monotonic_s, False
-        joined_ns = None if session.phase is Phase.EXEMPT else exempt_joining(event.request, body)
+        joined_ns = None if session.phase is Phase.EXEMPT else self._joining(session, event.request, body)
         if session.phase is Phase.EXEMPT or joined_ns is not None:
             effects = [] if joined_ns is None else self._exempt_joined(session, joined_ns, now)
             return [*effects, response.inactive(event, body, media.write_inactive_answer(session, body.sdp))]
@@ -229,11 +239,14 @@ class SessionRecordingServer:
 
     def _described(self, session: RecordingSession, body: OfferBody, now: Moment) -> Effects:
         """Take new metadata in; it may decide who is recorded."""
+        session.described_by_offer = bool(body.metadata)
         if not body.metadata:
             return []
         take_metadata(session, body, now)
         session.facts = facts_of(session.model, None, session.facts)
-        return self._judge(session, now)
+        effects = self._judge.judge(session, now)
+        self._judge.link(session)
+        return [*effects, *control.recording_type_changed(session, now)]
 
     def _reoffered(self, session: RecordingSession, sdp: bytes, now: Moment) -> Effects:
         """Answer an offer inside a session, asking for sockets when it has new streams."""
@@ -258,31 +271,43 @@ class SessionRecordingServer:
         assert session.offer is not None
         assert key is not None
         idle = not self._wanted(session)
-        was_held, before = session.held, set(session.streams)
+        was_stopped, before = session.stopped, set(session.streams)
         if not idle:
             media.take_streams(session, session.proposals, ports)
         answer = media.write_answer(session, session.offer, session.proposals, inactive=idle)
-        effects: Effects = [RelearnStream(session.session_id, position) for position in sorted(before)]
         if session.phase is Phase.IDLE and not idle and session.streams:
-            effects += lifecycle.begin(session, self._new_id, now)
+            effects = self._judge.begin(session, now)
         else:
-            effects += self._media_taken(session, now, was_held=was_held)
-        effects.append(response.accepted(key, answer))
-        return [*effects, *lifecycle.write(session)]
+            effects = self._media_taken(session, now, was_stopped=was_stopped)
+        relearn = [RelearnStream(session.session_id, position) for position in sorted(before)]
+        return [*effects, *relearn, response.accepted(key, answer), *lifecycle.write(session)]
 
-    def _media_taken(self, session: RecordingSession, now: Moment, *, was_held: bool) -> Effects:
-        """Let what runs follow the streams as they are now."""
-        effects: Effects = lifecycle.capture_streams(session) if session.phase is Phase.RUNNING else []
-        if session.held != was_held:
-            effects += lifecycle.media_switched(session, now, off=session.held)
+    def _media_taken(self, session: RecordingSession, now: Moment, *, was_stopped: bool) -> Effects:
+        """Let what runs follow the streams as they are now.
+
+        The switch comes first: whatever else takes packets from the sockets takes them in the
+        state that was, and what comes after our answer is in the new one.
+        """
+        effects: Effects = []
+        if session.stopped != was_stopped:
+            alone = not session.described_by_offer
+            effects += lifecycle.media_switched(session, now, off=session.stopped, as_pause=alone)
+        if session.phase is Phase.RUNNING:
+            effects += lifecycle.capture_streams(session)
         return effects
 
     def _informed(self, event: sip.InformationReceived, now: Moment) -> Effects:
         session = self._dialogs.get(event.dialog_id)
         if session and session.phase is not Phase.EXEMPT:
             session.heard_s, session.recovering = now.monotonic_s, False
-            if exempt_joining(event.request, read_body(event.request)) is not None:
-                return [*self._exempt_joined(session, 0, now), Respond(event.key, 200)]
+            joined_ns = self._joining(session, event.request, read_body(event.request))
+            if joined_ns is not None:
+                return [*self._exempt_joined(session, joined_ns, now), Respond(event.key, 200)]
+            verb = None if event.objection else control.action_of(event.request.headers.first("X-AC-Action"))
+            if verb is not None:
+                return response.acted(event.key, control.obey_exchange(session, verb, now))
+        if event.objection:
+            return [response.objected(event.key, event.objection)]
         if event.request.headers.first("Info-Package"):
             return [Respond(event.key, 469, headers=(("Recv-Info", ""),))]
         return [Respond(event.key, 200)]
@@ -293,7 +318,7 @@ class SessionRecordingServer:
         if session is None or session.phase is Phase.EXEMPT:
             return []
         body = read_body(event.request)
-        joined_ns = exempt_joining(event.request, body)
+        joined_ns = self._joining(session, event.request, body)
         if joined_ns is not None:
             return self._exempt_joined(session, joined_ns, now)
         effects = self._described(session, body, now)
@@ -310,9 +335,9 @@ class SessionRecordingServer:
         except (UnreadableDescription, UnusableOffer):
             ended = self._finish(session, "no usable answer in the ACK", now)
             return [*effects, HangUp(event.dialog_id), *ended]
-        was_held = session.held
+        was_stopped = session.stopped
         media.take_streams(session, session.proposals, {})
-        effects += self._media_taken(session, now, was_held=was_held)
+        effects += self._media_taken(session, now, was_stopped=was_stopped)
         return [*effects, *lifecycle.write(session)]
 
     # The end, and what may come before it.
@@ -324,7 +349,7 @@ class SessionRecordingServer:
             return []
         if session.phase is not Phase.EXEMPT and event.request is not None:
             body = read_body(event.request)
-            joined_ns = exempt_joining(event.request, body)
+            joined_ns = self._joining(session, event.request, body)
             if joined_ns is not None:
                 effects = self._exempt_joined(session, joined_ns, now)
                 return [*effects, *self._finish(session, "media ended", now)]
@@ -336,18 +361,18 @@ class SessionRecordingServer:
         """End the session: every recording gets its end, the session its outcome."""
         effects: Effects = []
         if session.phase is Phase.WAITING:
-            effects += self._judge(session, now)
+            effects += self._judge.judge(session, now)
         if session.phase is Phase.IDLE:
-            effects.append(lifecycle.unrecorded(session, now, final=True))
+            effects.append(outcome.unrecorded(session, now, final=True))
         elif session.phase is not Phase.EXEMPT:
-            effects += lifecycle.end(session, reason, now)
+            effects += self.grace.take(lifecycle.end(session, reason, now))
         self._drop(session)
         return [*effects, CloseMedia(session.session_id)]
 
     def _asked(self, event: sip.CapabilitiesAsked) -> Effects:
         if self.directory.peer_of(event.flow.remote[0]) is None:
             return [Respond(event.key, 403)]
-        return [self._unavailable(event.key) if self._full() else Respond(event.key, 200)]
+        return [self.admission.unavailable(event.key) if self.full_reason() else Respond(event.key, 200)]
 
     def _probed(self, event: sip.ProbeAnswered, now: Moment) -> Effects:
         session = self._dialogs.get(event.dialog_id)
@@ -368,28 +393,26 @@ class SessionRecordingServer:
 
     def handle_timer(self, now: Moment) -> Effects:
         """Judge sessions that waited long enough for metadata; call this at least every second."""
-        effects: Effects = []
-        for session in list(self._waiting.values()):
-            if now.monotonic_s - session.opened_s >= self.limits.hold_back_s:
-                effects += self._judge(session, now)
+        effects: Effects = self.grace.over(now)
+        for session in list(self._sessions.values()):
+            waiting = session.phase is Phase.WAITING
+            if waiting and now.monotonic_s - session.opened_s >= self.limits.hold_back_s:
+                effects += self._judge.judge(session, now)
         return effects
 
     def check_silence(self, now: Moment) -> Effects:
         """Find sessions whose client may be gone, or that run longer than a recorder can hold."""
         effects: Effects = [Probe(dialog_id) for dialog_id in self._exempt.due(now.monotonic_s)]
         for session in list(self._sessions.values()):
+            effects += control.reminders(session, now)
             match session.overdue(self.limits, now):
                 case Overdue.SILENT:
                     session.probed_s = now.monotonic_s
                     effects.append(Probe(session.dialog_id))
-                case Overdue.LOST:
+                case Overdue.LOST | Overdue.TOO_LONG as why:
+                    reason = "client lost" if why is Overdue.LOST else "longest session reached"
                     # A BYE, so that a client that does live learns of it and can fork the call anew.
-                    effects += [HangUp(session.dialog_id), *self._finish(session, "client lost", now)]
-                case Overdue.TOO_LONG:
-                    ended = self._finish(session, "longest session reached", now)
-                    effects += [HangUp(session.dialog_id), *ended]
-                case None:
-                    pass
+                    effects += [HangUp(session.dialog_id), *self._finish(session, reason, now)]
         return effects
 
     def heard(self, session_id: str, now: Moment) -> None:
@@ -398,18 +421,37 @@ class SessionRecordingServer:
         if session:
             session.heard_s, session.probed_s, session.recovering = now.monotonic_s, None, False
 
-    def edge_dated(self, uid: bytes, kind: str, by: str | None, at_ns: int) -> Effects:
-        """Note when capture really began or stopped, exact to a packet."""
-        for session in self._sessions.values():
-            if uid in session.recordings:
-                return list(lifecycle.edge(session, uid, kind, by, at_ns))
-        return []
+    # Commands, and the edges they lead to.
+
+    def command(self, uid: bytes, command: Command, now: Moment) -> Effects | None:
+        """Let a command take effect on a recording, under way or in its grace; None when it is over."""
+        session = self._session_with(uid)
+        if session is not None:
+            return control.obey(session, uid, command, now)
+        return self.grace.obey(uid, command, now) if uid in self.grace else None
+
+    def digit_pressed(self, session_id: str, position: int, digit: str, now: Moment) -> Effects:
+        """Take a digit that a telephone sent as an event (RFC 4733)."""
+        session = self._sessions.get(session_id)
+        return [] if session is None else control.pressed(session, position, digit, now)
+
+    def edge_dated(self, uid: bytes, at_ns: int) -> Effects:
+        """Note when capture really began or stopped, exact to a packet; reports come in order."""
+        session = self._session_with(uid)
+        expected = session.expected.get(uid) if session else None
+        if session is None or not expected:
+            return []
+        return lifecycle.dated(session, uid, expected.popleft(), at_ns)
+
+    def _session_with(self, uid: bytes) -> RecordingSession | None:
+        return next((item for item in self._sessions.values() if uid in item.recordings), None)
 
     def restore(self, states: Mapping[bytes, CallState], dialog_id: DialogId, now: Moment) -> Effects:
         """Go on with the recordings of one dialog after a restart; sockets are bound already."""
-        session = lifecycle.restored(states, dialog_id, self.directory, now)
+        session = restoration.restored(states, dialog_id, self.directory, now, self.left_ns)
         self._keep(session)
-        return lifecycle.resume(session, now)
+        self._judge.link(session)
+        return restoration.resume(session, now)
 
     # Exempt and idle sessions.
 
@@ -429,39 +471,15 @@ class SessionRecordingServer:
         session.phase = Phase.IDLE
         self._keep(session)
         answer = media.write_inactive_answer(session, body.sdp)
-        outcome = lifecycle.unrecorded(session, now, final=False)
-        return [response.accepted(key, answer), outcome]
+        return [response.accepted(key, answer), outcome.unrecorded(session, now, final=False)]
 
-    def _judge(self, session: RecordingSession, now: Moment) -> Effects:
-        """Decide about a session when metadata came, or when it has waited long enough."""
-        if session.phase in (Phase.OPENING, Phase.EXEMPT, Phase.ENDED) or session.peer is None:
-            return []
-        decision = decide(self.directory, session.peer, session.facts, undescribed=session.undescribed)
-        if session.phase is Phase.RUNNING:
-            return self._joined(session, decision, now)
-        session.judged = True
-        self._waiting.pop(session.session_id, None)
-        if not decision.recorded:
-            session.decision, session.phase = decision, Phase.IDLE
-            return [lifecycle.unrecorded(session, now, final=False), *lifecycle.discard_streams(session)]
-        session.decision = decision
-        if session.phase is Phase.IDLE and not session.streams:
-            # A session answered inactive has no sockets; they come with the next offer.
-            return []
-        media.name_channels(session)
-        return lifecycle.begin(session, self._new_id, now)
-
-    def _joined(self, session: RecordingSession, decision: Decision, now: Moment) -> Effects:
-        """Begin a recording for each recorded user who was named only now."""
-        owners = {state.owner for state in session.recordings.values()}
-        if all(item.user is None or item.user.id in owners for item in decision.recorded):
-            return []
-        session.decision = decision
-        return lifecycle.begin(session, self._new_id, now)
+    def _joining(self, session: RecordingSession, request: Request, body: OfferBody) -> int | None:
+        """Tell whether a request inside a session names an exempt party, and when that one joined."""
+        additions = self._judge.exempt_additions(session.peer, body, session)
+        return exempt_joining(request, body, additions)
 
     def _exempt_joined(self, session: RecordingSession, joined_ns: int, now: Moment) -> Effects:
         """Cut the audio back to the joining; neither BYE nor re-INVITE, sockets stay bound."""
-        self._waiting.pop(session.session_id, None)
         effects = lifecycle.cut(session, lifecycle.cut_from(session, joined_ns, self.limits, now))
         session.phase = Phase.EXEMPT
         return [*effects, CountExempt()]
@@ -478,20 +496,4 @@ class SessionRecordingServer:
     def _drop(self, session: RecordingSession) -> None:
         session.phase = Phase.ENDED
         self._sessions.pop(session.session_id, None)
-        self._waiting.pop(session.session_id, None)
         self._dialogs.pop(session.dialog_id, None)
-
-    def _full(self) -> bool:
-        return self.full_reason() is not None
-
-    def full_reason(self) -> str | None:
-        """Return why no new call can be taken, or None; OPTIONS and `/readyz` say the same."""
-        if self.draining:
-            return "draining"
-        with_media = sum(session.phase is not Phase.IDLE for session in self._sessions.values())
-        if with_media >= self.limits.sessions_max or len(self._sessions) >= self.limits.dialogs_max:
-            return "as many sessions run as this recorder takes"
-        return self.unable_reason
-
-    def _unavailable(self, key: TransactionKey) -> Respond:
-        return Respond(key, 503, headers=(("Retry-After", str(self.limits.retry_after_s)),))

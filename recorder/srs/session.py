@@ -10,18 +10,20 @@ Not here: what happens when (`recorder.srs.server`).
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
+from archive.decision import CallFacts, CallParticipant, Decision
 from archive.model import Layout, Peer
 from recorder.metadata.model import RecordingMetadata
 from recorder.sdp.description import SessionDescription
 from recorder.sdp.offer_answer import StreamProposal
 from recorder.sip.dialog import DialogId
 from recorder.sip.transaction import TransactionKey
-from recorder.srs.decision import CallFacts, CallParticipant, Decision
 from recorder.srs.effects import Limits, Moment
-from recorder.srs.recording_mode import Capture
+from recorder.srs.recording_mode import Capture, Event
+from recorder.srs.star_code import StarCodes
 from recorder.state import CallState, MetadataRevision, PartyState, StreamState
 
 STREAMS_MAX = 8
@@ -58,6 +60,28 @@ class Overdue(Enum):
     LOST = auto()
 
 
+@dataclass(frozen=True)
+class Command:
+    """What somebody wants of a recording: one of the five commands, and who wants it.
+
+    `by` is `user:<id>`, `api-client:<id>`, `star code` or `exchange`; `ticket` names a
+    command that waits for its answer.
+    """
+
+    verb: Event
+    by: str
+    ticket: str | None = None
+
+
+@dataclass(frozen=True)
+class Expected:
+    """An edge that capture was asked for and has not dated yet, and the command it answers."""
+
+    kind: str
+    by: str | None
+    command: Command | None = None
+
+
 @dataclass
 class RecordingSession:
     """What the server keeps of one dialog; `dialog_id` is the user agent's name for it."""
@@ -89,9 +113,25 @@ class RecordingSession:
     heard_s: float = 0.0
     probed_s: float | None = None
     recovering: bool = False
+    left_ns: int = 0
+    """Nobody listened from here until `returned_ns`; both are 0 when the recorder was never restarted."""
+    returned_ns: int = 0
     pending_key: TransactionKey | None = None
     flags: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
+    barred: bool = False
+    """Somebody on the do-not-record list is on the call: nothing is captured meanwhile."""
+    expected: dict[bytes, deque[Expected]] = field(default_factory=dict)
+    call_group: str = ""
+    described_by_offer: bool = False
+    """Whether metadata came with the last offer: media that stops without a word is a pause, not a hold."""
+    recording_type: str = ""
+    reminded: dict[bytes, int] = field(default_factory=dict)
+    star_codes: dict[int, StarCodes] = field(default_factory=dict)
+
+    def star_codes_of(self, position: int) -> StarCodes:
+        """Return what listens for star codes on a stream."""
+        return self.star_codes.setdefault(position, StarCodes())
 
     def flag(self, flag: str) -> None:
         """Remember a flag for every recording of the session, once."""
@@ -117,6 +157,11 @@ class RecordingSession:
     def held(self) -> bool:
         """Whether the peer stopped all media (hold, or a pause it made itself)."""
         return bool(self.streams) and not any(stream.active for stream in self.streams.values())
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing may be captured now, whatever the modes of the recordings say."""
+        return self.held or self.barred
 
     def state_of(self, uid: bytes) -> CallState:
         """Return the newest state of one recording, with all the session knows now."""

@@ -307,6 +307,19 @@ def test_files_of_before_a_restart_go_with_their_last_recording(book: CallBook, 
     assert left == {max(names)}
 
 
+def test_a_file_without_even_a_header_goes_at_a_restart(book: CallBook, crash: Restart) -> None:
+    """Its writer died between making and beginning it; one that somebody else wrote is left alone."""
+    foreign = "capture-0/epoch-00000002.journal"
+    path = file_of_capture(book)
+    path.write_bytes(b"")
+    file_of_capture(book, foreign).write_bytes(b"something else altogether")
+    again = crash(book)
+    again.recover()
+    again.sync()
+    assert not (again.journal_dir / "capture-0" / path.name).exists()
+    assert (again.journal_dir / foreign).exists()
+
+
 def test_files_of_a_writer_that_died_are_found_until_they_are_noted(book: CallBook) -> None:
     """Its successor's files are asked for before it begins one; other writers' are not meant."""
     uid, _ = begin(book)
@@ -350,6 +363,267 @@ def test_a_cut_of_a_destroyed_recording_is_refused(book: CallBook) -> None:
     """There is no key to cut under."""
     with pytest.raises(KeyError):
         book.cut(bytes(16), STARTED_NS, call_state())
+
+
+# Calls set aside.
+
+
+class Grace:
+    """A call that has ended and may still be kept, beside a call that goes on."""
+
+    def __init__(self, book: CallBook) -> None:
+        self.book = book
+        self.writer = JournalWriter(book.journal_dir / "capture-0")
+        self.writer.open()
+        self.uid, state = begin(book)
+        self.other, _ = begin(book)
+        self.call = Call(self.writer, self.uid, book.key_of(self.uid))
+        self.neighbour = Call(self.writer, self.other, book.key_of(self.other))
+        for _ in range(3):
+            for call in (self.call, self.neighbour):
+                call.renew()
+                call.frame()
+        self.state = dataclasses.replace(state, ended_ns=1, end_reason="hung up")
+        book.write(self.uid, self.state)
+        self.writer.sync()
+        self.tails = self.writer.tails(self.uid)
+
+    def rotate(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let a minute pass for both writers, and all files be noted."""
+        rotated(self.book, monkeypatch)
+        with monkeypatch.context() as patch:
+            patch.setattr(self.writer, "_monotonic", lambda: time.monotonic() + FILE_AGE_S_MAX)
+            self.writer.commit()
+            self.writer.sync()
+        for closed in self.writer.take_closed():
+            self.book.file_closed(closed.name, closed.uids)
+        self.book.sync()
+
+    def end_neighbour(self) -> None:
+        self.book.release(self.other)
+        self.book.sync()
+
+    def heard(self, book: CallBook) -> list[bytes]:
+        self.call.key = book.key_of(self.uid)
+        return audio(book.journal_dir, self.call, book.tails_of(self.uid))
+
+    def names(self, book: CallBook | None = None) -> set[str]:
+        """Return all files but the locks, the node key and the slots."""
+        directory = (book or self.book).journal_dir
+        return {path.relative_to(directory).as_posix() for path in directory.glob("*/*") if path.suffix}
+
+
+@pytest.fixture
+def grace(book: CallBook) -> Iterator[Grace]:
+    made = Grace(book)
+    yield made
+    made.writer.close()
+
+
+CURRENT = {"capture-0/epoch-00000002.journal", "signalling/epoch-00000002.journal"}
+OLD = {"capture-0/epoch-00000001.journal", "signalling/epoch-00000001.journal"}
+
+
+@pytest.mark.parametrize("rotated_before", [False, True])
+@pytest.mark.parametrize("told", [False, True])
+def test_the_files_of_a_call_set_aside_go_with_its_neighbours(
+    grace: Grace, crash: Restart, monkeypatch: pytest.MonkeyPatch, rotated_before: bool, told: bool
+) -> None:
+    """Whether they were complete when it was copied or not; then its own file is all it needs."""
+    book = grace.book
+    if rotated_before:
+        grace.rotate(monkeypatch)
+    assert book.tails_of(grace.uid) is None
+    aside = book.copying(grace.uid, grace.tails if told else None)()
+    assert book.adopt_aside(aside)
+    if not rotated_before:
+        grace.rotate(monkeypatch)
+    book.sync()
+    assert grace.names() > OLD, "the neighbour needs them"
+    assert grace.heard(book) == grace.call.sent
+    grace.end_neighbour()
+    assert grace.names() == CURRENT | {aside.name}
+    assert grace.heard(book) == grace.call.sent
+    again = crash(book)
+    assert again.recover() == {grace.uid: grace.state}
+    assert again.tails_of(grace.uid) == {aside.name: 0}
+    assert grace.heard(again) == grace.call.sent
+
+
+@pytest.mark.parametrize("end", [CallBook.destroy, CallBook.release])
+def test_the_copy_goes_with_its_call(grace: Grace, end: Callable[[CallBook, bytes], None]) -> None:
+    """With the sync after the slot was overwritten."""
+    book = grace.book
+    aside = book.copying(grace.uid, grace.tails)()
+    book.adopt_aside(aside)
+    end(book, grace.uid)
+    assert book.tails_of(grace.uid) is None
+    book.sync()
+    assert aside.name not in grace.names()
+    with pytest.raises(KeyError):
+        book.copying(grace.uid, grace.tails)
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+def test_a_copy_that_nobody_needs_any_more_goes(grace: Grace, adopted: bool) -> None:
+    """The call was kept, or gone, before the copy was complete; adopted or not, nothing is left over."""
+    book = grace.book
+    copying = book.copying(grace.uid, grace.tails)
+    if adopted:
+        book.destroy(grace.uid)
+        book.sync()
+        assert not book.adopt_aside(copying())
+    else:
+        copying()
+        book.release(grace.uid)
+    book.sync()
+    assert not any(name.startswith("aside/") for name in grace.names())
+
+
+def test_a_state_written_while_it_was_copied_is_kept(
+    grace: Grace, crash: Restart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is needed on top of the copy."""
+    book = grace.book
+    aside = book.copying(grace.uid, grace.tails)()
+    kept = dataclasses.replace(grace.state, kept=True, flags=("kept",))
+    book.write(grace.uid, kept)
+    assert book.adopt_aside(aside)
+    grace.rotate(monkeypatch)
+    grace.end_neighbour()
+    assert grace.names() == CURRENT | {aside.name, "signalling/epoch-00000001.journal"}
+    assert crash(book).recover() == {grace.uid: kept}
+
+
+def test_a_state_written_after_it_was_adopted_is_kept(
+    grace: Grace, crash: Restart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also through a restart, which must not take the state of the copy for the newest."""
+    book = grace.book
+    assert book.adopt_aside(book.copying(grace.uid, grace.tails)())
+    kept = dataclasses.replace(grace.state, flags=("kept",))
+    book.write(grace.uid, kept)
+    grace.rotate(monkeypatch)
+    grace.end_neighbour()
+    again = crash(book)
+    assert again.recover() == {grace.uid: kept}
+    again.sync()
+    third = crash(again)
+    assert third.recover() == {grace.uid: kept}
+    assert grace.heard(third) == grace.call.sent
+
+
+def test_after_a_restart_only_the_copy_is_needed_still(
+    grace: Grace, crash: Restart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Adopted or not when the crash came: what was copied is copied."""
+    grace.rotate(monkeypatch)
+    aside = grace.book.copying(grace.uid, grace.tails)()
+    again = crash(grace.book)
+    assert set(again.recover()) == {grace.uid, grace.other}
+    again.release(grace.other)
+    again.sync()
+    assert aside.name in grace.names(again)
+    assert not OLD & grace.names(again)
+    assert grace.heard(again) == grace.call.sent
+
+
+def test_a_restart_removes_copies_of_no_call_and_those_not_complete(grace: Grace, crash: Restart) -> None:
+    """Nothing is left for ever of a crash between two steps."""
+    book = grace.book
+    book.copying(grace.uid, grace.tails)()
+    directory = book.journal_dir / "aside"
+    for name in (f"{grace.uid.hex()}.draft", f"{bytes(16).hex()}.draft", f"{bytes(16).hex()}.journal"):
+        (directory / name).write_bytes(b"EWJOURN1" + bytes(100))
+    again = crash(book)
+    again.recover()
+    again.sync()
+    assert [path.stem for path in (again.journal_dir / "aside").iterdir()] == [grace.uid.hex()]
+    again.copying(grace.uid)()
+
+
+def test_a_copy_that_a_crash_interrupted_is_made_anew_at_once(grace: Grace, crash: Restart) -> None:
+    """Before the first sync, which must then not remove what is being written."""
+    directory = grace.book.journal_dir / "aside"
+    directory.mkdir()
+    (directory / f"{grace.uid.hex()}.draft").write_bytes(b"half a copy")
+    again = crash(grace.book)
+    again.recover()
+    aside = again.copying(grace.uid)()
+    again.sync()
+    assert again.adopt_aside(aside)
+    assert grace.heard(again) == grace.call.sent
+
+
+@pytest.mark.parametrize("when", ["while it is copied", "after it was copied", "after it was adopted"])
+def test_a_call_set_aside_is_cut_like_any_other(
+    grace: Grace, crash: Restart, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """What may not exist does not open from the copy either; the rest is read from wherever it stands."""
+    book = grace.book
+    copying = book.copying(grace.uid, grace.tails)
+    grace.rotate(monkeypatch)
+
+    def cut() -> None:
+        book.cut(grace.uid, STARTED_NS + 15 * 20_000_000, grace.state)
+
+    if when == "while it is copied":
+        cut()
+    aside = copying()
+    if when == "after it was copied":
+        cut()
+    assert book.adopt_aside(aside) == (when == "after it was adopted")
+    if when == "after it was adopted":
+        grace.end_neighbour()
+        cut()
+    grace.end_neighbour()
+    grace.rotate(monkeypatch)
+    assert book.tails_of(grace.uid) is None
+    assert grace.heard(book) == grace.call.sent[:15]
+    again = crash(book)
+    assert again.recover() == {grace.uid: grace.state}
+    again.sync()
+    assert grace.heard(again) == grace.call.sent[:15]
+    assert again.tails_of(grace.uid) is None
+    again.destroy(grace.uid)
+    again.sync()
+    assert not any(name.startswith("aside/") for name in grace.names(again))
+
+
+def test_a_call_of_before_a_restart_is_set_aside_by_a_search(
+    grace: Grace, crash: Restart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can tell any more where its last frames are."""
+    again = crash(grace.book)
+    again.recover()
+    assert again.adopt_aside(again.copying(grace.uid)())
+    again.release(grace.other)
+    again.sync()
+    assert not OLD & grace.names(again)
+    assert grace.heard(again) == grace.call.sent
+
+
+def test_a_call_is_set_aside_again_from_its_copy(grace: Grace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What TrackClosed told then names files that are gone."""
+    book = grace.book
+    assert book.adopt_aside(book.copying(grace.uid, grace.tails)())
+    grace.rotate(monkeypatch)
+    grace.end_neighbour()
+    assert not OLD & grace.names()
+    assert book.adopt_aside(book.copying(grace.uid, grace.tails)())
+    assert grace.heard(book) == grace.call.sent
+
+
+def test_a_disk_without_room_leaves_a_call_where_it_is(grace: Grace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its neighbours' files stay a while longer, that is all."""
+    with monkeypatch.context() as patch:
+        fail_times("write", 1, patch)
+        with pytest.raises(JournalUnavailable):
+            grace.book.copying(grace.uid, grace.tails)()
+    grace.rotate(monkeypatch)
+    grace.end_neighbour()
+    assert grace.names() == CURRENT | OLD
+    assert grace.heard(grace.book) == grace.call.sent
 
 
 def test_a_disk_that_fails_is_trouble_until_it_works_again(

@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 
 from archive.model import FinishedRecording, Layout, OutcomeKind, RecordingState, RetentionClass
 from recorder import encoding, finaliser, flac
-from recorder.finaliser import finalise, outcome
+from recorder.finaliser import finalise
 from recorder.journal.segment import AudioRecord
 from recorder.rtp import container
 from recorder.rtp.batch import PACKET_ROW
 from recorder.rtp.g711 import Law, expand
+from recorder.session_outcome import outcome
 from recorder.state import (
     CallState,
     DialogState,
@@ -30,6 +31,8 @@ from recorder.state import (
     PartyState,
     StreamState,
 )
+from retention import policy
+from retention.policy import quarantine_until
 
 STARTED_NS = 1_790_000_000_000_000_000
 DIALOG = DialogState("call@example.org", "l", "r", "", "", "", (), 1, 1, "udp", "", "", 0, None, "", "")
@@ -388,21 +391,57 @@ def test_a_change_from_a_law_to_mu_law_keeps_the_octets_of_both() -> None:
     assert encoding.recover_octets(finished.audio, 0, Law.MU)[16_000:] == sent[16_000:]
 
 
-def test_digits_are_not_heard() -> None:
-    """Telephone events have no place in the audio and no part in loss."""
+def digits(talker: Talker, count: int, payload: bytes) -> None:
+    """Send one key held for `count` packets, all with the timestamp at which it was pressed."""
+    for _ in range(count):
+        at_ms = talker.begin_ms + talker.sent_ms
+        talker.packets.append(Packet(talker.sequence, talker.timestamp, at_ms, payload, payload_type=101))
+        talker.sequence += 1
+        talker.sent_ms += 20
+    talker.timestamp += 160 * count
+
+
+@pytest.mark.parametrize("payload", [b"\x01\x0a\x00\xa0", b""], ids=["whole", "emptied by capture"])
+def test_digits_are_not_heard(payload: bytes) -> None:
+    """Telephone events have no place in the audio and no part in loss, with their payload or without."""
     a = Talker(0, 1).say(50)
-    for _ in range(5):
-        a.packets.append(
-            Packet(a.sequence, a.timestamp, a.begin_ms + a.sent_ms, b"\x01\x0a\x00\xa0", payload_type=101)
-        )
-        a.sequence += 1
-        a.sent_ms += 20
-    a.timestamp += 800
+    digits(a, 5, payload)
     a.say(50)
-    finished = finalise(call(2.1), [*journal(0, a.packets), *journal(1, Talker(0, 2).say(100).packets)])
-    assert not decoded(finished)[8000:8800, 0].any()
+    finished = finalise(call(2.1), [*journal(0, a.packets), *journal(1, Talker(0, 2).say(105).packets)])
+    samples = decoded(finished)
+    assert not samples[8000:8800, 0].any()
+    assert all(stands(samples[:, 0], packet) for packet in a.packets if packet.payload_type == 8)
     assert finished.recording.packets.lost == 0
+    assert spans(finished, "loss") == []
+    assert (finished.recording.state, finished.recording.flags) == (RecordingState.AVAILABLE, ())
     assert json.loads(finished.timeline)["streams"][0]["codecs"] == {"PCMA": 100, "TELEPHONE-EVENT": 5}
+
+
+def test_a_party_that_only_pressed_keys_was_silent() -> None:
+    """Also when nothing but the places of the packets is left of what it sent."""
+    a = Talker(0, 1)
+    digits(a, 50, b"")
+    finished = finalise(call(1), [*journal(0, a.packets), *journal(1, Talker(0, 2).say(50).packets)])
+    assert not decoded(finished)[:, 0].any()
+    assert finished.recording.packets.lost == 0
+    assert spans(finished, "loss") == []
+    assert finished.recording.flags == ("no-media:a",)
+    alone = finalise(call(1), journal(0, a.packets))
+    assert not decoded(alone).any()
+    assert alone.recording.flags == ("no-media",)
+
+
+def test_digits_before_audio_of_an_unknown_codec_leave_its_octets_where_they_are() -> None:
+    """The container keeps the rows of emptied events, and the payloads stay in step with the rows."""
+    a = Talker(0, 1)
+    digits(a, 5, b"")
+    for _ in range(50):
+        a.say(1, 20, 18)
+    digits(a, 5, b"")
+    finished = finalise(call(2), journal(0, a.packets))
+    assert finished.audio.endswith(b"".join(packet.payload for packet in a.packets))
+    assert finished.recording.flags == ("codec-raw:G729",)
+    assert finished.recording.packets.lost == 0
 
 
 def test_a_codec_nothing_decodes_is_archived_as_it_came() -> None:
@@ -632,3 +671,20 @@ def test_the_documents_say_what_the_recording_says() -> None:
     peaks = json.loads(finished.peaks)
     assert [level["bins"] for level in peaks["levels"]] == [4, 40]
     assert json.loads(finished.metadata)["revisions"][0]["bodyBase64"] == "PHg+"
+
+
+def test_a_call_of_nobody_we_know_ends_in_quarantine_for_seven_days() -> None:
+    """It is nobody's, whatever the state of the call says, and goes by itself."""
+    finished = finalise(call(2, quarantined=True), journal(0, Talker().say(100).packets))
+    recording = finished.recording
+    assert (recording.state, recording.owner) == (RecordingState.QUARANTINED, None)
+    assert recording.retain_until == quarantine_until(recording.ended_at)
+    assert policy.PARTIAL not in recording.flags
+    assert decoded(finished).any()
+
+
+def test_in_quarantine_a_flag_says_that_a_recording_is_not_whole() -> None:
+    """Its state can't: it becomes partial when it is assigned to somebody."""
+    recording = finalise(call(2, quarantined=True), []).recording
+    assert recording.state is RecordingState.QUARANTINED
+    assert recording.flags == ("no-media", policy.PARTIAL)

@@ -313,8 +313,11 @@ def test_a_new_process_is_told_all_in_the_order_it_needs(plane: Plane) -> None:
     plane.close_track(UID, ends)
     before = plane.process.sockets
     plane.restart(0)
-    assert kinds(plane.told) == ["OpenTrack", "OpenTrack", "AddStream", "CloseTrack"]
-    assert plane.told[:2] == [track(), track(b"another", recording=False)]
+    assert kinds(plane.told) == ["OpenTrack", "OpenTrack", "AddStream", "CloseTrack", "SetRecording"]
+    asked = plane.told[4]
+    assert isinstance(asked, SetRecording)
+    # What came before it was asked for still obeys the old state.
+    assert plane.told[:2] == [track(), dataclasses.replace(track(b"another"), until_ns=asked.at_ns)]
     assert plane.process.sockets == before
     assert ends.told == []
     plane.process.saying = [TrackClosed(UID, {"name": 64}, 0)]

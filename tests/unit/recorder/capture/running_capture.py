@@ -86,13 +86,21 @@ class RunningCapture:
         return uid, key
 
     def add_stream(
-        self, *uids: bytes, index: int = 0, networks: tuple[str, ...] = NETWORKS, address: str = "127.0.0.1"
+        self,
+        *uids: bytes,
+        index: int = 0,
+        networks: tuple[str, ...] = NETWORKS,
+        address: str = "127.0.0.1",
+        event_types: tuple[int, ...] = (),
+        watch_digits: bool = False,
     ) -> tuple[Source, socket.socket]:
         """Add a stream; returns who may send to it and the RTCP socket on our side."""
         media, control = media_socket(address), media_socket(address)
         self._open += (media, control)
         self._stream_ids += 1
-        command = AddStream(self._stream_ids, index, uids, networks, 8000, (0, 8, 101))
+        command = AddStream(
+            self._stream_ids, index, uids, networks, 8000, (0, 8, 101), event_types, watch_digits
+        )
         self.handle.send_stream(command, media, control)
         source = self.another_source(media.getsockname()[:2], address)
         return source, control

@@ -12,9 +12,12 @@ from recorder.capture.track import Track
 from tests.unit.recorder.capture.running_capture import media_socket
 
 
-def add(table: StreamTable, number: int, *tracks: Track) -> tuple[Stream, list[socket.socket]]:
+def add(
+    table: StreamTable, number: int, *tracks: Track, events: tuple[int, ...] = (), watch: bool = False
+) -> tuple[Stream, list[socket.socket]]:
     sockets = [media_socket(), media_socket()]
-    command = AddStream(number, 0, tuple(track.uid for track in tracks), ("127.0.0.0/8",), 8000, (8,))
+    uids = tuple(track.uid for track in tracks)
+    command = AddStream(number, 0, uids, ("127.0.0.0/8",), 8000, (8,), events, watch)
     return table.add(command, sockets[0], sockets[1], list(tracks)), sockets
 
 
@@ -69,4 +72,65 @@ def test_a_payload_type_is_expected_when_it_was_answered_or_none_was() -> None:
     assert not stream.expects(9)
     stream.payload_types = frozenset()
     assert stream.expects(9)
+    table.remove(stream)
+
+
+def test_a_pass_looks_for_the_events_of_all_streams_and_each_stream_has_its_own() -> None:
+    table = StreamTable(3)
+    assert not any(table.event_octets)
+    first, second, third = (
+        add(table, number, events=events)[0] for number, events in enumerate([(101,), (101, 96), ()])
+    )
+    assert [octet for octet in range(256) if table.event_octets[octet]] == [96, 101, 128 + 96, 128 + 101]
+    assert [sorted(table.event_types[s.row].nonzero()[0]) for s in (first, second, third)] == [
+        [101],
+        [96, 101],
+        [],
+    ]
+    table.remove(second)
+    assert [octet for octet in range(256) if table.event_octets[octet]] == [101, 128 + 101]
+    table.remove(first)
+    assert not any(table.event_octets)
+    assert not table.event_types.any()
+    table.remove(third)
+
+
+def test_digits_are_watched_until_the_last_recording_is_forgotten() -> None:
+    """What somebody types into a call that became exempt is nobody's business."""
+    table = StreamTable(3)
+    one, two = track(b"1"), track(b"2")
+    stream, _ = add(table, 0, one, two, watch=True)
+    unrecorded, _ = add(table, 1, watch=True)
+    pressed = bytes((1, 10, 0, 160))
+    assert stream.digit(5, 0, True, pressed) == unrecorded.digit(5, 0, True, pressed) == "1"
+    table.detach(one)
+    assert stream.digit(5, 800, True, pressed) == "1"
+    table.detach(two)
+    assert stream.digit(5, 1600, True, pressed) is None
+    for each in (stream, unrecorded):
+        table.remove(each)
+
+
+def test_a_stream_whose_recordings_were_forgotten_before_it_came_is_not_watched() -> None:
+    table = StreamTable(1)
+    command = AddStream(1, 0, (b"x" * 16,), (), 8000, (), (101,), True)
+    stream = table.add(command, media_socket(), media_socket(), [])
+    assert stream.digit(5, 0, True, bytes((1, 10, 0, 160))) is None
+    table.remove(stream)
+
+
+def test_a_stream_that_is_not_watched_hears_no_digit() -> None:
+    table = StreamTable(1)
+    stream, _ = add(table, 0, track(b"1"), events=(101,))
+    assert stream.digit(5, 0, True, bytes((1, 10, 0, 160))) is None
+    table.remove(stream)
+
+
+def test_another_ssrc_has_timestamps_of_its_own() -> None:
+    table = StreamTable(1)
+    stream, _ = add(table, 0, track(b"1"), watch=True)
+    pressed = bytes((1, 10, 0, 160))
+    assert stream.digit(5, 8000, True, pressed) == "1"
+    assert stream.digit(6, 7000, True, pressed) == "1"
+    assert stream.digit(6, 7000, True, pressed) is None
     table.remove(stream)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from recorder.client.call import (
     PACKET_OCTETS,
+    PAYLOAD_TYPE_EVENT,
     SILENCE,
     CallPlan,
     Delivery,
@@ -55,6 +56,16 @@ def test_a_timeline_fills_what_was_not_sent_with_silence() -> None:
     )
     stream = SentStream("1", 7, active=True, packets=packets)
     assert stream.timeline() == b"\x02" * PACKET_OCTETS + SILENCE * PACKET_OCTETS + b"\x04" * PACKET_OCTETS
+
+
+def test_a_key_pressed_is_silence_on_the_timeline() -> None:
+    packets = (
+        SentPacket(0, 0, 0, b"a" * PACKET_OCTETS),
+        SentPacket(1, 1, 160, b"\x05\x0a\x00\xa0", payload_type=PAYLOAD_TYPE_EVENT),
+        SentPacket(2, 2, 320, b"b" * PACKET_OCTETS),
+    )
+    stream = SentStream("1", 7, active=True, packets=packets)
+    assert stream.timeline() == b"a" * PACKET_OCTETS + SILENCE * PACKET_OCTETS + b"b" * PACKET_OCTETS
 
 
 def test_a_stream_without_packets_has_no_timeline() -> None:

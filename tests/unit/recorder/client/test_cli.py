@@ -48,6 +48,33 @@ async def test_an_inactive_answer_is_told(start_recorder: object, capsys: pytest
     assert "stream 1: not wanted" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("recorded", ["caller", "callee"])
+async def test_who_is_recorded_presses_keys(
+    start_recorder: object, recorded: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorder = await start_recorder()
+    options = ("--seconds", "0.5", "--press", "0.1:*", "--press", "0.3:4", "--recorded", recorded)
+    assert await run(recorder, *options) == 0
+    recorder.drain()
+    events = [[packet[12] for packet in packets if packet[1] & 0x7F == 101] for packets in recorder.packets]
+    both = [[10] * 7 + [4] * 7, []]
+    assert events == (both if recorded == "caller" else both[::-1])
+    capsys.readouterr()
+
+
+async def test_a_pause_by_an_address_of_zero_may_stop_no_packet(
+    start_recorder: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorder = await start_recorder()
+    options = ("--pause-at", "0.1", "--pause-by", "zero-address", "--keep-sending", "--json")
+    assert await run(recorder, "--seconds", "0.4", *options) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert [stream["packets"] for stream in result["streams"]] == [20, 20]
+    pause = recorder.requests[2]
+    assert (pause.method, pause.cseq.number) == ("INVITE", 2)
+    assert b"c=IN IP4 0.0.0.0" in pause.body
+
+
 async def test_the_parties_may_come_from_files(
     start_recorder: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -95,6 +122,11 @@ async def test_without_speech_there_are_tones_and_a_note(
         ["--caller", 'a"b'],
         ["--caller-name", "a\r\nVia: x"],
         ["--resume-at", "2"],
+        ["--pause-by", "magic"],
+        ["--press", "*48"],
+        ["--press", "2:"],
+        ["--press", "2:4x"],
+        ["--press", "-1:4"],
         ["--pause-at", "2", "--resume-at", "2"],
     ],
 )

@@ -11,8 +11,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from recorder.client.call import CallPlan, Dialect, StreamPlan
+from recorder.client.call import CallPlan, Dialect, PauseBy, StreamPlan
 from recorder.client.description import Offered, address_of, body, metadata, offer
+from recorder.sdp.codecs import payload_types
 from recorder.sdp.description import SessionDescription
 from recorder.sip.multipart import split
 
@@ -42,7 +43,9 @@ def test_an_offer_has_a_labelled_sendonly_stream_a_party() -> None:
     assert description.origin_version == "77 3"
     assert [media.port for media in description.media] == [4000, 4002]
     assert [media.attribute("label") for media in description.media] == ["1", "2"]
-    assert all(media.formats == ("8",) and media.own_direction == "sendonly" for media in description.media)
+    assert all(
+        media.formats == ("8", "101") and media.own_direction == "sendonly" for media in description.media
+    )
 
 
 def test_a_pause_is_inactive_by_the_rfcs_and_an_address_of_zero_by_broadworks() -> None:
@@ -54,6 +57,34 @@ def test_a_pause_is_inactive_by_the_rfcs_and_an_address_of_zero_by_broadworks() 
     assert vendor.connection is not None
     assert vendor.connection.on_hold
     assert all(media.own_direction is None for media in vendor.media)
+
+
+def test_an_offer_names_the_formats_as_a_server_reads_them() -> None:
+    (first, _) = SessionDescription.parse(offer(PLAN, OFFERED, 3)).media
+    assert payload_types(first) == {8: "PCMA/8000", 101: "telephone-event/8000"}
+    assert first.attribute("fmtp") == "101 0-15"
+
+
+@pytest.mark.parametrize("dialect", list(Dialect))
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
+def test_a_pause_is_said_the_way_the_plan_has_it(dialect: Dialect, address: str) -> None:
+    offered = Offered(address, (4000, 4002), 77)
+
+    def paused(pause_by: PauseBy) -> SessionDescription:
+        plan = replace(PLAN, dialect=dialect, pause_by=pause_by)
+        return SessionDescription.parse(offer(plan, offered, 4, active=False))
+
+    by_direction, by_address = paused(PauseBy.INACTIVE), paused(PauseBy.ZERO_ADDRESS)
+    assert [media.own_direction for media in by_direction.media] == ["inactive"] * 2
+    assert by_direction.connection is not None
+    assert by_direction.connection.address == address
+    assert [media.own_direction for media in by_address.media] == [None, None]
+    assert by_address.connection is not None
+    assert by_address.connection.on_hold
+
+
+def test_a_plan_may_bring_its_own_metadata() -> None:
+    assert metadata(replace(PLAN, metadata=b"<mine/>"), 2, NOW, uuid.uuid4) == b"<mine/>"
 
 
 def test_an_offer_over_ipv6_says_so() -> None:

@@ -16,12 +16,16 @@ from recorder.client.call import (
     Dialect,
     Ending,
     InDialogRequest,
+    PauseBy,
+    PlannedEvent,
     StreamPlan,
     Transport,
 )
+from recorder.client.description import METADATA_TYPE
 from recorder.client.session import SessionRecordingClient
 from recorder.client.sound import mix
 from recorder.sdp.description import SessionDescription
+from recorder.sip.multipart import split
 
 PACKETS = 25
 CALLER = bytes(index % 256 for index in range(PACKETS * PACKET_OCTETS))
@@ -106,6 +110,52 @@ async def test_a_pause_stops_the_packets_and_their_time_goes_on(start_recorder: 
         )
 
 
+async def test_keys_go_in_place_of_audio_and_share_its_numbers(start_recorder: object) -> None:
+    recorder = await start_recorder()
+    stream = StreamPlan(CALLER, first_sequence=0, first_timestamp=0, events=(PlannedEvent(0.1, "*4"),))
+    placed = await SessionRecordingClient().place(plan(recorder, caller_stream=stream))
+    recorder.drain()
+    read = [fields(packet) for packet in recorder.packets[0]]
+    assert [sequence for _, sequence, _, _ in read] == list(range(PACKETS))
+    pressed = [*range(5, 12), *range(15, 22)]
+    assert [number for number, (kind, *_) in enumerate(read) if kind & 0x7F == 101] == pressed
+    assert [number for number, (kind, *_) in enumerate(read) if kind & 0x80] == [0, 5, 15]
+    assert {read[number][2] for number in pressed} == {5 * 160, 15 * 160}
+    assert [packet[12:] for packet in recorder.packets[0]] == [p.payload for p in placed.streams[0].packets]
+    assert {len(recorder.packets[0][number]) for number in pressed} == {16}
+    expected = CALLER[: 5 * 160] + SILENCE * 7 * 160 + CALLER[12 * 160 : 15 * 160] + SILENCE * 7 * 160
+    assert placed.streams[0].timeline() == expected + CALLER[22 * 160 :]
+    assert placed.streams[1].timeline() == CALLEE + SILENCE * 30
+
+
+async def test_in_a_mixed_stream_both_parties_press_keys(start_recorder: object) -> None:
+    recorder = await start_recorder()
+    streams = [StreamPlan(CALLER, events=(PlannedEvent(at_s, "1"),)) for at_s in (0.0, 0.2)]
+    call = plan(
+        recorder, dialect=Dialect.BROADWORKS_MIXED, caller_stream=streams[0], callee_stream=streams[1]
+    )
+    placed = await SessionRecordingClient().place(call)
+    (sent,) = placed.streams
+    assert [p.index for p in sent.packets if p.payload_type == 101] == [*range(7), *range(10, 17)]
+
+
+@pytest.mark.parametrize("pause_by", list(PauseBy))
+async def test_a_client_may_go_on_sending_while_it_says_that_it_pauses(
+    start_recorder: object, pause_by: PauseBy
+) -> None:
+    recorder = await start_recorder()
+    call = plan(recorder, pause_at_s=0.1, resume_at_s=0.3, pause_by=pause_by, sends_while_paused=True)
+    placed = await SessionRecordingClient().place(call)
+    recorder.drain()
+    assert placed.answers == (("INVITE", 200), ("INVITE", 200), ("BYE", 200))
+    paused = SessionDescription.parse(
+        next(request.body for request in recorder.requests if request.cseq.number == 2)
+    )
+    assert paused.connection.on_hold == (pause_by is PauseBy.ZERO_ADDRESS)
+    assert [len(packets) for packets in recorder.packets] == [PACKETS, PACKETS]
+    assert [packet.index for packet in placed.streams[0].packets] == list(range(PACKETS))
+
+
 async def test_inactive_streams_get_no_packet(start_recorder: object) -> None:
     """So the recorder answers calls it must not record."""
     recorder = await start_recorder(direction="inactive")
@@ -175,6 +225,46 @@ async def test_other_requests_go_between_the_packets(start_recorder: object) -> 
     assert sent.to_address.tag == "srs"
     assert [request.cseq.number for request in recorder.requests] == [1, 1, 2, 3]
     assert [len(stream.packets) for stream in placed.streams] == [PACKETS, PACKETS]
+
+
+async def test_an_info_with_a_header_needs_no_body(start_recorder: object) -> None:
+    """So AudioCodes tells its recorder to pause."""
+    recorder = await start_recorder()
+    info = InDialogRequest(0.1, "INFO", headers=(("X-AC-Action", "stop-siprec"),))
+    placed = await SessionRecordingClient().place(plan(recorder, requests=(info,)))
+    assert placed.answers == (("INFO", 200), ("BYE", 200))
+    sent = next(request for request in recorder.requests if request.method == "INFO")
+    assert (sent.headers.first("X-AC-Action"), sent.body) == ("stop-siprec", b"")
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_metadata_may_come_beside_an_offer_that_says_what_is_so(
+    start_recorder: object, paused: bool
+) -> None:
+    recorder = await start_recorder()
+    requests = (
+        InDialogRequest(0.2, "INVITE", METADATA_TYPE, b"<recording/>"),
+        InDialogRequest(0.3, "INVITE"),
+    )
+    call = plan(recorder, requests=requests, pause_at_s=0.1 if paused else None)
+    await SessionRecordingClient().place(call)
+    joint, alone = [item for item in recorder.requests if item.method == "INVITE"][-2:]
+    parts = {part.content_type: part.body for part in split(joint.headers.first("Content-Type"), joint.body)}
+    assert parts[METADATA_TYPE] == b"<recording/>"
+    for sdp in (parts["application/sdp"], alone.body):
+        directions = {media.own_direction for media in SessionDescription.parse(sdp).media}
+        assert directions == {"inactive" if paused else "sendonly"}
+    versions = [
+        SessionDescription.parse(sdp).origin.version for sdp in (parts["application/sdp"], alone.body)
+    ]
+    assert versions == (["3", "4"] if paused else ["2", "3"])
+
+
+async def test_an_invite_may_begin_with_metadata_of_the_plan(start_recorder: object) -> None:
+    recorder = await start_recorder()
+    await SessionRecordingClient().place(plan(recorder, metadata=b"<recording>112</recording>"))
+    assert b"<recording>112</recording>" in recorder.requests[0].body
+    assert b"participant" not in recorder.requests[0].body
 
 
 async def test_siprec_announces_itself_by_the_rfc(start_recorder: object) -> None:

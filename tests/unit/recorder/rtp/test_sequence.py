@@ -59,11 +59,12 @@ def test_missing_numbers_stand_before_the_packet_that_follows() -> None:
     assert result.missing.tolist() == [0, 3, 0]
 
 
-def test_digits_share_the_numbers_and_are_neither_audio_nor_loss() -> None:
+@pytest.mark.parametrize("size", [4, 0], ids=["whole", "emptied by capture"])
+def test_digits_share_the_numbers_and_are_neither_audio_nor_loss(size: int) -> None:
     """Telephone events between audio packets leave no hole in the numbers."""
-    result = arranged(
-        rows([(1, 0, 0)]), rows([(2, 160, 200), (3, 160, 400)], 101, 4), rows([(4, 480, 600), (6, 800, 800)])
-    )
+    events = rows([(2, 160, 200), (3, 160, 400)], 101, size)
+    result = arranged(rows([(1, 0, 0)]), events, rows([(4, 480, 600), (6, 800, 800)]))
+    assert result.payload_at.tolist() == [0, 160 + 2 * size, 320 + 2 * size]
     assert result.media.tolist() == [0, 480, 800]
     assert result.missing.tolist() == [0, 0, 1]
     assert dict(result.payload_types) == {8: 3, 101: 2}

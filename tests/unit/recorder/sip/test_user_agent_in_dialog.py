@@ -202,11 +202,20 @@ class TestOtherRequests:
         if status != 481:
             assert "INVITE" in response.headers.values("Allow")
 
-    def test_others_are_refused_in_a_dialog_too(self, client: Client) -> None:
+    @pytest.mark.parametrize(
+        ("method", "headers", "status"),
+        [("REFER", [], 405), ("FOO", [], 501), ("INFO", [("Require", "foo")], 420)],
+    )
+    def test_others_carry_their_objection(
+        self, client: Client, method: str, headers: list[tuple[str, str]], status: int
+    ) -> None:
+        """Who they name is looked at before they are refused."""
         client.established()
-        assert client.statuses(client.message("REFER", 2)) == [405]
-        assert client.statuses(client.message("FOO", 3)) == [501]
-        assert client.statuses(client.message("INFO", 4, headers=[("Require", "foo")])) == [420]
+        client.send(client.message(method, 2, headers=headers))
+        event = client.event()
+        assert event.objection.status == status
+        client.agent.refuse(event.key, event.objection, client.now)
+        assert responses(client.sent()) == [status]
 
 
 def test_a_stranger_does_not_speak_in_the_dialog_of_another_host(make_client: type[Client]) -> None:

@@ -6,6 +6,7 @@ keeps every effect. `Client` stands for the exchange: it writes requests, reads 
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
 import uuid
@@ -21,6 +22,7 @@ from recorder.client.call import CallPlan, Dialect, StreamPlan
 from recorder.client.description import body as multipart_body
 from recorder.client.description import metadata
 from recorder.sip.capability import Identity, Leniency
+from recorder.sip.dialog import DialogSnapshot
 from recorder.sip.message import Flow, Request, Response
 from recorder.sip.parser import parse
 from recorder.sip.user_agent import UserAgentServer
@@ -119,7 +121,7 @@ class Recorder:
 
     def carry_out(self, effects: Iterable[do.Effect]) -> None:
         """Note each effect, and do those without which the server can't go on."""
-        edges: list[tuple[bytes, str, str | None, int]] = []
+        edges: list[tuple[bytes, int]] = []
         for effect in effects:
             if isinstance(effect, do.OpenRecording) and self.storage_trouble:
                 # The rest of the effects is of a call that can't be kept.
@@ -139,7 +141,7 @@ class Recorder:
                 case do.Probe():
                     self.agent.probe(effect.dialog_id, self.monotonic_s)
                 case do.SetCapturing():
-                    edges.append((effect.uid, effect.edge, effect.by, self.now.wall_ns))
+                    edges.append((effect.uid, self.now.wall_ns))
                 case _:
                     pass
         # Capture tells a moment later when it began or stopped.
@@ -261,6 +263,23 @@ class Client:
     def bye(self, content_type: str = "", body: bytes = b"") -> Response | None:
         """Hang up."""
         return self.send("BYE", content_type, body)
+
+
+def restarted(client: Client, directory: Directory | None = None) -> Recorder:
+    """Kill the recorder; return one that goes on with the only session from what was journalled."""
+    before = client.recorder
+    session = before.session
+    dialog = before.agent.snapshot(session.dialog_id).to_state(session.answer.decode(), session.offer_version)
+    after = Recorder(directory=directory or before.server.directory)
+    after.monotonic_s = before.monotonic_s
+    dialog_id = after.agent.restore(DialogSnapshot.from_state(dialog), after.monotonic_s)
+    states = {
+        uid: CallState.from_json(dataclasses.replace(state, dialog=dialog).to_json())
+        for uid, state in session.recordings.items()
+    }
+    after.carry_out(after.server.restore(states, dialog_id, after.now))
+    client.recorder = after
+    return after
 
 
 def offer(

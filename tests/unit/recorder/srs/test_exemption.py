@@ -117,6 +117,18 @@ def test_an_ordinary_request_is_not_exempt() -> None:
         ("Diversion", '"112" <sip:x@h>;reason=unknown'),
         ("Refer-To", "<sip:b@h?Diversion=%3Csip%3A112%40h%3E>"),
         ("History-Info", "<sip:vm@h;target=sip:112%40h;cause=302>;index=1"),
+        ("Refer-To", "<sip:b@h?To=112>"),
+        ("Refer-To", "<sip:b@h?Subject=x&Diversion=0113>"),
+        ("P-Served-User", "112"),
+        ("P-Charge-Info", "112"),
+        ("CC-Diversion", "112"),
+        ("X-Diversion-Number", "112"),
+        ("X-Genesys-DNIS", "112"),
+        ("X-Original-To", "0113"),
+        ("X-ANI", "113"),
+        ("X-Customer-Phone", "112"),
+        ("X-Landline-Number", "0113"),
+        ("To", "<sip:urn%3Aservice%3Asos@h>"),
         ("History-Info", ", ".join(["<sip:201@bw.example>;index=1"] * 500) + ", <sip:112@bw.example>"),
     ],
 )
@@ -127,11 +139,30 @@ def test_other_places_in_a_request_count_too(name: str, value: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("Priority", "emergency"), ("Priority", "112"), ("X-Port-Number", "112"), ("X-Trace", "112")],
+    [
+        ("Priority", "emergency"),
+        ("Priority", "112"),
+        ("X-Port-Number", "112"),
+        ("X-Line-Number", "112"),
+        ("X-Trace", "112"),
+        ("In-Reply-To", "112@10.0.0.1, 113@10.0.0.1"),
+        ("To", "<sip:0113%20123456@h>"),
+        ("To", "<sip:112%20Autoschade@h>"),
+        ("To", "<tel:123456;phone-context=+31113>"),
+        ("Refer-To", "<sip:b@h?Subject=112&Priority=113>"),
+    ],
 )
 def test_places_of_no_address_do_not_count(name: str, value: str) -> None:
     """They would lose ordinary calls."""
     assert not is_exempt(Offered(headers=(*ORDINARY, (name, value))))
+
+
+@pytest.mark.parametrize("parameter", ["to=112", "called-number=0113", "user=%31%31%32", "target=113"])
+def test_the_parameters_of_the_request_uri_are_looked_at(parameter: str) -> None:
+    """Some clients say there who was called."""
+    assert is_exempt(Offered(uri=f"sip:srs@srs.example;{parameter}"))
+    assert is_exempt(Offered(uri=f"sip:srs@srs.example?{parameter}"))
+    assert not is_exempt(Offered(uri=f"sip:srs@srs.example;x-{parameter.replace('=', '-count=')}"))
 
 
 DOCUMENT = """<?xml version="1.0" encoding="UTF-8"?>
@@ -276,6 +307,18 @@ def test_a_body_cut_off_behind_the_number_hides_nothing(place: str) -> None:
         "prefix (tel:+31-113) suffix",
         "urn:service:sos",
         "<?xml?><!-- <dialedDigits>112</dialedDigits>",
+        "<aor>1<?target x?>12</aor>",
+        '<aor a=">">112</aor>',
+        '{"called": [\n    "112"\n]}',
+        "<calledParty><plan>x</plan><value>112</value></calledParty>",
+        "<diversion>112</diversion>",
+        "<customerPhone>112</customerPhone>",
+        "<landlineNumber>0113</landlineNumber>",
+        "<transferredTo>113</transferredTo>",
+        "<v:dialString xmlns:v='x'>112</v:dialString>",
+        "<tel>112</tel>",
+        "<participant dnis='113'/>",
+        "sip:urn:service:sos@h",
     ],
 )
 def test_bodies_of_any_kind_are_looked_at(text: str) -> None:
@@ -316,6 +359,12 @@ a=sendonly\r
         b"Content-Length: 112\r\nCSeq: 113 INVITE\r\n",
         b"xsip:112@h nosip:113@h",
         b"sip:201@112 sip:112.113.112.113",
+        b"<aor>tel:123456;phone-context=+31113</aor>",
+        b"<x phone-context='+31113'/>",
+        b"<aor>sip:0113%20123456@h</aor>",
+        b"<calledParty><value>201</value></calledParty><value>112</value>",
+        b"<calledParty><type>112</type><value>201</value></calledParty>",
+        b"<lineNumber>112</lineNumber><customerNumber>113</customerNumber><roomNumber>112</roomNumber>",
     ],
 )
 def test_bodies_without_exempt_addresses_are_not_exempt(body: bytes) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from archive.decision import CallFacts
 from recorder.metadata.document import parse
 from recorder.metadata.model import RecordingMetadata
 from recorder.metadata.snapshot import apply
 from recorder.sip.headers import Headers
 from recorder.sip.message import Request
-from recorder.srs.decision import CallFacts
 from recorder.srs.facts import facts_of
 from tests.unit.recorder.metadata import test_document as dialects
 
@@ -53,13 +53,13 @@ def test_one_end_is_enough(text: str) -> None:
 
 
 def test_broadworks_names_its_user_and_the_direction() -> None:
-    """The tracking id is that of the first document."""
+    """The call is found again by every name it ever had."""
     found = facts(dialects.DUAL)
     assert (found.recorded_id, found.recorded_is_caller) == ("anna@bw.example", True)
     assert (found.service_provider_id, found.group_id) == ("ent1", "grp1")
-    assert found.tracking_id == "8028549:1"
-    incoming = facts(dialects.DUAL.replace("origCall>", "termCall>"), known=CallFacts(tracking_id="first"))
-    assert (incoming.recorded_is_caller, incoming.tracking_id) == (False, "first")
+    assert "tracking:8028549:1" in found.links
+    incoming = facts(dialects.DUAL.replace("origCall>", "termCall>"), known=CallFacts(links=("first",)))
+    assert (incoming.recorded_is_caller, incoming.links[0]) == (False, "first")
 
 
 def test_webex_addresses_are_opaque_and_from_tells_the_number() -> None:

@@ -48,12 +48,13 @@ def test_each_answer_has_the_next_version_of_one_session(recorder: Recorder, cli
     [
         (("PCMA/8000",), 8000),
         (("opus/48000/2", "telephone-event/48000"), 48000),
+        (("telephone-event/8000", "opus/48000/2"), 48000),
         (("AMR-WB/16000",), 16000),
         (("odd",), 8000),
         ((), 8000),
     ],
 )
-def test_the_clock_is_that_of_the_first_format(encodings: tuple[str, ...], rate_hz: int) -> None:
+def test_the_clock_is_that_of_the_first_audio_format(encodings: tuple[str, ...], rate_hz: int) -> None:
     """Everything of the telephone has 8000 Hz."""
     types = {str(96 + number): name for number, name in enumerate(encodings)}
     assert media.clock_rate_hz(StreamState(0, "1", "a", "192.0.2.1", 20000, types)) == rate_hz

@@ -193,9 +193,9 @@ def test_who_cannot_record_says_so_before_the_call_is_taken(reason: str) -> None
     """503 with Retry-After lets the client find another recorder; so does OPTIONS."""
     recorder = Recorder(Limits(sessions_max=1))
     if reason == "draining":
-        recorder.server.draining = True
+        recorder.server.admission.draining = True
     elif reason == "unable":
-        recorder.server.unable_reason = "the disk of the journal is full"
+        recorder.server.admission.unable_reason = "the disk of the journal is full"
     else:
         assert Client(recorder, call_id="first").call().status == 200
     answer = Client(recorder).call()

@@ -42,11 +42,11 @@ def kinds(recorder: Recorder) -> list[type[do.Effect]]:
 
 
 def drained(recorder: Recorder) -> None:
-    recorder.server.draining = True
+    recorder.server.admission.draining = True
 
 
 def unable(recorder: Recorder) -> None:
-    recorder.server.unable_reason = "the disk of the journal is full"
+    recorder.server.admission.unable_reason = "the disk of the journal is full"
 
 
 def nobody_known(recorder: Recorder) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from recorder.client.call import Dialect
 from recorder.srs import effects as do
+from recorder.srs import lifecycle
 from tests.unit.recorder.srs.conftest import (
     ANNA,
     BOB,
@@ -170,8 +171,34 @@ def test_a_codec_change_lets_the_source_be_learned_anew(recorder: Recorder, clie
     client.call()
     client.invite(SDP, offer("sendonly", "sendonly", version=2, formats="9"))
     assert [effect.position for effect in recorder.of(do.RelearnStream)] == [0, 1]
-    assert set(recorder.state.streams[0].payload_types) == {"8", "9"}
-    assert recorder.of(do.CaptureStream)[-1].payload_types == (8, 9)
+    assert set(recorder.state.streams[0].payload_types) == {"8", "9", "101"}
+    assert recorder.of(do.CaptureStream)[-1].payload_types == (8, 9, 101)
+
+
+def test_digits_are_known_by_what_everybody_sends_them_as(recorder: Recorder, client: Client) -> None:
+    """A peer that never named telephone-event must not have its digits kept; a name of its own counts."""
+    client.call()
+    assert recorder.of(do.CaptureStream)[-1].event_types == (101,)
+    own = offer("sendonly", "sendonly", formats="8 101").replace(
+        b"a=label:1\r\n", b"a=label:1\r\na=rtpmap:101 opus/48000/2\r\n"
+    )
+    other = Client(recorder, call_id="call-2@src")
+    other.invite(SDP, own)
+    recorder.advance(3)
+    assert [item.event_types for item in recorder.of(do.CaptureStream)[-2:]] == [(), (101,)]
+
+
+def test_whoever_a_refer_names_is_looked_at_before_it_is_refused(recorder: Recorder, client: Client) -> None:
+    """A transfer to 112 is known by it; any other REFER is answered 405."""
+    client.call()
+    recorder.advance(5)
+    refused = client.send("REFER", "", b"", ("Refer-To", f"<sip:{CARL}@exchange.example>"))
+    assert refused is not None
+    assert (refused.status, recorder.of(do.CutRecording)) == (405, [])
+    answered = client.send("REFER", "", b"", ("Refer-To", "<sip:112@exchange.example>"))
+    assert answered is not None
+    assert answered.status == 200
+    assert len(recorder.of(do.CutRecording)) == 1
 
 
 def test_an_offer_that_cannot_be_used_leaves_the_recording_as_it_is(
@@ -235,14 +262,14 @@ def test_metadata_and_an_offer_in_one_reinvite_are_both_taken(recorder: Recorder
 
 
 def test_info_of_an_unknown_package_is_refused(client: Client) -> None:
-    """RFC 6086; one without a package is taken note of."""
+    """RFC 6086; one without a package that wants what the mode forbids is not acceptable."""
     client.call()
     packaged = client.send("INFO", "text/plain", b"x", ("Info-Package", "trigger"))
     assert packaged is not None
     assert (packaged.status, packaged.headers.first("Recv-Info")) == (469, "")
     legacy = client.send("INFO", "", b"", ("X-AC-Action", "pause-siprec"))
     assert legacy is not None
-    assert legacy.status == 200
+    assert legacy.status == 488
 
 
 def test_edges_are_counted(recorder: Recorder, client: Client) -> None:
@@ -251,5 +278,5 @@ def test_edges_are_counted(recorder: Recorder, client: Client) -> None:
     session = recorder.session
     (uid,) = session.recordings
     for number in range(1100):
-        recorder.server.edge_dated(uid, "pause" if number % 2 else "resume", None, number)
+        lifecycle.edge(session, uid, "pause" if number % 2 else "resume", None, number)
     assert len(session.recordings[uid].edges) == 1000

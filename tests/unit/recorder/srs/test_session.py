@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from archive.decision import CallFacts, CallParticipant
 from archive.model import Layout
-from recorder.srs.decision import CallFacts, CallParticipant
 from recorder.srs.session import PARTIES_MAX, channel_of, layout_of, merge_parties
 from recorder.state import PartyState, StreamState
 

@@ -1,0 +1,110 @@
+"""What the recorder does by the clock, and beside its calls."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recorder import call_book
+from recorder import service as service_module
+from recorder.call_book import uid_of
+from recorder.journal.format import JournalUnavailable
+from recorder.journal.writer import JournalWriter
+from recorder.service import RecorderService
+from tests.unit.recorder.journal.written_call import Call, audio
+from tests.unit.recorder.shell import PlainRoot, call_state
+from tests.unit.recorder.test_service import settings
+
+
+class Ended:
+    """A call that is over and may still be kept, as signalling and capture have journalled it."""
+
+    def __init__(self, service: RecorderService) -> None:
+        self.service = service
+        self.state = dataclasses.replace(call_state(), ended_ns=1, grace_until_ns=2**62, capture="grace")
+        self.uid = uid_of(self.state.recording_id)
+        key = service.book.open(self.uid, self.state.started_ns)
+        service.book.write(self.uid, self.state)
+        capture = JournalWriter(service.book.journal_dir / "capture-0")
+        capture.open()
+        self.call = Call(capture, self.uid, key)
+        self.call.renew()
+        self.call.frame()
+        capture.sync()
+        self.tails = capture.tails(self.uid)
+        capture.close()
+        service.server.grace.restore(self.uid, self.state)
+
+    def heard(self) -> list[bytes]:
+        """Return what is read of the call when it is archived now."""
+        book = self.service.book
+        return audio(book.journal_dir, self.call, book.tails_of(self.uid))
+
+    @property
+    def copies(self) -> int:
+        """How many calls were set aside."""
+        return len(list((self.service.book.journal_dir / "aside").glob("*.journal")))
+
+
+async def set_aside(ended: Ended, tails: dict[str, int] | None) -> None:
+    """Have the call set aside, and wait until that is over."""
+    housekeeping = ended.service.housekeeping
+    housekeeping.set_aside(ended.uid, tails)
+    await asyncio.gather(*housekeeping._tasks)
+
+
+@pytest.fixture
+def ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ended]:
+    monkeypatch.setattr(service_module, "open_root", lambda *_: PlainRoot())
+    service = RecorderService(settings(tmp_path))
+    yield Ended(service)
+    service.book.close()
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_call_that_may_still_be_kept_leaves_the_files_of_its_neighbours(ended: Ended, told: bool) -> None:
+    """Capture tells where the audio stands; where its state stands the book knows."""
+    asyncio.run(set_aside(ended, ended.tails if told else None))
+    assert ended.copies == 1
+    assert ended.service.book.tails_of(ended.uid) is not None
+    assert ended.heard() == ended.call.sent
+
+
+def test_a_call_that_was_set_aside_is_not_copied_again(ended: Ended, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restart would else copy all calls of three days."""
+    asyncio.run(set_aside(ended, ended.tails))
+    monkeypatch.setattr(call_book, "set_aside", lambda *_: pytest.fail("it was copied again"))
+    asyncio.run(set_aside(ended, None))
+
+
+def test_a_call_that_was_kept_meanwhile_is_read_from_where_it_stands(ended: Ended) -> None:
+    """It is being archived, and nothing it is read from may go."""
+    del ended.service.server.grace._states[ended.uid]
+    asyncio.run(set_aside(ended, ended.tails))
+    assert ended.service.book.tails_of(ended.uid) is None
+    assert ended.heard() == ended.call.sent
+
+
+def test_a_call_that_is_gone_is_not_copied(ended: Ended) -> None:
+    """Its grace ended while it waited for its turn."""
+    ended.service.book.destroy(ended.uid)
+    asyncio.run(set_aside(ended, ended.tails))
+    assert ended.copies == 0
+
+
+def test_a_disk_that_takes_no_copy_leaves_the_call_where_it_is(
+    ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can still be kept, and archived from there."""
+
+    def full(*_: object) -> None:
+        raise JournalUnavailable("The disk is full.")
+
+    monkeypatch.setattr(call_book, "set_aside", full)
+    asyncio.run(set_aside(ended, ended.tails))
+    assert ended.service.book.tails_of(ended.uid) is None
+    assert ended.heard() == ended.call.sent
