@@ -4,7 +4,8 @@ The order is the promise (DESIGN 3, invariants I2, I4 and I5):
 
 1. the data key is made, wrapped, and with it the intent made durable;
 2. the store's clock is compared: nothing is locked by a clock that is wrong;
-3. each object is sealed and put under its lock, the record last;
+3. each object is sealed and put under its lock, the record last; a recording in
+   quarantine gets no lock, because an administrator may destroy it;
 4. the durability barrier of the store;
 5. each object is read back by its version, opened and compared;
 6. row, outcome and audit entry in one transaction;
@@ -49,6 +50,7 @@ from archive.store.object import Store, sha256_hex
 _log = structlog.get_logger()
 
 _ACTOR = "service:recorder"
+_ACTIONS = {RecordingState.QUARANTINED: "recording.quarantined"}
 
 
 class Ingest:
@@ -84,8 +86,9 @@ class Ingest:
             # Another finaliser may have committed, and taken its intent away, just before ours was made.
             archived = self._find(recording)
         if archived is None:
-            placing = Placing(self._store, recording, data_key, self._lock(recording))
-            archived = self._upload(placing, replace(finished, recording=recording), data_key, outcome)
+            placing = Placing(self._store, recording, data_key, lock_of(self._store, self._clock, recording))
+            settled = replace(finished, recording=recording)
+            archived = upload(self._store, placing, settled, data_key, outcome)
             archived = self._commit(archived, outcome)
         self._intents.remove(recording.id)
         return archived
@@ -119,31 +122,6 @@ class Ingest:
             self._vault, intent.tenant_id, intent.recording_id, intent.kek_id, intent.wrapped_key
         )
 
-    def _lock(self, recording: Recording) -> Lock:
-        store_now = self._store.clock()
-        compare_clocks(store_now, self._clock.now())
-        # A recording whose term ended while it waited gets no lock: the sweep is about to delete it.
-        over = recording.retain_until <= store_now
-        return Lock(None if over or not self._store.locks else recording.retain_until)
-
-    def _upload(
-        self, placing: Placing, finished: FinishedRecording, data_key: DataKey, outcome: SessionOutcome
-    ) -> ArchivedRecording:
-        recording = finished.recording
-        contents = list(_contents(finished))
-        placed = [placing.place(content) for content in contents]
-        recording = replace(recording, flags=recording.flags + _stray_flags(placed))
-        objects = tuple(item.stored for item in placed)
-        contents.append(_record_content(placing, CatalogueRecord(recording, objects, outcome), data_key))
-        placed.append(placing.place(contents[-1]))
-        self._store.barrier()
-        for item, content in zip(placed, contents, strict=True):
-            placing.verify(item.stored, content)
-        recording = replace(recording, flags=recording.flags + _stray_flags(placed[-1:]))
-        return ArchivedRecording(
-            recording, tuple(item.stored for item in placed), data_key.kek_id, data_key.wrapped
-        )
-
     def _commit(self, archived: ArchivedRecording, outcome: SessionOutcome) -> ArchivedRecording:
         """Make row, outcome and audit entry durable together; return what counts."""
         recording = archived.recording
@@ -156,13 +134,45 @@ class Ingest:
                 connection,
                 tenant_id=recording.tenant_id,
                 actor=_ACTOR,
-                action="recording.archived",
+                action=_ACTIONS.get(recording.state, "recording.archived"),
                 object=f"recording:{recording.id}",
                 body={item.kind.value: item.ciphertext_sha256 for item in archived.objects},
                 at=self._clock.now(),
             )
         _log.info("recording archived", recording_id=recording.id, objects=len(archived.objects))
         return archived
+
+
+def lock_of(store: Store, clock: Clock, recording: Recording) -> Lock:
+    """Return the lock a recording gets now; raises `StoreClockDiffers`, `StoreUnavailable`."""
+    store_now = store.clock()
+    compare_clocks(store_now, clock.now())
+    # A recording whose term ended while it waited gets no lock: the sweep is about to delete it.
+    over = recording.retain_until <= store_now
+    free = over or recording.state is RecordingState.QUARANTINED or not store.locks
+    return Lock(None if free else recording.retain_until)
+
+
+def upload(
+    store: Store, placing: Placing, finished: FinishedRecording, data_key: DataKey, outcome: SessionOutcome
+) -> ArchivedRecording:
+    """Place all objects of a recording, the record last, and verify them; return it with its pins.
+
+    Raises `StoreUnavailable`.
+    """
+    recording, contents = finished.recording, _contents(finished)
+    placed = [placing.place(content) for content in contents]
+    recording = _with_strays(recording, placed)
+    objects = tuple(item.stored for item in placed)
+    record = _record_content(placing, CatalogueRecord(recording, objects, outcome), data_key)
+    placed.append(placing.place(record))
+    store.barrier()
+    for item, content in zip(placed, (*contents, record), strict=True):
+        placing.verify(item.stored, content)
+    recording = _with_strays(recording, placed[-1:])
+    return ArchivedRecording(
+        recording, tuple(item.stored for item in placed), data_key.kek_id, data_key.wrapped
+    )
 
 
 def _settled(finished: FinishedRecording) -> Recording:
@@ -194,8 +204,9 @@ def _record_content(placing: Placing, record: CatalogueRecord, data_key: DataKey
     return Content(ObjectKind.RECORD, plaintext, "application/json", prefix=header_line(header))
 
 
-def _stray_flags(placed: list[Placed]) -> tuple[str, ...]:
-    return tuple(f"stray-object:{item.stored.kind.value}" for item in placed if item.strays)
+def _with_strays(recording: Recording, placed: list[Placed]) -> Recording:
+    strays = (f"stray-object:{item.stored.kind.value}" for item in placed if item.strays)
+    return replace(recording, flags=tuple(dict.fromkeys((*recording.flags, *strays))))
 
 
 def object_of(archived: ArchivedRecording, kind: ObjectKind) -> StoredObject:

@@ -5,13 +5,16 @@ that open with the recording's key, equal the plaintext and stand under the lock
 key that is taken is not an error: what stands there is adopted if it is that very
 object (an earlier try put it), else it is a stray and the next key name is tried.
 
+A recording that is archived anew, under a longer lock, is placed beside its former
+objects, which are no strays (`superseded`).
+
 Rules: nothing is ever replaced or deleted here; every read names its version. Not
 here: the order of the whole ingest (`archive.ingest`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -60,7 +63,12 @@ class Placed:
 
 def object_key(tenant_id: TenantId, recording_id: RecordingId, kind: ObjectKind) -> str:
     """Return the key of an object: `<tenant_id>/<recording_id>/<kind>`."""
-    return f"{tenant_id}/{recording_id}/{kind.value}"
+    return f"{objects_prefix(tenant_id, recording_id)}{kind.value}"
+
+
+def objects_prefix(tenant_id: TenantId, recording_id: RecordingId) -> str:
+    """Return what the keys of all objects of a recording begin with, and no others."""
+    return f"{tenant_id}/{recording_id}/"
 
 
 def key_names(key: str) -> Iterator[str]:
@@ -81,13 +89,25 @@ def seal_pin(key: bytes, binding: bytes, plaintext: bytes) -> SealPin:
 
 
 class Placing:
-    """Places the objects of one recording under its data key and lock."""
+    """Places the objects of one recording under its data key and lock.
 
-    def __init__(self, store: Store, recording: Recording, data_key: DataKey, lock: Lock) -> None:
+    `superseded` are the keys of objects it had before, under another lock.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        recording: Recording,
+        data_key: DataKey,
+        lock: Lock,
+        *,
+        superseded: Collection[str] = (),
+    ) -> None:
         self._store = store
         self._recording = recording
         self._data_key = data_key
         self._lock = lock
+        self._superseded = superseded
 
     def pin(self, kind: ObjectKind, plaintext: bytes) -> SealPin:
         """Return the pin the sealed `plaintext` will have."""
@@ -99,10 +119,12 @@ class Placing:
         Raises `StoreUnavailable`, and `StoreCorrupts` when every key name has a stray.
         """
         key = object_key(self._recording.tenant_id, self._recording.id, content.kind)
-        for strays, name in enumerate(key_names(key)):
+        strays = 0
+        for name in key_names(key):
             stored = self._put(name, content) or self._adopt(name, content)
             if stored is not None:
                 return Placed(stored, strays)
+            strays += name not in self._superseded
         raise StoreCorrupts(f"{KEY_NAMES_MAX} strange objects stand at {key}: look into the store.")
 
     def verify(self, stored: StoredObject, content: Content) -> None:

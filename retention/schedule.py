@@ -24,5 +24,10 @@ class Schedule:
         return int(now.timestamp()) // seconds * seconds
 
 
-# A day for the whole archive is far more often than disks rot, and cheap on one disk.
-SCHEDULES = (Schedule("scrub", "retention.scrub_all", timedelta(hours=24)),)
+SCHEDULES = (
+    # A day for the whole archive is far more often than disks rot, and cheap on one disk.
+    Schedule("scrub", "retention.scrub_all", timedelta(hours=24)),
+    # What expires must be gone within a day; an hour leaves time for a store that is away.
+    Schedule("quarantine", "retention.quarantine_sweep", timedelta(hours=1)),
+    Schedule("calls", "retention.calls_sweep", timedelta(hours=1)),
+)

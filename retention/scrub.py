@@ -22,7 +22,7 @@ from archive.catalogue import recordings
 from archive.catalogue.engine import Catalogue
 from archive.clock import Clock
 from archive.errors import NotFound, VerificationFailed
-from archive.model import ArchivedRecording, RecordingId, Role, StoredObject, TenantId
+from archive.model import ArchivedRecording, RecordingId, RecordingState, Role, StoredObject, TenantId
 
 ACTOR = "service:worker"
 BATCH_RECORDINGS_MAX = 50  # some 50 MB: a minute of reading, then other jobs get their turn
@@ -78,12 +78,27 @@ class Scrub:
                 archived = recordings.get(self._catalogue, scope, recording.id)
             except NotFound:
                 continue  # it expired while we were reading others
+            if archived.recording.state is RecordingState.DELETING:
+                continue  # what is being removed is missing by design
             objects += len(archived.objects)
-            found = self.verify(archived)
+            found = self._confirmed(scope, archived, self.verify(archived))
             for finding in found:
                 self._write_down(tenant_id, finding)
             findings += found
         return Batch(objects, tuple(findings), page.next)
+
+    def _confirmed(
+        self, scope: AccessScope, archived: ArchivedRecording, findings: list[Finding]
+    ) -> list[Finding]:
+        """Return the findings that still stand: what was replaced or removed meanwhile is not damaged."""
+        if not findings:
+            return []
+        try:
+            now = recordings.get(self._catalogue, scope, archived.recording.id)
+        except NotFound:
+            return []
+        moved = now.objects != archived.objects or now.recording.state is RecordingState.DELETING
+        return [] if moved else findings
 
     def verify(self, archived: ArchivedRecording) -> list[Finding]:
         """Read every object of a recording and return what is wrong."""

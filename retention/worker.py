@@ -3,29 +3,44 @@
 APScheduler is only the clock: it says "look" once a minute on every worker. Looking
 asks procrastinate to defer what is due under its unique key (task, schedule, due
 time), in the transaction that defers it, so that any number of workers makes one job
-of one due time. Jobs carry ids and nothing else, and may run twice.
+of one due time, and takes up the jobs of workers that died. Jobs carry ids and nothing
+else, and may run twice.
 
-Not here: what jobs do (`retention.scrub`), what is due when (`retention.schedule`).
+Not here: what jobs do (`retention.scrub`, `retention.quarantine`), what is due when
+(`retention.schedule`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import procrastinate
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
+from procrastinate.jobs import Status
 
 from archive.audit import AuditWriter
+from archive.catalogue import call_events, commands, live_calls
 from archive.catalogue.directory import list_tenants
 from archive.catalogue.engine import Catalogue
-from archive.cli.vault import open_store
+from archive.cli.vault import open_store, open_vault
 from archive.clock import Clock
-from archive.model import TenantId
+from archive.errors import Conflict, DependencyUnavailable, NotFound, Refused
+from archive.jobs import (
+    QUARANTINE_ASSIGN,
+    QUARANTINE_DESTROY,
+    connection_arguments,
+    connection_string,
+    lock_of,
+)
+from archive.model import KEEP_GRACE_H_MAX, RecordingId, TenantId, UserId
 from archive.settings import Settings
+from retention.quarantine import ACTOR, Quarantine
 from retention.schedule import SCHEDULES, Schedule
 from retention.scrub import Scrub
 
@@ -36,36 +51,113 @@ JOBS_AT_ONCE_MAX = 4  # each holds one recording's object in memory, 100 MB at w
 POOL_CONNECTIONS_MAX = 4
 STOP_GRACE_S = 20.0  # a batch that takes longer is abandoned and repeated by another worker
 RETRY_ATTEMPTS_MAX = 8  # with doubling waits, a store may be away for some four hours
+CALLS_KEPT = timedelta(hours=24)
+"""How long commands and events of calls are kept: whoever was away for longer reads the recordings."""
+
+CALL_LONGEST = timedelta(hours=12 + KEEP_GRACE_H_MAX + 24)
+"""A session lasts 12 hours at most and its grace three days; a day more for a clock that is wrong."""
+
 SCRUB_ALL = "retention.scrub_all"
 SCRUB_BATCH = "retention.scrub_batch"
+QUARANTINE_SWEEP = "retention.quarantine_sweep"
+CALLS_SWEEP = "retention.calls_sweep"
 
 
-def make_app(database_url: str, scrub: Scrub, tenants: Callable[[], list[TenantId]]) -> procrastinate.App:
+@dataclass(frozen=True)
+class Work:
+    """What the tasks do, each a blocking call."""
+
+    tenants: Callable[[], list[TenantId]]
+    scrub: Scrub
+    quarantine: Quarantine
+    sweep_calls: Callable[[], int]
+
+
+def make_app(database_url: str, work: Work) -> procrastinate.App:
     """Return the application with its tasks; `database_url` is the one of the worker's role."""
     connector = procrastinate.PsycopgConnector(
-        conninfo=database_url.replace("postgresql+psycopg://", "postgresql://", 1),
-        kwargs={"options": "-c search_path=jobs"},  # migration 0002 keeps its tables there
+        conninfo=connection_string(database_url),
+        kwargs=connection_arguments(),
         max_size=POOL_CONNECTIONS_MAX,
     )
     app = procrastinate.App(connector=connector)
+    _add_scrub(app, work)
+    _add_quarantine(app, work)
+
+    @app.task(name=CALLS_SWEEP)
+    async def calls_sweep(timestamp: int) -> None:
+        """Forget commands and events of calls that are over for long."""
+        rows = await asyncio.to_thread(work.sweep_calls)
+        log.info("commands and events of calls swept", due_at=timestamp, rows=rows)
+
+    return app
+
+
+def _add_scrub(app: procrastinate.App, work: Work) -> None:
     retry = procrastinate.RetryStrategy(max_attempts=RETRY_ATTEMPTS_MAX, exponential_wait=4)
 
     @app.task(name=SCRUB_ALL)
     async def scrub_all(timestamp: int) -> None:
         """Begin a pass over every tenant, unless the last one is still going on."""
         log.info("a scrub begins", due_at=timestamp)
-        for tenant_id in await asyncio.to_thread(tenants):
+        for tenant_id in await asyncio.to_thread(work.tenants):
             await defer_batch(app, tenant_id, None)
 
     @app.task(name=SCRUB_BATCH, retry=retry)
     async def scrub_batch(tenant_id: str, cursor: str | None) -> None:
         """Verify a page of recordings and hand on to the next one."""
-        batch = await asyncio.to_thread(scrub.batch, TenantId(tenant_id), cursor)
+        batch = await asyncio.to_thread(work.scrub.batch, TenantId(tenant_id), cursor)
         log.info("scrubbed", tenant_id=tenant_id, objects=batch.objects, findings=len(batch.findings))
         if batch.next_cursor is not None:
             await defer_batch(app, tenant_id, batch.next_cursor)
 
-    return app
+
+def _add_quarantine(app: procrastinate.App, work: Work) -> None:
+    # What breaks a rule breaks it again; only what was away is worth another try.
+    retry = procrastinate.RetryStrategy(
+        max_attempts=RETRY_ATTEMPTS_MAX, exponential_wait=4, retry_exceptions=[DependencyUnavailable]
+    )
+
+    @app.task(name=QUARANTINE_ASSIGN, retry=retry)
+    async def assign(tenant_id: str, recording_id: str, user_id: str, actor: str) -> None:
+        """Make a recording in quarantine that of a person."""
+        ids = TenantId(tenant_id), RecordingId(recording_id)
+        await _decided(recording_id, functools.partial(work.quarantine.assign, *ids, UserId(user_id), actor))
+
+    @app.task(name=QUARANTINE_DESTROY, retry=retry)
+    async def destroy(tenant_id: str, recording_id: str, actor: str) -> None:
+        """Destroy a recording in quarantine."""
+        ids = TenantId(tenant_id), RecordingId(recording_id)
+        await _decided(recording_id, functools.partial(work.quarantine.destroy, *ids, actor))
+
+    @app.task(name=QUARANTINE_SWEEP, retry=retry)
+    async def sweep(timestamp: int) -> None:
+        """Have destroyed what was in quarantine for its time, and finished what was broken off."""
+        log.info("a sweep of the quarantine begins", due_at=timestamp)
+        for tenant_id in await asyncio.to_thread(work.tenants):
+            for recording_id, user_id in await asyncio.to_thread(work.quarantine.unfinished, tenant_id):
+                await _defer_decision(app, QUARANTINE_ASSIGN, tenant_id, recording_id, user_id=user_id)
+            for recording_id in await asyncio.to_thread(work.quarantine.due, tenant_id):
+                await _defer_decision(app, QUARANTINE_DESTROY, tenant_id, recording_id)
+
+
+async def _decided(recording_id: str, decision: Callable[[], object]) -> None:
+    """Carry out a decision; a refused one stands in the audit log, and trying again would not help."""
+    try:
+        await asyncio.to_thread(decision)
+    except (NotFound, Refused, Conflict) as error:
+        log.warning("a decision on a quarantine is refused", recording_id=recording_id, reason=str(error))
+
+
+async def _defer_decision(
+    app: procrastinate.App, task: str, tenant_id: TenantId, recording_id: RecordingId, **more: str
+) -> None:
+    """Enqueue a decision as `archive.jobs.defer` does, unless it waits already."""
+    configured = app.configure_task(task, lock=lock_of(recording_id), queueing_lock=f"{task}/{recording_id}")
+    try:
+        await configured.defer_async(tenant_id=tenant_id, recording_id=recording_id, actor=ACTOR, **more)
+    except AlreadyEnqueued:
+        log.info("a decision waits already", recording_id=recording_id)
 
 
 async def defer_batch(app: procrastinate.App, tenant_id: str, cursor: str | None) -> None:
@@ -86,6 +178,22 @@ async def defer_due(app: procrastinate.App, schedule: Schedule, now: datetime) -
     )
 
 
+async def take_up_stalled(app: procrastinate.App) -> int:
+    """Let the jobs of workers that died run again, and return how many there were.
+
+    Without it a job that was broken off would hold its lock for ever.
+    """
+    stalled = list(await app.job_manager.get_stalled_jobs())
+    for job in stalled:
+        log.warning("a job of a worker that died runs again", task=job.task_name, job_id=job.id)
+        try:
+            await app.job_manager.retry_job(job)
+        except UniqueViolation:
+            # The same job was handed over again and waits: for the lock this one holds.
+            await app.job_manager.finish_job(job, Status.FAILED, delete_job=True)
+    return len(stalled)
+
+
 class Worker:
     """Runs jobs until `run` is cancelled or a signal asks procrastinate to stop."""
 
@@ -95,11 +203,20 @@ class Worker:
         self._catalogue = Catalogue(settings.database_url, timeout_s=settings.database_timeout_s)
         self._store = open_store(settings)
         audit = AuditWriter(self._catalogue, f"worker/{settings.node_name}")
+        # Only assigning needs keys: a worker without them still verifies and destroys.
+        vault = functools.cache(functools.partial(open_vault, settings))
+        quarantine = Quarantine(self._store, vault, self._catalogue, audit, clock)
         scrub = Scrub(self._store, self._catalogue, audit, clock)
-        self.app = make_app(settings.database_url, scrub, self._tenants)
+        self.app = make_app(settings.database_url, Work(self._tenants, scrub, quarantine, self._sweep_calls))
 
     def _tenants(self) -> list[TenantId]:
         return [tenant.id for tenant in list_tenants(self._catalogue)]
+
+    def _sweep_calls(self) -> int:
+        now = self._clock.now()
+        swept = live_calls.sweep(self._catalogue, now - CALL_LONGEST)
+        before = now - CALLS_KEPT
+        return swept + commands.sweep(self._catalogue, before) + call_events.sweep(self._catalogue, before)
 
     async def run(self, when_ready: Callable[[], None]) -> None:
         """Serve until a signal; `when_ready` is called once jobs can be fetched."""
@@ -130,3 +247,7 @@ class Worker:
                 log.info("the last run still waits", schedule=schedule.name)
             except ConnectorException:
                 log.warning("the database is away", schedule=schedule.name)
+        try:
+            await take_up_stalled(self.app)
+        except ConnectorException:
+            log.warning("the database is away; jobs of other workers wait")

@@ -7,21 +7,37 @@ from __future__ import annotations
 
 import argparse
 
-from archive.catalogue import accounts, directory
+from archive.access import Scope
+from archive.catalogue import accounts, directory, policies
+from archive.cli.licences import person
 from archive.cli.operator import Operator, operator
 from archive.cli.outcome import DONE, Row, add_json, parser, print_row, print_rows
 from archive.cli.service import add_data
-from archive.model import Peer, Tenant
+from archive.model import KEEP_GRACE_H_MAX, AboveCap, Peer, Tenant
 
 
 def run_tenant(arguments: list[str]) -> int:
-    """Add or list customers."""
+    """Add or list customers, show or change what one decided for its people."""
+    options = _tenant_parser().parse_args(arguments)
+    with operator(options) as acting:
+        match options.action:
+            case "list":
+                found = directory.list_tenants(acting.catalogue)
+                print_rows([_tenant_row(each) for each in found], as_json=options.json)
+            case "policy":
+                print_row(_policy(acting, options), as_json=options.json)
+            case _:
+                print_row(_tenant_row(_add_tenant(acting, options)), as_json=options.json)
+    return DONE
+
+
+def _tenant_parser() -> argparse.ArgumentParser:
     made = parser(
         "tenant",
         "Customers of the operator.",
         "earwitness tenant add 'Bakkerij Jansen' --domain jansen.example",
     )
-    actions = made.add_subparsers(dest="action", required=True, metavar="add|list")
+    actions = made.add_subparsers(dest="action", required=True, metavar="add|list|policy")
     add = actions.add_parser("add", help="add a customer", epilog=made.epilog)
     add.add_argument("name", help="name for people")
     add.add_argument("--domain", required=True, help="domain of its logins and SIP addresses")
@@ -30,27 +46,60 @@ def run_tenant(arguments: list[str]) -> int:
     listing = actions.add_parser(
         "list", help="list customers", epilog="example: earwitness tenant list --json"
     )
-    for each in (add, listing):
+    policy = actions.add_parser(
+        "policy",
+        help="show or change what it decided for all of its people",
+        epilog="example: earwitness tenant policy jansen.example --keep-grace 24 --above-cap 90d",
+    )
+    policy.add_argument("domain", metavar="DOMAIN", help="the customer")
+    policy.add_argument(
+        "--keep-grace",
+        type=int,
+        metavar="H",
+        help=f"hours a call nobody kept may still be kept, 0 to {KEEP_GRACE_H_MAX}",
+    )
+    policy.add_argument(
+        "--above-cap",
+        choices=[str(each) for each in AboveCap],
+        help="what becomes of recordings above the minutes of a 7-year licence: "
+        "kept 7 years, kept 90 days, or not recorded",
+    )
+    for each in (add, listing, policy):
         add_data(each)
         add_json(each)
-    options = made.parse_args(arguments)
-    with operator(options) as acting:
-        if options.action == "list":
-            print_rows(
-                [_tenant_row(each) for each in directory.list_tenants(acting.catalogue)], as_json=options.json
-            )
-            return DONE
-        tenant = directory.add_tenant(
+    return made
+
+
+def _add_tenant(acting: Operator, options: argparse.Namespace) -> Tenant:
+    tenant = directory.add_tenant(
+        acting.catalogue,
+        options.name,
+        options.domain,
+        now=acting.clock.now(),
+        broadworks_service_provider=options.service_provider,
+        broadworks_group=options.group,
+    )
+    acting.record("tenant.added", tenant.id, tenant.id)
+    return tenant
+
+
+def _policy(acting: Operator, options: argparse.Namespace) -> Row:
+    """Change what is given, and return all of it."""
+    tenant = directory.tenant_by_domain(acting.catalogue, options.domain)
+    policy = tenant.policy
+    if options.keep_grace is not None or options.above_cap is not None:
+        policy = policies.set_policy(
             acting.catalogue,
-            options.name,
-            options.domain,
-            now=acting.clock.now(),
-            broadworks_service_provider=options.service_provider,
-            broadworks_group=options.group,
+            tenant.id,
+            keep_grace_h=options.keep_grace,
+            above_cap=None if options.above_cap is None else AboveCap(options.above_cap),
         )
-        acting.record("tenant.added", tenant.id, tenant.id)
-        print_row(_tenant_row(tenant), as_json=options.json)
-    return DONE
+        acting.record("policy.changed", tenant.id, tenant.id)
+    return {
+        "domain": tenant.domain,
+        "keepGraceHours": policy.keep_grace_h,
+        "aboveCap": str(policy.above_cap),
+    }
 
 
 def run_peer(arguments: list[str]) -> int:
@@ -118,15 +167,34 @@ def run_api_client(arguments: list[str]) -> int:
     add.add_argument("name", help="name for people")
     add.add_argument("--tenant", required=True, metavar="DOMAIN", help="the customer whose data it reaches")
     add.add_argument(
-        "--scope", required=True, action="extend", nargs="+", metavar="SCOPE", help="what it may do"
+        "--scope",
+        required=True,
+        action="extend",
+        nargs="+",
+        metavar="SCOPE",
+        help=f"what it may do: {', '.join(sorted(Scope))}",
+    )
+    add.add_argument(
+        "--user",
+        metavar="LOGIN",
+        help="the key acts as this person: it may do what both they and its scopes allow",
     )
     add_data(add)
     add_json(add)
     options = made.parse_args(arguments)
     with operator(options) as acting:
         tenant = directory.tenant_by_domain(acting.catalogue, options.tenant)
+        user_id = None
+        if options.user is not None:
+            login = options.user if "@" in options.user else f"{options.user}@{tenant.domain}"
+            user_id = person(acting, login, tenant)[0].id
         client = accounts.add_api_client(
-            acting.catalogue, tenant.id, options.name, options.scope, now=acting.clock.now()
+            acting.catalogue,
+            tenant.id,
+            options.name,
+            options.scope,
+            now=acting.clock.now(),
+            user_id=user_id,
         )
         acting.record("api-client.added", client.id, tenant.id)
     print_row({"id": client.id, "key": client.key}, as_json=options.json)

@@ -1,5 +1,6 @@
 """The HTTP API as a command uses it: one request, JSON or bytes back.
 
+Nothing is sent twice: a command to a call that was not confirmed is told as such.
 An operator hears nothing; what commands show of recordings is what the API key given
 may see, and stands in the audit log under its name.
 """
@@ -12,9 +13,10 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from archive.cli.service import add_data, service_of
 from archive.errors import NotFound, Refused, StoreUnavailable
@@ -53,17 +55,21 @@ class Api:
                 f"An API key is needed: --key or {KEY_VARIABLE}; `earwitness api-client add` makes one."
             )
 
+    def is_of(self, tenant_id: str) -> bool:
+        """Return whether the key belongs to a tenant: a key names it (`archive.catalogue.accounts`)."""
+        return self._key.startswith(f"ew_{tenant_id}_")
+
     def get(self, path: str, **query: str | int | None) -> Document:
         """Return a JSON document; raises Refused, NotFound, StoreUnavailable."""
-        with self._open(path, query) as answer:
-            content = b"".join(self._pieces(answer, ANSWER_SIZE_BYTES_MAX))
-        try:
-            document = json.loads(content)
-        except ValueError:
-            document = None
-        if not isinstance(document, dict):
-            raise Refused(f"{self._url} is not a portal of earwitness; look at --url.")
-        return document
+        return self._document("GET", path, query)
+
+    def post(self, path: str, document: Document | None = None) -> Document:
+        """Send a document, or nothing, and return what is answered; raises as `get`."""
+        return self._document("POST", path, {}, document)
+
+    def delete(self, path: str) -> Document:
+        """Ask for a thing to go and return what is answered; raises as `get`."""
+        return self._document("DELETE", path, {})
 
     def fetch(self, path: str, to: Path, **query: str | int | None) -> int:
         """Write what stands at `path` into a new file of mode 0600 and return its length in bytes.
@@ -71,7 +77,7 @@ class Api:
         Raises as `get`, and Refused when the file can't be written; then nothing is left of it.
         """
         unfinished = to.with_name(f".{to.name}.part")
-        with self._open(path, query) as answer:
+        with self._open("GET", path, query) as answer:
             try:
                 descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             except FileExistsError:
@@ -87,6 +93,21 @@ class Api:
                 raise
         return to.stat().st_size
 
+    def _document(
+        self, method: str, path: str, query: dict[str, str | int | None], sent: Document | None = None
+    ) -> Document:
+        with self._open(method, path, query, sent) as answer:
+            content = b"".join(self._pieces(answer, ANSWER_SIZE_BYTES_MAX))
+            if answer.status == HTTPStatus.NO_CONTENT:
+                return {}
+        try:
+            document = json.loads(content)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise Refused(f"{self._url} is not a portal of earwitness; look at --url.")
+        return document
+
     def _pieces(self, answer: HTTPResponse, size_bytes_max: int | None = None) -> Iterator[bytes]:
         """Yield the body; raises StoreUnavailable when it ends too early, Refused beyond the limit."""
         received, length = 0, int(answer.headers.get("Content-Length", 0))
@@ -101,11 +122,18 @@ class Api:
         if received < length:
             raise StoreUnavailable(f"The portal at {self._url} broke the answer off; try again.")
 
-    def _open(self, path: str, query: dict[str, str | int | None]) -> HTTPResponse:
+    def _open(
+        self, method: str, path: str, query: dict[str, str | int | None], sent: Document | None = None
+    ) -> HTTPResponse:
         asked = urlencode({name: value for name, value in query.items() if value is not None})
+        headers = {"Authorization": f"Bearer {self._key}", "Accept": "*/*"}
+        if sent is not None:
+            headers["Content-Type"] = "application/json"
         request = urllib.request.Request(  # noqa: S310 - the scheme was checked
             f"{self._url.rstrip('/')}{path}{'?' + asked if asked else ''}",
-            headers={"Authorization": f"Bearer {self._key}", "Accept": "*/*"},
+            data=None if sent is None else json.dumps(sent).encode(),
+            headers=headers,
+            method=method,
         )
         try:
             opened: HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT_S)  # noqa: S310
@@ -117,6 +145,13 @@ class Api:
                 f"The portal at {self._url} can't be reached ({reason}); is it running?"
             ) from error
         return opened
+
+
+def segment(text: str) -> str:
+    """Return what was typed as one segment of a path; raises Refused for what would leave it."""
+    if text in {"", ".", ".."}:
+        raise Refused(f"{text!r} is not an id.")
+    return quote(text, safe="")
 
 
 def _refusal(error: urllib.error.HTTPError) -> Exception:

@@ -25,7 +25,15 @@ SECONDS = 8
 COMMAND_TIMEOUT_S = 60.0
 ARCHIVED_TIMEOUT_S = 90.0  # the whole of `make run` has three minutes
 POLL_INTERVAL_S = 0.5
-SCOPES = ("recordings:read", "recordings:play", "recordings:download", "sessions:read")
+SCOPES = (
+    "recordings:read",
+    "recordings:play",
+    "recordings:download",
+    "sessions:read",
+    "calls:read",
+    "calls:control",
+    "administration",
+)
 EXEMPT = "112"
 
 
@@ -65,8 +73,13 @@ CALLS = (
     SampleCall("+31201110001", "+31612345678", "always: out"),
     SampleCall("+31612345678", "+31201110001", "always: in", ("--transport", "tcp")),
     SampleCall("+31201110001", "+31201110002", "internal: a recording each"),
+    SampleCall(
+        "+31201110002", "+31612345678", "paused by *48, resumed", ("--press", "2:*48", "--press", "5:*49")
+    ),
     SampleCall("+31201110003", "+31612345678", "on demand, nobody kept it"),
+    SampleCall("+31201110003", "+31687654321", "on demand, kept by *44", ("--press", "4:*44")),
     SampleCall("+31201110004", "+31612345678", "on demand, nobody started it"),
+    SampleCall("+31201110004", "+31687654321", "on demand, started by *44", ("--press", "3:*44")),
     SampleCall("+31201110005", "+31612345678", "never"),
     SampleCall("+31201110001", EXEMPT, "always, but 112 is never recorded"),
 )
@@ -209,13 +222,22 @@ def _result(get: Callable[[str], Document], call: SampleCall, session: Document 
         }
     ids = session["recordingIds"]
     recordings = [get(f"/v1/recordings/{each}") for each in ids] if isinstance(ids, list) else []
-    seconds = [f"{int(str(each['durationMs'])) / 1000:.1f} ({each['state']})" for each in recordings]
+    seconds = [_lengths(each) for each in recordings]
     return {
         **row,
         "became": str(session["outcome"]),
         "why": str(session["reason"]),
         "seconds": " + ".join(seconds) or "-",
     }
+
+
+def _lengths(recording: Document) -> str:
+    """Return how long a recording is, how much of it was paused, and its state."""
+    spans = recording["spans"]
+    pauses = [each for each in spans if each["kind"] == "pause"] if isinstance(spans, list) else []
+    paused_ms = sum(each["toMs"] - each["fromMs"] for each in pauses if each["channel"] != "b")
+    paused = f", {paused_ms / 1000:.1f} paused" if paused_ms else ""
+    return f"{int(str(recording['durationMs'])) / 1000:.1f}{paused} ({recording['state']})"
 
 
 def _print_logins(portal_url: str, passwords: dict[str, str], key: str) -> None:

@@ -1,40 +1,42 @@
-"""`earwitness user` and `team`: people, their numbers, modes, licences and teams."""
+"""`earwitness user`: people, their numbers and modes; licences and minutes are `archive.cli.licences`."""
 
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from archive import roster
 from archive.catalogue import accounts, directory
-from archive.catalogue.directory import Capacity, UserFields
+from archive.catalogue.directory import UserFields
+from archive.cli import licences
 from archive.cli.operator import Operator, operator
-from archive.cli.outcome import DONE, FAILED, Row, add_json, explained, parser, print_row, print_rows
+from archive.cli.outcome import DONE, FAILED, Row, add_json, parser, print_row, print_rows
 from archive.cli.service import add_data
-from archive.errors import DependencyUnavailable, Refused
-from archive.model import RecordingMode, RetentionClass, Role, Tenant, User
+from archive.errors import Refused
+from archive.model import RecordingMode, Role, Tenant, User
 
 PASSWORD_SIZE_BYTES_MAX = 4096  # far above what a password may have; a wrong file is refused early
 IMPORT_ROWS_MAX = 100_000  # above the people of any tenant we know; a wrong file is refused early
-LICENCES = (*(str(each) for each in RetentionClass), "none")
-BEYOND_HEADING = "beyond the heading"
-COLUMNS = ("login", "number", "broadworks-id", "role", "access", "site", "licence", "mode")
+MODES = tuple(str(each) for each in RecordingMode)
+SAID = frozenset(name.replace("-", "_") for name in roster.COLUMNS) - {"login"}
+"""The options that say something of a person; the same as the columns of a file."""
 
 
 def run_user(arguments: list[str]) -> int:
-    """Add, change, list or import people."""
+    """Add, change, list or import people; show their licences and minutes."""
     options = _user_parser().parse_args(arguments)
     with operator(options) as acting:
+        if options.action in licences.ACTIONS:
+            return licences.run(acting, options)
         if options.action == "list":
             print_rows(_listed(acting, options.tenant), as_json=options.json)
             return DONE
         if options.action == "import":
             return _import(acting, options)
         password = _password() if options.password_stdin else None
-        given = {name: value for name, value in vars(options).items() if value is not None}
-        user, tenant = _store(acting, options.login, _fields(given), new=options.action == "add")
+        said = {name: value for name, value in vars(options).items() if name in SAID and value is not None}
+        user, tenant = _store(acting, options.login, roster.fields_of(said), new=options.action == "add")
         if password is not None:
             accounts.set_password(acting.catalogue, tenant.id, user.login, password)
             acting.record("user.password-set", user.id, tenant.id)
@@ -48,7 +50,7 @@ def _user_parser() -> argparse.ArgumentParser:
         "People: their numbers, how they are recorded and what they may do.",
         "earwitness user add anna@jansen.example --number +31201234567 --licence 90d --mode always",
     )
-    actions = made.add_subparsers(dest="action", required=True, metavar="add|set|list|import")
+    actions = made.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, help_text in (("add", "add a person"), ("set", "change a person; what is not given stays")):
         each = actions.add_parser(name, help=help_text, epilog=made.epilog)
         _add_fields(each)
@@ -57,10 +59,12 @@ def _user_parser() -> argparse.ArgumentParser:
     importing = actions.add_parser(
         "import",
         help="add or change people from a CSV file",
-        description=f"Columns: {', '.join(COLUMNS)}; several numbers are separated by blanks.",
+        description=f"Columns: {', '.join(roster.COLUMNS)}; several numbers or own-modes are separated "
+        "by blanks, an empty cell changes nothing.",
         epilog="example: earwitness user import people.csv",
     )
     importing.add_argument("file", type=Path, help="CSV in UTF-8 with a heading")
+    licences.add_actions(actions)
     for each in actions.choices.values():
         add_data(each)
         add_json(each)
@@ -81,34 +85,17 @@ def _add_fields(to: argparse.ArgumentParser) -> None:
     add("--role", choices=[str(each) for each in Role], help="what the account may do")
     add("--access", choices=("none", "own"), help="which recordings a user hears")
     add("--site", metavar="NAME", help="place, for bandwidth and reports")
-    add("--licence", choices=LICENCES, help="how long recordings are kept")
-    add("--mode", choices=[str(each) for each in RecordingMode], help="what of the calls is recorded")
+    add("--licence", choices=licences.WORDS, help="how long recordings are kept")
+    add("--mode", choices=MODES, help="what of the calls is recorded")
+    add(
+        "--own-mode",
+        dest="own_modes",
+        action="extend",
+        nargs="+",
+        choices=(*MODES, roster.NONE),
+        help="a mode the person may choose (none: the administrator decides alone)",
+    )
     add("--password-stdin", action="store_true", help="read the password from standard input")
-
-
-def _fields(given: Mapping[str, object]) -> UserFields:
-    """Return the fields named in `given`, by the names of options; raises Refused for a wrong word."""
-    fields: UserFields = {}
-    numbers = given.get("number")
-    if isinstance(numbers, list):
-        fields["numbers"] = [str(number) for number in numbers]
-    texts = {name: str(given[name]) for name in given if name != "number"}
-    try:
-        if "broadworks_id" in texts:
-            fields["broadworks_id"] = texts["broadworks_id"] or None
-        if "site" in texts:
-            fields["site"] = texts["site"] or None
-        if "access" in texts:
-            fields["access"] = texts["access"]
-        if "role" in texts:
-            fields["role"] = Role(texts["role"])
-        if "mode" in texts:
-            fields["mode"] = RecordingMode(texts["mode"])
-        if "licence" in texts:
-            fields["licence"] = None if texts["licence"] == "none" else RetentionClass(texts["licence"])
-    except ValueError as error:
-        raise Refused(f"{error}.") from error
-    return fields
 
 
 def _store(acting: Operator, login: str, fields: UserFields, *, new: bool) -> tuple[User, Tenant]:
@@ -146,51 +133,26 @@ def _listed(acting: Operator, domain: str | None) -> list[Row]:
 def _import(acting: Operator, options: argparse.Namespace) -> int:
     """Add or change each person of a file; a row that is refused does not stop the others."""
     known = {str(row["login"]) for row in _listed(acting, None)}
-    results: list[Row] = []
-    for line, row in _csv_rows(options.file):
-        login = row.get("login", "")
-        new = login.strip().lower() not in known
-        try:
-            _store(acting, login, _fields(_csv_fields(row)), new=new)
-        except Exception as error:
-            reason = explained(error)
-            if reason is None or isinstance(error, DependencyUnavailable):
-                # The rows that follow would fail the same way; doing the file again changes nothing twice.
-                raise
-            results.append({"line": line, "login": login, "result": "refused", "reason": reason})
-        else:
-            known.add(login.strip().lower())
-            results.append(
-                {"line": line, "login": login, "result": "added" if new else "changed", "reason": ""}
-            )
-    print_rows(results, as_json=options.json)
-    return FAILED if any(each["result"] == "refused" for each in results) else DONE
 
+    def store(login: str, fields: UserFields) -> bool:
+        new = login not in known
+        _store(acting, login, fields, new=new)
+        known.add(login)
+        return new
 
-def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restkey=BEYOND_HEADING, strict=True)
-            unknown = set(reader.fieldnames or ["(no heading)"]) - set(COLUMNS)
-            if unknown:
-                raise Refused(f"{path} has columns we don't know: {', '.join(sorted(unknown))}.")
-            for count, row in enumerate(reader, 1):
-                if count > IMPORT_ROWS_MAX:
-                    raise Refused(f"{path} has more than {IMPORT_ROWS_MAX} rows; divide it.")
-                yield reader.line_num, {name: value for name, value in row.items() if value}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise Refused(f"{path} can't be read: {error}.") from error
-
-
-def _csv_fields(row: Mapping[str, str]) -> dict[str, object]:
-    if BEYOND_HEADING in row:
-        raise Refused("The row has more cells than the heading.")
-    fields: dict[str, object] = {
-        name.replace("-", "_"): value for name, value in row.items() if name != "login"
-    }
-    if "number" in row:
-        fields["number"] = row["number"].split()
-    return fields
+        with options.file.open(encoding="utf-8-sig", newline="") as file:
+            results = roster.enter(roster.read(file, rows_max=IMPORT_ROWS_MAX), store)
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(f"{options.file} can't be read: {error}.") from error
+    except Refused as error:
+        raise Refused(f"{options.file}: {error}") from error
+    rows: list[Row] = [
+        {"line": each.line, "login": each.login, "result": each.result, "reason": each.reason}
+        for each in results
+    ]
+    print_rows(rows, as_json=options.json)
+    return FAILED if any(each.result == "refused" for each in results) else DONE
 
 
 def _row(user: User, domain: str) -> Row:
@@ -204,52 +166,5 @@ def _row(user: User, domain: str) -> Row:
         "site": user.site,
         "licence": None if user.licence is None else str(user.licence),
         "mode": str(user.mode),
+        "ownModes": [str(each) for each in user.own_modes],
     }
-
-
-def run_team(arguments: list[str]) -> int:
-    """Add a team, or a member to a team."""
-    made = parser(
-        "team",
-        "Teams: listeners hear what contributors record.",
-        "earwitness team member sales anna@jansen.example --as contributor",
-    )
-    actions = made.add_subparsers(dest="action", required=True, metavar="add|member")
-    add = actions.add_parser(
-        "add", help="add a team", epilog="example: earwitness team add sales --tenant jansen.example"
-    )
-    add.add_argument("name", help="name of the team")
-    add.add_argument("--tenant", required=True, metavar="DOMAIN", help="the customer it belongs to")
-    member = actions.add_parser("member", help="put a person into a team", epilog=made.epilog)
-    member.add_argument("team", help="name of the team")
-    member.add_argument("user", metavar="LOGIN@DOMAIN", help="the person")
-    member.add_argument("--as", required=True, dest="capacity", choices=[str(each) for each in Capacity])
-    for each in (add, member):
-        add_data(each)
-        add_json(each)
-    options = made.parse_args(arguments)
-    with operator(options) as acting:
-        print_row(
-            _add_team(acting, options) if options.action == "add" else _add_member(acting, options),
-            as_json=options.json,
-        )
-    return DONE
-
-
-def _add_team(acting: Operator, options: argparse.Namespace) -> Row:
-    tenant = directory.tenant_by_domain(acting.catalogue, options.tenant)
-    team_id = directory.add_team(acting.catalogue, tenant.id, options.name, now=acting.clock.now())
-    acting.record("team.added", team_id, tenant.id)
-    return {"id": team_id, "name": options.name}
-
-
-def _add_member(acting: Operator, options: argparse.Namespace) -> Row:
-    login, at, domain = options.user.rpartition("@")
-    if not at:
-        raise Refused(f"{options.user!r} is not LOGIN@DOMAIN, for instance anna@jansen.example.")
-    tenant = directory.tenant_by_domain(acting.catalogue, domain)
-    capacity = Capacity(options.capacity)
-    directory.set_team_member(acting.catalogue, tenant.id, options.team, login, capacity)
-    users = {user.login: user.id for user in directory.list_users(acting.catalogue, tenant.id)}
-    acting.record("team.member-set", users[login.strip().lower()], tenant.id)
-    return {"team": options.team, "user": options.user, "as": str(capacity)}

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from urllib.parse import quote
 
-from archive.cli.api import Api, Document, add_api
+from archive.cli.api import Api, Document, add_api, segment
 from archive.cli.outcome import DONE, Row, add_json, parser, print_rows
 from archive.errors import Refused
 
@@ -28,7 +27,7 @@ def run_recordings(arguments: list[str]) -> int:
                 if page.get("next"):
                     print(f"more: --cursor {page['next']}")
         case "show":
-            print(json.dumps(api.get(f"/v1/recordings/{quote(options.id)}"), ensure_ascii=False, indent=1))
+            print(json.dumps(api.get(f"/v1/recordings/{segment(options.id)}"), ensure_ascii=False, indent=1))
         case _:
             _fetch(api, options)
     return DONE
@@ -63,7 +62,7 @@ def _fetch(api: Api, options: argparse.Namespace) -> None:
     if to.exists():
         raise Refused(f"{to} exists; name another file with --out.")
     size_bytes = api.fetch(
-        f"/v1/recordings/{quote(options.id)}/audio",
+        f"/v1/recordings/{segment(options.id)}/audio",
         to,
         format=options.format,
         channel=options.channel,
@@ -79,15 +78,19 @@ def rows_of(page: Document) -> list[Row]:
     return [_row(item) for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 
-def _row(item: Document) -> Row:
+def numbers_of(item: Document) -> list[str]:
+    """Return the numbers of the parties of a recording or call."""
     parties = item.get("parties")
-    numbers = [str(party.get("number", "")) for party in parties] if isinstance(parties, list) else []
+    return [str(party.get("number", "")) for party in parties] if isinstance(parties, list) else []
+
+
+def _row(item: Document) -> Row:
     duration_ms = item.get("durationMs")
     return {
         "id": str(item.get("id")),
         "startedAt": str(item.get("startedAt")),
         "seconds": round(duration_ms / 1000, 1) if isinstance(duration_ms, int) else None,
-        "parties": numbers,
+        "parties": numbers_of(item),
         "mode": str(item.get("mode")),
         "state": str(item.get("state")),
         "retainUntil": str(item.get("retainUntil")),

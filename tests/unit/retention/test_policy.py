@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from archive.data_key import expiry_day
 from archive.model import RetentionClass
-from retention.policy import retain_until
+from retention.policy import QUARANTINE_DAYS, quarantine_until, retain_until
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 DAYS_90, DAYS_365 = RetentionClass.DAYS_90, RetentionClass.DAYS_365
@@ -37,6 +37,15 @@ def local(text: str) -> datetime:
         (YEARS, "2028-02-28 12:00:00", "2035-02-28 12:00:00"),
         (YEARS, "2021-02-28 12:00:00", "2028-02-28 12:00:00"),
         (YEARS, "2026-07-01 00:00:00", "2033-07-01 00:00:00"),
+        (YEARS, "2026-12-31 23:59:59", "2033-12-31 23:59:59"),
+        (YEARS, "2027-01-01 00:00:00", "2034-01-01 00:00:00"),
+        (RetentionClass.YEARS_7_3500, "2028-02-29 23:59:59", "2035-02-28 23:59:59"),
+        (DAYS_90, "2027-11-30 12:00:00", "2028-02-28 12:00:00"),
+        (DAYS_90, "2027-12-01 12:00:00", "2028-02-29 12:00:00"),
+        (DAYS_365, "2028-02-29 12:00:00", "2029-02-28 12:00:00"),
+        (DAYS_365, "2027-02-28 12:00:00", "2028-02-28 12:00:00"),
+        (DAYS_90, "2026-10-02 23:30:00", "2026-12-31 23:30:00"),
+        (DAYS_90, "2026-10-03 00:30:00", "2027-01-01 00:30:00"),
     ],
 )
 def test_a_class_counts_calendar_days_or_years(
@@ -45,6 +54,27 @@ def test_a_class_counts_calendar_days_or_years(
     kept = retain_until(retention_class, local(ended_at))
     assert kept == local(until)
     assert kept.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("ended_at", "until"),
+    [
+        ("2026-11-22 10:00:00", "2026-11-29 10:00:00"),
+        ("2026-12-28 10:00:00", "2027-01-04 10:00:00"),
+        ("2028-02-25 10:00:00", "2028-03-03 10:00:00"),  # over 29 February
+        ("2027-02-25 10:00:00", "2027-03-04 10:00:00"),
+        ("2026-03-25 10:00:00", "2026-04-01 10:00:00"),  # over the change to summer time
+        ("2026-03-22 02:30:00", "2026-03-29 03:30:00"),  # to a time of day that is skipped
+        ("2026-10-20 10:00:00", "2026-10-27 10:00:00"),  # over the change to winter time
+    ],
+)
+def test_a_quarantine_lasts_seven_days_of_the_calendar(ended_at: str, until: str) -> None:
+    assert quarantine_until(local(ended_at)) == local(until)
+    assert QUARANTINE_DAYS == 7
+
+
+def test_a_quarantine_to_an_hour_that_comes_twice_ends_after_the_second() -> None:
+    assert quarantine_until(local("2026-10-18 02:30:00")) == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
 
 
 def test_over_a_change_of_the_clocks_the_time_of_day_stays() -> None:

@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from archive.model import Tenant, TenantId
+from archive import jobs as archive_jobs
+from archive.catalogue import call_events
+from archive.catalogue.call_events import CallEvent
+from archive.catalogue.engine import Catalogue
+from archive.errors import Conflict, StoreUnavailable
+from archive.model import RecordingId, Tenant, TenantId, UserId, new_id
+from archive.settings import Settings
 from retention import worker as worker_module
-from retention.schedule import SCHEDULES
+from retention.quarantine import Quarantine
+from retention.schedule import SCHEDULES, Schedule
 from retention.scrub import Batch, Scrub
-from retention.worker import defer_batch, defer_due, make_app
+from retention.worker import Work, Worker, defer_batch, defer_due, make_app, take_up_stalled
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+
+
+@dataclass
+class StillClock:
+    moment: datetime
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def monotonic(self) -> float:
+        return 0.0
 
 
 class Pages(Scrub):
@@ -29,14 +49,72 @@ class Pages(Scrub):
         return Batch(recordings_max, (), following[cursor])
 
 
+class Decisions(Quarantine):
+    """Notes what is decided, and raises what it is told to."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[str, ...]] = []
+        self.errors: list[Exception] = []
+        self.broken_off: list[tuple[RecordingId, UserId]] = []
+        self.over: list[RecordingId] = []
+
+    def assign(self, *arguments: str) -> Any:
+        self._note("assign", *arguments)
+
+    def destroy(self, *arguments: str) -> None:
+        self._note("destroy", *arguments)
+
+    def _note(self, *words: str) -> None:
+        if self.errors:
+            raise self.errors.pop()
+        self.done.append(words)
+
+    def due(self, tenant_id: TenantId) -> list[RecordingId]:
+        return self.over
+
+    def unfinished(self, tenant_id: TenantId) -> list[tuple[RecordingId, UserId]]:
+        return self.broken_off
+
+
 @pytest.fixture
 def pages() -> Pages:
     return Pages()
 
 
 @pytest.fixture
-def app(database: Any, pages: Pages, bakery: Tenant) -> Any:
-    return make_app(database.url("earwitness_worker"), pages, lambda: [bakery.id])
+def decisions() -> Decisions:
+    return Decisions()
+
+
+@pytest.fixture
+def swept() -> list[int]:
+    return []
+
+
+@pytest.fixture
+def app(database: Any, pages: Pages, decisions: Decisions, swept: list[int], bakery: Tenant) -> Any:
+    def sweep_calls() -> int:
+        swept.append(1)
+        return 1
+
+    work = Work(lambda: [bakery.id], pages, decisions, sweep_calls)
+    return make_app(database.url("earwitness_worker"), work)
+
+
+def schedule(name: str) -> Schedule:
+    return next(each for each in SCHEDULES if each.name == name)
+
+
+def jobs(database: Any) -> list[tuple[Any, ...]]:
+    statement = "SELECT task_name, status, attempts, lock FROM jobs.procrastinate_jobs ORDER BY id"
+    return database.connect().execute(statement).fetchall()
+
+
+def abandon_jobs(database: Any) -> None:
+    """Let all jobs be those of a worker that took them and died."""
+    admin = database.connect()
+    admin.execute("SET search_path TO jobs")
+    admin.execute("UPDATE procrastinate_jobs SET status = 'doing'")
 
 
 async def drain(app: Any) -> None:
@@ -75,6 +153,120 @@ async def test_a_tenant_is_scrubbed_by_one_chain_at_a_time(app: Any, pages: Page
         await defer_batch(app, bakery.id, None)
         await drain(app)
     assert pages.asked == [(bakery.id, "2"), (bakery.id, "3")]
+
+
+async def test_commands_and_events_of_calls_are_swept_every_hour(app: Any, swept: list[int]) -> None:
+    """They are news; what lasts is the recording."""
+    assert schedule("calls").interval == timedelta(hours=1)
+    async with app.open_async():
+        await defer_due(app, schedule("calls"), NOW)
+        await drain(app)
+    assert swept == [1]
+
+
+def test_what_is_younger_than_a_day_is_not_swept(
+    database: Any, worker: Catalogue, recorder: Catalogue, bakery: Tenant, tmp_path: Path
+) -> None:
+    """The worker of a real service, on rows of both kinds around the border."""
+    clock = StillClock(NOW)
+    running = Worker(
+        Settings(
+            database_url=database.url("earwitness_worker"),
+            s3_endpoint="http://127.0.0.1:9",
+            s3_access_key="access",
+            s3_secret_key="secret",
+        ),
+        clock,
+    )
+    for hours in (23, 24, 25):
+        at = NOW - timedelta(hours=hours)
+        with recorder.transaction(bakery.id) as connection:
+            call_events.append(connection, [CallEvent(bakery.id, at, "call.ended", None, None, {})])
+        database.connect().execute(
+            "INSERT INTO commands VALUES (%s, %s, 'r', 'n', 'stop', 'user:x', %s, 'expired', '', NULL)",
+            (new_id(at), bakery.id, at),
+        )
+    assert running._sweep_calls() == 2
+    assert running._sweep_calls() == 0
+    running._catalogue.close()
+    running._store.close()
+
+
+async def test_decisions_on_a_quarantine_are_carried_out_as_they_were_handed_over(
+    app: Any, decisions: Decisions, database: Any
+) -> None:
+    """From the role of the portal, without the code of the worker; the same one waits once."""
+    url = database.url("earwitness_portal")
+    ids = TenantId("t"), RecordingId("r")
+    assert await asyncio.to_thread(archive_jobs.assign, url, *ids, UserId("u"), actor="user:x")
+    assert not await asyncio.to_thread(archive_jobs.assign, url, *ids, UserId("v"), actor="user:y")
+    assert await asyncio.to_thread(archive_jobs.destroy, url, *ids, actor="user:x")
+    assert {lock for *_, lock in jobs(database)} == {"recording/r"}
+    async with app.open_async():
+        await drain(app)
+    assert decisions.done == [("assign", "t", "r", "u", "user:x"), ("destroy", "t", "r", "user:x")]
+
+
+async def test_the_sweep_has_destroyed_what_is_over_and_finished_what_was_broken_off(
+    app: Any, decisions: Decisions, bakery: Tenant
+) -> None:
+    """As jobs of their own, so that one that fails holds up no other."""
+    assert schedule("quarantine").interval == timedelta(hours=1)
+    decisions.over = [RecordingId("r1"), RecordingId("r2")]
+    decisions.broken_off = [(RecordingId("r3"), UserId("u"))]
+    async with app.open_async():
+        await defer_due(app, schedule("quarantine"), NOW)
+        await defer_due(app, schedule("quarantine"), NOW + timedelta(hours=1))
+        await drain(app)
+    assert min(decisions.done) == ("assign", bakery.id, "r3", "u", "service:worker")
+    assert {words[2] for words in decisions.done if words[0] == "destroy"} == {"r1", "r2"}
+
+
+async def test_a_refused_decision_is_over_and_one_that_meets_an_outage_is_tried_again(
+    app: Any, decisions: Decisions, database: Any
+) -> None:
+    url = database.url("earwitness_worker")
+    decisions.errors = [StoreUnavailable("away"), Conflict("it was decided otherwise")]
+    for name in ("r1", "r2"):
+        archive_jobs.destroy(url, TenantId("t"), RecordingId(name), actor="user:x")
+    async with app.open_async():
+        await app.run_worker_async(
+            wait=False, install_signal_handlers=False, listen_notify=False, concurrency=1,
+            delete_jobs="successful",
+        )  # fmt: skip
+    assert jobs(database) == [("retention.quarantine_destroy", "todo", 1, "recording/r2")]
+    assert decisions.done == []
+
+
+async def test_the_job_of_a_worker_that_died_runs_again(
+    app: Any, decisions: Decisions, database: Any
+) -> None:
+    """Else its lock would keep every other job of that recording waiting for ever."""
+    url = database.url("earwitness_worker")
+    archive_jobs.destroy(url, TenantId("t"), RecordingId("r"), actor="user:x")
+    abandon_jobs(database)
+    async with app.open_async():
+        await drain(app)
+        assert decisions.done == []
+        assert await take_up_stalled(app) == 1
+        assert await take_up_stalled(app) == 0
+        await drain(app)
+    assert decisions.done == [("destroy", "t", "r", "user:x")]
+
+
+async def test_of_a_job_that_died_and_one_that_waits_for_its_lock_one_is_left(
+    app: Any, decisions: Decisions, database: Any
+) -> None:
+    """Neither could ever run: each waits for the other."""
+    url = database.url("earwitness_worker")
+    ids = TenantId("t"), RecordingId("r")
+    archive_jobs.destroy(url, *ids, actor="user:x")
+    abandon_jobs(database)
+    assert archive_jobs.destroy(url, *ids, actor="user:y")
+    async with app.open_async():
+        assert await take_up_stalled(app) == 1
+        await drain(app)
+    assert decisions.done == [("destroy", "t", "r", "user:y")]
 
 
 def test_the_limits_of_a_worker_are_what_a_machine_can_bear() -> None:

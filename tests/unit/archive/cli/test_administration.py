@@ -62,3 +62,31 @@ def test_every_change_stands_in_the_audit_log_without_names(
     assert "Bakery" not in text
     assert len(rows) == 3
     assert data("audit", "verify")[0]["result"] == "intact"
+
+
+def test_a_tenant_decides_for_all_of_its_people(run: Callable[..., str], data: Callable[..., Any]) -> None:
+    """What is not given stays, and without anything the policy is only shown."""
+    data("tenant", "add", "Bakery", "--domain", "bakery.example")
+    defaults = {"domain": "bakery.example", "keepGraceHours": 0, "aboveCap": "keep"}
+    assert data("tenant", "policy", "bakery.example") == defaults
+    data("tenant", "policy", "bakery.example", "--keep-grace", "72")
+    changed = data("tenant", "policy", "bakery.example", "--above-cap", "90d")
+    assert changed == {**defaults, "keepGraceHours": 72, "aboveCap": "90d"}
+    assert data("tenant", "policy", "bakery.example") == changed
+    assert "0 to 72 hours" in run("tenant", "policy", "bakery.example", "--keep-grace", "73", code=1)
+    run("tenant", "policy", "bakery.example", "--above-cap", "never", code=2)
+
+
+def test_a_key_may_act_as_a_person(
+    run: Callable[..., str], data: Callable[..., Any], portal: Catalogue
+) -> None:
+    """It then may do what both the person and its scopes allow."""
+    data("tenant", "add", "Bakery", "--domain", "bakery.example")
+    data("tenant", "add", "Florist", "--domain", "florist.example")
+    anna = data("user", "add", "anna@bakery.example", "--role", "auditor")
+    made = ("api-client", "add", "app", "--tenant", "bakery.example", "--scope", "calls:control", "settings")
+    scope = authenticate_key(portal, data(*made, "--user", "anna")["key"])
+    assert scope is not None
+    assert (scope.actor, scope.scopes) == (f"user:{anna['id']}", {"calls:control", "settings"})
+    assert "no user" in run(*made, "--user", "bas", code=1)
+    assert "not the domain" in run(*made, "--user", "anna@florist.example", code=1)

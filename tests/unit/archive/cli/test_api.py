@@ -8,11 +8,11 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
-from archive.cli.api import KEY_VARIABLE, Api
+from archive.cli.api import KEY_VARIABLE, Api, segment
 from archive.cli.main import main
 from archive.errors import NotFound, Refused, StoreUnavailable
 
@@ -150,3 +150,28 @@ def test_address_and_key_are_needed(url: str, key: str, reason: str, monkeypatch
     monkeypatch.delenv(KEY_VARIABLE, raising=False)
     with pytest.raises(Refused, match=reason):
         Api(argparse.Namespace(url=url, key=key, data=None))
+
+
+def test_what_is_typed_is_one_segment_of_a_path() -> None:
+    """An id that is none reaches no other route."""
+    assert segment("0199-ab") == "0199-ab"
+    assert segment("../users?x=#") == "..%2Fusers%3Fx%3D%23"
+    for text in ("", ".", ".."):
+        with pytest.raises(Refused, match="not an id"):
+            segment(text)
+
+
+def test_documents_are_sent_once_and_an_empty_answer_is_an_empty_document(api_server: Any) -> None:
+    """A command that was lost is not sent again by itself."""
+    api = Api(argparse.Namespace(url=api_server.url, key=None, data=None))
+    api_server.answers["POST", "/v1/things"] = (201, {"id": "t1"})
+    api_server.answers["DELETE", "/v1/things/t1"] = (204, None)
+    assert api.post("/v1/things", {"name": "één"}) == {"id": "t1"}
+    assert api.delete("/v1/things/t1") == {}
+    with pytest.raises(NotFound):
+        api.delete("/v1/things/t2")
+    assert [(method, sent) for method, _, sent in api_server.seen] == [
+        ("POST", {"name": "één"}),
+        ("DELETE", None),
+        ("DELETE", None),
+    ]

@@ -28,7 +28,9 @@ def test_there_is_somebody_in_each_mode_and_a_call_to_112() -> None:
 def test_a_recorded_call_shows_how_long_and_in_which_state() -> None:
     """Two recorded users, two recordings."""
     session: Document = {"outcome": "recorded", "reason": "bye", "recordingIds": ["1", "2"]}
-    row = demo._result(lambda path: {"durationMs": 8040, "state": "available"}, CALLS[2], session)
+    row = demo._result(
+        lambda path: {"durationMs": 8040, "spans": [], "state": "available"}, CALLS[2], session
+    )
     assert row["seconds"] == "8.0 (available) + 8.0 (available)"
     assert (row["became"], row["why"]) == ("recorded", "bye")
 

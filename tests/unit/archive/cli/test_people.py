@@ -1,4 +1,4 @@
-"""People and teams by command, one by one and from a file."""
+"""People by command, one by one and from a file."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def test_a_password_is_read_from_standard_input(
         (("user", "add", ANNA, "--number", "112"), "never recorded"),
         (("user", "add", ANNA, "--mode", "always"), "needs a licence"),
         (("user", "set", ANNA), "no user"),
-        (("team", "member", "sales", "anna", "--as", "listener"), "is not LOGIN@DOMAIN"),
-        (("team", "member", "sales", ANNA, "--as", "listener"), "There is no"),
+        (("user", "licences", "anna"), "is not LOGIN@DOMAIN"),
+        (("user", "minutes", ANNA), "no user"),
     ],
 )
 def test_what_is_refused_is_said_in_one_line(
@@ -80,11 +80,11 @@ def test_a_file_adds_and_changes_with_a_result_per_row(data: Callable[..., Any],
     """One wrong row does not stop the others, and the exit code tells of it."""
     file = tmp_path / "people.csv"
     file.write_text(
-        "login,number,licence,mode\n"
-        f"{ANNA},+31201234567 +31201234568,90d,always\n"
-        "bas@bakery.example,,,sometimes\n"
-        "cees@bakery.example,,,never,one too many\n"
-        f"{ANNA},,365d,\n",
+        "login,number,licence,mode,own-modes\n"
+        f"{ANNA},+31201234567 +31201234568,90d,always,always always-pause\n"
+        "bas@bakery.example,,,sometimes,\n"
+        "cees@bakery.example,,,never,,one too many\n"
+        f"{ANNA},,365d,,none\n",
         encoding="utf-8-sig",
     )
     results = data("user", "import", str(file), code=1)
@@ -93,6 +93,58 @@ def test_a_file_adds_and_changes_with_a_result_per_row(data: Callable[..., Any],
     assert "sometimes" in results[1]["reason"]
     (anna,) = data("user", "list")
     assert (anna["licence"], anna["mode"], len(anna["numbers"])) == ("365d", "always", 2)
+    assert anna["ownModes"] == []
+
+
+def test_a_person_may_be_given_modes_to_choose_from(
+    run: Callable[..., str], data: Callable[..., Any]
+) -> None:
+    """And the choice may be taken back with the word none."""
+    added = data("user", "add", ANNA, "--own-mode", "on-demand", "always", "--own-mode", "always-pause")
+    assert added["ownModes"] == ["always", "always-pause", "on-demand"]
+    assert data("user", "set", ANNA, "--site", "Goes")["ownModes"] == added["ownModes"]
+    assert data("user", "set", ANNA, "--own-mode", "none")["ownModes"] == []
+    run("user", "set", ANNA, "--own-mode", "sometimes", code=2)
+
+
+def test_licences_are_shown_with_their_dates(data: Callable[..., Any]) -> None:
+    """The one in force has no end yet."""
+    data("user", "add", ANNA, "--licence", "90d")
+    data("user", "set", ANNA, "--licence", "7y-1000")
+    first, second = data("user", "licences", ANNA)
+    assert (first["licence"], second["licence"]) == ("90d", "7y-1000")
+    assert (first["validUntil"], second["validUntil"]) == (second["validFrom"], None)
+
+
+def test_a_preview_tells_what_a_licence_would_change_and_changes_nothing(data: Callable[..., Any]) -> None:
+    """Recordings that exist keep their class; the preview counts them."""
+    data("user", "add", ANNA, "--licence", "90d", "--mode", "always")
+    told = data("user", "licence-preview", ANNA, "7y-1000")
+    assert (told["before"], told["after"], told["kept"]) == ("90d", "7y-1000", [])
+    assert (told["usedSeconds"], told["capSeconds"], told["aboveCap"]) == (0, 60_000, False)
+    assert "needs a licence" in data("user", "licence-preview", ANNA, "none")["obstacle"]
+    assert data("user", "list")[0]["licence"] == "90d"
+
+
+def test_minutes_are_told_by_month_with_what_the_licence_allows(
+    run: Callable[..., str], data: Callable[..., Any], database: Any
+) -> None:
+    """In seconds, as they are booked."""
+    user = data("user", "add", ANNA, "--licence", "7y-3500", "--mode", "always")
+    database.connect().execute(
+        "INSERT INTO minute_months (tenant_id, user_id, month, booked_s)"
+        " SELECT tenant_id, id, '2026-11-01', 168000 FROM users WHERE id = %s",
+        (user["id"],),
+    ).connection.commit()
+    used = data("user", "minutes", ANNA, "--month", "2026-11")
+    assert (used["month"], used["usedSeconds"], used["capSeconds"], used["percent"]) == (
+        "2026-11",
+        168_000,
+        210_000,
+        80,
+    )
+    assert data("user", "minutes", ANNA, "--month", "2026-10")["usedSeconds"] == 0
+    run("user", "minutes", ANNA, "--month", "november", code=2)
 
 
 def test_a_file_of_something_else_is_refused_before_anything_is_done(
@@ -116,11 +168,3 @@ def test_a_file_at_the_limit_is_taken_and_above_it_refused(
     run("user", "import", str(file))
     file.write_text("login\n" + "".join(f"user{n}@bakery.example\n" for n in range(3)))
     assert "more than 2 rows" in run("user", "import", str(file), code=1)
-
-
-def test_a_team_has_listeners_and_contributors(run: Callable[..., str], data: Callable[..., Any]) -> None:
-    """Listeners hear what contributors record."""
-    run("user", "add", ANNA)
-    assert data("team", "add", "sales", "--tenant", "bakery.example")["name"] == "sales"
-    assert data("team", "member", "sales", ANNA, "--as", "contributor")["as"] == "contributor"
-    run("team", "member", "sales", ANNA, "--as", "boss", code=2)

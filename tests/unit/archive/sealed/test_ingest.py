@@ -284,3 +284,21 @@ def test_two_recordings_of_one_session_share_its_outcome(
     house.ingest().archive(other, outcome_of(other))
     (outcome,) = sessions.find(portal, auditor(bakery)).items
     assert set(outcome.recording_ids) == {finished.recording.id, other.recording.id}
+
+
+def test_a_recording_in_quarantine_is_stored_without_a_lock(
+    house: object, portal: Catalogue, bakery: Tenant, finished: FinishedRecording, outcome_of: OutcomeOf
+) -> None:
+    """An administrator may destroy it, so nothing may keep it; sealed and verified it is like any other."""
+    unknown = dataclasses.replace(finished.recording, state=RecordingState.QUARANTINED, owner=None)
+    finished = dataclasses.replace(finished, recording=unknown)
+    archived = house.ingest().archive(finished, outcome_of(finished))
+    assert archived.recording.state is RecordingState.QUARANTINED
+    assert recordings.get(portal, auditor(bakery), unknown.id) == archived
+    for stored in archived.objects:
+        data, facts = house.store.fetch(stored.key, stored.version_id)
+        assert (facts.mode, facts.retain_until) == (None, None)
+        assert (sha256_hex(data), AUDIO_BEGIN in data) == (stored.ciphertext_sha256, False)
+    (entry,) = of_object(portal, bakery.id, f"recording:{unknown.id}")
+    assert entry.action == "recording.quarantined"
+    assert house.ingest().archive(finished, outcome_of(finished)) == archived

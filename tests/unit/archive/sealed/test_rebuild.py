@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -15,7 +16,15 @@ from archive.access import AccessScope
 from archive.audit import AuditWriter
 from archive.catalogue import migrate, recordings, sessions
 from archive.catalogue.engine import Catalogue
-from archive.model import ArchivedRecording, FinishedRecording, ObjectKind, Role, SessionOutcome, Tenant
+from archive.model import (
+    ArchivedRecording,
+    FinishedRecording,
+    ObjectKind,
+    RecordingState,
+    Role,
+    SessionOutcome,
+    Tenant,
+)
 from archive.playback import Action, Playback
 from archive.rebuild import rebuild
 from archive.store.memory import MemoryStore
@@ -196,3 +205,18 @@ def test_a_record_that_names_no_key_of_ours_is_passed_over(
     )
     house.store.damage(record.key, record.version_id, data)
     assert rebuild(house.store, house.vault, empty("earwitness_operator")) == 2
+
+
+def test_a_recording_in_quarantine_is_back_in_quarantine(
+    house: object,
+    empty: Callable[[str], Catalogue],
+    finished: FinishedRecording,
+    outcome_of: Callable[[FinishedRecording], SessionOutcome],
+) -> None:
+    """Its term goes on, and whoever may decide on it still may."""
+    unknown = dataclasses.replace(finished.recording, state=RecordingState.QUARANTINED, owner=None)
+    finished = dataclasses.replace(finished, recording=unknown)
+    archived = house.ingest().archive(finished, outcome_of(finished))
+    operator = empty("earwitness_operator")
+    assert rebuild(house.store, house.vault, operator) == 1
+    assert recordings.get(operator, scope_of(archived), unknown.id) == archived

@@ -1,0 +1,290 @@
+"""Deciding on recordings in quarantine: assigned to their owner, or destroyed.
+
+Assigning: the row is claimed with owner, class, date, minutes and the data key wrapped
+under the key of its new expiry day, in one transaction with the audit entry; then every
+object is sealed and put anew under its lock, verified, and pinned in the row; then the
+old objects, which no lock keeps, go. Destroying: the row is claimed, every version of
+every object is deleted and confirmed gone, then the row goes. Both go on after a crash
+where they stopped, and neither undoes the other.
+
+Rules: an administrator's decision and its effect are two audit entries. Time for
+deletion is the earlier one of our clock and the store's. Not here: when it runs
+(`retention.worker`), the rows (`archive.catalogue.quarantine`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from archive.access import AccessScope
+from archive.audit import AuditWriter
+from archive.audit_chain import Json
+from archive.catalogue import minutes as booking
+from archive.catalogue import quarantine, recordings, sessions
+from archive.catalogue.engine import Catalogue, Connection
+from archive.clock import Clock
+from archive.data_key import (
+    CALENDAR,
+    DataKey,
+    Vault,
+    expiry_day,
+    object_binding,
+    open_data_key,
+    translated_key_errors,
+)
+from archive.errors import Conflict, NotFound, Refused, StoreUnavailable
+from archive.ingest import lock_of, object_of, upload
+from archive.model import (
+    ArchivedRecording,
+    FinishedRecording,
+    ObjectKind,
+    Recording,
+    RecordingId,
+    RecordingState,
+    Role,
+    TenantId,
+    UserId,
+)
+from archive.placing import Placing, objects_prefix
+from archive.playback import pin_of
+from archive.store.clock_guard import compare_clocks
+from archive.store.object import Store
+from keys.binding import Binding
+from keys.envelope import wrap_key
+from keys.streaming_aead import open_sealed
+from retention import minutes
+from retention.policy import PARTIAL
+
+ACTOR = "service:worker"
+
+
+class Quarantine:
+    """Carries out what is decided of recordings in quarantine; any number of processes may."""
+
+    def __init__(
+        self, store: Store, vault: Callable[[], Vault], catalogue: Catalogue, audit: AuditWriter, clock: Clock
+    ) -> None:
+        """Remember what it stands on; `vault` is asked for when the first recording is assigned."""
+        self._store = store
+        self._vault = vault
+        self._catalogue = catalogue
+        self._audit = audit
+        self._clock = clock
+
+    def assign(
+        self, tenant_id: TenantId, recording_id: RecordingId, user_id: UserId, actor: str
+    ) -> ArchivedRecording:
+        """Make a recording in quarantine that of a person, and return it as it is archived now.
+
+        Raises NotFound (no such recording or user), Refused (no licence when it started),
+        Conflict (decided otherwise), DependencyUnavailable (call again).
+        """
+        with self._refusals(tenant_id, recording_id, actor, "recording.assign"):
+            self._claim_for_owner(tenant_id, recording_id, user_id, actor)
+        archived = self._get(tenant_id, recording_id)
+        if archived.recording.state is RecordingState.PROCESSING:
+            archived = self._settle(self._archive_anew(archived))
+        self._clear(archived)
+        return archived
+
+    def destroy(self, tenant_id: TenantId, recording_id: RecordingId, actor: str) -> None:
+        """Destroy a recording in quarantine; one that is not there any more was destroyed.
+
+        Raises Refused (legal hold), Conflict (decided otherwise), DependencyUnavailable
+        (call again).
+        """
+        try:
+            with self._refusals(tenant_id, recording_id, actor, "recording.destroy"):
+                recording = self._claim_for_destruction(tenant_id, recording_id, actor)
+        except NotFound:
+            return
+        prefix = objects_prefix(tenant_id, recording_id)
+        for version in self._store.versions(prefix):
+            self._store.delete(version.key, version.version_id)
+        if self._store.versions(prefix):
+            raise StoreUnavailable(
+                "The store still shows objects after they were deleted; it is tried again."
+            )
+        # Another worker that did the same may be through before us.
+        with contextlib.suppress(NotFound), self._audit.transaction(tenant_id) as connection:
+            quarantine.lock(connection, tenant_id, recording_id)
+            quarantine.remove(connection, recording)
+            self._write(connection, recording, ACTOR, "recording.destroyed", {"from": "quarantine"})
+
+    def due(self, tenant_id: TenantId) -> list[RecordingId]:
+        """Return what must be destroyed now; raises StoreClockDiffers when no clock can be believed."""
+        store_now, now = self._store.clock(), self._clock.now()
+        compare_clocks(store_now, now)
+        return quarantine.due(self._catalogue, tenant_id, min(store_now, now))
+
+    def unfinished(self, tenant_id: TenantId) -> list[tuple[RecordingId, UserId]]:
+        """Return the assignments that were begun and must be finished."""
+        return quarantine.unfinished(self._catalogue, tenant_id)
+
+    def _claim_for_owner(
+        self, tenant_id: TenantId, recording_id: RecordingId, user_id: UserId, actor: str
+    ) -> None:
+        """Give the row its owner and all that follows from it, unless that was done before."""
+        archived = self._get(tenant_id, recording_id)
+        with self._audit.transaction(tenant_id) as connection:
+            standing = quarantine.lock(connection, tenant_id, recording_id)
+            if standing.is_assigned_to(user_id):
+                return
+            standing.require_quarantined()
+            started_at = archived.recording.started_at
+            assignee = quarantine.assignee(connection, tenant_id, user_id, started_at)
+            recording = replace(
+                archived.recording,
+                state=RecordingState.PROCESSING,
+                owner=user_id,
+                site=assignee.site,
+                retention_class=assignee.licence,
+                flags=(*archived.recording.flags, quarantine.ASSIGNED),
+            )
+            booked = booking.book(connection, recording, minutes.judge, now=self._clock.now())
+            if booked is None:
+                raise NotFound("There is no such user in this tenant.")
+            recording = minutes.applied(recording, booked)
+            key = self._rewrapped(archived, recording)
+            claimed = replace(archived, recording=recording, kek_id=key.kek_id, wrapped_key=key.wrapped)
+            quarantine.claim_for_owner(connection, claimed, _told(recording))
+            body: dict[str, Json] = {
+                "owner": user_id,
+                "class": recording.retention_class.value,
+                "seconds": booked.booked_s,
+            }
+            self._write(connection, recording, actor, "recording.assign", body)
+
+    def _archive_anew(self, archived: ArchivedRecording) -> ArchivedRecording:
+        """Put every object again, under the lock of the new date, and return the recording with new pins."""
+        recording = archived.recording
+        partial = PARTIAL in recording.flags
+        recording = replace(
+            recording,
+            state=RecordingState.PARTIAL if partial else RecordingState.AVAILABLE,
+            flags=tuple(flag for flag in recording.flags if flag != PARTIAL),
+        )
+        data_key = open_data_key(
+            self._vault(), recording.tenant_id, recording.id, archived.kek_id, archived.wrapped_key
+        )
+        finished = FinishedRecording(
+            recording=recording,
+            audio=self._opened(archived, ObjectKind.AUDIO, data_key),
+            audio_media_type=object_of(archived, ObjectKind.AUDIO).media_type,
+            peaks=self._opened(archived, ObjectKind.PEAKS, data_key),
+            timeline=self._opened(archived, ObjectKind.TIMELINE, data_key),
+            metadata=self._opened(archived, ObjectKind.METADATA, data_key),
+        )
+        outcome = sessions.of_recording(self._catalogue, _scope(recording.tenant_id), recording.id)
+        placing = Placing(
+            self._store,
+            recording,
+            data_key,
+            lock_of(self._store, self._clock, recording),
+            superseded=[stored.key for stored in archived.objects],
+        )
+        return upload(self._store, placing, finished, data_key, outcome)
+
+    def _settle(self, archived: ArchivedRecording) -> ArchivedRecording:
+        """Pin the new objects in the row, unless another worker did."""
+        recording = archived.recording
+        with self._audit.transaction(recording.tenant_id) as connection:
+            standing = quarantine.lock(connection, recording.tenant_id, recording.id)
+            if standing.state is RecordingState.PROCESSING:
+                quarantine.settle(connection, archived)
+                body: dict[str, Json] = {item.kind.value: item.ciphertext_sha256 for item in archived.objects}
+                self._write(connection, recording, ACTOR, "recording.assigned", body)
+        return self._get(recording.tenant_id, recording.id)
+
+    def _clear(self, archived: ArchivedRecording) -> None:
+        """Delete the objects that were put without a lock; the pinned ones stay."""
+        pinned = {(stored.key, stored.version_id) for stored in archived.objects}
+        prefix = objects_prefix(archived.recording.tenant_id, archived.recording.id)
+        for version in self._store.versions(prefix):
+            if (version.key, version.version_id) not in pinned:
+                # What is locked there is of a try that was broken off, and goes with its term.
+                with contextlib.suppress(Refused):
+                    self._store.delete(version.key, version.version_id)
+
+    def _claim_for_destruction(self, tenant_id: TenantId, recording_id: RecordingId, actor: str) -> Recording:
+        recording = self._get(tenant_id, recording_id).recording
+        with self._audit.transaction(tenant_id) as connection:
+            standing = quarantine.lock(connection, tenant_id, recording_id)
+            if not standing.is_ended:
+                standing.require_quarantined()
+                standing.require_unheld()
+                quarantine.claim_for_destruction(connection, tenant_id, recording_id, standing)
+                self._write(connection, recording, actor, "recording.destroy", {})
+        return recording
+
+    def _rewrapped(self, archived: ArchivedRecording, recording: Recording) -> DataKey:
+        """Return the data key of a recording wrapped under the key of the day on which it ends now."""
+        vault = self._vault()
+        # First the new one: it tells a key store that is away from one that has lost the old one.
+        with translated_key_errors():
+            kek = vault.current(recording.tenant_id, expiry_day(recording.retain_until))
+        data_key = open_data_key(
+            vault, recording.tenant_id, recording.id, archived.kek_id, archived.wrapped_key
+        )
+        context = Binding(recording.tenant_id, recording.id, "data-key").associated_data()
+        return DataKey(kek.id, wrap_key(kek.key, data_key.key, context), data_key.key)
+
+    def _opened(self, archived: ArchivedRecording, kind: ObjectKind, data_key: DataKey) -> bytes:
+        """Return what one object holds; raises NotFound, VerificationFailed, StoreUnavailable."""
+        stored = object_of(archived, kind)
+        sealed = self._store.get(stored.key, stored.version_id)
+        binding = object_binding(archived.recording.tenant_id, archived.recording.id, kind)
+        with translated_key_errors():
+            return open_sealed(data_key.key, binding, sealed, pin_of(stored))
+
+    def _get(self, tenant_id: TenantId, recording_id: RecordingId) -> ArchivedRecording:
+        return recordings.get(self._catalogue, _scope(tenant_id), recording_id)
+
+    @contextmanager
+    def _refusals(
+        self, tenant_id: TenantId, recording_id: RecordingId, actor: str, action: str
+    ) -> Iterator[None]:
+        """Write down that a decision was refused, and why."""
+        try:
+            yield
+        except (Refused, Conflict) as error:
+            with self._audit.transaction(tenant_id) as connection:
+                self._audit.append(
+                    connection,
+                    tenant_id=tenant_id,
+                    actor=actor,
+                    action=action,
+                    object=f"recording:{recording_id}",
+                    result="refused",
+                    body={"reason": str(error)},
+                    at=self._clock.now(),
+                )
+            raise
+
+    def _write(
+        self, connection: Connection, recording: Recording, actor: str, action: str, body: dict[str, Json]
+    ) -> None:
+        self._audit.append(
+            connection,
+            tenant_id=recording.tenant_id,
+            actor=actor,
+            action=action,
+            object=f"recording:{recording.id}",
+            body=body,
+            at=self._clock.now(),
+        )
+
+
+def _scope(tenant_id: TenantId) -> AccessScope:
+    return AccessScope(tenant_id=tenant_id, actor=ACTOR, role=Role.AUDITOR)
+
+
+def _told(recording: Recording) -> str:
+    until = recording.retain_until.astimezone(CALENDAR).date()
+    return (
+        f"recording {recording.id}: assigned to user {recording.owner}, "
+        f"class {recording.retention_class} kept until {until}"
+    )
