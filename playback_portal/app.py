@@ -7,6 +7,7 @@ to this machine and to the proxy named in the settings.
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -18,6 +19,8 @@ from aiohttp import web
 from archive.errors import ArchiveError
 from archive.model import new_id
 from playback_portal import openapi
+from playback_portal.confirmations import CONFIRMATIONS, Confirmations
+from playback_portal.events import STREAMS, Streams
 from playback_portal.health import READINESS, Readiness
 from playback_portal.problems import Problem, problem_of, problem_of_status, unexpected
 from playback_portal.routes import ROUTES, Route, guarded
@@ -44,10 +47,25 @@ def create_app(services: Services, routes: tuple[Route, ...] = ROUTES) -> web.Ap
     app[SERVICES] = services
     app[READINESS] = Readiness()
     app[openapi.DOCUMENT] = openapi.encode(routes)
+    app[CONFIRMATIONS] = Confirmations(services.catalogue, services.clock)
+    app[STREAMS] = Streams(services.catalogue)
+    # Streams go on until they are told, and a server that stops waits for whoever it still serves.
+    app.on_shutdown.append(end_streams)
+    app.on_cleanup.append(stop_listening)
     app.on_response_prepare.append(add_headers)
     for route in routes:
         app.router.add_route(route.method, route.path, guarded(route))
     return app
+
+
+async def end_streams(app: web.Application) -> None:
+    """End the event streams."""
+    app[STREAMS].end()
+
+
+async def stop_listening(app: web.Application) -> None:
+    """End the connections on which the process hears of answers and events."""
+    await asyncio.gather(app[STREAMS].stop(), app[CONFIRMATIONS].stop())
 
 
 @web.middleware

@@ -42,6 +42,6 @@ async def authenticate(request: web.Request) -> AccessScope:
 
 
 def require(scope: AccessScope, permission: Scope) -> None:
-    """Raise the 403 Problem when an API client lacks `permission`; people have roles instead."""
-    if scope.role is None and permission not in scope.scopes:
+    """Raise the 403 Problem when a key lacks `permission`; who signed in as a person has a role instead."""
+    if not scope.permits(permission):
         raise missing_scope(permission)

@@ -72,6 +72,7 @@ def make_services(settings: Settings) -> Services:
         clock=SystemClock(),
         checks={"database": catalogue.healthy, "store": store.healthy},
         exposure=exposure,
+        database_url=settings.database_url,
     )
 
 

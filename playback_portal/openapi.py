@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the route table and the operations below.
+"""The OpenAPI 3.1 document, made from the route table and its operations.
 
 A route without an operation, or an operation without a route, fails a test; so do
 responses that do not have the shape told here.
@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from aiohttp import web
 
 from archive.access import Scope
-from playback_portal import problems
-from playback_portal.schemas import PARAMETERS, SCHEMAS
+from playback_portal import administration_schemas, operations, problems, schemas
+from playback_portal.operations import JSON, Operation
 
 VERSION = "1.0.0"
 PATH = "/v1/openapi.json"
 DOCUMENT = web.AppKey("DOCUMENT", bytes)
 
-JSON = "application/json"
 BINARY = {"type": "string", "contentMediaType": "application/octet-stream"}
+
+
+OPERATIONS = {**operations.OPERATIONS, **administration_schemas.ADMINISTRATION_OPERATIONS}
+SCHEMAS = {**schemas.SCHEMAS, **administration_schemas.ADMINISTRATION_SCHEMAS}
+PARAMETERS = {**schemas.PARAMETERS, **administration_schemas.ADMINISTRATION_PARAMETERS}
 
 
 class Described(Protocol):
@@ -45,67 +49,21 @@ class Described(Protocol):
         """The scope an API key needs."""
 
 
-@dataclass(frozen=True)
-class Operation:
-    """What a handler takes and gives. `schema` names a component of JSON responses."""
-
-    summary: str
-    parameters: tuple[str, ...] = ()
-    schema: str | None = None
-    media_types: tuple[str, ...] = (JSON,)
-    refusals: tuple[int, ...] = ()
-    ranges: bool = False
-
-
-_PAGE = ("limit", "cursor")
-
-OPERATIONS = {
-    "get_livez": Operation("Whether the process runs", media_types=("text/plain",)),
-    "get_readyz": Operation(
-        "Whether database and store can be reached", media_types=("text/plain",), refusals=(503,)
-    ),
-    "get_metrics": Operation("Figures of this process for Prometheus", media_types=("text/plain",)),
-    "get_openapi": Operation("This document"),
-    "list_recordings": Operation(
-        "Recordings, newest first",
-        ("q", "user", "from", "to", "direction", "mode", "minDuration", *_PAGE),
-        "RecordingPage",
-        refusals=(400,),
-    ),
-    "get_recording": Operation("One recording", ("id",), "Recording", refusals=(400, 404)),
-    "get_audio": Operation(
-        "The audio, whole or a range of it; an audit entry is durable before the first octet",
-        ("id", "format", "channel", "download", "range", "ifRange", "ifMatch", "ifNoneMatch"),
-        media_types=("audio/flac", "audio/wav"),
-        refusals=(400, 404, 409, 412, 416),
-        ranges=True,
-    ),
-    "get_peaks": Operation(
-        "The loudest level of each bin, for drawing", ("id", "pps"), "Peaks", refusals=(400, 404)
-    ),
-    "get_timeline": Operation("The timeline as archived", ("id",), "Timeline", refusals=(400, 404)),
-    "get_metadata": Operation("The recording metadata as it came", ("id",), "Metadata", refusals=(400, 404)),
-    "get_history": Operation(
-        "Who did what with the recording, oldest first", ("id",), "AuditEntryPage", refusals=(400, 404)
-    ),
-    "list_sessions": Operation(
-        "How each offered recording session ended, newest first",
-        ("from", "to", *_PAGE),
-        "SessionPage",
-        refusals=(400,),
-    ),
-}
-
 _REFUSALS = {
-    400: "Parameters are wrong; `errors` names each of them.",
+    400: "Parameters or the body are wrong; `errors` names each fault.",
     401: "No valid API key.",
-    403: "The key lacks a scope, named in `requiredScope`.",
+    403: "The key lacks a scope, named in `requiredScope`, or a rule forbids it, told in `detail`.",
     404: "There is no such thing, or it is not yours to see.",
-    409: "The recording can't be played (yet), or not in that form.",
-    412: "The audio has another ETag than `If-Match` names.",
+    409: "It can't be done in the state that is; `detail` says why.",
+    412: "It has another ETag than `If-Match` names.",
+    413: "The body is too large.",
+    415: "The body has another media type than is read here.",
     416: "The range lies outside the audio.",
+    429: "Too many at once; end one first.",
     503: "A part of the service is away; try again later.",
+    504: "The recorder did not confirm it in time.",
 }
+_SUCCESSES = {200: "Done.", 201: "Made.", 202: "Begun.", 204: "Done; there is nothing to tell."}
 
 
 async def get_openapi(request: web.Request) -> web.StreamResponse:
@@ -147,13 +105,20 @@ def document(routes: Sequence[Described]) -> dict[str, Any]:
 def _operation(route: Described) -> dict[str, Any]:
     name = route.handler.__name__
     operation = OPERATIONS[name]
-    refusals = {*operation.refusals, *(() if route.permission is None else (401, 403, 503))}
+    taken = () if operation.body is None else (400, 413, 415)
+    refusals = {*operation.refusals, *taken, *(() if route.permission is None else (401, 403, 503))}
     described: dict[str, Any] = {
         "operationId": name,
         "summary": operation.summary,
         "parameters": [{"$ref": f"#/components/parameters/{each}"} for each in operation.parameters],
         "responses": _successes(operation) | {str(status): _refusal(status) for status in sorted(refusals)},
     }
+    if operation.body is not None:
+        schema = {"schema": {"$ref": f"#/components/schemas/{operation.body}"}}
+        described["requestBody"] = {
+            "required": operation.body_required,
+            "content": dict.fromkeys(operation.body_media_types, schema),
+        }
     if route.permission is not None:
         described["security"] = [{"apiKey": []}]
         described["x-required-scope"] = str(route.permission)
@@ -161,19 +126,24 @@ def _operation(route: Described) -> dict[str, Any]:
 
 
 def _successes(operation: Operation) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": "string"}
-    if operation.schema is not None:
-        schema = {"$ref": f"#/components/schemas/{operation.schema}"}
-    elif JSON in operation.media_types:
-        schema = {"type": "object"}
+    success: dict[str, Any] = {"description": _SUCCESSES[operation.status]}
+    if operation.status != HTTPStatus.NO_CONTENT:
+        success["content"] = {
+            media_type: {"schema": _schema(operation)} for media_type in operation.media_types
+        }
+    successes = {str(operation.status): success}
     if operation.ranges:
-        schema = BINARY
-    content = {media_type: {"schema": schema} for media_type in operation.media_types}
-    successes = {"200": {"description": "Done.", "content": content}}
-    if operation.ranges:
-        successes["206"] = {"description": "The range asked for.", "content": content}
+        successes["206"] = {"description": "The range asked for.", "content": success["content"]}
         successes["304"] = {"description": "`If-None-Match` names what the client has already."}
     return successes
+
+
+def _schema(operation: Operation) -> dict[str, Any]:
+    if operation.ranges:
+        return BINARY
+    if operation.schema is not None:
+        return {"$ref": f"#/components/schemas/{operation.schema}"}
+    return {"type": "object"} if JSON in operation.media_types else {"type": "string"}
 
 
 def _refusal(status: int) -> dict[str, Any]:

@@ -1,22 +1,28 @@
-"""Query parameters as typed values; everything that is wrong is told at once.
+"""Query parameters and JSON bodies as typed values; everything that is wrong is told at once.
 
-Rules: pure. A parameter nobody knows is wrong too: a filter that was silently
-ignored would show recordings that were not asked for.
+Rules: a parameter or field nobody knows is wrong too: a filter that was silently
+ignored would show recordings that were not asked for, and a setting that was would
+not be set. What is wrong in a body is named by its JSON pointer (RFC 6901).
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from enum import StrEnum
-from typing import TypeVar
+from http import HTTPStatus
+from typing import Generic, TypeVar
 from zoneinfo import ZoneInfo
 
+from aiohttp import web
+
+from archive.audit import Json
 from archive.catalogue.recordings import PAGE_ROWS_MAX, SEARCH_CHARS_MAX, decode_cursor
 from archive.errors import Refused
-from playback_portal.problems import ParameterFault, wrong_parameters
+from playback_portal.problems import ParameterFault, Problem, wrong_parameters
 
 PAGE_ROWS = 50
 DURATION_S_MAX = 7 * 24 * 3600
@@ -26,47 +32,164 @@ CALENDAR = ZoneInfo("Europe/Amsterdam")
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _T = TypeVar("_T")
+_V = TypeVar("_V")
 _E = TypeVar("_E", bound=StrEnum)
 
+BODY_BYTES_MAX = 65_536
+"""The longest body of ours is a list of numbers; a file goes another way."""
 
-class Parameters:
-    """Reads the parameters of one request and collects what is wrong with them.
+BODY_MEDIA_TYPES = ("application/json", "application/merge-patch+json")
+
+
+class _Given(Generic[_V]):
+    """Reads what one request gave by name, and collects what is wrong with it.
 
     A value that is wrong reads as its default; `check` then raises the 400 Problem.
     """
 
-    def __init__(self, query: Mapping[str, str]) -> None:
-        self._given = dict(query)
-        # A multidict counts a name as often as it was given.
-        self._counts = Counter(name for name, _ in query.items())
+    _unknown = "There is no such parameter."
+
+    def __init__(self, given: Mapping[str, _V], prefix: str = "") -> None:
+        self._given = dict(given)
+        self._prefix = prefix
         self._known: set[str] = set()
         self._faults: list[ParameterFault] = []
 
-    def read(self, name: str, parse: Callable[[str], _T], default: _T) -> _T:
-        """Return `parse` of the parameter, or `default`; what `parse` raises as ValueError is a fault."""
+    def read(self, name: str, parse: Callable[[_V], _T], default: _T) -> _T:
+        """Return `parse` of what was given, or `default`; what `parse` raises as ValueError is a fault."""
         self._known.add(name)
         if name not in self._given:
             return default
         try:
             return parse(self._given[name])
         except ValueError as error:
-            self._faults.append(ParameterFault(name, str(error)))
+            self.fault(name, str(error))
             return default
+
+    def fault(self, name: str, detail: str) -> None:
+        """Note that something is wrong with `name`."""
+        self._faults.append(ParameterFault(self._prefix + name[:50], detail))
+
+    def check(self) -> None:
+        """Raise the 400 Problem when something was wrong, or was given that nobody has read."""
+        for name in self._given:
+            if name not in self._known:
+                self.fault(name, self._unknown)
+        if self._faults:
+            raise wrong_parameters(*self._faults)
+
+
+class Parameters(_Given[str]):
+    """The query parameters of one request; one given twice is wrong."""
+
+    def __init__(self, query: Mapping[str, str]) -> None:
+        super().__init__(query)
+        # A multidict counts a name as often as it was given.
+        self._counts = Counter(name for name, _ in query.items())
 
     def check(self) -> None:
         """Raise the 400 Problem when a parameter was wrong, given twice, or is one nobody has read."""
-        unknown = [
-            ParameterFault(name[:50], "There is no such parameter.")
-            for name in self._given
-            if name not in self._known
-        ]
-        repeated = [
-            ParameterFault(name[:50], "It is given more than once.")
-            for name, count in self._counts.items()
-            if count > 1
-        ]
-        if self._faults or unknown or repeated:
-            raise wrong_parameters(*self._faults, *unknown, *repeated)
+        for name, count in self._counts.items():
+            if count > 1:
+                self.fault(name, "It is given more than once.")
+        super().check()
+
+
+class Body(_Given[Json]):
+    """The members of one JSON object that came as a body."""
+
+    _unknown = "There is no such field."
+
+    def __init__(self, members: Mapping[str, Json]) -> None:
+        super().__init__(members, "/")
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the members that were given; in a merge patch null is given too (RFC 7396)."""
+        return frozenset(self._given)
+
+    def need(self, name: str, parse: Callable[[Json], _T], default: _T) -> _T:
+        """Return `parse` of a field that must be there."""
+        if name not in self._given:
+            self._known.add(name)
+            self.fault(name, "It is missing.")
+            return default
+        return self.read(name, parse, default)
+
+
+async def read_body(request: web.Request) -> Body:
+    """Return the JSON object a request brought, empty when it brought none.
+
+    Raises the Problem 400 for what is no JSON object, 413 for one that is too large and
+    415 for another media type.
+    """
+    text = await request.read() if request.body_exists else b""
+    if not text:
+        return Body({})
+    if len(text) > BODY_BYTES_MAX:
+        raise Problem(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            "too-large",
+            f"The body has more than {BODY_BYTES_MAX} octets.",
+        )
+    if request.content_type not in BODY_MEDIA_TYPES:
+        raise Problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "media-type",
+            f"The body is to be {' or '.join(BODY_MEDIA_TYPES)}.",
+        )
+    try:
+        members = json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        # Brackets within brackets without end are no defect of ours either.
+        members = None
+    if not isinstance(members, dict):
+        raise wrong_parameters(ParameterFault("/", "The body is to be one JSON object."))
+    return Body(members)
+
+
+def _no_number(word: str) -> Json:
+    raise ValueError(f"{word} is no JSON.")
+
+
+def text(value: Json) -> str:
+    """Read a text of a body."""
+    if not isinstance(value, str):
+        raise ValueError("It is a text.")  # noqa: TRY004 - a fault of the value, told to who sent it
+    return value
+
+
+def bounded_text(chars_max: int, *, chars_min: int = 0) -> Callable[[Json], str]:
+    """Return a reader of texts of a body, stripped, with a length in bounds."""
+
+    def parse(value: Json) -> str:
+        found = text(value).strip()
+        if not chars_min <= len(found) <= chars_max:
+            raise ValueError(f"It has {chars_min} to {chars_max} characters.")
+        return found
+
+    return parse
+
+
+def json_word_of(words: type[_E]) -> Callable[[Json], _E]:
+    """Return a reader of the words of an enumeration, in a body."""
+    return lambda value: word_of(words)(text(value))
+
+
+def json_whole_number(least: int, most: int) -> Callable[[Json], int]:
+    """Return a reader of whole numbers from `least` to `most`, in a body."""
+
+    def parse(value: Json) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise ValueError(f"It is a whole number from {least} to {most}.")
+        return value
+
+    return parse
+
+
+def json_moment(value: Json) -> datetime:
+    """Read an RFC 3339 time with its offset, in a body."""
+    return moment(text(value))
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:

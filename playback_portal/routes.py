@@ -3,40 +3,44 @@
 A row with a permission is reached only by somebody who was recognised and has it;
 its audit entry is durable before the response leaves. Where the event is an `Action`,
 `archive.playback` writes the entry, for it alone knows when an object is opened;
-else `guarded` does, after the handler and before the response is sent. A row with
-neither is open to everyone and tells nothing of anybody.
+else `guarded` does, after the handler and before the response is sent. What was to
+change something and was refused is entered too. A row with neither is open to everyone
+and tells nothing of anybody.
 
-Rules: no route is added anywhere else; a test walks this table.
+Rules: no route is added anywhere else; a test walks this table. A call under way stands
+in the audit log by its id only when its recorder obeyed: one that nobody keeps, or that
+an exempt party joins, must leave nothing behind that tells of it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from http import HTTPStatus
 
 from aiohttp import web
 
 from archive.access import AccessScope, Scope
+from archive.audit import Json
+from archive.errors import ArchiveError
 from archive.playback import Action
-from playback_portal import audio, health, openapi, recordings
+from playback_portal import audio, calls, events, health, me, openapi, recordings, why
+from playback_portal.administration import ADMINISTRATION_ROUTES
 from playback_portal.authentication import authenticate, require
-from playback_portal.problems import Problem
-from playback_portal.services import REFERENCE, SCOPE, SERVICES, recording_id_of
+from playback_portal.problems import Problem, problem_of
+from playback_portal.route import DETAILS, SUBJECT, Handler, Route
+from playback_portal.services import ENTRY, REFERENCE, SCOPE, SERVICES, Entry, recording_id_of
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+__all__ = ["ROUTES", "Handler", "Route", "guarded"]
 
+RESULTS = {
+    HTTPStatus.FORBIDDEN: "refused",
+    HTTPStatus.CONFLICT: "refused",
+    HTTPStatus.GATEWAY_TIMEOUT: "unconfirmed",
+}
+"""What the audit log says of a change that was not made; faults of form and of ours are no such thing."""
 
-@dataclass(frozen=True)
-class Route:
-    """One row: how it is reached, who may, and what the audit log says of it."""
-
-    method: str
-    path: str
-    handler: Handler
-    permission: Scope | None
-    audit: str | None
-
+NO_ID = ""
+"""The subject of rows whose `{id}` does not stand in the audit log."""
 
 ROUTES = (
     Route("GET", "/livez", health.get_livez, None, None),
@@ -52,7 +56,33 @@ ROUTES = (
     Route(
         "GET", "/v1/recordings/{id}/history", recordings.get_history, Scope.RECORDINGS_READ, "history.viewed"
     ),
+    Route("GET", "/v1/recordings/{id}/why", why.get_why, Scope.RECORDINGS_READ, "why.viewed"),
+    Route(
+        "POST",
+        "/v1/recordings/{id}/keeps",
+        calls.post_recording_keep,
+        Scope.CALLS_CONTROL,
+        "recording.kept",
+        NO_ID,
+    ),
+    Route("GET", "/v1/calls", calls.list_calls, Scope.CALLS_READ, "calls.listed"),
+    Route("GET", "/v1/calls/{id}", calls.get_call, Scope.CALLS_READ, "call.viewed", NO_ID),
+    Route("POST", "/v1/calls/{id}/pauses", calls.post_pause, Scope.CALLS_CONTROL, "recording.paused", NO_ID),
+    Route(
+        "POST", "/v1/calls/{id}/resumes", calls.post_resume, Scope.CALLS_CONTROL, "recording.resumed", NO_ID
+    ),
+    Route("POST", "/v1/calls/{id}/keeps", calls.post_keep, Scope.CALLS_CONTROL, "recording.kept", NO_ID),
+    Route("POST", "/v1/calls/{id}/starts", calls.post_start, Scope.CALLS_CONTROL, "recording.started", NO_ID),
+    Route("POST", "/v1/calls/{id}/stops", calls.post_stop, Scope.CALLS_CONTROL, "recording.stopped", NO_ID),
+    Route("GET", "/v1/events", events.get_events, Scope.CALLS_READ, "events.opened"),
+    Route("GET", "/v1/me/recording-settings", me.get_settings, Scope.SETTINGS, "settings.viewed"),
+    Route("PATCH", "/v1/me/recording-settings", me.patch_settings, Scope.SETTINGS, "settings.changed"),
+    Route("PUT", "/v1/me/keep-next", me.put_keep_next, Scope.SETTINGS, "keep-next.set"),
+    Route("DELETE", "/v1/me/keep-next", me.delete_keep_next, Scope.SETTINGS, "keep-next.cleared"),
     Route("GET", "/v1/sessions", recordings.list_sessions, Scope.SESSIONS_READ, "sessions.listed"),
+    Route("GET", "/v1/sessions/{id}", why.get_session, Scope.SESSIONS_READ, "session.viewed", "session"),
+    Route("POST", "/v1/what-if", why.post_what_if, Scope.SESSIONS_READ, "what-if.asked"),
+    *ADMINISTRATION_ROUTES,
 )
 
 
@@ -64,26 +94,36 @@ def guarded(route: Route) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         scope = request[SCOPE] = await authenticate(request)
+        entry = request[ENTRY] = Entry(lambda result: _enter(request, scope, route, event, result))
         try:
             require(scope, permission)
         except Problem:
-            await _enter(request, scope, event, "refused")
+            await entry.make("refused")
             raise
-        response = await route.handler(request)
+        try:
+            response = await route.handler(request)
+        except (Problem, ArchiveError) as error:
+            problem = error if isinstance(error, Problem) else problem_of(error)
+            if route.method != "GET" and problem.status in RESULTS:
+                await entry.make(RESULTS[problem.status])
+            raise
         if not isinstance(event, Action):
-            await _enter(request, scope, event, "ok")
+            await entry.make("ok")
         return response
 
     return handle
 
 
-async def _enter(request: web.Request, scope: AccessScope, event: str, result: str) -> None:
+async def _enter(request: web.Request, scope: AccessScope, route: Route, event: str, result: str) -> None:
     """Make the audit entry of a request durable."""
     services = request.app[SERVICES]
-    subject = (
-        f"recording:{recording_id_of(request)}" if "id" in request.match_info else event.partition(".")[0]
-    )
+    subject = event.partition(".")[0]
+    if SUBJECT in request:
+        subject = request[SUBJECT]
+    elif "id" in request.match_info and route.subject:
+        subject = f"{route.subject}:{recording_id_of(request)}"
     address = services.exposure.client_address(request.remote, request.headers.get("X-Forwarded-For"))
+    body: dict[str, Json] = {"query": dict(request.query), "address": address, "request": request[REFERENCE]}
 
     def append() -> None:
         with services.audit.transaction(scope.tenant_id) as connection:
@@ -94,7 +134,7 @@ async def _enter(request: web.Request, scope: AccessScope, event: str, result: s
                 action=str(event),
                 object=subject,
                 result=result,
-                body={"query": dict(request.query), "address": address, "request": request[REFERENCE]},
+                body={**body, **request.get(DETAILS, {})},
                 at=services.clock.now(),
             )
 

@@ -6,8 +6,10 @@ the shapes against the enumerations of `archive.model`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
+from archive.call_commands import LIVE_STATES, VERBS
 from archive.catalogue.recordings import PAGE_ROWS_MAX, SEARCH_CHARS_MAX
 from archive.model import (
     Direction,
@@ -18,7 +20,9 @@ from archive.model import (
     RetentionClass,
     SpanKind,
 )
+from playback_portal.me import KEEP_NEXT_MIN_DEFAULT, KEEP_NEXT_MIN_MAX
 from playback_portal.parameters import DURATION_S_MAX, PAGE_ROWS
+from playback_portal.why import NAME_CHARS_MAX
 
 Schema = dict[str, Any]
 
@@ -29,7 +33,7 @@ TIME: Final[Schema] = {"type": "string", "format": "date-time"}
 ID: Final[Schema] = {"type": "string", "format": "uuid"}
 
 
-def _object(**properties: Schema) -> Schema:
+def object_of(**properties: Schema) -> Schema:
     """Return a closed object with all its properties required."""
     return {
         "type": "object",
@@ -39,59 +43,76 @@ def _object(**properties: Schema) -> Schema:
     }
 
 
-def _list(items: Schema) -> Schema:
+def list_of(items: Schema) -> Schema:
+    """Return an array of such items."""
     return {"type": "array", "items": items}
 
 
-def _page(name: str) -> Schema:
-    return _object(items=_list({"$ref": f"#/components/schemas/{name}"}), next=MAYBE_TEXT)
+def maybe(schema: Schema) -> Schema:
+    """Return the schema of the same, or of nothing."""
+    return {"anyOf": [schema, {"type": "null"}]}
 
 
-def _words(words: Any) -> Schema:
+def page_of(name: str) -> Schema:
+    """Return one page of a list of the component `name`."""
+    return object_of(items=list_of({"$ref": f"#/components/schemas/{name}"}), next=MAYBE_TEXT)
+
+
+def words_of(words: Iterable[str]) -> Schema:
+    """Return a text that is one of these words."""
     return {"type": "string", "enum": [str(word) for word in words]}
 
 
+ADDRESS: Final[Schema] = {"type": "string", "maxLength": NAME_CHARS_MAX}
+
+_PARTY: Final[dict[str, Schema]] = {
+    "channel": {"type": "string", "description": "a (caller), b (callee), mixed, or a number"},
+    "number": TEXT,
+    "name": TEXT,
+    "userId": MAYBE_TEXT,
+    "fromMs": COUNT,
+    "toMs": COUNT,
+}
+_SPAN: Final[dict[str, Schema]] = {
+    "kind": words_of(SpanKind),
+    "channel": TEXT,
+    "fromMs": COUNT,
+    "toMs": COUNT,
+    "by": MAYBE_TEXT,
+}
+
 SCHEMAS: Final[dict[str, Schema]] = {
-    "Recording": _object(
+    "Recording": object_of(
         id=ID,
         callId={"type": "string", "description": "SIP Call-ID of the recording session"},
         callGroup={"type": "string", "description": "links the recordings of one call or chain"},
-        state=_words(RecordingState),
+        state=words_of(RecordingState),
         onHold={"type": "boolean"},
-        mode=_words(RecordingMode),
+        mode=words_of(RecordingMode),
         owner=MAYBE_TEXT,
-        direction=_words(Direction),
-        layout=_words(Layout),
+        direction=words_of(Direction),
+        layout=words_of(Layout),
         startedAt=TIME,
         endedAt=TIME,
         durationMs=COUNT,
-        parties=_list(
-            _object(
-                channel={"type": "string", "description": "a (caller), b (callee), mixed, or a number"},
-                number=TEXT,
-                name=TEXT,
-                userId=MAYBE_TEXT,
-                fromMs=COUNT,
-                toMs=COUNT,
-            )
-        ),
-        retentionClass=_words(RetentionClass),
+        parties=list_of(object_of(**_PARTY)),
+        retentionClass=words_of(RetentionClass),
         retainUntil=TIME,
-        spans=_list(_object(kind=_words(SpanKind), channel=TEXT, fromMs=COUNT, toMs=COUNT, by=MAYBE_TEXT)),
-        packets=_object(received=COUNT, lost=COUNT, duplicated=COUNT, reordered=COUNT),
+        spans=list_of(object_of(**_SPAN)),
+        packets=object_of(received=COUNT, lost=COUNT, duplicated=COUNT, reordered=COUNT),
         sha256={"type": "string", "description": "of the FLAC"},
-        flags=_list(TEXT),
+        flags=list_of(TEXT),
     ),
-    "RecordingPage": _page("Recording"),
+    "RecordingPage": page_of("Recording"),
     "Peaks": {
         "type": "object",
         "properties": {
             "durationMs": COUNT,
             "levelMax": COUNT,
-            "channels": _list(TEXT),
+            "channels": list_of(TEXT),
             "pps": {"type": "integer", "enum": [2, 20]},
             "bins": COUNT,
-            "data": _list(_list(COUNT)),
+            "data": list_of(list_of(COUNT)),
         },
         "required": ["durationMs", "levelMax", "channels", "pps", "bins", "data"],
     },
@@ -100,7 +121,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
         "type": ["object", "array"],
         "description": "Revisions of the recording metadata (RFC 7865) as they came, with times.",
     },
-    "AuditEntry": _object(
+    "AuditEntry": object_of(
         at=TIME,
         actor=TEXT,
         action=TEXT,
@@ -110,19 +131,110 @@ SCHEMAS: Final[dict[str, Schema]] = {
         sequence=COUNT,
         hash=TEXT,
     ),
-    "AuditEntryPage": _page("AuditEntry"),
-    "Session": _object(
+    "AuditEntryPage": page_of("AuditEntry"),
+    "Session": object_of(
         id=ID,
         callId=TEXT,
-        outcome=_words(OutcomeKind),
+        outcome=words_of(OutcomeKind),
         reason=TEXT,
         startedAt=TIME,
         endedAt=TIME,
         peerId=MAYBE_TEXT,
-        recordingIds=_list(ID),
-        trace=_list(TEXT),
+        recordingIds=list_of(ID),
+        trace=list_of(TEXT),
     ),
-    "SessionPage": _page("Session"),
+    "SessionPage": page_of("Session"),
+    "Why": object_of(
+        recording=ID,
+        session=ID,
+        outcome=maybe(words_of(OutcomeKind)),
+        reason=MAYBE_TEXT,
+        trace=list_of(TEXT),
+        owner=MAYBE_TEXT,
+        mode=words_of(RecordingMode),
+        retentionClass=words_of(RetentionClass),
+        retentionReason=TEXT,
+        retainUntil=TIME,
+        commands=list_of(
+            object_of(**_SPAN, **{"from": TIME, "to": TIME}),
+        ),
+        flags=list_of(TEXT),
+        minutes=maybe(
+            object_of(
+                month={"type": "string", "description": "of Europe/Amsterdam, such as 2026-11"},
+                recordedS=COUNT,
+                bookedS=COUNT,
+                aboveCap={"type": "boolean"},
+            )
+        ),
+    ),
+    "ImaginedCall": {
+        **object_of(
+            caller=ADDRESS,
+            callee=ADDRESS,
+            peer=ADDRESS,
+            broadworksUserId=ADDRESS,
+            serviceProviderId=ADDRESS,
+            groupId=ADDRESS,
+        ),
+        "required": ["caller", "callee"],
+    },
+    "ImaginedDecision": object_of(
+        outcome=words_of((*OutcomeKind, "exempt")),
+        reason=TEXT,
+        trace=list_of(TEXT),
+        recorded=list_of(
+            object_of(
+                userId=MAYBE_TEXT,
+                mode=words_of(RecordingMode),
+                retentionClass=words_of(RetentionClass),
+                direction=words_of(Direction),
+                quarantined={"type": "boolean"},
+                keepGraceH=COUNT,
+                keepNext={"type": "boolean"},
+            )
+        ),
+    ),
+    "Call": object_of(
+        id={**ID, "description": "the id the recording has, or will have"},
+        sessionId=ID,
+        callId={"type": "string", "description": "SIP Call-ID of the recording session"},
+        callGroup={"type": "string", "description": "links the recordings of one call or chain"},
+        state=words_of(sorted(LIVE_STATES)),
+        capture={"type": "string", "description": "where its capture stands: pre-roll, paused, held, ..."},
+        mode=words_of(RecordingMode),
+        owner=MAYBE_TEXT,
+        direction=words_of(Direction),
+        layout=words_of(Layout),
+        startedAt=TIME,
+        pausedAt=maybe(TIME),
+        graceUntil=maybe(TIME),
+        parties=list_of(object_of(**{**_PARTY, "toMs": maybe(COUNT)})),
+        commands=object_of(
+            **{verb: object_of(allowed={"type": "boolean"}, reason=MAYBE_TEXT) for verb in VERBS}
+        ),
+    ),
+    "CallPage": page_of("Call"),
+    "Command": object_of(
+        id=ID,
+        call={**ID, "description": "id of the call and its recording"},
+        verb=words_of(VERBS),
+        effectiveAt={**maybe(TIME), "description": "from this moment it counts, exact to a packet"},
+    ),
+    "RecordingSettings": object_of(
+        mode=words_of(RecordingMode),
+        ownModes={**list_of(words_of(RecordingMode)), "description": "what the person may choose from"},
+        licence=maybe(words_of(RetentionClass)),
+        keepNext=maybe(object_of(until=TIME)),
+    ),
+    "RecordingSettingsPatch": {**object_of(mode=words_of(RecordingMode)), "required": []},
+    "NewKeepNext": {
+        **object_of(until=TIME, minutes={"type": "integer", "minimum": 1, "maximum": KEEP_NEXT_MIN_MAX}),
+        "required": [],
+        "maxProperties": 1,
+        "description": f"without either, for {KEEP_NEXT_MIN_DEFAULT} minutes",
+    },
+    "KeepNext": object_of(until=TIME),
     "Problem": {
         "type": "object",
         "description": "RFC 9457. `instance` is the reference of the request.",
@@ -132,7 +244,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
             "status": {"type": "integer"},
             "detail": TEXT,
             "instance": {"type": "string", "format": "uri"},
-            "errors": _list(_object(parameter=TEXT, detail=TEXT)),
+            "errors": list_of(object_of(parameter=TEXT, detail=TEXT)),
             "requiredScope": TEXT,
         },
         "required": ["type", "title", "status", "detail", "instance"],
@@ -144,8 +256,18 @@ def _query(name: str, schema: Schema, description: str) -> Schema:
     return {"name": name, "in": "query", "schema": schema, "description": description}
 
 
+_PATH_ID: Final[Schema] = {"name": "id", "in": "path", "required": True, "schema": ID}
+
 PARAMETERS: Final[dict[str, Schema]] = {
-    "id": {"name": "id", "in": "path", "required": True, "schema": ID, "description": "id of the recording"},
+    "id": {**_PATH_ID, "description": "id of the thing, as its list says"},
+    "callId": {**_PATH_ID, "description": "id of the call, which is that of its recording"},
+    "sessionId": {**_PATH_ID, "description": "id of the session"},
+    "lastEventId": {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "schema": TEXT,
+        "description": "id of the last event received: what came after it follows, for a day",
+    },
     "q": _query(
         "q",
         {"type": "string", "maxLength": SEARCH_CHARS_MAX},
@@ -158,8 +280,8 @@ PARAMETERS: Final[dict[str, Schema]] = {
     "to": _query(
         "to", TEXT, "starts before this: a time with offset, or a date (midnight in Europe/Amsterdam)"
     ),
-    "direction": _query("direction", _words(Direction), "seen from the recorded user"),
-    "mode": _query("mode", _words(RecordingMode), "recording mode"),
+    "direction": _query("direction", words_of(Direction), "seen from the recorded user"),
+    "mode": _query("mode", words_of(RecordingMode), "recording mode"),
     "minDuration": _query(
         "minDuration",
         {"type": "integer", "minimum": 0, "maximum": DURATION_S_MAX},

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -42,7 +42,11 @@ class Player(Protocol):
 
 @dataclass(frozen=True)
 class Services:
-    """Everything a request may need. `checks` are the dependencies `/readyz` asks after, by name."""
+    """Everything a request may need.
+
+    `checks` are the dependencies `/readyz` asks after, by name; by `database_url` jobs are
+    handed to the workers (`archive.jobs`).
+    """
 
     catalogue: Catalogue
     playback: Player
@@ -51,12 +55,30 @@ class Services:
     checks: Mapping[str, Callable[[], bool]]
     exposure: Exposure = field(default_factory=Exposure)
     metrics: Metrics = field(default_factory=Metrics)
+    database_url: str = ""
     transcodes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TRANSCODES_COUNT_MAX))
+
+
+class Entry:
+    """The audit entry of one request: made once, by whoever is first to know how it ended."""
+
+    def __init__(self, write: Callable[[str], Awaitable[None]]) -> None:
+        """Remember how to write an entry with a result."""
+        self._write = write
+        self._made = False
+
+    async def make(self, result: str) -> None:
+        """Make the entry durable, unless it is already."""
+        if not self._made:
+            await self._write(result)
+            self._made = True
 
 
 SERVICES = web.AppKey("SERVICES", Services)
 SCOPE = web.RequestKey("SCOPE", AccessScope)
 REFERENCE = web.RequestKey("REFERENCE", str)
+ENTRY = web.RequestKey("ENTRY", Entry)
+"""For a response that begins long before its handler ends: such a handler makes the entry itself."""
 
 
 def recording_id_of(request: web.Request) -> RecordingId:

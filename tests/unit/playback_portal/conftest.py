@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-from collections.abc import AsyncIterator, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,21 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from archive.access import AccessScope, Scope
 from archive.audit import AuditEntry, AuditWriter
-from archive.catalogue import accounts, audit_entries, directory, migrate, recordings, sessions
+from archive.catalogue import (
+    accounts,
+    audit_entries,
+    commands,
+    directory,
+    keep_next,
+    live_calls,
+    migrate,
+    recordings,
+    sessions,
+)
+from archive.catalogue.call_events import CallEvent, EventKind
+from archive.catalogue.commands import Command
 from archive.catalogue.engine import Catalogue
+from archive.catalogue.live_calls import LiveCall
 from archive.embedded.postgres import EmbeddedPostgres
 from archive.errors import NotFound, StoreUnavailable
 from archive.ingest import Ingest
@@ -37,11 +51,13 @@ from archive.model import (
     RecordingMode,
     RecordingState,
     RetentionClass,
+    Role,
     SessionId,
     SessionOutcome,
     Span,
     SpanKind,
     TenantId,
+    User,
     new_id,
 )
 from archive.playback import Playback
@@ -58,6 +74,22 @@ NOW = datetime(2026, 11, 22, 9, 30, 0, 123000, tzinfo=UTC)
 PASSWORDS = {role: f"{role}-s3cret" for role in migrate.ROLES}
 AUDIO_S = 40
 EVERY_SCOPE = tuple(Scope)
+PERSONAL_SCOPES = (Scope.RECORDINGS_READ, Scope.CALLS_READ, Scope.CALLS_CONTROL, Scope.SETTINGS)
+PEOPLE: dict[str, directory.UserFields] = {
+    "anna": {
+        "numbers": ("+31201230001",),
+        "broadworks_id": "anna@bw.example",
+        "licence": RetentionClass.DAYS_90,
+        "mode": RecordingMode.ON_DEMAND,
+        "own_modes": (RecordingMode.ON_DEMAND, RecordingMode.ALWAYS_PAUSE),
+    },
+    "bert": {
+        "numbers": ("+31201230002",),
+        "licence": RetentionClass.DAYS_365,
+        "mode": RecordingMode.ALWAYS_PAUSE,
+    },
+    "ada": {"role": Role.ADMINISTRATOR, "access": "none"},
+}
 
 
 class FixedClock:
@@ -146,6 +178,8 @@ class House:
     """What the portal serves in these tests, made once and only read, but for the audit log."""
 
     portal: Catalogue
+    recorder: Catalogue
+    operator: Catalogue
     store: MemoryStore
     vault: KekVault
     tenant_id: TenantId
@@ -154,6 +188,7 @@ class House:
     flac: bytes
     recordings: dict[str, Recording]
     keys: dict[str, str]
+    people: dict[str, User]
 
     def services(self, **changes: Any) -> Services:
         audit = AuditWriter(self.portal, "portal/test")
@@ -312,9 +347,29 @@ def furnished(
     keys = {
         name: accounts.add_api_client(operator, bakery.id, name, scopes[name], now=NOW).key for name in scopes
     }
+    keys["watcher"] = accounts.add_api_client(
+        operator,
+        bakery.id,
+        "watcher",
+        PERSONAL_SCOPES,
+        now=NOW,
+        user_id=directory.add_user(operator, bakery.id, "auditor", now=NOW, role=Role.AUDITOR).id,
+    ).key
     keys["strangers"] = accounts.add_api_client(operator, florist.id, "all", EVERY_SCOPE, now=NOW).key
+    people = {
+        name: directory.add_user(operator, bakery.id, name, now=NOW - timedelta(days=1), **fields)
+        for name, fields in PEOPLE.items()
+    }
+    keys |= {
+        name: accounts.add_api_client(
+            operator, bakery.id, f"{name}'s app", PERSONAL_SCOPES, now=NOW, user_id=user.id
+        ).key
+        for name, user in people.items()
+    }
     return House(
         portal=portal,
+        recorder=recorder,
+        operator=operator,
         store=store,
         vault=vault,
         tenant_id=bakery.id,
@@ -323,6 +378,7 @@ def furnished(
         flac=wanted["two-party"].audio,
         recordings={**archived, "unfinished": unfinished},
         keys=keys,
+        people=people,
     )
 
 
@@ -340,8 +396,19 @@ class Api:
     async def get(
         self, path: str, key: str | None = "all", headers: dict[str, str] | None = None
     ) -> ClientResponse:
+        return await self.send("GET", path, key, headers=headers)
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        key: str | None = "all",
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+    ) -> ClientResponse:
+        """Send a request with a JSON body, if any."""
         sent = {} if key is None else {"Authorization": f"Bearer {self.house.keys[key]}"}
-        return await self.client.get(path, headers={**sent, **(headers or {})})
+        return await self.client.request(method, path, json=body, headers={**sent, **(headers or {})})
 
     def path(self, name: str, rest: str = "") -> str:
         return f"/v1/recordings/{self.house.recordings[name].id}{rest}"
@@ -354,9 +421,119 @@ class Api:
 
 @pytest.fixture
 async def api(house: House) -> AsyncIterator[Api]:
-    """The portal over a real socket on loopback; the store is whole again afterwards."""
+    """The portal over a real socket; afterwards the store is whole again and nobody has promised anything."""
     house.store.fetched.clear()
     async with TestClient(TestServer(create_app(house.services()))) as client:
         yield Api(client, house)
     house.store.away_after = None
     house.store.alter.clear()
+    for person in house.people.values():
+        keep_next.clear(house.portal, house.tenant_id, person.id)
+
+
+NODE = "recorder-1"
+Answer = Callable[[Command], tuple[bool, str] | None]
+
+
+class Exchange:
+    """Calls under way, and the recorder that holds them: it takes commands and answers as told.
+
+    `answer` returns whether a command is obeyed and why not, or None to take it and stay
+    silent; without one nobody takes anything, as when the recorder is gone.
+    """
+
+    effective_at = NOW + timedelta(milliseconds=20)
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.answer: Answer | None = lambda command: (True, "")
+        self.taken: list[Command] = []
+        self._published: list[LiveCall] = []
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="recorder")
+
+    def call(self, owner: str | None = "anna", **changes: Any) -> LiveCall:
+        """Put a call of `owner` under way."""
+        person = None if owner is None else self.house.people[owner]
+        started = NOW + timedelta(seconds=len(self._published))
+        call = LiveCall(
+            recording_id=RecordingId(new_id(started)),
+            tenant_id=self.house.tenant_id,
+            session_id=SessionId(new_id(started)),
+            call_id="3848276298220188511@atlanta.example.com",
+            call_group=CallGroupId(new_id(started)),
+            node=NODE,
+            owner=None if person is None else person.id,
+            mode=RecordingMode.ALWAYS if person is None else person.mode,
+            state=RecordingState.RECORDING,
+            capture="recording",
+            direction=Direction.IN,
+            layout=Layout.TWO_PARTY,
+            started_at=started,
+            parties=(Party("a", "+31612345678"), Party("b", "+31201230001", "Anna", None, 20)),
+        )
+        call = dataclasses.replace(call, **changes)
+        self.publish(call)
+        return call
+
+    def publish(self, call: LiveCall, *events: CallEvent) -> None:
+        self._published.append(call)
+        live_calls.publish(self.house.recorder, NODE, [call], events=events)
+
+    def hang_up(self, call: LiveCall, *events: CallEvent) -> None:
+        live_calls.publish(self.house.recorder, NODE, gone=[call.recording_id], events=events)
+
+    def erase(self, call: LiveCall) -> None:
+        live_calls.publish(self.house.recorder, NODE, erased=[call.recording_id])
+
+    def event(self, call: LiveCall, kind: EventKind, **body: Any) -> CallEvent:
+        state = {"state": call.state.value}
+        return CallEvent(call.tenant_id, NOW, kind, call.recording_id, call.owner, {**state, **body})
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        live_calls.publish(self.house.recorder, NODE, erased=[call.recording_id for call in self._published])
+
+    def _run(self) -> None:
+        with self.house.recorder.listen(commands.COMMANDS_CHANNEL) as listener:
+            while not self._stopped.is_set():
+                if self.answer is not None:
+                    for command in commands.claim(self.house.recorder, NODE):
+                        self._obey(command, self.answer)
+                listener.wait(0.02)
+
+    def _obey(self, command: Command, answer: Answer) -> None:
+        self.taken.append(command)
+        told = answer(command)
+        if told is not None:
+            obeyed, reason = told
+            commands.answer(
+                self.house.recorder,
+                command.id,
+                command.tenant_id,
+                obeyed=obeyed,
+                reason=reason,
+                effective_at=self.effective_at,
+            )
+
+
+@pytest.fixture
+def exchange(house: House) -> Iterator[Exchange]:
+    """A recorder with its calls; afterwards there is nothing of them left."""
+    made = Exchange(house)
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    """The clock the portal goes by in these tests."""
+    return FixedClock()

@@ -12,6 +12,13 @@ from playback_portal.routes import ROUTES
 DOCUMENT = document(ROUTES)
 
 
+def validator(schema: str) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(
+        {"$ref": f"#/components/schemas/{schema}", "components": DOCUMENT["components"]},
+        format_checker=jsonschema.FormatChecker(),
+    )
+
+
 def test_the_document_is_valid_openapi_3_1() -> None:
     assert DOCUMENT["openapi"].startswith("3.1")
     validate(DOCUMENT)
@@ -46,6 +53,7 @@ async def test_the_document_is_served_to_anyone_from_anywhere(api: Any) -> None:
         ("/v1/recordings/{id}/timeline", "Timeline"),
         ("/v1/recordings/{id}/metadata", "Metadata"),
         ("/v1/recordings/{id}/history", "AuditEntryPage"),
+        ("/v1/recordings/{id}/why", "Why"),
         ("/v1/sessions", "SessionPage"),
         ("/v1/recordings?limit=0", "Problem"),
         ("/v1/recordings/0", "Problem"),
@@ -53,11 +61,38 @@ async def test_the_document_is_served_to_anyone_from_anywhere(api: Any) -> None:
 )
 async def test_responses_have_the_shape_that_is_told(api: Any, path: str, schema: str) -> None:
     answer = await api.get(path.replace("{id}", api.house.recordings["two-party"].id))
-    validator = jsonschema.Draft202012Validator(
-        {"$ref": f"#/components/schemas/{schema}", "components": DOCUMENT["components"]},
-        format_checker=jsonschema.FormatChecker(),
-    )
-    validator.validate(await answer.json(content_type=None))
+    validator(schema).validate(await answer.json(content_type=None))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "schema"),
+    [
+        ("GET", "/v1/calls", None, "CallPage"),
+        ("GET", "/v1/calls/{call}", None, "Call"),
+        ("POST", "/v1/calls/{call}/keeps", None, "Command"),
+        ("POST", "/v1/calls/{call}/keeps", {"x": 1}, "Problem"),
+        ("GET", "/v1/sessions/{session}", None, "Session"),
+        ("GET", "/v1/me/recording-settings", None, "RecordingSettings"),
+        ("PATCH", "/v1/me/recording-settings", {"mode": "on-demand"}, "RecordingSettings"),
+        ("PUT", "/v1/me/keep-next", {"minutes": 1}, "KeepNext"),
+        ("POST", "/v1/what-if", {"caller": "+31612345678", "callee": "+31201230001"}, "ImaginedDecision"),
+        ("POST", "/v1/what-if", {"caller": "112", "callee": "+31201230001"}, "ImaginedDecision"),
+    ],
+)
+async def test_what_is_answered_of_calls_and_people_has_the_shape_that_is_told(
+    api: Any, exchange: Any, method: str, path: str, body: Any, schema: str
+) -> None:
+    call = exchange.call()
+    named = path.replace("{call}", call.recording_id)
+    named = named.replace("{session}", api.house.recordings["two-party"].session_id)
+    key = "all" if "/me/" not in path else "anna"
+    answer = await api.send(method, named, key, body)
+    validator(schema).validate(await answer.json(content_type=None))
+    operation = DOCUMENT["paths"][path.replace("{call}", "{id}").replace("{session}", "{id}")][method.lower()]
+    assert str(answer.status) in operation["responses"]
+    if body is not None and answer.status < 400:
+        (reference,) = {str(each["schema"]) for each in operation["requestBody"]["content"].values()}
+        validator(reference.rpartition("/")[2].rstrip("'}")).validate(body)
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)

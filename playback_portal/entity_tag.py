@@ -1,0 +1,35 @@
+"""The ETag of a thing an administrator changes, so that nobody overwrites what they have not seen.
+
+A client that sends If-Match learns by 412 that somebody else was first; one that sends
+none changes only the fields it names (RFC 7396), which is safe for most.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from aiohttp import web
+
+from archive.audit import Json, canonical_json
+from playback_portal import byte_range, documents
+from playback_portal.problems import Problem
+
+
+def entity_tag(document: Mapping[str, Json]) -> str:
+    """Return the strong ETag of a document, in its quotes (RFC 9110 section 8.8.3)."""
+    return f'"{hashlib.sha256(canonical_json(document)).hexdigest()[:32]}"'
+
+
+def require_match(if_match: str | None, document: Mapping[str, Json]) -> None:
+    """Raise the 412 Problem when If-Match names another state of the thing than `document`."""
+    if if_match is not None and not byte_range.matches(if_match, entity_tag(document), weak=False):
+        raise Problem(
+            HTTPStatus.PRECONDITION_FAILED, "changed", "It was changed meanwhile: read it again first."
+        )
+
+
+def tagged_response(document: Mapping[str, Json]) -> web.Response:
+    """Return a document as a response with its ETag."""
+    return documents.json_response(document, {"ETag": entity_tag(document)})

@@ -1,0 +1,38 @@
+"""One row of the route table: how it is reached, who may, and what the audit log says of it.
+
+Apart from the table (`playback_portal.routes`), so that modules of handlers can bring
+rows of their own and the table can import them.
+
+A handler tells the audit log more than the path does by `request[SUBJECT]` (the thing
+it made or changed, `user:<id>`) and `request[DETAILS]` (what changed, without secrets).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from archive.access import Scope
+from archive.audit import Json
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+SUBJECT = web.RequestKey("SUBJECT", str)
+"""The object of the request's audit entry, where the path alone does not name it."""
+
+DETAILS = web.RequestKey[Mapping[str, Json]]("DETAILS", Mapping)
+"""What the request changed, added to the body of its audit entry."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """One row. `subject` is what `{id}` in the path names in the audit log (`user:<id>`)."""
+
+    method: str
+    path: str
+    handler: Handler
+    permission: Scope | None
+    audit: str | None
+    subject: str = "recording"

@@ -1,0 +1,194 @@
+"""People through the API: added, found, changed by merge patch, with licences and minutes."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import insert
+
+from archive.catalogue import directory
+from archive.catalogue.tables import minute_months
+from archive.model import RetentionClass
+
+
+async def test_a_person_is_added_with_all_that_can_be_said(office: Any) -> None:
+    body = {
+        "login": f"Bert@{office.tenant.domain.upper()}",
+        "numbers": ["020 123 4570", "+31201234580-589", "101"],
+        "broadworksId": "Bert@bw.example",
+        "role": "auditor",
+        "access": "own",
+        "site": "Goes",
+        "licence": "365d",
+        "mode": "on-demand",
+        "ownModes": ["always-pause", "on-demand"],
+    }
+    answer = await office.send("POST", "/v1/users", body)
+    made = await office.told(answer, "User", 201)
+    assert answer.headers["Location"] == f"/v1/users/{made['id']}"
+    assert made == {
+        **body,
+        "id": made["id"],
+        "login": f"bert@{office.tenant.domain}",
+        "numbers": ["+31201234570", "+31201234580-+31201234589", "101"],
+        "broadworksId": "bert@bw.example",
+    }
+    assert await office.read(f"/v1/users/{made['id']}", "User") == made
+    (added, viewed) = office.log(f"user:{made['id']}")
+    assert (added.action, viewed.action) == ("user.added", "user.viewed")
+    assert added.body["set"]["licence"] == "365d"
+    assert "1234570" not in str(added.body)
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, "/login"),
+        ({"login": "bert", "mode": "sometimes"}, "/mode"),
+        ({"login": "bert", "mode": None}, "/mode"),
+        ({"login": "bert", "role": "king"}, "/role"),
+        ({"login": "bert", "access": {}}, "/access"),
+        ({"login": "bert", "licence": []}, "/licence"),
+        ({"login": "bert", "numbers": "101"}, "/numbers"),
+        ({"login": "bert", "numbers": ["1"] * 201}, "/numbers"),
+        ({"login": "bert", "ownModes": ["often"]}, "/ownModes"),
+        ({"login": "bert", "site": "x" * 201}, "/site"),
+        ({"login": "bert", "shoeSize": 43}, "/shoeSize"),
+        ({"login": "bert@elsewhere.example"}, "/"),
+        ({"login": "b ert"}, "/"),
+        ({"login": "bert", "numbers": ["112"]}, "/"),
+        ({"login": "bert", "mode": "always"}, "/"),
+    ],
+)
+async def test_what_is_wrong_is_told_by_its_pointer(office: Any, body: Any, pointer: str) -> None:
+    problem = await office.problem(await office.send("POST", "/v1/users", body), 400)
+    assert [each["parameter"] for each in problem["errors"]] == [pointer]
+
+
+async def test_everything_that_is_wrong_is_told_at_once(office: Any) -> None:
+    body = {"login": "bert", "mode": "sometimes", "role": "king", "shoeSize": 43}
+    problem = await office.problem(await office.send("POST", "/v1/users", body), 400)
+    assert {each["parameter"] for each in problem["errors"]} == {"/mode", "/role", "/shoeSize"}
+
+
+async def test_a_login_or_number_that_is_taken_is_a_conflict(office: Any) -> None:
+    for body in ({"login": "anna"}, {"login": "bert", "numbers": ["020-1234567"]}):
+        await office.problem(await office.send("POST", "/v1/users", body), 409)
+    page = await office.read("/v1/users", "UserPage")
+    assert len(page["items"]) == 2
+
+
+async def test_a_merge_patch_changes_what_it_names_and_null_empties(office: Any) -> None:
+    path = f"/v1/users/{office.anna.id}"
+    body = {"mode": "always-pause", "ownModes": ["always-pause"], "site": "Goes"}
+    changed = await office.told(await office.send("PATCH", path, body), "User", 200)
+    assert (changed["mode"], changed["site"], changed["licence"]) == ("always-pause", "Goes", "7y-1000")
+    assert changed["numbers"] == ["+31201234567"]
+    body = {"mode": "never", "licence": None, "site": None, "numbers": None, "ownModes": None}
+    emptied = await office.told(await office.send("PATCH", path, body), "User", 200)
+    assert (emptied["licence"], emptied["site"], emptied["numbers"], emptied["ownModes"]) == (
+        None,
+        None,
+        [],
+        [],
+    )
+    first, second = office.log(f"user:{office.anna.id}")
+    assert first.body["changed"]["mode"] == {"from": "always", "to": "always-pause"}
+    assert first.body["changed"]["site"] == "changed"
+    assert second.body["changed"]["numbers"] == "changed"
+    assert "201234567" not in f"{first} {second}"
+
+
+async def test_a_patch_may_say_which_state_it_was_made_for(office: Any) -> None:
+    path = f"/v1/users/{office.anna.id}"
+    known = (await office.send("GET", path)).headers["ETag"]
+    first = await office.send("PATCH", path, {"site": "Goes"}, headers={"If-Match": known})
+    assert first.status == 200
+    second = await office.send("PATCH", path, {"site": "Epe"}, headers={"If-Match": known})
+    await office.problem(second, 412)
+    assert (await office.read(path, "User"))["site"] == "Goes"
+    again = await office.send("PATCH", path, {"site": "Epe"}, headers={"If-Match": first.headers["ETag"]})
+    assert again.status == 200
+
+
+async def test_nobody_changes_their_own_role(office: Any) -> None:
+    path = f"/v1/users/{office.boss.id}"
+    problem = await office.problem(await office.send("PATCH", path, {"role": "user"}, key="boss"), 403)
+    assert "own role" in problem["detail"]
+    assert office.events(f"user:{office.boss.id}") == [("user.changed", "refused")]
+    same = await office.send("PATCH", path, {"role": "administrator", "site": "Goes"}, key="boss")
+    assert same.status == 200
+    assert (await office.send("PATCH", path, {"role": "user"})).status == 200
+
+
+async def test_people_are_found_page_by_page_and_by_part_of_a_login(office: Any) -> None:
+    for number in range(5):
+        directory.add_user(office.house.operator, office.tenant.id, f"k{number}_x", now=office.now)
+    found, cursor = [], ""
+    while cursor is not None:
+        page = await office.read(f"/v1/users?limit=3{cursor and '&cursor=' + cursor}", "UserPage")
+        found += [each["login"].partition("@")[0] for each in page["items"]]
+        cursor = page["next"]
+    assert found == ["anna", "boss", "k0_x", "k1_x", "k2_x", "k3_x", "k4_x"]
+    page = await office.read("/v1/users?q=3_X", "UserPage")
+    assert [each["login"].partition("@")[0] for each in page["items"]] == ["k3_x"]
+    for query in ("limit=0", "cursor=%C3%A9", "shoe=1"):
+        await office.problem(await office.send("GET", f"/v1/users?{query}"), 400)
+
+
+async def test_people_of_another_tenant_and_what_is_no_id_are_not_found(office: Any) -> None:
+    stranger = office.house.people["anna"].id
+    for text in (stranger, "0", "a%00b", "%27 OR 1=1", "x" * 300):
+        for rest in ("", "/licences", "/minutes", "/licence-preview?licence=90d"):
+            assert (await office.send("GET", f"/v1/users/{text}{rest}")).status == 404
+        assert (await office.send("PATCH", f"/v1/users/{text}", {"mode": "never"})).status == 404
+
+
+async def test_licences_are_told_with_their_dates(office: Any) -> None:
+    path = f"/v1/users/{office.anna.id}"
+    assert (await office.send("PATCH", path, {"licence": "90d"})).status == 200
+    page = await office.read(f"{path}/licences", "LicencePeriodPage")
+    first, second = page["items"]
+    assert (first["licence"], second["licence"]) == ("7y-1000", "90d")
+    assert first["validUntil"] == second["validFrom"]
+    assert second["validUntil"] is None
+
+
+async def test_a_preview_tells_what_a_licence_would_change(office: Any) -> None:
+    path = f"/v1/users/{office.anna.id}"
+    told = await office.read(f"{path}/licence-preview?licence=7y-3500", "LicencePreview")
+    assert (told["before"], told["after"], told["kept"]) == ("7y-1000", "7y-3500", [])
+    assert (told["usedSeconds"], told["capSeconds"], told["aboveCap"]) == (0, 210_000, False)
+    none = await office.read(f"{path}/licence-preview?licence=none", "LicencePreview")
+    assert (none["after"], none["capSeconds"]) == (None, None)
+    assert "needs a licence" in none["obstacle"]
+    assert (await office.read(path, "User"))["licence"] == "7y-1000"
+    for query in ("", "?licence=5y"):
+        await office.problem(await office.send("GET", f"{path}/licence-preview{query}"), 400)
+
+
+async def test_minutes_are_those_of_a_month_under_the_licence_of_its_end(office: Any) -> None:
+    row = {"tenant_id": office.tenant.id, "user_id": office.anna.id}
+    with office.house.recorder.transaction(office.tenant.id) as connection:
+        for month, booked_s in ((date(2026, 11, 1), 59_999), (date(2026, 10, 1), 60_000)):
+            connection.execute(insert(minute_months), {**row, "month": month, "booked_s": booked_s})
+    path = f"/v1/users/{office.anna.id}/minutes"
+    told = await office.read(path, "Minutes")
+    assert (told["month"], told["usedSeconds"], told["capSeconds"]) == ("2026-11", 59_999, 60_000)
+    assert (told["percent"], told["aboveCap"], told["licence"]) == (99, "keep", "7y-1000")
+    october = await office.read(f"{path}?month=2026-10", "Minutes")
+    assert (october["usedSeconds"], october["percent"]) == (60_000, 100)
+    earlier = await office.read(f"{path}?month=2025-12", "Minutes")
+    assert (earlier["licence"], earlier["capSeconds"], earlier["percent"]) == (None, None, None)
+    for wrong in ("2026", "2026-13", "november"):
+        await office.problem(await office.send("GET", f"{path}?month={wrong}"), 400)
+
+
+async def test_the_history_of_licences_is_not_rewritten_by_a_change(office: Any) -> None:
+    await office.send("PATCH", f"/v1/users/{office.anna.id}", {"licence": "90d"})
+    then = directory.licence_at(
+        office.house.portal, office.tenant.id, office.anna.id, office.now - timedelta(days=1)
+    )
+    assert then is RetentionClass.YEARS_7_1000

@@ -1,0 +1,46 @@
+"""What a tenant decides for all of its people, through the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from archive.catalogue import policies
+from archive.model import AboveCap, TenantPolicy
+
+
+async def test_a_tenant_that_decided_nothing_has_the_defaults(office: Any) -> None:
+    assert await office.read("/v1/policy", "Policy") == {"keepGraceHours": 0, "aboveCap": "keep"}
+
+
+async def test_a_patch_changes_what_it_names_and_null_is_the_default_again(office: Any) -> None:
+    first = await office.send("PATCH", "/v1/policy", {"keepGraceHours": 72})
+    assert await office.told(first, "Policy", 200) == {"keepGraceHours": 72, "aboveCap": "keep"}
+    second = await office.send("PATCH", "/v1/policy", {"aboveCap": "stop"})
+    assert await office.told(second, "Policy", 200) == {"keepGraceHours": 72, "aboveCap": "stop"}
+    assert policies.policy_of(office.house.portal, office.tenant.id) == TenantPolicy(72, AboveCap.STOP)
+    assert office.log("policy")[-1].body["changed"] == {"aboveCap": {"from": "keep", "to": "stop"}}
+    third = await office.send("PATCH", "/v1/policy", {"keepGraceHours": None, "aboveCap": None})
+    assert await office.told(third, "Policy", 200) == {"keepGraceHours": 0, "aboveCap": "keep"}
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"keepGraceHours": 73}, "/keepGraceHours"),
+        ({"keepGraceHours": -1}, "/keepGraceHours"),
+        ({"keepGraceHours": "24"}, "/keepGraceHours"),
+        ({"aboveCap": "delete"}, "/aboveCap"),
+        ({"grace": 1}, "/grace"),
+    ],
+)
+async def test_what_is_wrong_changes_nothing(office: Any, body: Any, pointer: str) -> None:
+    problem = await office.problem(await office.send("PATCH", "/v1/policy", body), 400)
+    assert [each["parameter"] for each in problem["errors"]] == [pointer]
+    assert policies.policy_of(office.house.portal, office.tenant.id) == TenantPolicy()
+
+
+async def test_a_patch_made_for_another_state_is_refused(office: Any) -> None:
+    headers = {"If-Match": '"of-another-day"'}
+    await office.problem(await office.send("PATCH", "/v1/policy", {"aboveCap": "90d"}, headers=headers), 412)
