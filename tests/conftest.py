@@ -11,11 +11,12 @@ import pytest
 from tests.running_service import RunningService
 
 ANNA, BEN, NINA, OLGA = "+31201234501", "+31201234502", "+31201234503", "+31201234504"
+PIA, OTTO = "+31201234505", "+31201234506"
 
 
 @pytest.fixture(scope="session")
 def service() -> Iterator[RunningService]:
-    """A running service with one tenant and a user in each of four modes.
+    """A running service with one tenant and a user in each of the five modes, and Ben beside Anna.
 
     Not below pytest's own folder: a second pytest of root closes that to PostgreSQL's user.
     """
@@ -31,6 +32,8 @@ def _served(running: RunningService) -> Iterator[RunningService]:
             ("ben", BEN, "90d", "always"),
             ("nina", NINA, "365d", "never"),
             ("olga", OLGA, "90d", "on-demand"),
+            ("pia", PIA, "7y-1000", "always-pause"),
+            ("otto", OTTO, "365d", "on-demand-start"),
         )
         yield running
         code = running.stop()

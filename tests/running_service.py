@@ -27,6 +27,18 @@ import psutil
 START_S_MAX = 90.0
 STOP_S_MAX = 60.0
 WAIT_S_MAX = 60.0
+SCOPES = (
+    "recordings:read",
+    "recordings:play",
+    "recordings:download",
+    "sessions:read",
+    "calls:read",
+    "calls:control",
+    "settings",
+    "administration",
+)
+"""All there are; what a key may do with fewer is the business of the tests that ask for it."""
+
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -80,6 +92,7 @@ class RunningService:
         self._process: subprocess.Popen[bytes] | None = None
         self.api_key = ""
         self.tenant_id = ""
+        self._keys: dict[str, str] = {}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -167,17 +180,34 @@ class RunningService:
         for login, number, licence, mode in users:
             chosen = ("--number", number, "--licence", licence, "--mode", mode)
             self.run("user", "add", f"{login}@acme.nl", *chosen)
-        scopes = [
-            option
-            for scope in ("recordings:read", "recordings:play", "recordings:download", "sessions:read")
-            for option in ("--scope", scope)
-        ]
-        added = self.run("api-client", "add", "tests", "--tenant", "acme.nl", *scopes, "--json")
-        self.api_key = json.loads(added)["key"]
+        self.api_key = self.add_key("tests")
+
+    def add_key(self, name: str, *options: str, scopes: tuple[str, ...] = SCOPES) -> str:
+        """Add an API client and return its key; with `--user LOGIN` it acts as that person."""
+        chosen = [option for scope in scopes for option in ("--scope", scope)]
+        added = self.run("api-client", "add", name, "--tenant", "acme.nl", *options, *chosen, "--json")
+        return str(json.loads(added)["key"])
+
+    def key_of(self, login: str) -> str:
+        """Return a key that acts as a person, made when it is first asked for."""
+        if login not in self._keys:
+            self._keys[login] = self.add_key(f"app of {login}", "--user", login)
+        return self._keys[login]
 
     def get(self, path: str, key: str | None = None, **headers: str) -> Answer:
         """Ask the HTTP API."""
-        request = urllib.request.Request(f"http://127.0.0.1:{self.portal_port}{path}")
+        return self.send("GET", path, None, key, **headers)
+
+    def send(
+        self, method: str, path: str, body: object = None, key: str | None = None, **headers: str
+    ) -> Answer:
+        """Send a request to the HTTP API; `body` goes as JSON, bytes as they are."""
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        url = f"http://127.0.0.1:{self.portal_port}{path}"
+        request = urllib.request.Request(url, data=data, method=method)
+        if body is not None and "Content-Type" not in headers:
+            kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+            request.add_header("Content-Type", kind)
         request.add_header("Authorization", f"Bearer {self.api_key if key is None else key}")
         for name, value in headers.items():
             request.add_header(name, value)
@@ -195,6 +225,26 @@ class RunningService:
     def sessions(self) -> list[dict[str, Any]]:
         """Return the outcome of every session, oldest first."""
         return list(self._pages("/v1/sessions"))[::-1]
+
+    def calls(self, key: str | None = None) -> list[dict[str, Any]]:
+        """Return the calls under way that a key may see."""
+        answer = self.get("/v1/calls", key)
+        assert answer.status == 200, answer.body
+        return list(answer.json()["items"])
+
+    def live(self, call_id: str, key: str | None = None, within_s: float = WAIT_S_MAX) -> dict[str, Any]:
+        """Return a call under way by the Call-ID of its recording session, waiting until it is shown."""
+
+        def look() -> dict[str, Any] | None:
+            return next((item for item in self.calls(key) if item["callId"] == call_id), None)
+
+        found = eventually(look, f"call {call_id} is shown", within_s)
+        assert found is not None
+        return found
+
+    def command(self, recording_id: str, verb: str, key: str | None = None) -> Answer:
+        """Give a command to a call under way: start, stop, pause, resume or keep."""
+        return self.send("POST", f"/v1/calls/{recording_id}/{verb}s", None, key)
 
     def recording_of(self, call_id: str, within_s: float = WAIT_S_MAX) -> dict[str, Any]:
         """Return the archived recording of a call, waiting until it is there."""

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import secrets
-from collections.abc import Callable
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests import at_rest
+from recorder.sip.message import Response
+from tests import at_rest, exempt_spellings
 from tests.acceptance.test_what_was_said_is_what_is_heard import decoded, heard
 from tests.at_rest import Needle
-from tests.conftest import ANNA, NINA
-from tests.raw_peer import METADATA, SDP, RawPeer, offer, parties, together
+from tests.conftest import ANNA, NINA, OLGA
+from tests.exempt_spellings import BOB, DOCUMENTS, HEADERS, LATE_POSITIONS, POSITIONS, Dialog, Said
+from tests.raw_peer import METADATA, SDP, RawPeer, offer, parties
 from tests.running_service import RunningService, eventually
 
 CALLEE = "+31612345678"
-Shape = Callable[[RawPeer, str], bytes]
-
-SPELLINGS = [
-    "112", "113", "+31112", "0031113", "0112", "0113", "0-112", "*31*112", "#31#113", "tel:112", "tel:+31113",
-    "sips:112@h", "sip:112@h;user=phone", "sip:1%31%32@h", "08000113", "0800-0113", "+318000113", "09000113",
-    "urn:service:sos", "urn:service:sos.police", "urn:service:counseling.suicide",
-]  # fmt: skip
-LOOK_ALIKES = ["1120", "0113-123456", "+31112345678"]
+SPELLINGS, LOOK_ALIKES = exempt_spellings.spellings(), exempt_spellings.look_alikes()
+LATE_METHODS = ("UPDATE", "INVITE", "INFO", "BYE", "ACK")
+ORDINARY = Said()
+# BroadWorks names a user by an id, who would be unknown here.
+ORDINARY_PLACES = [
+    name for name, place in {**HEADERS, **DOCUMENTS}.items() if b"anna@bw" not in (place("x").metadata or b"")
+]
+KEPT_EACH = 8
+"""Each eighth look-alike goes all the way to the archive; the others are captured and not kept."""
 
 
 def count_of_today(service: RunningService) -> int:
@@ -58,79 +62,179 @@ def expect_count(service: RunningService, count: int) -> None:
     assert count_of_today(service) == count
 
 
-def in_metadata(peer: RawPeer, address: str) -> bytes:
-    return peer.request("INVITE", *together(offer(*peer.ports), parties(ANNA, address)))
+def settled(service: RunningService) -> tuple[int, ...]:
+    """Return how many rows tell of calls, once no call is under way and nothing is told any more."""
+    tables = ("live_calls", "sessions", "commands", "call_events", "recordings")
+    statement = "SELECT " + ", ".join(f"(SELECT count(*) FROM {table})" for table in tables)
+    seen: list[tuple[int, ...]] = []
+
+    def look() -> bool:
+        seen.append(tuple(int(str(count)) for count in at_rest.query(service, statement)[0]))
+        return seen[-1][0] == 0 and len(seen) > 3 and len(set(seen[-4:])) == 1
+
+    eventually(look, "no call is under way")
+    return seen[-1]
 
 
-def as_caller(peer: RawPeer, address: str) -> bytes:
-    return peer.request("INVITE", *together(offer(*peer.ports), parties(address, ANNA)))
+class Exchange(RawPeer):
+    """A peer that says things in the words of `tests.exempt_spellings`, under names found nowhere else."""
+
+    def begin(self, mark: str, disguise: dict[str, str]) -> None:
+        """Begin the dialog; `mark` begins its Call-ID, and `disguise` says what is written in place of what."""
+        port = int(self.socket.getsockname()[1])
+        caller = f'"Merel" <sip:{ANNA}@pbx.example>'
+        self.dialog = Dialog(f"{mark}-{self.call_id}", "127.0.0.1", port, from_=caller)
+        self.disguise = disguise
+
+    def offer(self, *, acknowledged: bool = True) -> None:
+        """Offer one stream and say nothing of who is on the call: it is received."""
+        answer = self.say("INVITE", Said(metadata=b" ", kind="text/plain"), offer(self.ports[0]))
+        assert answer is not None
+        assert b"a=recvonly" in answer.body
+        if acknowledged:
+            self.say("ACK", ORDINARY, bare=True)
+
+    def tell(self, method: str, said: Said) -> None:
+        """Say something in the dialog, be answered 200, and hang up if that was no BYE."""
+        sdp = offer(self.ports[0], version=2) if method == "INVITE" else b""
+        answer = self.say(method, said, sdp)
+        assert answer is None or answer.status == 200
+        if method == "INVITE":
+            assert answer is not None
+            assert b"a=recvonly" not in answer.body
+        if method not in ("ACK", "BYE"):
+            self.say("ACK", ORDINARY, bare=True)
+        if method != "BYE":
+            assert self.say("BYE", ORDINARY, bare=True) is not None
+
+    def say(self, method: str, said: Said, sdp: bytes = b"", *, bare: bool = False) -> Response | None:
+        """Send a request and return its final answer; an ACK has none."""
+        request = self.dialog.request(method, said, sdp, bare=bare)
+        for name, written in self.disguise.items():
+            request = request.replace(name.encode(), written.encode())
+        self.send(request)
+        answer = None if method == "ACK" else self._answer_to(method)
+        if answer is not None and answer.status == 200 and not self.dialog.to_tag:
+            self.dialog.to_tag = (answer.headers.first("To") or "").partition(";tag=")[2]
+            self.answer_sdp = answer.body
+        return answer
+
+    def _answer_to(self, method: str) -> Response:
+        while True:
+            answer = self.final()
+            # A 200 that was not acknowledged yet comes again and again.
+            if (answer.cseq.number, answer.cseq.method) == (self.dialog.cseq, method):
+                return answer
 
 
-def in_header(name: str) -> Shape:
-    def shape(peer: RawPeer, address: str) -> bytes:
-        uri = address if ":" in address else f"sip:{address}@h"
-        body = together(offer(*peer.ports), parties(ANNA, CALLEE))
-        return peer.request("INVITE", *body, (name, f"<{uri}>"))
-
-    return shape
-
-
-def in_request_uri(peer: RawPeer, address: str) -> bytes:
-    uri = address if ":" in address else f"sip:{address}@srs"
-    return peer.request("INVITE", SDP, offer(*peer.ports), uri=uri.replace(" ", ""))
+def disguises(mark: str, but: str = "") -> dict[str, str]:
+    """Return what is written in place of names and numbers of other calls; as long, so that lengths stay."""
+    number = f"+3120{int(mark, 16) % 10**7:07}"
+    written = {
+        "sbc.example": f"{mark}.sb",
+        "pbx.example": f"{mark}.pb",
+        "bw.example": f"{mark}.b",
+        ANNA: number,
+    }
+    return {name: text for name, text in written.items() if name != but}
 
 
-def in_broken_metadata(peer: RawPeer, address: str) -> bytes:
-    return peer.request("INVITE", *together(offer(*peer.ports), parties(ANNA, address)[:-40]))
+def needles_of(mark: str) -> list[Needle]:
+    """Return what may be found nowhere."""
+    return at_rest.text(mark, disguises(mark)[ANNA])
 
 
-def beside_a_broken_description(peer: RawPeer, address: str) -> bytes:
-    return peer.request("INVITE", *together(b"no description", parties(ANNA, address)))
+def leaves_nothing(service: RunningService, mark: str, before: tuple[int, ...]) -> None:
+    """See that no row and no octet tells of the calls of a mark."""
+    assert settled(service) == before
+    assert at_rest.hits(at_rest.everything(service), needles_of(mark)) == []
 
 
-SHAPES: list[Shape] = [
-    in_metadata,
-    as_caller,
-    in_header("P-Asserted-Identity"),
-    in_header("Diversion"),
-    in_header("History-Info"),
-    in_request_uri,
-    in_broken_metadata,
-    beside_a_broken_description,
-]
+def test_every_spelling_and_every_place_is_answered_inactive(service: RunningService) -> None:
+    """200, no stream received, no socket bound, nobody refused; each counts once and leaves nothing."""
+    mark, before, bound = secrets.token_hex(4), settled(service), at_rest.rtp_ports(service)
+    count = count_of_today(service)
+    cases = list(zip(SPELLINGS, itertools.cycle(POSITIONS), strict=False))
+    for address, place in cases:
+        with Exchange(service.sip_port) as peer:
+            peer.begin(mark, disguises(mark))
+            answer = peer.say("INVITE", POSITIONS[place](address), offer(*peer.ports))
+            assert answer is not None
+            assert answer.status == 200, (place, ascii(address))
+            assert answer.body.count(b"a=inactive") == 2, (place, ascii(address))
+            peer.say("ACK", ORDINARY, bare=True)
+            peer.say("BYE", ORDINARY, bare=True)
+    assert not at_rest.rtp_ports(service) - bound
+    expect_count(service, count + len(cases))
+    leaves_nothing(service, mark, before)
+    eventually(lambda: told_today(service) == count + len(cases), "the count is in the database")
 
 
-def test_every_spelling_in_every_place_is_answered_inactive(service: RunningService) -> None:
-    """200, no stream received, no socket bound, nobody refused; each counts once."""
-    before, bound = count_of_today(service), at_rest.rtp_ports(service)
-    cases = [(text, SHAPES[0]) for text in SPELLINGS]
-    cases += [(SPELLINGS[number % 4], shape) for number, shape in enumerate(SHAPES[1:])]
-    for address, shape in cases:
-        with RawPeer(service.sip_port) as peer:
-            peer.send(shape(peer, address))
-            answer = peer.final()
-            case = f"{address} by {shape.__qualname__}"
-            assert answer.status == 200, case
-            assert "a=inactive" in answer.body.decode(), case
-            assert "a=recvonly" not in answer.body.decode(), case
-            assert not at_rest.rtp_ports(service) - bound, case
-            peer.to_tag = (answer.headers.first("To") or "").partition(";tag=")[2]
-            peer.send(peer.request("ACK", cseq=peer.cseq))
-            assert peer.ask("BYE").status == 200, case
-    expect_count(service, before + len(cases))
-    eventually(lambda: told_today(service) == before + len(cases), "the count is in the database")
+def test_every_spelling_that_comes_a_moment_later_leaves_nothing(service: RunningService) -> None:
+    """By every request of a dialog, in every place; neither is anybody hung up on."""
+    mark, before, bound = secrets.token_hex(4), settled(service), at_rest.rtp_ports(service)
+    count = count_of_today(service)
+    cases = list(
+        zip(itertools.product(LATE_METHODS, LATE_POSITIONS), itertools.cycle(SPELLINGS), strict=False)
+    )
+    for (method, place), address in cases:
+        with Exchange(service.sip_port) as peer:
+            peer.begin(mark, disguises(mark, but=ANNA))
+            peer.offer(acknowledged=method != "ACK")
+            peer.tell(method, LATE_POSITIONS[place](address))
+    expect_count(service, count + len(cases))
+    eventually(lambda: not at_rest.rtp_ports(service) - bound, "the sockets are closed")
+    leaves_nothing(service, mark, before)
 
 
-@pytest.mark.parametrize("number", LOOK_ALIKES)
-def test_a_number_that_only_looks_like_one_is_recorded(service: RunningService, number: str) -> None:
-    """Only whole numbers count."""
-    before = count_of_today(service)
-    with RawPeer(service.sip_port) as peer:
-        answer = peer.call(ANNA, number)
-        assert "a=recvonly" in answer.body.decode()
-        peer.ask("BYE")
-    service.recording_of(peer.call_id)
-    assert count_of_today(service) == before
+def test_every_place_that_is_told_after_the_recording_began_leaves_nothing(service: RunningService) -> None:
+    """The journal has audio of them by then."""
+    mark, before, bound = secrets.token_hex(4), settled(service), at_rest.rtp_ports(service)
+    count = count_of_today(service)
+    cases = list(zip(LATE_POSITIONS, itertools.cycle(LATE_METHODS), itertools.cycle(SPELLINGS), strict=False))
+    with contextlib.ExitStack() as peers:
+        calls = [peers.enter_context(Exchange(service.sip_port)) for _ in cases]
+        for peer, (_, method, _) in zip(calls, cases, strict=True):
+            peer.begin(mark, disguises(mark, but=ANNA))
+            peer.offer(acknowledged=method != "ACK")
+        for turn in range(26):
+            for peer in calls:
+                peer.turn = turn * 5
+                peer.packet(peer.rtp[0], peer.destinations()[0], noise(7))
+            time.sleep(0.1)
+        for peer, (place, method, address) in zip(calls, cases, strict=True):
+            peer.tell(method, LATE_POSITIONS[place](address))
+    expect_count(service, count + len(cases))
+    eventually(lambda: not at_rest.rtp_ports(service) - bound, "the sockets are closed")
+    leaves_nothing(service, mark, before)
+
+
+def test_every_look_alike_is_recorded(service: RunningService) -> None:
+    """Only whole numbers count, wherever they stand; of a user on demand each ends as a call nobody kept."""
+    count, mark, kept_mark = count_of_today(service), secrets.token_hex(4), secrets.token_hex(4)
+    cases = list(zip(LOOK_ALIKES, itertools.cycle(ORDINARY_PLACES), strict=False))
+    for number, (address, place) in enumerate(cases):
+        with Exchange(service.sip_port) as peer:
+            kept = number % KEPT_EACH == 0
+            peer.begin(*((kept_mark, {}) if kept else (mark, {ANNA: OLGA})))
+            answer = peer.say("INVITE", POSITIONS[place](address), offer(peer.ports[0]))
+            assert answer is not None
+            assert b"a=recvonly" in answer.body, (place, ascii(address))
+            peer.say("ACK", ORDINARY, bare=True)
+            peer.packet(peer.rtp[0], peer.destinations()[0], noise(8))
+            peer.say("BYE", ORDINARY, bare=True)
+
+    def outcomes() -> list[tuple[object, ...]]:
+        return at_rest.query(
+            service,
+            f"SELECT substr(call_id, 1, 8), kind, count(*) FROM sessions"
+            f" WHERE call_id ~ '^({mark}|{kept_mark})-' GROUP BY 1, 2",
+        )
+
+    kept_count = len(LOOK_ALIKES[::KEPT_EACH])
+    expected = {(mark, "not kept", len(LOOK_ALIKES) - kept_count), (kept_mark, "recorded", kept_count)}
+    eventually(lambda: set(outcomes()) == expected, "all of them have their outcome")
+    assert count_of_today(service) == count
 
 
 def test_of_an_emergency_call_nothing_is_found_anywhere(service: RunningService) -> None:
@@ -218,6 +322,23 @@ def test_a_call_that_turns_out_to_be_one_leaves_nothing(service: RunningService,
     assert at_rest.hits(at_rest.everything(service), needles) == []
     assert len(service.recordings()) == known
     assert not [item for item in service.sessions() if mark in item["callId"]]
+
+
+def test_a_call_nobody_kept_yet_that_becomes_one_leaves_nothing(service: RunningService) -> None:
+    """Though it was seen under way, by the one who might have kept it."""
+    mark, before = secrets.token_hex(4), settled(service)
+    count = count_of_today(service)
+    with Exchange(service.sip_port) as peer:
+        peer.begin(mark, {ANNA: OLGA, BOB: disguises(mark)[ANNA], **disguises(mark, but=ANNA)})
+        answer = peer.say("INVITE", ORDINARY, offer(*peer.ports))
+        assert answer is not None
+        assert answer.body.count(b"a=recvonly") == 2
+        peer.say("ACK", ORDINARY, bare=True)
+        eventually(lambda: at_rest.query(service, "SELECT 1 FROM live_calls"), "the call is seen")
+        peer.talk([noise(9)], 0.5)
+        peer.tell("UPDATE", DOCUMENTS["transferTo"]("113"))
+    expect_count(service, count + 1)
+    leaves_nothing(service, mark, before)
 
 
 def test_a_user_who_is_never_recorded_costs_no_socket(service: RunningService) -> None:
