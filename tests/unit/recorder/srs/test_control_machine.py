@@ -114,6 +114,7 @@ class ControlledCall(RuleBasedStateMachine):
         self.captured: list[int] = []
         self.finals: list[do.Effect] = []
         self.over = False
+        self.returned_s: int | None = None
         self.tickets = itertools.count()
         self.client.call(callee=BOB)
         self.take()
@@ -241,7 +242,10 @@ class ControlledCall(RuleBasedStateMachine):
     @rule()
     def exempt(self) -> None:
         """Somebody of 112 joins by a transfer that says nothing of when: two seconds are taken back."""
-        joined_s = self.second - LOOKBACK_S
+        # What came while nobody listened is repeated for 32 s: it may have been said just before the crash.
+        repeated = self.returned_s is not None and self.second - self.returned_s < 32
+        known_s = self.returned_s if repeated and self.returned_s is not None else self.second
+        joined_s = known_s - LOOKBACK_S
         self.client.send("INFO", "", b"", ("Refer-To", "<sip:112@exchange.example>"))
         self.model.exempt = True
         self.take()
@@ -258,6 +262,7 @@ class ControlledCall(RuleBasedStateMachine):
     def crash(self) -> None:
         """The recorder is killed and comes back a second later; the exchange knows nothing of it."""
         self.recorder = restarted(self.client)
+        self.returned_s = self.second
         self.take()
         self.tick()
 
