@@ -83,6 +83,8 @@ async def test_a_call_nobody_kept_whose_client_went_during_a_crash_is_destroyed(
 ) -> None:
     """It goes on being captured after the restart, and is destroyed as soon as nobody is there any more."""
     await until(lambda: waiting(crashing) == 0, "nothing else is in the journal")
+    # What the calls before left is released with the next sync, perhaps a moment from now.
+    others = (await to_thread(Seizure, crashing, tmp_path / "others")).call_keys.keys()
     unkept = await Call.begin(crashing, OLGA, t1_s=QUICK_T1_S)
     await asyncio.sleep(1)
     before = await to_thread(Seizure, crashing, tmp_path / "before")
@@ -93,7 +95,7 @@ async def test_a_call_nobody_kept_whose_client_went_during_a_crash_is_destroyed(
         kill([recorder])
     assert (await to_thread(crashing.outcome_of, placed.call_id))["outcome"] == "not kept"
     after = await to_thread(Seizure, crashing, tmp_path / "after")
-    (uid,) = before.call_keys
+    (uid,) = before.call_keys.keys() - others
     assert before.audio_bytes(uid, before.call_keys[uid]) > 4_000
-    assert not after.call_keys
+    assert uid not in after.call_keys
     assert not after.opens_with_any(uid)
