@@ -66,7 +66,9 @@ class PacketSequence:
 
     All columns have one entry a packet. `media` is the extended timestamp and `size`
     the packet's length, both in samples of 8 kHz; `arrival` likewise. `missing` counts
-    the numbers missing right before a packet. `payload_at` is where its octets begin.
+    the numbers missing right before a packet, and `alive` and `back` the arrivals of the
+    packets of any kind around them: a key pressed there was heard. `payload_at` is where
+    its octets begin.
     """
 
     stream_index: int
@@ -76,6 +78,8 @@ class PacketSequence:
     size: Integers
     kind: Octets
     missing: Integers
+    alive: Integers
+    back: Integers
     payload_at: Integers
     counts: PacketCounts
     payload_types: tuple[tuple[int, int], ...]
@@ -98,17 +102,22 @@ def arrange(track: Track, formats: Sequence[PayloadFormat], ptime_ms: int) -> Pa
     # A number a duplicate repeats is one number: missing is counted among unique ones, and
     # events, which share the numbers but carry no audio, are part of them.
     media = np.isin(kinds[first], _CONTAINED)
-    numbers, kept, rank = numbers[media], first[media], np.flatnonzero(media)
+    rank = np.flatnonzero(media)
+    arrivals = rows["arrival"].astype(np.int64) * 4 // 5
+    alive, back = (arrivals[first[side]] for side in _around(numbers, rank))
+    numbers, kept = numbers[media], first[media]
     missing = np.diff(numbers, prepend=numbers[:1]) - np.diff(rank, prepend=rank[:1])
     clocks = np.array([item.clock_rate_hz for item in formats], np.int64)[types[kept]]
     return PacketSequence(
         stream_index=track.stream_index,
         ssrc=track.ssrc,
         media=extend_timestamp(rows["timestamp"])[kept] * SAMPLE_RATE_HZ // clocks,
-        arrival=rows["arrival"][kept].astype(np.int64) * 4 // 5,
+        arrival=arrivals[kept],
         size=_lengths(rows["size"][kept].astype(np.int64), kinds[kept], ptime_ms),
         kind=kinds[kept],
         missing=missing,
+        alive=alive,
+        back=back,
         payload_at=payload_at[kept],
         counts=PacketCounts(
             received=len(rows), lost=0, duplicated=len(rows) - len(first), reordered=reordered
@@ -146,6 +155,16 @@ def extend_timestamp(timestamp: npt.NDArray[np.uint32]) -> Integers:
     """Return timestamps, given in the order of arrival, extended over wraps; the first is 0."""
     steps = np.diff(timestamp).astype(np.int32).astype(np.int64)
     return np.concatenate((np.zeros(min(len(timestamp), 1), np.int64), np.cumsum(steps)))
+
+
+def _around(numbers: Integers, rank: Integers) -> tuple[Integers, Integers]:
+    """Return what stands before and after the widest hole in front of each of the numbers at `rank`."""
+    before, after = np.concatenate((rank[:1], rank[:-1])), rank.copy()
+    for index in np.flatnonzero(after - before > 1).tolist():
+        steps = np.diff(numbers[before[index] : after[index] + 1])
+        before[index] += int(np.argmax(steps))
+        after[index] = before[index] + 1
+    return before, after
 
 
 def _repeated(extended: Integers, behind: Bools) -> int:

@@ -182,11 +182,13 @@ def losses(
     for index in np.flatnonzero(packets.missing > 0).tolist():
         begin, end, missing = int(behind[index - 1]), int(positions[index]), int(packets.missing[index])
         size = max(int(packets.size[index - 1]), int(packets.size[index]), 1)
-        before, after = packets.arrival[index - 1], packets.arrival[index]
+        before, after = int(packets.alive[index]), int(packets.back[index])
         by = RESTART if any(before <= outage.alive < after for outage in away) else None
         across = [pause for pause in silent if pause.begin < end and begin < pause.end]
         if across:
-            pieces = _outside(begin, end, across)
+            # A key pressed at the edge was sent: what is missing lies between its packets.
+            heard, unheard = before - int(packets.arrival[index - 1]), int(packets.arrival[index]) - after
+            pieces = _outside(begin + max(heard, 0), end - max(unheard, 0), across)
             missing = min(missing, sum((high - low) // size for low, high in pieces))
             found += [Stretch(SpanKind.LOSS, low, high, by) for low, high in pieces if high - low >= size]
         else:

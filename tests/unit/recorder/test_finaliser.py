@@ -417,6 +417,22 @@ def test_digits_are_not_heard(payload: bytes) -> None:
     assert json.loads(finished.timeline)["streams"][0]["codecs"] == {"PCMA": 100, "TELEPHONE-EVENT": 5}
 
 
+def test_keys_held_at_the_edges_of_a_pause_are_no_loss() -> None:
+    """Whoever pauses and resumes by star codes sends no audio for as long as the last key is held."""
+    a = Talker(0, 1).say(100)
+    digits(a, 50, b"")
+    a.say(200)
+    digits(a, 50, b"")
+    a.say(100)
+    edges = (edge("pause", 2.98, "user:7"), edge("resume", 7, "user:7"))
+    kept = [p for p in a.packets if not 2980 <= p.at_ms < 7000]
+    finished = finalise(call(10, edges=edges), journal(0, kept))
+    assert (spans(finished, "loss"), finished.recording.packets.lost) == ([], 0)
+    gone = [p for p in kept if not (2200 <= p.at_ms < 2400 or 7600 <= p.at_ms < 7800)]
+    finished = finalise(call(10, edges=edges), journal(0, gone))
+    assert (spans(finished, "loss"), finished.recording.packets.lost) == ([], 0), "keys are not audio"
+
+
 def test_a_party_that_only_pressed_keys_was_silent() -> None:
     """Also when nothing but the places of the packets is left of what it sent."""
     a = Talker(0, 1)
