@@ -3,10 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= .data
+PAGES := playback_portal/static/manifest.json
+WEB := $(wildcard playback_portal/web/*) hatch_build.py package.json package-lock.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --progress-bar on -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench docs constraints clean
+.PHONY: help setup run test check bench docs messages constraints clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,30 +19,42 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt
-	@echo "Installing earwitness and its embedded services into $(VENV)"
+	@echo "Installing earwitness and its embedded services into $(VENV), and building its pages"
 	$(PIP) -e '.[embedded,demo]'
+	@touch $@ $(PAGES)
+
+# Node may live only where packages are built, so that pip is asked to build and not Node itself.
+$(PAGES): $(VENV)/.run $(WEB)
+	@echo "Building the pages: their sources have changed"
+	@$(PIP) --quiet --no-deps -e .
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run
 	@echo "Installing what the tests need"
 	$(PIP) -e '.[embedded,demo,test]'
+	@touch $@ $(PAGES)
+
+# In a test environment Node is always there, so that types are checked and axe is found.
+node_modules/axe-core: $(VENV)/.test package-lock.json
+	@$(BIN)/python hatch_build.py --tools
 	@touch $@
 
-setup: $(VENV)/.run ## make the environment only
+setup: $(PAGES) ## make the environment only
 
-run: $(VENV)/.run ## start everything, place sample calls, show what was recorded
+run: $(PAGES) ## start everything, place sample calls, show what was recorded
 	$(BIN)/earwitness up --data $(DATA) --demo
 
-test: $(VENV)/.test ## lint, types, architecture contracts, every level of tests
+test: $(VENV)/.test $(PAGES) node_modules/axe-core ## lint, types, architecture contracts, every level of tests
 	@sh tests/system_packages.sh
 	@$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest
 
-check: $(VENV)/.test ## lint, types and architecture contracts only
+check: $(VENV)/.test node_modules/axe-core ## lint, types and architecture contracts only
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python hatch_build.py --check
 
 bench: $(VENV)/.test ## performance, as tables with ratios
 	$(BIN)/python tests/benchmarks/bench_capture.py
@@ -54,9 +68,12 @@ docs: $(VENV)/.test ## write the pages that are made from the code
 	$(BIN)/python -c "from recorder.srs.recording_mode import page; print(page(), end='')" > docs/recording-modes.md
 	$(BIN)/python tests/architecture/code_map.py > docs/code-map.md
 
+messages: $(PAGES) ## put new texts of the pages into playback_portal/locale, where their Dutch is written
+	$(BIN)/python -m playback_portal.messages
+
 constraints: ## pin the newest versions that pass: run after a deliberate upgrade
 	$(BIN)/python -m pip freeze --exclude-editable | grep == | sort -f > constraints.new
 	{ head -1 constraints.txt; cat constraints.new; } > constraints.tmp && mv constraints.tmp constraints.txt && rm constraints.new
 
 clean: ## remove environment, caches and the demo's data
-	rm -rf $(VENV) $(DATA) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(DATA) node_modules playback_portal/static .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

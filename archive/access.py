@@ -1,12 +1,27 @@
-"""Who may see, hear, take away and export a recording: pure rules over a scope.
+"""Who may see, hear, take away, pass on and export a recording: pure rules over a scope.
 
 An `AccessScope` is who asks, with everything the answer depends on; it is made
 afresh for each request, so that a right taken away counts at once. Every read of
 the catalogue takes one, and its SQL filter says the same as `may_read` (a test
 compares the two).
 
-Rules: no I/O, no clock. A right that is not listed here does not exist. Nobody
-crosses a tenant, whatever the role; audio that is not kept exists for nobody.
+Who reaches what, beside the tenant's border nobody crosses:
+
+| who | recordings |
+|---|---|
+| user, contributor | their own, where `access` is `own` |
+| listener, manager of a team | of its contributors, those that began while they were in it; and their own |
+| administrator | none by the role; those nobody owns yet (quarantine), to assign or destroy them |
+| auditor | all of the tenant; changes nothing |
+| API client | all of the tenant, within its scopes |
+| operator | none: they have no account in a tenant, and so no scope |
+
+Reaching is reading and playing. To download, e-mail, share or evaluate takes a `Right`
+as well: a person's own setting decides, else one of the teams by which they reach the
+recording; none of it is on by default.
+
+Rules: no I/O, no clock. A right that is not listed here does not exist. Audio that is
+not kept exists for nobody.
 
 Not here: how a scope is found from a login or key (`archive.catalogue.accounts`).
 """
@@ -14,6 +29,7 @@ Not here: how a scope is found from a login or key (`archive.catalogue.accounts`
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from archive.model import PLAYABLE_STATES, Recording, RecordingState, Role, TenantId, UserId
@@ -25,6 +41,10 @@ class Scope(StrEnum):
     RECORDINGS_READ = "recordings:read"
     RECORDINGS_PLAY = "recordings:play"
     RECORDINGS_DOWNLOAD = "recordings:download"
+    RECORDINGS_ANNOTATE = "recordings:annotate"
+    RECORDINGS_EMAIL = "recordings:email"
+    RECORDINGS_SHARE = "recordings:share"
+    RECORDINGS_EVALUATE = "recordings:evaluate"
     SESSIONS_READ = "sessions:read"
     ADMINISTRATION = "administration"
     CALLS_READ = "calls:read"
@@ -32,8 +52,66 @@ class Scope(StrEnum):
     SETTINGS = "settings"
 
 
+class Right(StrEnum):
+    """What the administrator allows a person or the members of a team, beside hearing; off by default."""
+
+    DOWNLOAD = "download"
+    EMAIL = "email"
+    SHARE = "share"
+    EVALUATE = "evaluate"
+
+
+NO_RIGHTS: frozenset[Right] = frozenset()
+
+_SCOPE_OF = {
+    Right.DOWNLOAD: Scope.RECORDINGS_DOWNLOAD,
+    Right.EMAIL: Scope.RECORDINGS_EMAIL,
+    Right.SHARE: Scope.RECORDINGS_SHARE,
+    Right.EVALUATE: Scope.RECORDINGS_EVALUATE,
+}
+
+_CHANGES = frozenset(
+    {Scope.RECORDINGS_ANNOTATE, Scope.RECORDINGS_EMAIL, Scope.RECORDINGS_SHARE, Scope.RECORDINGS_EVALUATE}
+)
+"""What leaves something behind, which an auditor never does."""
+
+_DENIED = {
+    Role.USER: frozenset({Scope.ADMINISTRATION, Scope.SESSIONS_READ}),
+    Role.ADMINISTRATOR: frozenset[Scope](),
+    Role.AUDITOR: frozenset({Scope.ADMINISTRATION}) | _CHANGES,
+}
+
 UNSEEN_STATES = frozenset({RecordingState.UNKEPT, RecordingState.GRACE})
 """A call that nobody kept (yet) can't be found by anyone (invariant I9)."""
+
+
+def scopes_of(role: Role) -> frozenset[Scope]:
+    """Return what a person who signed in may ask for at all; the rules below say of which recordings."""
+    return frozenset(Scope) - _DENIED[role]
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """Somebody whose recordings are heard by way of a team: those that began in `[since, until)`.
+
+    None is no bound: `until` while they contribute, `since` where the team hears earlier
+    ones too. `rights` are what the team allows its members.
+    """
+
+    user_id: UserId
+    team_id: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    rights: frozenset[Right] = NO_RIGHTS
+
+    def covers(self, recording: Recording) -> bool:
+        """Return whether this recording is one of them."""
+        began = recording.started_at
+        return (
+            recording.owner == self.user_id
+            and (self.since is None or began >= self.since)
+            and (self.until is None or began < self.until)
+        )
 
 
 @dataclass(frozen=True)
@@ -43,9 +121,13 @@ class AccessScope:
     `actor` names them in the audit log (`user:<id>`, `api-client:<id>`). People have
     a `role`, a `user_id` and an `access` of `none` or `own`; API clients have
     `scopes` and neither role nor user. A key that acts as a person has both, and may do
-    only what both allow. `team_ids` are the teams a person listens to and
-    `heard_user_ids` the members of those teams. `downloads` is the switch the
-    administrator sets, off by default.
+    only what both allow; who signed in as a person has no `scopes`.
+
+    `team_ids` are the teams a person listens to now, `managed_team_ids` those of them they
+    manage, `heard` whom they hear there and from when to when. `granted` and `denied` are
+    the person's own settings of rights, `own_rights` what their teams allow them with
+    their own recordings. With `asks_purpose` the tenant wants to know why a recording of
+    somebody else is opened.
     """
 
     tenant_id: TenantId
@@ -55,12 +137,18 @@ class AccessScope:
     access: str = "none"
     scopes: frozenset[str] = frozenset()
     team_ids: frozenset[str] = frozenset()
-    heard_user_ids: frozenset[UserId] = frozenset()
-    downloads: bool = False
+    managed_team_ids: frozenset[str] = frozenset()
+    heard: frozenset[Hearing] = frozenset()
+    granted: frozenset[Right] = NO_RIGHTS
+    denied: frozenset[Right] = NO_RIGHTS
+    own_rights: frozenset[Right] = NO_RIGHTS
+    asks_purpose: bool = False
 
     def permits(self, scope: Scope) -> bool:
-        """Return whether a key, if one is used, allows this; who signed in as a person uses none."""
-        return scope in self.scopes or (self.role is not None and not self.scopes)
+        """Return whether the key, or else the role of who signed in, allows this at all."""
+        if self.scopes or self.role is None:
+            return scope in self.scopes
+        return scope in scopes_of(self.role)
 
     @property
     def reads_all(self) -> bool:
@@ -73,12 +161,21 @@ class AccessScope:
         return self.reads_all or (self.role is Role.ADMINISTRATOR and self.permits(Scope.RECORDINGS_READ))
 
     @property
-    def owners(self) -> frozenset[UserId]:
-        """The people whose recordings the scope reaches, beside `reads_all`."""
-        if not self.permits(Scope.RECORDINGS_READ):
-            return frozenset()
-        own = {self.user_id} if self.user_id is not None and self.access == "own" else set()
-        return self.heard_user_ids | own
+    def own(self) -> UserId | None:
+        """Whose recordings are reached as one's own; a listener who is recorded hears their own too."""
+        if self.permits(Scope.RECORDINGS_READ) and (self.access == "own" or self.team_ids):
+            return self.user_id
+        return None
+
+    @property
+    def hearings(self) -> frozenset[Hearing]:
+        """Whose recordings are reached by way of teams, and from when to when."""
+        return self.heard if self.permits(Scope.RECORDINGS_READ) else frozenset()
+
+    @property
+    def heard_user_ids(self) -> frozenset[UserId]:
+        """The people who contribute now to a team the scope listens to."""
+        return frozenset(each.user_id for each in self.heard if each.until is None)
 
 
 def may_read(scope: AccessScope, recording: Recording) -> bool:
@@ -87,7 +184,8 @@ def may_read(scope: AccessScope, recording: Recording) -> bool:
         return False
     if recording.state is RecordingState.QUARANTINED:
         return scope.reads_quarantine
-    return scope.reads_all or recording.owner in scope.owners
+    own = recording.owner is not None and recording.owner == scope.own
+    return scope.reads_all or own or any(each.covers(recording) for each in scope.hearings)
 
 
 def may_play(scope: AccessScope, recording: Recording) -> bool:
@@ -97,11 +195,58 @@ def may_play(scope: AccessScope, recording: Recording) -> bool:
     return scope.permits(Scope.RECORDINGS_PLAY)
 
 
-def may_download(scope: AccessScope, recording: Recording) -> bool:
-    """Return whether the scope may take the file away; off unless the administrator allowed it."""
-    if not may_play(scope, recording):
+def may(scope: AccessScope, right: Right, recording: Recording) -> bool:
+    """Return whether the scope may do this with a recording it may hear; off unless somebody allowed it.
+
+    What the administrator set for the person decides; else a team by which they reach it.
+    """
+    needed = _SCOPE_OF[right]
+    if not may_play(scope, recording) or not scope.permits(needed):
         return False
-    return scope.permits(Scope.RECORDINGS_DOWNLOAD) and (scope.role is None or scope.downloads)
+    if scope.role is Role.AUDITOR and needed in _CHANGES:
+        return False
+    if scope.role is None:
+        return True
+    if right in scope.granted or right in scope.denied:
+        return right not in scope.denied
+    if recording.owner is not None and recording.owner == scope.own and right in scope.own_rights:
+        return True
+    return any(right in each.rights and each.covers(recording) for each in scope.hearings)
+
+
+def may_download(scope: AccessScope, recording: Recording) -> bool:
+    """Return whether the scope may take the file away."""
+    return may(scope, Right.DOWNLOAD, recording)
+
+
+def may_email(scope: AccessScope, recording: Recording) -> bool:
+    """Return whether the scope may send it by mail."""
+    return may(scope, Right.EMAIL, recording)
+
+
+def may_share(scope: AccessScope, recording: Recording) -> bool:
+    """Return whether the scope may make a play link to it."""
+    return may(scope, Right.SHARE, recording)
+
+
+def may_evaluate(scope: AccessScope, recording: Recording) -> bool:
+    """Return whether the scope may evaluate it."""
+    return may(scope, Right.EVALUATE, recording)
+
+
+def may_annotate(scope: AccessScope, recording: Recording) -> bool:
+    """Return whether the scope may comment on it, note and label: who hears it, but no auditor."""
+    return (
+        scope.role is not Role.AUDITOR
+        and scope.permits(Scope.RECORDINGS_ANNOTATE)
+        and may_play(scope, recording)
+    )
+
+
+def needs_purpose(scope: AccessScope, recording: Recording) -> bool:
+    """Return whether it takes a purpose to open it: where the tenant wants one, for all but one's own."""
+    own = recording.owner is not None and recording.owner == scope.user_id
+    return scope.asks_purpose and not own
 
 
 def may_export(scope: AccessScope, recording: Recording) -> bool:

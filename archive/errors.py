@@ -3,6 +3,7 @@
     ArchiveError
     ├── NotFound                 it is not there, or this scope may not know that it is
     ├── Refused                  the request breaks a rule; asking again will not help
+    │   └── PurposeRequired          unless it says why the recording is opened
     ├── Conflict                 it clashes with what is already there
     ├── VerificationFailed       stored bytes are not what was written
     │   └── ChainBroken              an audit chain is not, from `position` on
@@ -28,6 +29,10 @@ class NotFound(ArchiveError):  # noqa: N818 - the word of the field, as in HTTP 
 
 class Refused(ArchiveError):  # noqa: N818 - the word of the field
     """A rule forbids it; the message names the rule and what to change."""
+
+
+class PurposeRequired(Refused):
+    """The tenant wants to know why somebody else's recording is opened."""
 
 
 class Conflict(ArchiveError):  # noqa: N818 - the word of the field, as in HTTP 409

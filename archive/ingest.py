@@ -26,7 +26,7 @@ import structlog
 
 from archive.access import AccessScope
 from archive.audit import AuditWriter
-from archive.catalogue import recordings, sessions
+from archive.catalogue import recordings, sessions, waveforms
 from archive.catalogue.engine import Catalogue
 from archive.clock import Clock
 from archive.data_key import DataKey, Vault, expiry_day, make_data_key, open_data_key
@@ -46,6 +46,7 @@ from archive.placing import Content, Lock, Placed, Placing, object_key
 from archive.record import RECORD_FORMAT, CatalogueRecord, RecordHeader, header_line, to_json
 from archive.store.clock_guard import compare_clocks
 from archive.store.object import Store, sha256_hex
+from archive.waveform import Waveform, of_peaks
 
 _log = structlog.get_logger()
 
@@ -89,7 +90,7 @@ class Ingest:
             placing = Placing(self._store, recording, data_key, lock_of(self._store, self._clock, recording))
             settled = replace(finished, recording=recording)
             archived = upload(self._store, placing, settled, data_key, outcome)
-            archived = self._commit(archived, outcome)
+            archived = self._commit(archived, outcome, of_peaks(finished.peaks))
         self._intents.remove(recording.id)
         return archived
 
@@ -122,13 +123,16 @@ class Ingest:
             self._vault, intent.tenant_id, intent.recording_id, intent.kek_id, intent.wrapped_key
         )
 
-    def _commit(self, archived: ArchivedRecording, outcome: SessionOutcome) -> ArchivedRecording:
+    def _commit(
+        self, archived: ArchivedRecording, outcome: SessionOutcome, waveform: Waveform | None
+    ) -> ArchivedRecording:
         """Make row, outcome and audit entry durable together; return what counts."""
         recording = archived.recording
         with self._audit.transaction(recording.tenant_id) as connection:
             committed = recordings.insert_recording(connection, archived)
             if committed is not None:
                 return committed
+            waveforms.keep(connection, recording.tenant_id, recording.id, waveform)
             sessions.insert_outcome(connection, outcome)
             self._audit.append(
                 connection,

@@ -147,6 +147,8 @@ class TenantPolicy:
 
     keep_grace_h: int = 0
     above_cap: AboveCap = AboveCap.KEEP
+    purpose_required: bool = False
+    """Whether it takes a purpose to open a recording of somebody else."""
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 
-from archive.access import AccessScope, may_download, may_export, may_play, may_read
+from archive.access import AccessScope, may_download, may_export, may_play, may_read, needs_purpose
 from archive.audit import AuditWriter
 from archive.catalogue import recordings
 from archive.catalogue.engine import Catalogue
 from archive.clock import Clock, SystemClock
 from archive.data_key import Vault, object_binding, open_data_key, translated_key_errors
-from archive.errors import NotFound, Refused, VerificationFailed
+from archive.errors import NotFound, PurposeRequired, Refused, VerificationFailed
 from archive.ingest import object_of
 from archive.model import ArchivedRecording, ObjectKind, Recording, RecordingId, StoredObject
 from archive.store.object import Store
@@ -125,8 +125,9 @@ class Playback:
     ) -> SealedReader:
         """Check, open, and make the audit entry durable; return a reader of the plaintext.
 
-        `action` is a value of `Action`. Raises `NotFound` (not there for this scope, or
-        its key destroyed), `Refused` (with an audit entry of its own),
+        `action` is a value of `Action`; `purpose` stands in the audit entry. Raises
+        `NotFound` (not there for this scope, or its key destroyed), `Refused` and
+        `PurposeRequired` (with an audit entry of their own),
         `VerificationFailed`, and `DependencyUnavailable` when catalogue, key store or
         store are away: then no byte leaves.
         """
@@ -135,6 +136,9 @@ class Playback:
         if not _allowed(scope, archived.recording, kind, wanted):
             self._enter(scope, recording_id, kind, wanted, "refused", purpose)
             raise Refused("This recording may not be used that way: ask the administrator for the right.")
+        if purpose is None and needs_purpose(scope, archived.recording):
+            self._enter(scope, recording_id, kind, wanted, "refused", purpose)
+            raise PurposeRequired("This recording is somebody else's: say what you open it for.")
         reader = self._open(archived, kind)
         self._enter(scope, recording_id, kind, wanted, "ok", purpose)
         return reader

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from archive.access import Scope, may_administer
-from playback_portal import imports, lists, people, policies, quarantine
+from playback_portal import imports, lists, people, policies, quarantine, rights, teams
 from playback_portal.problems import Problem
 from playback_portal.route import Handler, Route
 from playback_portal.services import ENTRY, SCOPE
@@ -48,6 +48,17 @@ ADMINISTRATION_ROUTES: tuple[Route, ...] = (
         "GET", "/v1/users/{id}/licence-preview", people.get_licence_preview, "user.licence-previewed", "user"
     ),
     _row("GET", "/v1/users/{id}/minutes", people.get_minutes, "user.minutes-viewed", "user"),
+    _row("GET", "/v1/users/{id}/access", rights.list_hearers, "user.access-viewed", "user"),
+    _row("GET", "/v1/teams", teams.list_teams, "teams.listed", "teams"),
+    _row("POST", "/v1/teams", teams.post_team, "team.added", "team"),
+    _row("GET", "/v1/teams/{id}", teams.get_team, "team.viewed", "team"),
+    _row("PATCH", "/v1/teams/{id}", teams.patch_team, "team.changed", "team"),
+    _row("DELETE", "/v1/teams/{id}", teams.delete_team, "team.removed", "team"),
+    _row("GET", "/v1/teams/{id}/members", teams.list_members, "team.members-listed", "team"),
+    _row("POST", "/v1/teams/{id}/members", teams.post_member, "team.member-set", "team"),
+    _row("DELETE", "/v1/teams/{id}/members/{user}", teams.delete_member, "team.member-removed", "team"),
+    _row("GET", "/v1/rights", rights.get_rights, "rights.viewed", "rights"),
+    _row("PATCH", "/v1/rights", rights.patch_rights, "rights.changed", "rights"),
     _row("GET", "/v1/policy", policies.get_policy, "policy.viewed", "policy"),
     _row("PATCH", "/v1/policy", policies.patch_policy, "policy.changed", "policy"),
     _row("GET", "/v1/do-not-record", lists.list_do_not_record, "do-not-record.listed", "do-not-record"),

@@ -12,6 +12,7 @@ from archive.catalogue.directory import NAME_CHARS_MAX, NUMBERS_PER_USER_MAX
 from archive.model import KEEP_GRACE_H_MAX, AboveCap, RecordingMode, RetentionClass, Role
 from archive.roster import COLUMNS, NONE, RESULTS
 from playback_portal.operations import JSON, MERGE_PATCH, Operation
+from playback_portal.rights_schemas import RIGHTS_OPERATIONS, RIGHTS_PARAMETERS, RIGHTS_SCHEMAS
 from playback_portal.schemas import (
     COUNT,
     ID,
@@ -37,6 +38,8 @@ _NUMBERS: Final[Schema] = {
 _NAME: Final[Schema] = {"type": ["string", "null"], "maxLength": NAME_CHARS_MAX}
 _GRACE: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": KEEP_GRACE_H_MAX}
 
+_PURPOSE: Final = "whether opening a recording of somebody else takes the header X-Purpose"
+
 _USER_FIELDS: Final[dict[str, Schema]] = {
     "numbers": _NUMBERS,
     "broadworksId": _NAME,
@@ -56,6 +59,7 @@ def _fields(properties: dict[str, Schema], required: tuple[str, ...] = ()) -> Sc
 
 
 ADMINISTRATION_SCHEMAS: Final[dict[str, Schema]] = {
+    **RIGHTS_SCHEMAS,
     "User": object_of(
         id=ID,
         login=_LOGIN,
@@ -105,11 +109,16 @@ ADMINISTRATION_SCHEMAS: Final[dict[str, Schema]] = {
         "description": f"CSV in UTF-8 with a heading of some of {', '.join(COLUMNS)}; several numbers or "
         "own-modes are separated by blanks, an empty cell changes nothing.",
     },
-    "Policy": object_of(keepGraceHours=_GRACE, aboveCap=words_of(AboveCap)),
+    "Policy": object_of(
+        keepGraceHours=_GRACE,
+        aboveCap=words_of(AboveCap),
+        purposeRequired={"type": "boolean", "description": _PURPOSE},
+    ),
     "PolicyPatch": _fields(
         {
             "keepGraceHours": {**_GRACE, "type": ["integer", "null"]},
             "aboveCap": {"type": ["string", "null"], "enum": [*map(str, AboveCap), None]},
+            "purposeRequired": {"type": ["boolean", "null"], "description": _PURPOSE},
         }
     ),
     "DoNotRecordEntry": object_of(id=ID, numbers=TEXT, reason=TEXT),
@@ -132,6 +141,7 @@ ADMINISTRATION_SCHEMAS: Final[dict[str, Schema]] = {
 }
 
 ADMINISTRATION_PARAMETERS: Final[dict[str, Schema]] = {
+    **RIGHTS_PARAMETERS,
     "month": {
         "name": "month",
         "in": "query",
@@ -148,6 +158,7 @@ ADMINISTRATION_PARAMETERS: Final[dict[str, Schema]] = {
 }
 
 ADMINISTRATION_OPERATIONS: Final[dict[str, Operation]] = {
+    **RIGHTS_OPERATIONS,
     "list_users": Operation("People, by login", ("q", "limit", "cursor"), "UserPage", refusals=(400,)),
     "post_user": Operation("Add a person", (), "User", refusals=(409,), status=201, body="NewUser"),
     "post_import": Operation(

@@ -1,8 +1,9 @@
 """The portal as an aiohttp application: the routes, and what holds for every response.
 
 Every response carries the headers that keep it out of caches and frames, and the
-reference of its request; every error becomes a problem. Clear text is answered only
-to this machine and to the proxy named in the settings.
+reference of its request; every error becomes a problem, and for people a page that
+tells of it. Clear text is answered only to this machine and to the proxy named in the
+settings.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from aiohttp import web
 
 from archive.errors import ArchiveError
 from archive.model import new_id
-from playback_portal import openapi
+from playback_portal import openapi, page, static
 from playback_portal.confirmations import CONFIRMATIONS, Confirmations
 from playback_portal.events import STREAMS, Streams
 from playback_portal.health import READINESS, Readiness
+from playback_portal.pages.invitation import ERRANDS, finish_errands
 from playback_portal.problems import Problem, problem_of, problem_of_status, unexpected
+from playback_portal.route import PAGES
 from playback_portal.routes import ROUTES, Route, guarded
 from playback_portal.services import REFERENCE, SERVICES, Services
 
@@ -36,6 +39,9 @@ SECURITY_HEADERS = {
     "Server": "earwitness",
     "API-Version": openapi.VERSION,
 }
+OWN_HEADERS = frozenset({"Cache-Control", "Content-Security-Policy", "Referrer-Policy"})
+"""What pages and their files say otherwise themselves."""
+
 TRANSPORT_SECURITY = "max-age=31536000; includeSubDomains"
 
 _log = structlog.get_logger()
@@ -47,10 +53,14 @@ def create_app(services: Services, routes: tuple[Route, ...] = ROUTES) -> web.Ap
     app[SERVICES] = services
     app[READINESS] = Readiness()
     app[openapi.DOCUMENT] = openapi.encode(routes)
+    app[static.ASSETS] = static.load()
+    app[PAGES] = {(route.method, route.path): route for route in routes if route.page}
     app[CONFIRMATIONS] = Confirmations(services.catalogue, services.clock)
     app[STREAMS] = Streams(services.catalogue)
+    app[ERRANDS] = set()
     # Streams go on until they are told, and a server that stops waits for whoever it still serves.
     app.on_shutdown.append(end_streams)
+    app.on_shutdown.append(finish_errands)
     app.on_cleanup.append(stop_listening)
     app.on_response_prepare.append(add_headers)
     for route in routes:
@@ -79,12 +89,12 @@ async def answer(
         _refuse_clear_text(request, services)
         response = await handler(request)
     except Problem as problem:
-        response = problem.response(request[REFERENCE])
+        response = told(request, problem)
     except ArchiveError as error:
         _log.warning("request refused", reference=request[REFERENCE], reason=type(error).__name__)
-        response = problem_of(error).response(request[REFERENCE])
+        response = told(request, problem_of(error))
     except web.HTTPException as error:
-        response = problem_of_status(error).response(request[REFERENCE])
+        response = told(request, problem_of_status(error))
     except ConnectionError:
         # The client went away; aiohttp knows what to do.
         raise
@@ -92,7 +102,7 @@ async def answer(
         # Neither the message nor local variables: both may hold what a log must not.
         where = "".join(traceback.format_tb(error.__traceback__))
         _log.error("request failed", reference=request[REFERENCE], reason=type(error).__name__, where=where)
-        response = unexpected().response(request[REFERENCE])
+        response = told(request, unexpected())
     resource = request.match_info.route.resource
     services.metrics.request_duration.labels(
         request.method if resource is not None else "other",
@@ -102,6 +112,13 @@ async def answer(
     return response
 
 
+def told(request: web.Request, problem: Problem) -> web.Response:
+    """Return a problem as whoever asked reads it: a program or a person."""
+    if page.is_for_page(request):
+        return page.refusal(request, problem)
+    return problem.response(request[REFERENCE])
+
+
 def _refuse_clear_text(request: web.Request, services: Services) -> None:
     if not services.exposure.admits(request.remote):
         raise Problem(HTTPStatus.FORBIDDEN, "clear-text", "This needs TLS: ask the operator for the address.")
@@ -109,7 +126,8 @@ def _refuse_clear_text(request: web.Request, services: Services) -> None:
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Add what every response carries."""
-    response.headers.update(SECURITY_HEADERS)
+    own = OWN_HEADERS & response.headers.keys()
+    response.headers.update({name: SECURITY_HEADERS[name] for name in SECURITY_HEADERS if name not in own})
     if REFERENCE in request:
         response.headers["X-Request-Id"] = request[REFERENCE]
     if request.app[SERVICES].exposure.tls:

@@ -20,7 +20,7 @@ import structlog
 from aiohttp import web
 
 from archive.access import Scope
-from archive.errors import ArchiveError, Refused
+from archive.errors import ArchiveError, PurposeRequired, Refused
 from archive.model import PLAYABLE_STATES, ObjectKind, Recording
 from archive.playback import Action, SealedReader
 from playback_portal import byte_range
@@ -28,6 +28,7 @@ from playback_portal.authentication import require
 from playback_portal.byte_range import ByteRange, Unsatisfiable
 from playback_portal.parameters import Parameters, flag, search_text, word_of
 from playback_portal.problems import ParameterFault, Problem, wrong_parameters
+from playback_portal.purposes import purpose_of
 from playback_portal.recordings import archived_recording, not_playable
 from playback_portal.services import REFERENCE, SCOPE, SERVICES, Services
 from playback_portal.transcoding import AudioSource, ChannelFlac, Wav, WholeFlac
@@ -94,8 +95,15 @@ async def _opened(request: web.Request, recording: Recording, wanted: Wanted) ->
     """Return the opened audio once its audit entry is durable; a refusal has one too."""
     playback, scope = request.app[SERVICES].playback, request[SCOPE]
     action = Action.DOWNLOAD if wanted.download else Action.PLAY
+    purpose = await purpose_of(request, recording.id)
+
+    def open_audio() -> SealedReader:
+        return playback.open_object(scope, recording.id, ObjectKind.AUDIO, action, purpose=purpose)
+
     try:
-        return await asyncio.to_thread(playback.open_object, scope, recording.id, ObjectKind.AUDIO, action)
+        return await asyncio.to_thread(open_audio)
+    except PurposeRequired:
+        raise
     except Refused:
         if wanted.download:
             require(scope, Scope.RECORDINGS_DOWNLOAD)

@@ -1,8 +1,11 @@
-"""From the Authorization header to an `AccessScope`, afresh for each request.
+"""From an API key or a session to an `AccessScope`, afresh for each request.
 
-Rules: whoever fails learns only that the key is not valid. What a key may do is
+A request with an Authorization header stands by its key alone; else the cookie of a
+session counts (`browser_session`), and a change asked with it needs the session's token.
+
+Rules: whoever fails learns only that what they gave is not valid. What a key may do is
 asked before a handler runs; what it may do with one recording is decided by
-`archive.access`, in the archive.
+`archive.access`, in the archive. A session that waits for a second factor is nobody yet.
 """
 
 from __future__ import annotations
@@ -14,6 +17,9 @@ from aiohttp import web
 
 from archive.access import AccessScope, Scope
 from archive.catalogue import accounts
+from archive.catalogue.portal_sessions import SECOND_FACTOR_ROLES, SECOND_FACTORS, Stage, Visit
+from archive.errors import NotFound
+from playback_portal import browser_session
 from playback_portal.problems import Problem, missing_scope
 from playback_portal.services import SERVICES
 
@@ -24,14 +30,16 @@ _SCHEME = "bearer"
 
 
 async def authenticate(request: web.Request) -> AccessScope:
-    """Return who asks; raises the 401 Problem, or what the archive raises when it is away."""
-    services = request.app[SERVICES]
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    scope = None
-    if scheme.lower() == _SCHEME and 0 < len(key) <= KEY_CHARS_MAX:
-        scope = await asyncio.to_thread(accounts.authenticate_key, services.catalogue, key.strip())
+    """Return who asks; raises the 401 Problem, or what the archive raises when it is away.
+
+    Raises the 403 Problem for a change asked with a cookie alone.
+    """
+    if "Authorization" in request.headers:
+        scope = await _by_key(request)
+    else:
+        scope = await _by_session(request)
     if scope is None:
-        services.metrics.keys_refused.inc()
+        request.app[SERVICES].metrics.keys_refused.inc()
         raise Problem(
             HTTPStatus.UNAUTHORIZED,
             "unauthenticated",
@@ -45,3 +53,32 @@ def require(scope: AccessScope, permission: Scope) -> None:
     """Raise the 403 Problem when a key lacks `permission`; who signed in as a person has a role instead."""
     if not scope.permits(permission):
         raise missing_scope(permission)
+
+
+async def _by_key(request: web.Request) -> AccessScope | None:
+    scheme, _, key = request.headers["Authorization"].partition(" ")
+    if scheme.lower() != _SCHEME or not 0 < len(key) <= KEY_CHARS_MAX:
+        return None
+    catalogue = request.app[SERVICES].catalogue
+    return await asyncio.to_thread(accounts.authenticate_key, catalogue, key.strip())
+
+
+async def _by_session(request: web.Request) -> AccessScope | None:
+    visit = await browser_session.visit_of(request)
+    if visit is None or not is_complete(visit):
+        return None
+    browser_session.introduce(request, visit)
+    await browser_session.require_token(request)
+    session, catalogue = visit.session, request.app[SERVICES].catalogue
+    try:
+        return await asyncio.to_thread(accounts.scope_of_user, catalogue, session.tenant_id, session.user_id)
+    except NotFound:
+        return None
+
+
+def is_complete(visit: Visit) -> bool:
+    """Return whether somebody is in: all that was asked was proved, by the rules of their role today."""
+    session = visit.session
+    # The database ends sessions when a role changes; should it not have, nobody is in without the proof.
+    proved = visit.role not in SECOND_FACTOR_ROLES or bool(SECOND_FACTORS & session.proofs)
+    return session.stage is Stage.SIGNED_IN and proved

@@ -19,15 +19,16 @@ from aiohttp import web
 
 from archive.audit import AuditWriter
 from archive.catalogue.engine import Catalogue
-from archive.cli.vault import open_store, open_vault
+from archive.cli.vault import open_keyring, open_store, open_vault
 from archive.clock import SystemClock
 from archive.errors import Refused
 from archive.playback import Playback
+from archive.post import NoPost
 from archive.settings import Settings, load_settings
 from archive.telemetry import configure_logging
 from keys.errors import KeysError
 from playback_portal.app import create_app
-from playback_portal.exposure import exposure_of
+from playback_portal.exposure import exposure_of, url_of
 from playback_portal.services import Services
 
 THREADS_COUNT = 32
@@ -62,7 +63,8 @@ def make_services(settings: Settings) -> Services:
     """Return the services of the settings; raises Refused and KeysError when they can't be made."""
     exposure = exposure_of(settings)
     settings.require("database_url")
-    store, vault = open_store(settings), open_vault(settings)
+    store, root = open_store(settings), open_keyring(settings)
+    vault = open_vault(settings, root)
     catalogue = Catalogue(settings.database_url, timeout_s=settings.database_timeout_s)
     audit = AuditWriter(catalogue, f"portal/{settings.node_name}")
     return Services(
@@ -72,6 +74,9 @@ def make_services(settings: Settings) -> Services:
         clock=SystemClock(),
         checks={"database": catalogue.healthy, "store": store.healthy},
         exposure=exposure,
+        root=root,
+        post=NoPost(),
+        url=url_of(settings),
         database_url=settings.database_url,
     )
 

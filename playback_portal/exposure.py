@@ -56,6 +56,19 @@ def exposure_of(settings: Settings) -> Exposure:
     return Exposure(tls, proxy)
 
 
+def url_of(settings: Settings) -> str:
+    """Return the portal's address as browsers see it: as set, else where it listens; no slash at the end.
+
+    Never what a request names as its host: links in mails lead where this says.
+    """
+    if settings.portal_url:
+        return settings.portal_url.rstrip("/")
+    host, port = settings.portal_address
+    # Browsers know passkeys by a name, and this machine by this one.
+    name = "localhost" if is_loopback(host) else f"[{host}]" if ":" in host else host
+    return f"{'https' if settings.portal_tls_cert else 'http'}://{name}:{port}"
+
+
 def is_loopback(host: str) -> bool:
     """Return whether a host name or address means this machine alone."""
     address = _address(host)

@@ -36,6 +36,11 @@ class Metrics:
             "Requests with a missing or unknown key.",
             registry=self._registry,
         )
+        self.sign_ins_throttled = Counter(
+            "earwitness_portal_sign_ins_throttled",
+            "Attempts to sign in that came too early after failed ones.",
+            registry=self._registry,
+        )
 
     def text(self) -> bytes:
         """Return all figures in Prometheus' text format."""

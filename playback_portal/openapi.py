@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from archive.access import Scope
-from playback_portal import administration_schemas, operations, problems, schemas
+from playback_portal import administration_schemas, find_schemas, operations, positions, problems, schemas
 from playback_portal.operations import JSON, Operation
 
 VERSION = "1.0.0"
@@ -24,9 +24,23 @@ DOCUMENT = web.AppKey("DOCUMENT", bytes)
 BINARY = {"type": "string", "contentMediaType": "application/octet-stream"}
 
 
-OPERATIONS = {**operations.OPERATIONS, **administration_schemas.ADMINISTRATION_OPERATIONS}
-SCHEMAS = {**schemas.SCHEMAS, **administration_schemas.ADMINISTRATION_SCHEMAS}
-PARAMETERS = {**schemas.PARAMETERS, **administration_schemas.ADMINISTRATION_PARAMETERS}
+OPERATIONS = {
+    **operations.OPERATIONS,
+    **administration_schemas.ADMINISTRATION_OPERATIONS,
+    **find_schemas.FIND_OPERATIONS,
+    **positions.POSITION_OPERATIONS,
+}
+SCHEMAS = {
+    **schemas.SCHEMAS,
+    **administration_schemas.ADMINISTRATION_SCHEMAS,
+    **find_schemas.FIND_SCHEMAS,
+    **positions.POSITION_SCHEMAS,
+}
+PARAMETERS = {
+    **schemas.PARAMETERS,
+    **administration_schemas.ADMINISTRATION_PARAMETERS,
+    **find_schemas.FIND_PARAMETERS,
+}
 
 
 class Described(Protocol):
@@ -43,6 +57,10 @@ class Described(Protocol):
     @property
     def handler(self) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         """The handler, whose name is the key of its operation."""
+
+    @property
+    def is_of_api(self) -> bool:
+        """Whether it is for programs."""
 
     @property
     def permission(self) -> Scope | None:
@@ -77,9 +95,9 @@ def encode(routes: Sequence[Described]) -> bytes:
 
 
 def document(routes: Sequence[Described]) -> dict[str, Any]:
-    """Return the document of these routes."""
+    """Return the document of these routes, pages left out."""
     paths: dict[str, dict[str, Any]] = {}
-    for route in routes:
+    for route in (each for each in routes if each.is_of_api):
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
     return {
         "openapi": "3.1.0",

@@ -42,25 +42,21 @@ OPERATIONS = {
     ),
     "get_metrics": Operation("Figures of this process for Prometheus", media_types=("text/plain",)),
     "get_openapi": Operation("This document"),
-    "list_recordings": Operation(
-        "Recordings, newest first",
-        ("q", "user", "from", "to", "direction", "mode", "minDuration", *_PAGE),
-        "RecordingPage",
-        refusals=(400,),
-    ),
     "get_recording": Operation("One recording", ("id",), "Recording", refusals=(400, 404)),
     "get_audio": Operation(
         "The audio, whole or a range of it; an audit entry is durable before the first octet",
-        ("id", "format", "channel", "download", "range", "ifRange", "ifMatch", "ifNoneMatch"),
+        ("id", "format", "channel", "download", "purpose", "range", "ifRange", "ifMatch", "ifNoneMatch"),
         media_types=("audio/flac", "audio/wav"),
         refusals=(400, 404, 409, 412, 416),
         ranges=True,
     ),
     "get_peaks": Operation(
-        "The loudest level of each bin, for drawing", ("id", "pps"), "Peaks", refusals=(400, 404)
+        "The loudest level of each bin, for drawing", ("id", "pps", "purpose"), "Peaks", refusals=(400, 404)
     ),
-    "get_timeline": Operation("The timeline as archived", ("id",), "Timeline", refusals=(400, 404)),
-    "get_metadata": Operation("The recording metadata as it came", ("id",), "Metadata", refusals=(400, 404)),
+    "get_timeline": Operation("The timeline as archived", ("id", "purpose"), "Timeline", refusals=(400, 404)),
+    "get_metadata": Operation(
+        "The recording metadata as it came", ("id", "purpose"), "Metadata", refusals=(400, 404)
+    ),
     "get_history": Operation(
         "Who did what with the recording, oldest first", ("id",), "AuditEntryPage", refusals=(400, 404)
     ),

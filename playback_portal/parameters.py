@@ -187,6 +187,13 @@ def json_whole_number(least: int, most: int) -> Callable[[Json], int]:
     return parse
 
 
+def json_flag(value: Json) -> bool:
+    """Read true or false of a body."""
+    if not isinstance(value, bool):
+        raise ValueError("It is true or false.")  # noqa: TRY004 - a fault of the value, told to who sent it
+    return value
+
+
 def json_moment(value: Json) -> datetime:
     """Read an RFC 3339 time with its offset, in a body."""
     return moment(text(value))

@@ -1,4 +1,4 @@
-"""What a tenant decides for all of its people: the grace of unkept calls, and what stands above the cap."""
+"""What a tenant decides for all of its people: the grace of unkept calls, minutes above the cap, purposes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from archive.audit import Json
 from archive.catalogue import policies
 from archive.model import KEEP_GRACE_H_MAX, AboveCap, TenantPolicy
 from playback_portal.entity_tag import require_match, tagged_response
-from playback_portal.parameters import Parameters, json_whole_number, json_word_of, read_body
+from playback_portal.parameters import Parameters, json_flag, json_whole_number, json_word_of, read_body
 from playback_portal.route import DETAILS
 from playback_portal.services import SCOPE, SERVICES
 
@@ -37,6 +37,11 @@ async def patch_policy(request: web.Request) -> web.StreamResponse:
         lambda value: defaults.above_cap if value is None else json_word_of(AboveCap)(value),
         None,
     )
+    purpose_required = body.read(
+        "purposeRequired",
+        lambda value: defaults.purpose_required if value is None else json_flag(value),
+        None,
+    )
     body.check()
     before = policy_document(await _policy(request))
     require_match(request.headers.get("If-Match"), before)
@@ -46,6 +51,7 @@ async def patch_policy(request: web.Request) -> web.StreamResponse:
         request[SCOPE].tenant_id,
         keep_grace_h=keep_grace_h,
         above_cap=above_cap,
+        purpose_required=purpose_required,
     )
     document = policy_document(policy)
     changed: dict[str, Json] = {
@@ -59,7 +65,11 @@ async def patch_policy(request: web.Request) -> web.StreamResponse:
 
 def policy_document(policy: TenantPolicy) -> dict[str, Json]:
     """Return a policy as the API shows it."""
-    return {"keepGraceHours": policy.keep_grace_h, "aboveCap": policy.above_cap.value}
+    return {
+        "keepGraceHours": policy.keep_grace_h,
+        "aboveCap": policy.above_cap.value,
+        "purposeRequired": policy.purpose_required,
+    }
 
 
 async def _policy(request: web.Request) -> TenantPolicy:

@@ -23,6 +23,7 @@ from archive.errors import (
     Conflict,
     DependencyUnavailable,
     NotFound,
+    PurposeRequired,
     Refused,
     VerificationFailed,
 )
@@ -108,6 +109,7 @@ def unexpected() -> Problem:
 
 
 _STATUS_OF: tuple[tuple[type[ArchiveError], HTTPStatus, str], ...] = (
+    (PurposeRequired, HTTPStatus.FORBIDDEN, "purpose-required"),
     (Refused, HTTPStatus.FORBIDDEN, "refused"),
     (Conflict, HTTPStatus.CONFLICT, "conflict"),
     (VerificationFailed, HTTPStatus.INTERNAL_SERVER_ERROR, "verification-failed"),

@@ -12,22 +12,14 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from archive.catalogue import audit_entries, recordings, sessions
-from archive.catalogue.recordings import RecordingQuery
-from archive.model import ArchivedRecording, Direction, ObjectKind, RecordingMode, UserId
+from archive.catalogue import audit_entries, recordings, sessions, waveforms
+from archive.model import ArchivedRecording, ObjectKind
 from archive.playback import Action
-from playback_portal import documents
-from playback_portal.parameters import (
-    DURATION_S_MAX,
-    Parameters,
-    cursor,
-    limit,
-    moment,
-    search_text,
-    whole_number,
-    word_of,
-)
+from archive.waveform import of_peaks
+from playback_portal import documents, filters
+from playback_portal.parameters import Parameters, cursor, limit, moment
 from playback_portal.problems import Problem
+from playback_portal.purposes import purpose_of
 from playback_portal.services import SCOPE, SERVICES, recording_id_of
 
 PEAKS_PER_S = (2, 20)
@@ -36,16 +28,8 @@ PEAKS_PER_S = (2, 20)
 async def list_recordings(request: web.Request) -> web.StreamResponse:
     """Answer with a page of recordings, newest first."""
     parameters = Parameters(request.query)
-    shortest_s = parameters.read("minDuration", whole_number(0, DURATION_S_MAX), None)
-    query = RecordingQuery(
-        text=parameters.read("q", search_text, None),
-        owner=parameters.read("user", lambda text: UserId(search_text(text)), None),
-        since=parameters.read("from", moment, None),
-        until=parameters.read("to", moment, None),
-        direction=parameters.read("direction", word_of(Direction), None),
-        mode=parameters.read("mode", word_of(RecordingMode), None),
-        duration_ms_min=None if shortest_s is None else shortest_s * 1000,
-    )
+    now = request.app[SERVICES].clock.now()
+    query = filters.read(parameters, now=now, user_id=request[SCOPE].user_id)
     size, after = limit(parameters), parameters.read("cursor", cursor, None)
     parameters.check()
     page = await asyncio.to_thread(
@@ -66,7 +50,9 @@ async def get_peaks(request: web.Request) -> web.StreamResponse:
     parameters = Parameters(request.query)
     per_s = parameters.read("pps", _peaks_per_s, PEAKS_PER_S[0])
     parameters.check()
-    peaks = json.loads(await _plaintext(request, ObjectKind.PEAKS, Action.PLAY))
+    content = await _plaintext(request, ObjectKind.PEAKS, Action.PLAY)
+    await asyncio.to_thread(_keep_waveform, request, content)
+    peaks = json.loads(content)
     level = next(level for level in peaks.pop("levels") if level["pps"] == per_s)
     return documents.json_response({**peaks, **level})
 
@@ -128,12 +114,20 @@ async def _plaintext(request: web.Request, kind: ObjectKind, action: Action) -> 
     """Return one small object whole, once its audit entry is durable."""
     recording_id, scope = recording_id_of(request), request[SCOPE]
     playback = request.app[SERVICES].playback
+    purpose = await purpose_of(request, recording_id)
 
     def read() -> bytes:
-        reader = playback.open_object(scope, recording_id, kind, action)
+        reader = playback.open_object(scope, recording_id, kind, action, purpose=purpose)
         return reader.read(0, reader.length)
 
     return await asyncio.to_thread(read)
+
+
+def _keep_waveform(request: web.Request, peaks: bytes) -> None:
+    """Let lists draw a recording that was archived before they could, once its peaks are opened anyhow."""
+    tenant_id = request[SCOPE].tenant_id
+    with request.app[SERVICES].catalogue.transaction(tenant_id) as connection:
+        waveforms.keep(connection, tenant_id, recording_id_of(request), of_peaks(peaks))
 
 
 def _peaks_per_s(text: str) -> int:

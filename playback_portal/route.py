@@ -3,6 +3,10 @@
 Apart from the table (`playback_portal.routes`), so that modules of handlers can bring
 rows of their own and the table can import them.
 
+A row with `page` is for people with a browser (`playback_portal.page`): it answers HTML,
+its refusals are pages too, strangers are sent to sign in, and the API's description
+leaves it out.
+
 A handler tells the audit log more than the path does by `request[SUBJECT]` (the thing
 it made or changed, `user:<id>`) and `request[DETAILS]` (what changed, without secrets).
 """
@@ -18,6 +22,9 @@ from archive.access import Scope
 from archive.audit import Json
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+STATIC_PREFIX = "/static/"
+"""Below it are the files pages are made of: neither pages nor of the API."""
 
 SUBJECT = web.RequestKey("SUBJECT", str)
 """The object of the request's audit entry, where the path alone does not name it."""
@@ -36,3 +43,13 @@ class Route:
     permission: Scope | None
     audit: str | None
     subject: str = "recording"
+    page: bool = False
+
+    @property
+    def is_of_api(self) -> bool:
+        """Whether the row is for programs, and so described for them."""
+        return not (self.page or self.path.startswith(STATIC_PREFIX))
+
+
+PAGES = web.AppKey[Mapping[tuple[str, str], Route]]("PAGES", Mapping)
+"""The rows of the application that are pages, by method and path."""

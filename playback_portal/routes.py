@@ -23,11 +23,25 @@ from archive.access import AccessScope, Scope
 from archive.audit import Json
 from archive.errors import ArchiveError
 from archive.playback import Action
-from playback_portal import audio, calls, events, health, me, openapi, recordings, why
+from playback_portal import audio, calls, events, health, me, openapi, recordings, static, why
 from playback_portal.administration import ADMINISTRATION_ROUTES
 from playback_portal.authentication import authenticate, require
+from playback_portal.pages.enrolment import ENROLMENT_ROUTES
+from playback_portal.pages.help import HELP_ROUTES
+from playback_portal.pages.invitation import INVITATION_ROUTES
+from playback_portal.pages.organisation import ORGANISATION_ROUTES
+from playback_portal.pages.passkeys import PASSKEY_ROUTES
+from playback_portal.pages.people import PEOPLE_ROUTES
+from playback_portal.pages.preferences import PREFERENCE_ROUTES
+from playback_portal.pages.purposes import PURPOSE_ROUTES
+from playback_portal.pages.recording import PLAYER_ROUTES
+from playback_portal.pages.recordings import RECORDING_PAGE_ROUTES
+from playback_portal.pages.security import SECURITY_ROUTES
+from playback_portal.pages.sign_in import SIGN_IN_ROUTES
+from playback_portal.positions import POSITION_ROUTES
 from playback_portal.problems import Problem, problem_of
-from playback_portal.route import DETAILS, SUBJECT, Handler, Route
+from playback_portal.route import DETAILS, STATIC_PREFIX, SUBJECT, Handler, Route
+from playback_portal.saved_searches import SAVED_SEARCH_ROUTES
 from playback_portal.services import ENTRY, REFERENCE, SCOPE, SERVICES, Entry, recording_id_of
 
 __all__ = ["ROUTES", "Handler", "Route", "guarded"]
@@ -83,6 +97,21 @@ ROUTES = (
     Route("GET", "/v1/sessions/{id}", why.get_session, Scope.SESSIONS_READ, "session.viewed", "session"),
     Route("POST", "/v1/what-if", why.post_what_if, Scope.SESSIONS_READ, "what-if.asked"),
     *ADMINISTRATION_ROUTES,
+    *SAVED_SEARCH_ROUTES,
+    *POSITION_ROUTES,
+    Route("GET", f"{STATIC_PREFIX}{{name}}", static.get_file, None, None),
+    *SIGN_IN_ROUTES,
+    *SECURITY_ROUTES,
+    *ORGANISATION_ROUTES,
+    *INVITATION_ROUTES,
+    *ENROLMENT_ROUTES,
+    *PASSKEY_ROUTES,
+    *RECORDING_PAGE_ROUTES,
+    *PLAYER_ROUTES,
+    *PREFERENCE_ROUTES,
+    *PURPOSE_ROUTES,
+    *PEOPLE_ROUTES,
+    *HELP_ROUTES,
 )
 
 

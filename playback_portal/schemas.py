@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from archive.call_commands import LIVE_STATES, VERBS
+from archive.catalogue.purposes import PURPOSE_CHARS_MAX
 from archive.catalogue.recordings import PAGE_ROWS_MAX, SEARCH_CHARS_MAX
 from archive.model import (
     Direction,
@@ -271,7 +272,7 @@ PARAMETERS: Final[dict[str, Schema]] = {
     "q": _query(
         "q",
         {"type": "string", "maxLength": SEARCH_CHARS_MAX},
-        "a number in any spelling, part of a number, or part of a name",
+        "a number in any spelling or part of one, words of names, notes, comments and labels, or an id",
     ),
     "user": _query("user", TEXT, "id of the recorded user"),
     "from": _query(
@@ -307,6 +308,13 @@ PARAMETERS: Final[dict[str, Schema]] = {
         {"type": "string", "enum": ["0", "1"], "default": "0"},
         "1 to take the file away; needs the scope recordings:download",
     ),
+    "purpose": {
+        "name": "X-Purpose",
+        "in": "header",
+        "schema": {"type": "string", "maxLength": PURPOSE_CHARS_MAX},
+        "description": "why a recording of somebody else is opened, percent-encoded; stands in its history. "
+        "Without it 403 `purpose-required` where the tenant's policy wants one",
+    },
     "range": {
         "name": "Range",
         "in": "header",

@@ -21,12 +21,17 @@ from archive.catalogue.engine import Catalogue
 from archive.clock import Clock
 from archive.model import ObjectKind, RecordingId
 from archive.playback import SealedReader
+from archive.post import Post
+from keys.root import Root
 from playback_portal.exposure import Exposure
 from playback_portal.metrics import Metrics
 from playback_portal.problems import not_found
 
 TRANSCODES_COUNT_MAX = 4
 """Making one channel of a long call is a second or two of CPU and some memory each."""
+
+HASHES_COUNT_MAX = 4
+"""A password costs 64 MiB and a core for a twentieth of a second; a crowd at the door waits its turn."""
 
 _RECORDING_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -35,7 +40,13 @@ class Player(Protocol):
     """What the portal asks of `archive.playback.Playback`."""
 
     def open_object(
-        self, scope: AccessScope, recording_id: RecordingId, kind: ObjectKind, action: str
+        self,
+        scope: AccessScope,
+        recording_id: RecordingId,
+        kind: ObjectKind,
+        action: str,
+        *,
+        purpose: str | None = None,
     ) -> SealedReader:
         """Open an object for somebody once its audit entry is durable."""
 
@@ -45,7 +56,8 @@ class Services:
     """Everything a request may need.
 
     `checks` are the dependencies `/readyz` asks after, by name; by `database_url` jobs are
-    handed to the workers (`archive.jobs`).
+    handed to the workers (`archive.jobs`). `root` seals what the database must not tell, and
+    `url` is the portal's address as browsers see it, without a slash at its end.
     """
 
     catalogue: Catalogue
@@ -53,9 +65,13 @@ class Services:
     audit: AuditWriter
     clock: Clock
     checks: Mapping[str, Callable[[], bool]]
+    root: Root
+    post: Post
+    url: str = "http://localhost:8080"
     exposure: Exposure = field(default_factory=Exposure)
     metrics: Metrics = field(default_factory=Metrics)
     database_url: str = ""
+    hashes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(HASHES_COUNT_MAX))
     transcodes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TRANSCODES_COUNT_MAX))
 
 

@@ -1,61 +1,49 @@
-"""Who is asking: passwords and API keys on one side, an `AccessScope` on the other.
+"""Who is asking: a person or an API key on one side, an `AccessScope` on the other.
 
-A password is kept as an argon2id hash. An API key is shown once and kept as its
-SHA-256 (it is 256 random bits, so a slow hash would protect nothing). The key names
-its tenant, so that it is looked for under row-level security like everything else.
+An API key is shown once and kept as its SHA-256 (it is 256 random bits, so a slow hash
+would protect nothing). The key names its tenant, so that it is looked for under
+row-level security like everything else.
 
-Rules: whoever fails to sign in learns nothing about what was wrong, neither from
-the answer nor from its time. A scope is read afresh for each request.
+Rules: a scope is read afresh for each request. Not here: passwords
+(`archive.catalogue.passwords`) and sessions (`archive.catalogue.portal_sessions`).
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
-from argon2 import PasswordHasher
-from argon2.exceptions import VerifyMismatchError
-from argon2.low_level import ARGON2_VERSION
-from sqlalchemy import Connection, bindparam, func, insert, select
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import (
+    Connection,
+    ScalarSelect,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    case,
+    false,
+    func,
+    insert,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 
-from archive.access import AccessScope, Scope
+from archive.access import AccessScope, Hearing, Right, Scope
+from archive.catalogue.directory import Capacity
 from archive.catalogue.engine import Catalogue
-from archive.catalogue.tables import api_clients, team_members, user_passwords, users
+from archive.catalogue.tables import api_clients, team_members, teams, tenant_policies, users
 from archive.errors import NotFound, Refused
 from archive.model import Role, TenantId, UserId, new_id
-
-PASSWORD_CHARS_MIN = 12
-"""NIST SP 800-63B asks for 8 with a second factor, and for more without one."""
-
-PASSWORD_CHARS_MAX = 256
-"""Hashing costs time by length; a longer one is no password."""
 
 CLIENT_NAME_CHARS_MAX = 200
 KEY_BYTES = 32
 
-_HASHER = PasswordHasher()
-
-
-def _hash_of_nothing() -> str:
-    """Return a hash no password has; as costly to verify as any, and made without hashing at each import."""
-    salt, tag = (
-        base64.b64encode(secrets.token_bytes(size)).decode().rstrip("=")
-        for size in (_HASHER.salt_len, _HASHER.hash_len)
-    )
-    cost = f"m={_HASHER.memory_cost},t={_HASHER.time_cost},p={_HASHER.parallelism}"
-    return f"$argon2id$v={ARGON2_VERSION}${cost}${salt}${tag}"
-
-
-_NOBODYS_HASH = _hash_of_nothing()
 _KEY = re.compile(r"ew_([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})_([A-Za-z0-9_-]{43})")
-
-TENANT_OF_DOMAIN = select(func.tenant_of_domain(bindparam("domain")))
 
 
 @dataclass(frozen=True)
@@ -64,42 +52,6 @@ class ApiKey:
 
     id: str
     key: str
-
-
-def set_password(catalogue: Catalogue, tenant_id: TenantId, login: str, password: str) -> None:
-    """Set a person's password; raises NotFound, or Refused for a length out of bounds."""
-    if not PASSWORD_CHARS_MIN <= len(password) <= PASSWORD_CHARS_MAX:
-        raise Refused(f"A password has {PASSWORD_CHARS_MIN} to {PASSWORD_CHARS_MAX} characters.")
-    password_hash = _HASHER.hash(password)
-    with catalogue.transaction(tenant_id) as connection:
-        user_id = connection.execute(
-            select(users.c.id).where(users.c.tenant_id == tenant_id, users.c.login == login.strip().lower())
-        ).scalar()
-        if user_id is None:
-            raise NotFound(f"There is no user {login!r} in this tenant.")
-        row = {"tenant_id": tenant_id, "user_id": user_id, "password_hash": password_hash}
-        statement = upsert(user_passwords).values(row)
-        connection.execute(
-            statement.on_conflict_do_update(index_elements=["user_id"], set_={"password_hash": password_hash})
-        )
-
-
-def authenticate_user(catalogue: Catalogue, login_at_domain: str, password: str) -> AccessScope | None:
-    """Return the scope of a person, as the portal's role, or None for any wrong combination.
-
-    A hash is always computed, so that the time tells nothing about who exists.
-    """
-    login, _, domain = login_at_domain.strip().lower().rpartition("@")
-    if "\0" in login_at_domain or len(password) > PASSWORD_CHARS_MAX:
-        login, domain, password = "", "", ""
-    tenant_id, user_id, password_hash = _stored_password(catalogue, login, domain)
-    try:
-        _HASHER.verify(password_hash, password)
-    except VerifyMismatchError:
-        return None
-    if tenant_id is None or user_id is None:
-        return None
-    return scope_of_user(catalogue, tenant_id, user_id)
 
 
 def scope_of_user(catalogue: Catalogue, tenant_id: TenantId, user_id: UserId) -> AccessScope:
@@ -149,8 +101,11 @@ def authenticate_key(catalogue: Catalogue, key: str) -> AccessScope | None:
         return None
     tenant_id = TenantId(match[1])
     columns = api_clients.c
-    statement = select(columns.id, columns.scopes, columns.user_id).where(
-        columns.tenant_id == tenant_id, columns.key_hash == _hash(key)
+    asks = func.coalesce(tenant_policies.c.purpose_required, false()).label("asks_purpose")
+    statement = (
+        select(columns.id, columns.scopes, columns.user_id, asks)
+        .outerjoin(tenant_policies, tenant_policies.c.tenant_id == columns.tenant_id)
+        .where(columns.tenant_id == tenant_id, columns.key_hash == _hash(key))
     )
     with catalogue.transaction(tenant_id) as connection:
         row = connection.execute(statement).one_or_none()
@@ -158,7 +113,8 @@ def authenticate_key(catalogue: Catalogue, key: str) -> AccessScope | None:
             return None
         scopes = frozenset(row.scopes)
         if row.user_id is None:
-            return AccessScope(tenant_id=tenant_id, actor=f"api-client:{row.id}", scopes=scopes)
+            actor = f"api-client:{row.id}"
+            return AccessScope(tenant_id, actor, scopes=scopes, asks_purpose=row.asks_purpose)
         return replace(_scope_of_user(connection, tenant_id, UserId(row.user_id)), scopes=scopes)
 
 
@@ -166,51 +122,102 @@ def _hash(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def _stored_password(
-    catalogue: Catalogue, login: str, domain: str
-) -> tuple[TenantId | None, UserId | None, str]:
-    with catalogue.transaction() as connection:
-        tenant_id = connection.execute(TENANT_OF_DOMAIN, {"domain": domain}).scalar()
-    if tenant_id is None:
-        return None, None, _NOBODYS_HASH
-    with catalogue.transaction(tenant_id) as connection:
-        row = connection.execute(
-            select(users.c.id, user_passwords.c.password_hash)
-            .join(user_passwords, user_passwords.c.user_id == users.c.id)
-            .where(users.c.tenant_id == tenant_id, users.c.login == login)
-        ).one_or_none()
-    return (None, None, _NOBODYS_HASH) if row is None else (tenant_id, UserId(row.id), row.password_hash)
-
-
 def _scope_of_user(connection: Connection, tenant_id: TenantId, user_id: UserId) -> AccessScope:
-    row = connection.execute(
-        select(users).where(users.c.tenant_id == tenant_id, users.c.id == user_id)
-    ).one_or_none()
+    row = connection.execute(PERSON, {"of_tenant": tenant_id, "of_user": user_id}).one_or_none()
     if row is None:
         raise NotFound("There is no such user any more.")
-    team_ids, heard = _teams_heard(connection, tenant_id, user_id)
     return AccessScope(
         tenant_id=tenant_id,
         actor=f"user:{user_id}",
         role=Role(row.role),
         user_id=user_id,
         access=row.access,
-        team_ids=team_ids,
-        heard_user_ids=heard,
-        downloads=row.downloads,
+        team_ids=frozenset(row.team_ids),
+        managed_team_ids=frozenset(row.managed_team_ids),
+        heard=_heard(connection, tenant_id, row.team_ids) if row.team_ids else frozenset(),
+        granted=_rights(row.granted),
+        denied=_rights(row.denied),
+        own_rights=_rights(row.own_rights),
+        asks_purpose=row.asks_purpose,
     )
 
 
-def _teams_heard(
-    connection: Connection, tenant_id: TenantId, user_id: UserId
-) -> tuple[frozenset[str], frozenset[UserId]]:
-    """Return the teams a person listens to, and who contributes to them."""
-    mine, theirs = team_members.alias(), team_members.alias()
-    listens = (mine.c.tenant_id == tenant_id, mine.c.user_id == user_id, mine.c.capacity == "listener")
-    team_ids = connection.execute(select(mine.c.team_id).where(*listens)).scalars()
-    heard = connection.execute(
-        select(theirs.c.user_id)
-        .join(mine, mine.c.team_id == theirs.c.team_id)
-        .where(*listens, theirs.c.capacity == "contributor")
-    ).scalars()
-    return frozenset(team_ids), frozenset(map(UserId, heard))
+def _heard(connection: Connection, tenant_id: TenantId, team_ids: Sequence[str]) -> frozenset[Hearing]:
+    """Return whom the listeners of these teams hear, and from when to when."""
+    found = connection.execute(HEARD, {"of_tenant": tenant_id, "of_teams": list(team_ids)})
+    return frozenset(
+        Hearing(
+            user_id=UserId(row.user_id),
+            team_id=row.team_id,
+            since=None if row.since is None else row.since.astimezone(UTC),
+            until=None if row.until is None else row.until.astimezone(UTC),
+            rights=_rights(row.rights),
+        )
+        for row in found
+    )
+
+
+def _rights(words: Iterable[str]) -> frozenset[Right]:
+    return frozenset(map(Right, words))
+
+
+def _person() -> Select[Any]:
+    """Return the statement that finds a person, the teams they listen to, and what their own teams allow."""
+    mine = team_members.c
+    now_in = (mine.tenant_id == users.c.tenant_id, mine.user_id == users.c.id, mine.until.is_(None))
+
+    def teams_as(*capacities: Capacity) -> ScalarSelect[Any]:
+        listed = select(mine.team_id).where(*now_in, mine.capacity.in_(capacities))
+        return listed.distinct().correlate(users).scalar_subquery()
+
+    allowed = (
+        select(func.unnest(teams.c.rights))
+        .join(team_members, mine.team_id == teams.c.id)
+        .where(*now_in, mine.capacity == Capacity.CONTRIBUTOR)
+        .correlate(users)
+    )
+    return (
+        select(
+            users.c.role,
+            users.c.access,
+            users.c.granted,
+            users.c.denied,
+            func.coalesce(tenant_policies.c.purpose_required, false()).label("asks_purpose"),
+            func.array(teams_as(Capacity.LISTENER, Capacity.MANAGER)).label("team_ids"),
+            func.array(teams_as(Capacity.MANAGER)).label("managed_team_ids"),
+            func.array(allowed.scalar_subquery()).label("own_rights"),
+        )
+        .outerjoin(tenant_policies, tenant_policies.c.tenant_id == users.c.tenant_id)
+        .where(users.c.tenant_id == bindparam("of_tenant"), users.c.id == bindparam("of_user"))
+    )
+
+
+def _heard_statement() -> Select[Any]:
+    """Return the statement that finds who contributes or contributed to teams.
+
+    Earlier recordings are those of who is in the team now: whoever left took along what
+    is not the team's.
+    """
+    theirs = team_members.c
+    earlier = and_(teams.c.hears_earlier, theirs.until.is_(None))
+    return (
+        select(
+            theirs.user_id,
+            theirs.team_id,
+            case((earlier, None), else_=theirs.since).label("since"),
+            theirs.until,
+            teams.c.rights,
+        )
+        .join(teams, teams.c.id == theirs.team_id)
+        .where(
+            theirs.tenant_id == bindparam("of_tenant"),
+            theirs.team_id == func.any(bindparam("of_teams", type_=ARRAY(Text))),
+            theirs.capacity == Capacity.CONTRIBUTOR,
+        )
+    )
+
+
+PERSON = _person()
+"""Made once: who asks is found out afresh for each request, and most of that was making the statement."""
+
+HEARD = _heard_statement()

@@ -71,6 +71,8 @@ class Capacity(StrEnum):
 
     LISTENER = "listener"
     CONTRIBUTOR = "contributor"
+    MANAGER = "manager"
+    """A listener who sees the team's figures too."""
 
 
 class UserFields(TypedDict, total=False):
@@ -80,7 +82,6 @@ class UserFields(TypedDict, total=False):
     broadworks_id: str | None
     role: Role
     access: str
-    downloads: bool
     site: str | None
     licence: RetentionClass | None
     mode: RecordingMode
@@ -275,9 +276,19 @@ def add_team(catalogue: Catalogue, tenant_id: TenantId, name: str, *, now: datet
 
 
 def set_team_member(
-    catalogue: Catalogue, tenant_id: TenantId, team_name: str, login: str, capacity: Capacity
+    catalogue: Catalogue,
+    tenant_id: TenantId,
+    team_name: str,
+    login: str,
+    capacity: Capacity,
+    *,
+    now: datetime,
 ) -> None:
-    """Make a user a listener or contributor of a team; raises NotFound. Twice is once."""
+    """Put a user into a team from `now` on; raises NotFound. Twice is once.
+
+    Of a contributor the team hears what begins from then on, and earlier recordings where
+    it is allowed to (`archive.catalogue.teams`, where members are taken out again).
+    """
     with catalogue.transaction(tenant_id) as connection:
         team_id = connection.execute(
             select(teams.c.id).where(teams.c.tenant_id == tenant_id, teams.c.name == team_name.strip())
@@ -287,9 +298,24 @@ def set_team_member(
             raise NotFound(
                 f"There is no {'team' if team_id is None else 'user'} of that name in this tenant."
             )
-        row = {"tenant_id": tenant_id, "team_id": team_id, "user_id": user.id, "capacity": capacity}
-        connection.execute(upsert(team_members).values(row).on_conflict_do_nothing())
-        announce(connection)
+        open_membership(connection, tenant_id, team_id, user.id, capacity, now=now)
+
+
+def open_membership(
+    connection: Connection,
+    tenant_id: TenantId,
+    team_id: str,
+    user_id: UserId,
+    capacity: Capacity,
+    *,
+    now: datetime,
+) -> bool:
+    """Put somebody into a team in the caller's transaction; False when they are in it that way already."""
+    row = {"tenant_id": tenant_id, "team_id": team_id, "user_id": user_id, "capacity": capacity, "since": now}
+    statement = upsert(team_members).values(row).on_conflict_do_nothing().returning(team_members.c.since)
+    opened = connection.execute(statement).first() is not None
+    announce(connection)
+    return opened
 
 
 def announce(connection: Connection) -> None:

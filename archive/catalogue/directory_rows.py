@@ -135,7 +135,12 @@ def overlapping(table: Table, tenant_id: TenantId, numbers: NumberRange) -> Colu
 
 def _tenant_rows(connection: Connection, *conditions: ColumnElement[bool]) -> list[Row[Any]]:
     statement = (
-        select(tenants, tenant_policies.c.keep_grace_h, tenant_policies.c.above_cap)
+        select(
+            tenants,
+            tenant_policies.c.keep_grace_h,
+            tenant_policies.c.above_cap,
+            tenant_policies.c.purpose_required,
+        )
         .outerjoin(tenant_policies, tenant_policies.c.tenant_id == tenants.c.id)
         .where(*conditions)
         .order_by(tenants.c.id)
@@ -145,7 +150,9 @@ def _tenant_rows(connection: Connection, *conditions: ColumnElement[bool]) -> li
 
 def _tenant(row: Row[Any]) -> Tenant:
     decided = row.keep_grace_h is not None
-    policy = TenantPolicy(row.keep_grace_h, AboveCap(row.above_cap)) if decided else TenantPolicy()
+    policy = TenantPolicy()
+    if decided:
+        policy = TenantPolicy(row.keep_grace_h, AboveCap(row.above_cap), row.purpose_required)
     return Tenant(TenantId(row.id), row.name, row.domain, policy)
 
 

@@ -7,6 +7,7 @@ person, and changing them (`archive.catalogue.directory`).
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -16,7 +17,7 @@ from archive.catalogue.engine import Catalogue
 from archive.catalogue.recordings import PAGE_ROWS_MAX, storable
 from archive.catalogue.tables import tenants, users
 from archive.errors import NotFound, Refused
-from archive.model import Tenant, TenantId, User
+from archive.model import Tenant, TenantId, User, UserId
 
 CURSOR_CHARS_MAX = 400
 """A login has at most 200 characters, which base64 makes a third longer."""
@@ -64,6 +65,13 @@ def page(
         found = directory_rows.users_where(connection, *of_page) if listed else ()
     items = tuple(sorted(found, key=lambda user: user.login))
     return PeoplePage(items, encode_cursor(items[-1].login) if len(listed) > limit else None)
+
+
+def of_ids(catalogue: Catalogue, tenant_id: TenantId, ids: Iterable[UserId]) -> dict[UserId, User]:
+    """Return the people with these ids, as far as they are there."""
+    wanted = (users.c.tenant_id == tenant_id, users.c.id.in_(sorted(ids)))
+    with catalogue.transaction(tenant_id) as connection:
+        return {user.id: user for user in directory_rows.users_where(connection, *wanted)}
 
 
 def encode_cursor(login: str) -> str:

@@ -1,4 +1,4 @@
-"""What a customer decided for all of its people: the grace of unkept calls, and what stands above the cap.
+"""What a customer decided for all of its people: the grace of unkept calls, minutes above the cap, purposes.
 
 Rules: a tenant that decided nothing has the defaults of `TenantPolicy`; what is not given
 stays. Not here: how a policy is followed (`archive.decision`, `recorder.srs`, `retention`).
@@ -29,6 +29,7 @@ def set_policy(
     *,
     keep_grace_h: int | None = None,
     above_cap: AboveCap | None = None,
+    purpose_required: bool | None = None,
 ) -> TenantPolicy:
     """Change what is given and return all of it.
 
@@ -38,7 +39,11 @@ def set_policy(
         raise Refused(f"A call nobody kept may wait 0 to {KEEP_GRACE_H_MAX} hours.")
     given = {
         name: value
-        for name, value in (("keep_grace_h", keep_grace_h), ("above_cap", above_cap))
+        for name, value in (
+            ("keep_grace_h", keep_grace_h),
+            ("above_cap", above_cap),
+            ("purpose_required", purpose_required),
+        )
         if value is not None
     }
     with catalogue.transaction(tenant_id) as connection:

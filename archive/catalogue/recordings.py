@@ -5,8 +5,8 @@ commit together, and does nothing the second time. Every read takes a scope and 
 its filter; there is no read without one. The filter says what `archive.access.may_read`
 says (a test compares the two), and row-level security stands behind it.
 
-Rules: what is outside the scope is NotFound, not refused. Pages go by key (start
-and id), newest first, so that new recordings never shift them.
+Rules: what is outside the scope is NotFound, not refused. Pages go by key (start or
+duration, and id), so that new recordings never shift them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,37 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, exists, false, func, insert, or_, select, true, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    Row,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    exists,
+    false,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.access import UNSEEN_STATES, AccessScope
+from archive.catalogue import documents
+from archive.catalogue.documents import storable
 from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.recording_query import (
+    EVERYTHING,
+    SEARCH_CHARS_MAX,
+    RecordingQuery,
+    Sort,
+    place_of,
+    statement_of,
+)
 from archive.catalogue.tables import recording_objects, recording_parties, recordings
 from archive.errors import Conflict, NotFound, Refused
 from archive.model import (
@@ -45,37 +71,32 @@ from archive.model import (
     TenantId,
     UserId,
 )
-from archive.numbers import canonical
+
+__all__ = [
+    "CURSOR_CHARS_MAX",
+    "EVERYTHING",
+    "PAGE_ROWS_MAX",
+    "SEARCH_CHARS_MAX",
+    "Page",
+    "RecordingQuery",
+    "Sort",
+    "decode_cursor",
+    "encode_cursor",
+    "find",
+    "get",
+    "in_transaction",
+    "insert_recording",
+    "page_of",
+    "selected",
+    "storable",
+]
 
 PAGE_ROWS_MAX = 200
 """CONTRACT: `limit=1..200`; a page of that size is about 200 kB of JSON."""
 
-SEARCH_CHARS_MAX = 200
 CURSOR_CHARS_MAX = 200
-SEARCHED_DIGITS_MIN = 3
-"""Fewer digits are in almost every number: such a text is looked for in names only."""
-
-
-@dataclass(frozen=True)
-class RecordingQuery:
-    """What is looked for; None means anything. `since` is inclusive, `until` is not.
-
-    `text` is a number in any spelling, part of a number, or part of a name.
-    """
-
-    text: str | None = None
-    owner: UserId | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    direction: Direction | None = None
-    mode: RecordingMode | None = None
-    state: RecordingState | None = None
-    call_id: str | None = None
-    call_group: CallGroupId | None = None
-    duration_ms_min: int | None = None
-
-
-EVERYTHING = RecordingQuery()
+BEGINNING, END = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+"""A day within what a time can be, so that no zone of anybody leaves it."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +122,7 @@ def insert_recording(connection: Connection, archived: ArchivedRecording) -> Arc
             raise Conflict("A recording of another tenant has this id; the new one is not stored.")
         return existing[0]
     _insert_parts(connection, archived)
+    documents.index(connection, archived.recording)
     return None
 
 
@@ -114,6 +136,17 @@ def get(catalogue: Catalogue, scope: AccessScope, recording_id: RecordingId) -> 
     return found[0]
 
 
+def in_transaction(connection: Connection, recording_id: RecordingId) -> Recording:
+    """Return a recording for a change to it in the caller's transaction, which has asked who may.
+
+    Raises NotFound.
+    """
+    found = _load(connection, recordings.c.id == recording_id)
+    if not found:
+        raise NotFound("There is no such recording.")
+    return found[0].recording
+
+
 def find(
     catalogue: Catalogue,
     scope: AccessScope,
@@ -121,28 +154,42 @@ def find(
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page:
-    """Return a page of what the scope may see and the query asks for, newest first.
+    """Return a page of what the scope may see and the query asks for, newest first or as it sorts.
 
     `limit` is 1 to PAGE_ROWS_MAX; `cursor` comes from the page before. Raises Refused
     for a limit, cursor or text that is not acceptable.
     """
+    with catalogue.transaction(scope.tenant_id) as connection:
+        return page_of(connection, scope, query, limit, cursor)
+
+
+def page_of(
+    connection: Connection, scope: AccessScope, query: RecordingQuery, limit: int, cursor: str | None
+) -> Page:
+    """Return the page of `find` in the caller's transaction, which is planned for pages from then on."""
     if not 1 <= limit <= PAGE_ROWS_MAX:
         raise Refused(f"The limit of a page is 1 to {PAGE_ROWS_MAX}.")
-    conditions = [_within(scope), *_asked(query)]
-    if cursor is not None:
-        conditions.append(tuple_(recordings.c.started_at, recordings.c.id) < tuple_(*decode_cursor(cursor)))
-    statement = (
-        select(recordings)
-        .where(*conditions)
-        .order_by(recordings.c.started_at.desc(), recordings.c.id.desc())
-        .limit(limit + 1)
-    )
-    with catalogue.transaction(scope.tenant_id) as connection:
-        rows = connection.execute(statement).all()
-        parties = _parties(connection, [row.id for row in rows])
+    after = None if cursor is None else decode_cursor(cursor)
+    connection.execute(documents.PLAN_FOR_PAGES)
+    rows = connection.execute(selected(connection, scope, query, after).limit(limit + 1)).all()
+    parties = _parties(connection, [row.id for row in rows[:limit]])
     items = tuple(_recording(row, parties.get(row.id, ())) for row in rows[:limit])
     more = len(rows) > limit
-    return Page(items, encode_cursor(items[-1].started_at, items[-1].id) if more else None)
+    return Page(items, encode_cursor(place_of(query.sort, items[-1]), items[-1].id) if more else None)
+
+
+def selected(
+    connection: Connection,
+    scope: AccessScope,
+    query: RecordingQuery,
+    after: tuple[datetime, str] | None = None,
+) -> Select[Any]:
+    """Return the statement for what the scope may see and the query asks for, behind `after`."""
+    owners: frozenset[UserId] | None = None
+    if not (scope.reads_all or scope.reads_quarantine):
+        heard = frozenset(each.user_id for each in scope.hearings)
+        owners = heard if scope.own is None else heard | {scope.own}
+    return statement_of(connection, query, _within(scope), owners, after)
 
 
 def encode_cursor(started_at: datetime, row_id: str) -> str:
@@ -166,16 +213,11 @@ def decode_cursor(cursor: str) -> tuple[datetime, str]:
     return started_at, row_id
 
 
-def storable(text: str) -> str:
-    """Return text PostgreSQL can store: peers send NUL and half surrogates, which it refuses."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
-
-
 def _within(scope: AccessScope) -> ColumnElement[bool]:
     """Return the filter that says the same as `archive.access.may_read`."""
     state = recordings.c.state
     quarantined = state == RecordingState.QUARANTINED
-    reached = true() if scope.reads_all else recordings.c.owner.in_(sorted(scope.owners))
+    reached = true() if scope.reads_all else _reached(scope)
     administers = true() if scope.reads_quarantine else false()
     return and_(
         recordings.c.tenant_id == scope.tenant_id,
@@ -184,39 +226,37 @@ def _within(scope: AccessScope) -> ColumnElement[bool]:
     )
 
 
-def _asked(query: RecordingQuery) -> list[ColumnElement[bool]]:
-    columns = recordings.c
-    pairs = (
-        (query.owner, columns.owner),
-        (query.direction, columns.direction),
-        (query.mode, columns.mode),
-        (query.state, columns.state),
-        (query.call_id, columns.call_id),
-        (query.call_group, columns.call_group),
+def _reached(scope: AccessScope) -> ColumnElement[bool]:
+    """Return the filter for the scope's own recordings, and those it hears by way of teams.
+
+    People are named first, which is what an index finds; whom the scope hears from a moment
+    or until one is looked at once more, by the start of the recording.
+    """
+    owner, began = recordings.c.owner, recordings.c.started_at
+    always = {each.user_id for each in scope.hearings if each.since is None and each.until is None}
+    if scope.own is not None:
+        always.add(scope.own)
+    bounded = sorted(
+        (each.user_id, each.since or BEGINNING, each.until or END)
+        for each in scope.hearings
+        if each.user_id not in always
     )
-    conditions = [column == storable(value) for value, column in pairs if value is not None]
-    if query.since is not None:
-        conditions.append(columns.started_at >= query.since)
-    if query.until is not None:
-        conditions.append(columns.started_at < query.until)
-    if query.duration_ms_min is not None:
-        conditions.append(columns.duration_ms >= query.duration_ms_min)
-    if query.text is not None and query.text.strip():
-        conditions.append(_mentions(query.text.strip()))
-    return conditions
-
-
-def _mentions(text: str) -> ColumnElement[bool]:
-    """Return the filter for a party with this number, part of a number or part of a name."""
-    if len(text) > SEARCH_CHARS_MAX:
-        raise Refused(f"A search text has at most {SEARCH_CHARS_MAX} characters.")
-    party = recording_parties.c
-    wanted = [party.name.icontains(storable(text), autoescape=True)]
-    digits = "".join(filter(str.isdecimal, text))
-    if len(digits) >= SEARCHED_DIGITS_MIN and digits.isascii():
-        number = canonical(text)
-        wanted.append(party.number == number if number.startswith("+") else party.number.contains(digits))
-    return exists().where(party.recording_id == recordings.c.id, or_(*wanted))
+    if not bounded:
+        return owner.in_(sorted(always))
+    users, since, until = (list(column) for column in zip(*bounded, strict=True))
+    period = (
+        func.unnest(
+            bindparam(None, users, ARRAY(Text), unique=True),
+            bindparam(None, since, ARRAY(DateTime(timezone=True)), unique=True),
+            bindparam(None, until, ARRAY(DateTime(timezone=True)), unique=True),
+        )
+        .table_valued("user_id", "since", "until")
+        .render_derived("period")
+    )
+    within = exists(
+        select(1).where(period.c.user_id == owner, began >= period.c.since, began < period.c.until)
+    )
+    return and_(owner.in_(sorted(always.union(users))), or_(owner.in_(sorted(always)), within))
 
 
 def _row(archived: ArchivedRecording) -> dict[str, object]:

@@ -26,6 +26,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "tenant": ("archive.cli.administration", "run_tenant", "add and list customers, and their policy"),
     "peer": ("archive.cli.administration", "run_peer", "add and list trusted session recording clients"),
     "user": ("archive.cli.people", "run_user", "add, change, list and import people"),
+    "sign-in": ("archive.cli.sign_in", "run_sign_in", "single sign-on by a customer's own provider"),
     "team": ("archive.cli.teams", "run_team", "add teams and their members"),
     "do-not-record": ("archive.cli.lists", "run_do_not_record", "numbers a customer never records"),
     "exempt": ("archive.cli.lists", "run_exempt", "numbers of which nothing is kept, beside 112 and 113"),

@@ -1,4 +1,8 @@
-"""`earwitness user`: people, their numbers and modes; licences and minutes are `archive.cli.licences`."""
+"""`earwitness user`: people, their numbers and modes.
+
+Not here: licences and minutes (`archive.cli.licences`), invitations and second factors
+(`archive.cli.sign_in`).
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,9 @@ import sys
 from pathlib import Path
 
 from archive import roster
-from archive.catalogue import accounts, directory
+from archive.catalogue import directory, passwords
 from archive.catalogue.directory import UserFields
-from archive.cli import licences
+from archive.cli import licences, sign_in
 from archive.cli.operator import Operator, operator
 from archive.cli.outcome import DONE, FAILED, Row, add_json, parser, print_row, print_rows
 from archive.cli.service import add_data
@@ -29,6 +33,8 @@ def run_user(arguments: list[str]) -> int:
     with operator(options) as acting:
         if options.action in licences.ACTIONS:
             return licences.run(acting, options)
+        if options.action in sign_in.ACTIONS:
+            return sign_in.run(acting, options)
         if options.action == "list":
             print_rows(_listed(acting, options.tenant), as_json=options.json)
             return DONE
@@ -38,7 +44,7 @@ def run_user(arguments: list[str]) -> int:
         said = {name: value for name, value in vars(options).items() if name in SAID and value is not None}
         user, tenant = _store(acting, options.login, roster.fields_of(said), new=options.action == "add")
         if password is not None:
-            accounts.set_password(acting.catalogue, tenant.id, user.login, password)
+            passwords.set_password(acting.catalogue, tenant.id, user.login, password)
             acting.record("user.password-set", user.id, tenant.id)
         print_row(_row(user, tenant.domain), as_json=options.json)
     return DONE
@@ -65,6 +71,7 @@ def _user_parser() -> argparse.ArgumentParser:
     )
     importing.add_argument("file", type=Path, help="CSV in UTF-8 with a heading")
     licences.add_actions(actions)
+    sign_in.add_actions(actions)
     for each in actions.choices.values():
         add_data(each)
         add_json(each)

@@ -54,7 +54,8 @@ def _add_member(acting: Operator, options: argparse.Namespace) -> Row:
         raise Refused(f"{options.user!r} is not LOGIN@DOMAIN, for instance anna@jansen.example.")
     tenant = directory.tenant_by_domain(acting.catalogue, domain)
     capacity = Capacity(options.capacity)
-    directory.set_team_member(acting.catalogue, tenant.id, options.team, login, capacity)
+    now = acting.clock.now()
+    directory.set_team_member(acting.catalogue, tenant.id, options.team, login, capacity, now=now)
     users = {user.login: user.id for user in directory.list_users(acting.catalogue, tenant.id)}
     acting.record("team.member-set", users[login.strip().lower()], tenant.id)
     return {"team": options.team, "user": options.user, "as": str(capacity)}

@@ -49,7 +49,9 @@ def people(provider: Provider) -> People:
     with operating(provider.service) as catalogue:
         directory.add_team(catalogue, acme.tenant_id, "team of olive", now=datetime.now(UTC))
         for login, capacity in (("olive", Capacity.CONTRIBUTOR), ("listener", Capacity.LISTENER)):
-            directory.set_team_member(catalogue, acme.tenant_id, "team of olive", login, capacity)
+            directory.set_team_member(
+                catalogue, acme.tenant_id, "team of olive", login, capacity, now=datetime.now(UTC)
+            )
     provider.service.run("tenant", "policy", "bakery.example", "--keep-grace", "1")
     for number, exchange_id in EXCHANGE_ID.items():
         login = exchange_id.partition("@")[0]

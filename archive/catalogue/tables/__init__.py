@@ -27,6 +27,15 @@ from archive.catalogue.tables.directory import (
     user_passwords,
     users,
 )
+from archive.catalogue.tables.find import (
+    last_views,
+    recording_documents,
+    recording_waveforms,
+    saved_searches,
+    searchable,
+)
+from archive.catalogue.tables.positions import positions
+from archive.catalogue.tables.purposes import recording_purposes
 from archive.catalogue.tables.recordings import (
     exempt_days,
     minute_bookings,
@@ -35,6 +44,18 @@ from archive.catalogue.tables.recordings import (
     recording_parties,
     recordings,
     sessions,
+)
+from archive.catalogue.tables.sign_in import (
+    identities,
+    identity_providers,
+    invitations,
+    passkeys,
+    portal_sessions,
+    recovery_codes,
+    sign_in_attempts,
+    spent_challenges,
+    totp_secrets,
+    user_emails,
 )
 
 __all__ = [
@@ -48,24 +69,41 @@ __all__ = [
     "do_not_record",
     "exempt_days",
     "exempt_numbers",
+    "identities",
+    "identity_providers",
+    "invitations",
     "keep_next",
+    "last_views",
     "live_calls",
     "metadata",
     "minute_bookings",
     "minute_months",
+    "passkeys",
     "peers",
+    "portal_sessions",
+    "positions",
+    "recording_documents",
     "recording_objects",
     "recording_parties",
+    "recording_purposes",
+    "recording_waveforms",
     "recordings",
+    "recovery_codes",
+    "saved_searches",
+    "searchable",
     "sessions",
+    "sign_in_attempts",
+    "spent_challenges",
     "team_members",
     "teams",
     "tenant_policies",
     "tenants",
+    "totp_secrets",
+    "user_emails",
     "user_licences",
     "user_numbers",
     "user_passwords",
     "users",
 ]
 
-INSTANCE_TABLES = frozenset({"exempt_days", "audit_writers"})
+INSTANCE_TABLES = frozenset({"exempt_days", "audit_writers", "sign_in_attempts", "spent_challenges"})

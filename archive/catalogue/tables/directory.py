@@ -5,8 +5,10 @@ from __future__ import annotations
 from sqlalchemy import (
     Boolean,
     Column,
+    DateTime,
     ForeignKey,
     ForeignKeyConstraint,
+    Index,
     Integer,
     PrimaryKeyConstraint,
     Table,
@@ -43,6 +45,7 @@ tenant_policies = Table(
     Column("tenant_id", Text, ForeignKey("tenants.id"), primary_key=True),
     Column("keep_grace_h", Integer, nullable=False),
     word("above_cap"),
+    Column("purpose_required", Boolean, nullable=False, server_default=text("false")),
 )
 
 peers = Table(
@@ -67,10 +70,11 @@ users = Table(
     maybe("broadworks_id"),
     word("role"),
     word("access"),
-    Column("downloads", Boolean, nullable=False, server_default=text("false")),
     maybe("site"),
     word("mode"),
     Column("own_modes", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("granted", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("denied", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     UniqueConstraint("tenant_id", "id"),
     UniqueConstraint("tenant_id", "login"),
     UniqueConstraint("tenant_id", "broadworks_id"),
@@ -104,6 +108,7 @@ user_passwords = Table(
     word("tenant_id"),
     Column("user_id", Text, primary_key=True),
     word("password_hash"),
+    Column("set_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
     of_user(),
 )
 
@@ -113,6 +118,8 @@ teams = Table(
     Column("id", Text, primary_key=True),
     tenant(),
     word("name"),
+    Column("rights", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("hears_earlier", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("tenant_id", "id"),
     UniqueConstraint("tenant_id", "name"),
 )
@@ -124,9 +131,20 @@ team_members = Table(
     word("team_id"),
     word("user_id"),
     word("capacity"),
-    PrimaryKeyConstraint("team_id", "user_id", "capacity"),
+    time("since"),
+    time("until", nullable=True),
+    PrimaryKeyConstraint("team_id", "user_id", "capacity", "since"),
     of_user(),
     ForeignKeyConstraint(["tenant_id", "team_id"], ["teams.tenant_id", "teams.id"], ondelete="CASCADE"),
+    Index(
+        "team_members_open_idx",
+        "team_id",
+        "user_id",
+        "capacity",
+        unique=True,
+        postgresql_where=text("until IS NULL"),
+    ),
+    Index(None, "user_id"),
 )
 
 api_clients = Table(

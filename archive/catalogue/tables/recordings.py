@@ -16,6 +16,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy import text as sql_text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from archive.catalogue.tables.columns import (
@@ -66,6 +67,14 @@ recordings = Table(
     UniqueConstraint("tenant_id", "id"),
     Index(None, "tenant_id", "started_at", "id"),
     Index(None, "tenant_id", "owner", "started_at", "id"),
+    Index(None, "tenant_id", "duration_ms", "id"),
+    Index(
+        "recordings_on_hold_idx",
+        "tenant_id",
+        "started_at",
+        "id",
+        postgresql_where=sql_text("on_hold"),
+    ),
     Index(None, "tenant_id", "call_group"),
     Index(None, "retain_until"),
 )

@@ -9,6 +9,8 @@ import pytest
 
 from archive.access import (
     AccessScope,
+    Hearing,
+    Right,
     Scope,
     may_administer,
     may_change_own_settings,
@@ -63,11 +65,11 @@ def rights(scope: AccessScope, recording: Recording) -> str:
     ("scope", "expected"),
     [
         (person(), "rp"),
-        (person(downloads=True), "rpd"),
+        (person(granted=frozenset({Right.DOWNLOAD})), "rpd"),
         (person(access="none"), ""),
         (person(BOB), ""),
-        (person(BOB, heard_user_ids=frozenset({ANNA})), "rp"),
-        (person(BOB, access="none", heard_user_ids=frozenset({ANNA})), "rp"),
+        (person(BOB, heard=frozenset({Hearing(ANNA)})), "rp"),
+        (person(BOB, access="none", heard=frozenset({Hearing(ANNA)})), "rp"),
         (person(BOB, Role.ADMINISTRATOR), ""),
         (person(BOB, Role.AUDITOR, "none"), "rpe"),
         (client(), ""),
@@ -77,14 +79,17 @@ def rights(scope: AccessScope, recording: Recording) -> str:
         (client(Scope.RECORDINGS_READ, Scope.RECORDINGS_PLAY, Scope.RECORDINGS_DOWNLOAD), "rpd"),
         (client(Scope.ADMINISTRATION, Scope.SESSIONS_READ), ""),
         (key_of(person(), *Scope), "rp"),
-        (key_of(person(downloads=True), *Scope), "rpd"),
-        (key_of(person(downloads=True), Scope.RECORDINGS_READ, Scope.RECORDINGS_PLAY), "rp"),
+        (key_of(person(granted=frozenset({Right.DOWNLOAD})), *Scope), "rpd"),
+        (
+            key_of(person(granted=frozenset({Right.DOWNLOAD})), Scope.RECORDINGS_READ, Scope.RECORDINGS_PLAY),
+            "rp",
+        ),
         (key_of(person(), Scope.RECORDINGS_READ), "r"),
         (key_of(person(), *set(Scope) - {Scope.RECORDINGS_READ}), ""),
         (key_of(person(access="none"), *Scope), ""),
         (key_of(person(BOB), *Scope), ""),
-        (key_of(person(BOB, heard_user_ids=frozenset({ANNA})), Scope.RECORDINGS_READ), "r"),
-        (key_of(person(BOB, heard_user_ids=frozenset({ANNA})), Scope.CALLS_READ), ""),
+        (key_of(person(BOB, heard=frozenset({Hearing(ANNA)})), Scope.RECORDINGS_READ), "r"),
+        (key_of(person(BOB, heard=frozenset({Hearing(ANNA)})), Scope.CALLS_READ), ""),
         (key_of(person(BOB, Role.AUDITOR), *Scope), "rp"),
         (key_of(person(BOB, Role.AUDITOR), Scope.CALLS_READ), ""),
     ],
@@ -102,14 +107,14 @@ def test_nobody_crosses_a_tenant(scope: AccessScope, recording: Recording) -> No
 @pytest.mark.parametrize("state", [RecordingState.UNKEPT, RecordingState.GRACE])
 def test_a_call_nobody_kept_exists_for_nobody(state: RecordingState, recording: Recording) -> None:
     recording = dataclasses.replace(recording, state=state)
-    for scope in (person(downloads=True), person(role=Role.AUDITOR), client(*Scope)):
+    for scope in (person(granted=frozenset({Right.DOWNLOAD})), person(role=Role.AUDITOR), client(*Scope)):
         assert rights(scope, recording) == ""
 
 
 @pytest.mark.parametrize("state", sorted(set(RecordingState) - PLAYABLE_STATES))
 def test_only_what_was_verified_is_heard(state: RecordingState, recording: Recording) -> None:
     recording = dataclasses.replace(recording, state=state)
-    for scope in (person(downloads=True), person(role=Role.AUDITOR), client(*Scope)):
+    for scope in (person(granted=frozenset({Right.DOWNLOAD})), person(role=Role.AUDITOR), client(*Scope)):
         assert not set(rights(scope, recording)) & set("pde")
 
 
@@ -145,7 +150,7 @@ def test_a_key_of_a_person_administers_only_where_person_and_key_may() -> None:
         assert not may_read_sessions(key_of(who, *set(Scope) - {Scope.SESSIONS_READ}))
 
 
-HEARS_ANNA = frozenset({ANNA})
+HEARS_ANNA = frozenset({Hearing(ANNA)})
 KEPT, UNKEPT = RecordingState.RECORDING, RecordingState.UNKEPT
 GRACE, QUARANTINED = RecordingState.GRACE, RecordingState.QUARANTINED
 
@@ -157,7 +162,7 @@ GRACE, QUARANTINED = RecordingState.GRACE, RecordingState.QUARANTINED
         (person(access="none"), {KEPT, UNKEPT, GRACE}, True),
         (person(role=Role.ADMINISTRATOR), {KEPT, UNKEPT, GRACE, QUARANTINED}, True),
         (person(BOB), set(), False),
-        (person(BOB, heard_user_ids=HEARS_ANNA), {KEPT}, False),
+        (person(BOB, heard=HEARS_ANNA), {KEPT}, False),
         (person(BOB, Role.ADMINISTRATOR), {KEPT, QUARANTINED}, False),
         (person(BOB, Role.AUDITOR), {KEPT, QUARANTINED}, False),
         (client(Scope.CALLS_READ), {KEPT, UNKEPT, GRACE, QUARANTINED}, False),
@@ -168,7 +173,7 @@ GRACE, QUARANTINED = RecordingState.GRACE, RecordingState.QUARANTINED
         (key_of(person(), Scope.CALLS_CONTROL), set(), True),
         (key_of(person(), Scope.RECORDINGS_READ), set(), False),
         (key_of(person(BOB), *Scope), set(), False),
-        (key_of(person(BOB, heard_user_ids=HEARS_ANNA), Scope.CALLS_READ), {KEPT}, False),
+        (key_of(person(BOB, heard=HEARS_ANNA), Scope.CALLS_READ), {KEPT}, False),
         (key_of(person(BOB, Role.AUDITOR), Scope.CALLS_READ), {KEPT, QUARANTINED}, False),
     ],
 )

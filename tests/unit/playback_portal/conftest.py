@@ -61,6 +61,7 @@ from archive.model import (
     new_id,
 )
 from archive.playback import Playback
+from archive.post import Letter
 from archive.store.object import KeyTaken, ObjectFacts, ObjectVersion, sha256_hex, whole_second
 from keys.envelope import new_key
 from keys.kek import KekVault
@@ -173,6 +174,22 @@ class MemoryStore:
             raise NotFound("There is no such version.") from None
 
 
+class Letterbox:
+    """Takes mails in and keeps those that were handed over."""
+
+    def __init__(self) -> None:
+        self.sent: list[Letter] = []
+        self._written: dict[str, Letter] = {}
+
+    def queue(self, connection: Any, letter: Letter) -> str:
+        mail_id = new_id(NOW)
+        self._written[mail_id] = letter
+        return mail_id
+
+    def hand_over(self, tenant_id: str, mail_id: str) -> None:
+        self.sent.append(self._written.pop(mail_id))
+
+
 @dataclasses.dataclass
 class House:
     """What the portal serves in these tests, made once and only read, but for the audit log."""
@@ -182,6 +199,8 @@ class House:
     operator: Catalogue
     store: MemoryStore
     vault: KekVault
+    root: LocalKeyring
+    post: Letterbox
     tenant_id: TenantId
     stranger_id: TenantId
     samples: npt.NDArray[np.int16]
@@ -198,6 +217,8 @@ class House:
             audit=audit,
             clock=FixedClock(),
             checks={"database": self.portal.healthy, "store": self.store.healthy},
+            root=self.root,
+            post=self.post,
         )
         return dataclasses.replace(services, **changes)
 
@@ -292,7 +313,8 @@ def furnished(
     bakery = directory.add_tenant(operator, "De Warme Bakker", "bakery.example", now=NOW)
     florist = directory.add_tenant(operator, "Bloem & Blad", "florist.example", now=NOW)
     (path / "keys").mkdir()
-    vault = KekVault(LocalKeyring(new_key()), DirectoryKeyStore(path / "keys"))
+    root = LocalKeyring(new_key())
+    vault = KekVault(root, DirectoryKeyStore(path / "keys"))
     store = MemoryStore()
     ingest = Ingest(
         store,
@@ -372,6 +394,8 @@ def furnished(
         operator=operator,
         store=store,
         vault=vault,
+        root=root,
+        post=Letterbox(),
         tenant_id=bakery.id,
         stranger_id=florist.id,
         samples=samples,
@@ -537,3 +561,40 @@ def exchange(house: House) -> Iterator[Exchange]:
 def clock() -> FixedClock:
     """The clock the portal goes by in these tests."""
     return FixedClock()
+
+
+@pytest.fixture(scope="session")
+def archive(house: House, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Recording]:
+    """Return what archives a second of a call, `minute` minutes after the first of `house`."""
+    ingest = Ingest(
+        house.store,
+        house.vault,
+        house.recorder,
+        AuditWriter(house.recorder, "recorder/test"),
+        tmp_path_factory.mktemp("archive") / "intents",
+        FixedClock(timedelta(seconds=5)),
+    )
+
+    def made(tenant_id: TenantId, minute: int, **changes: Any) -> Recording:
+        item = finished(tenant_id, house.samples[:8000], minute, **changes)
+        return ingest.archive(item, outcome_of(item.recording)).recording
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def insert(house: House) -> Callable[..., Recording]:
+    """Return what puts a recording without sound into the catalogue, in any state."""
+
+    def made(tenant_id: TenantId, minute: int, **changes: Any) -> Recording:
+        recording = finished(tenant_id, house.samples[:8000], minute, **changes).recording
+        pattern = house.recordings["two-party"]
+        archived = recordings.get(house.portal, everything(pattern.tenant_id), pattern.id)
+        with house.recorder.transaction(tenant_id) as connection:
+            recordings.insert_recording(
+                connection, dataclasses.replace(archived, recording=recording, objects=())
+            )
+            sessions.insert_outcome(connection, outcome_of(recording))
+        return recording
+
+    return made

@@ -1,7 +1,9 @@
 """The route table: every row is guarded, audited and really does what it says."""
 
 import dataclasses
+import re
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
@@ -12,13 +14,22 @@ from archive.model import RecordingState
 from archive.playback import Action
 from playback_portal.administration import ADMINISTRATION_ROUTES
 from playback_portal.app import create_app
+from playback_portal.positions import POSITION_ROUTES
 from playback_portal.route import Route
 from playback_portal.routes import ROUTES
+from playback_portal.saved_searches import SAVED_SEARCH_ROUTES
 
-OPEN_PATHS = {"/livez", "/readyz", "/metrics", "/v1/openapi.json"}
-GUARDED = [route for route in ROUTES if route.permission is not None]
+OPEN_PATHS = {"/livez", "/readyz", "/metrics", "/v1/openapi.json", "/static/{name}"}
+# Pages that strangers may open; whoever adds one says here that it tells nothing of anybody.
+OPEN_PAGES = {"/", "/help", "/preferences"}
+GUARDED = [route for route in ROUTES if route.permission is not None and not route.page]
+GUARDED_PAGES = [route for route in ROUTES if route.permission is not None and route.page]
 # Rows of the administration need things of their own to act on: their tests stand beside theirs.
-OWN = [route for route in GUARDED if route not in ADMINISTRATION_ROUTES]
+OWN = [
+    route
+    for route in GUARDED
+    if route not in (*ADMINISTRATION_ROUTES, *SAVED_SEARCH_ROUTES, *POSITION_ROUTES)
+]
 BODIES: dict[str, Any] = {
     "/v1/what-if": {"caller": "+31612345678", "callee": "+31201230001"},
     "/v1/me/recording-settings": {"mode": "on-demand"},
@@ -40,6 +51,11 @@ def path_of(route: Route, api: Any, call: Any = None) -> str:
     return route.path.replace("{id}", named).replace("{user}", named)
 
 
+def filled(route: Route, api: Any) -> str:
+    """Return the path of a page with something in each of its places."""
+    return re.sub(r"\{\w+\}", api.house.recordings["two-party"].id, route.path)
+
+
 def key_of(route: Route) -> str:
     return "anna" if route.permission is Scope.SETTINGS else "all"
 
@@ -52,13 +68,15 @@ def call_of(route: Route, exchange: Any) -> Any:
 
 @pytest.mark.parametrize("route", ROUTES, ids=name_of)
 def test_a_row_has_permission_and_audit_event_or_neither(route: Route) -> None:
-    assert (route.permission is None) == (route.audit is None) == (route.path in OPEN_PATHS)
-    assert route.permission is not None or route.method == "GET"
+    open_paths = OPEN_PAGES if route.page else OPEN_PATHS
+    assert (route.permission is None) == (route.audit is None) == (route.path in open_paths)
+    assert route.permission is not None or route.page or route.method == "GET"
 
 
-def test_no_path_stands_twice_and_all_guarded_ones_are_versioned() -> None:
+def test_no_path_stands_twice_and_only_the_api_is_versioned() -> None:
     assert len({(route.method, route.path) for route in ROUTES}) == len(ROUTES)
     assert all(route.path.startswith("/v1/") for route in GUARDED)
+    assert not [route for route in ROUTES if route.page and not route.is_of_api and "/v1" in route.path]
 
 
 def test_the_application_has_the_rows_of_the_table_and_no_other_route(house: Any) -> None:
@@ -77,6 +95,32 @@ async def test_without_a_valid_key_nothing_is_told(api: Any, route: Route, autho
     assert answer.status == 401
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
     assert (await answer.json(content_type=None))["detail"].startswith("This needs a valid API key")
+
+
+@pytest.mark.parametrize("route", GUARDED_PAGES, ids=name_of)
+async def test_strangers_are_led_to_sign_in_and_back(api: Any, route: Route) -> None:
+    path = filled(route, api)
+    answer = await api.client.request(route.method, f"{path}?q=a%26b", allow_redirects=False)
+    assert answer.status == 303
+    back = f"?next={quote(f'{path}?q=a%26b', safe='/')}" if route.method == "GET" else ""
+    assert answer.headers["Location"] == f"/sign-in{back}"
+    assert await answer.read() == b""
+    asked = {"HX-Request": "true", "HX-Current-URL": "http://here.example/recordings?q=x"}
+    answer = await api.client.request(route.method, path, headers=asked, allow_redirects=False)
+    assert answer.status == 401
+    assert answer.headers["HX-Redirect"] == "/sign-in?next=/recordings%3Fq%3Dx"
+    assert await answer.read() == b""
+
+
+@pytest.mark.parametrize("route", GUARDED_PAGES, ids=name_of)
+async def test_a_page_is_refused_to_who_lacks_the_right_and_the_refusal_is_a_page(
+    api: Any, route: Route
+) -> None:
+    key = "reader" if route.permission is not Scope.RECORDINGS_READ else "sessions"
+    answer = await api.send(route.method, filled(route, api), key)
+    assert answer.status == 403
+    assert answer.content_type == "text/html"
+    assert answer.headers["X-Request-Id"] in await answer.text()
 
 
 @pytest.mark.parametrize("route", GUARDED, ids=name_of)

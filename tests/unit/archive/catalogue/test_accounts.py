@@ -1,4 +1,4 @@
-"""Signing in: a password or an API key becomes a scope, and nothing else is learned."""
+"""Who is asking: a person or an API key becomes a scope, and nothing else is learned."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from sqlalchemy import delete
 
 from archive.access import AccessScope, Scope
 from archive.catalogue import accounts, directory
-from archive.catalogue.accounts import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
 from archive.catalogue.directory import Capacity
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.tables import users
@@ -20,93 +19,11 @@ from archive.errors import Conflict, NotFound, Refused
 from archive.model import Role, Tenant, User, UserId
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
-PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
 def anna(operator: Catalogue, bakery: Tenant) -> User:
-    user = directory.add_user(operator, bakery.id, "anna", now=NOW, role=Role.AUDITOR, downloads=True)
-    accounts.set_password(operator, bakery.id, "anna", PASSWORD)
-    return user
-
-
-def test_the_right_password_gives_the_scope(portal: Catalogue, bakery: Tenant, anna: User) -> None:
-    assert accounts.authenticate_user(portal, " Anna@Bakery.example ", PASSWORD) == AccessScope(
-        tenant_id=bakery.id,
-        actor=f"user:{anna.id}",
-        role=Role.AUDITOR,
-        user_id=anna.id,
-        access="own",
-        downloads=True,
-    )
-
-
-@pytest.mark.parametrize(
-    ("login", "password"),
-    [
-        ("anna@bakery.example", PASSWORD + "!"),
-        ("anna@bakery.example", ""),
-        ("anna@bakery.example", "x" * (PASSWORD_CHARS_MAX + 1)),
-        ("bob@bakery.example", PASSWORD),
-        ("anna@florist.example", PASSWORD),
-        ("anna", PASSWORD),
-        ("", ""),
-        ("anna\0@bakery.example", PASSWORD),
-    ],
-)
-def test_any_wrong_combination_gives_nothing(
-    portal: Catalogue, anna: User, florist: Tenant, login: str, password: str
-) -> None:
-    assert accounts.authenticate_user(portal, login, password) is None
-
-
-def test_a_stranger_costs_as_many_hashes_as_anybody(
-    portal: Catalogue, anna: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    computed = []
-    real = accounts._HASHER
-
-    class Counting:
-        def verify(self, password_hash: str, password: str) -> bool:
-            computed.append(password_hash)
-            return real.verify(password_hash, password)
-
-    monkeypatch.setattr(accounts, "_HASHER", Counting())
-    for login in ("anna@bakery.example", "bob@bakery.example", "anna@nowhere.example", "", "a\0"):
-        assert accounts.authenticate_user(portal, login, "wrong") is None
-    assert len(computed) == 5
-
-
-def test_a_password_is_stored_as_argon2id_and_can_be_replaced(
-    operator: Catalogue, portal: Catalogue, bakery: Tenant, anna: User, database: Any
-) -> None:
-    stored = database.connect().execute("SELECT password_hash FROM user_passwords").fetchone()[0]
-    assert stored.startswith("$argon2id$")
-    assert PASSWORD not in stored
-    accounts.set_password(operator, bakery.id, "anna", "another horse battery")
-    assert accounts.authenticate_user(portal, "anna@bakery.example", PASSWORD) is None
-    assert accounts.authenticate_user(portal, "anna@bakery.example", "another horse battery") is not None
-
-
-@pytest.mark.parametrize("length", [PASSWORD_CHARS_MIN, PASSWORD_CHARS_MAX])
-def test_a_password_may_be_as_short_and_long_as_its_limits(
-    operator: Catalogue, portal: Catalogue, bakery: Tenant, anna: User, length: int
-) -> None:
-    accounts.set_password(operator, bakery.id, "anna", "x" * length)
-    assert accounts.authenticate_user(portal, "anna@bakery.example", "x" * length) is not None
-
-
-@pytest.mark.parametrize("length", [0, PASSWORD_CHARS_MIN - 1, PASSWORD_CHARS_MAX + 1])
-def test_a_password_beyond_the_limits_is_refused(
-    operator: Catalogue, bakery: Tenant, anna: User, length: int
-) -> None:
-    with pytest.raises(Refused, match="12 to 256"):
-        accounts.set_password(operator, bakery.id, "anna", "x" * length)
-
-
-def test_a_password_needs_a_user(operator: Catalogue, bakery: Tenant) -> None:
-    with pytest.raises(NotFound):
-        accounts.set_password(operator, bakery.id, "nobody", PASSWORD)
+    return directory.add_user(operator, bakery.id, "anna", now=NOW, role=Role.AUDITOR)
 
 
 def test_a_listener_hears_the_contributors_of_their_teams_and_no_one_else(
@@ -124,7 +41,7 @@ def test_a_listener_hears_the_contributors_of_their_teams_and_no_one_else(
         ("Care", "lead", Capacity.CONTRIBUTOR),
         ("Care", "carol", Capacity.CONTRIBUTOR),
     ):
-        directory.set_team_member(operator, bakery.id, team, login, capacity)
+        directory.set_team_member(operator, bakery.id, team, login, capacity, now=NOW)
     scope = accounts.scope_of_user(portal, bakery.id, users["lead"].id)
     assert scope.team_ids == {teams["Sales"]}
     assert scope.heard_user_ids == {users["anna"].id}
@@ -184,7 +101,7 @@ def test_a_key_of_a_person_acts_as_that_person_within_its_scopes(
     operator: Catalogue, portal: Catalogue, bakery: Tenant, anna: User
 ) -> None:
     directory.add_team(operator, bakery.id, "Sales", now=NOW)
-    directory.set_team_member(operator, bakery.id, "Sales", "anna", Capacity.LISTENER)
+    directory.set_team_member(operator, bakery.id, "Sales", "anna", Capacity.LISTENER, now=NOW)
     made = accounts.add_api_client(
         operator, bakery.id, "app", [Scope.CALLS_READ, Scope.SETTINGS], now=NOW, user_id=anna.id
     )
@@ -199,10 +116,10 @@ def test_a_right_taken_from_a_person_is_taken_from_their_key_too(
     operator: Catalogue, portal: Catalogue, bakery: Tenant, anna: User
 ) -> None:
     made = accounts.add_api_client(operator, bakery.id, "app", [Scope.SETTINGS], now=NOW, user_id=anna.id)
-    directory.set_user(operator, bakery.id, "anna", now=NOW, role=Role.USER, downloads=False)
+    directory.set_user(operator, bakery.id, "anna", now=NOW, role=Role.USER)
     scope = accounts.authenticate_key(portal, made.key)
     assert scope is not None
-    assert (scope.role, scope.downloads) == (Role.USER, False)
+    assert scope.role is Role.USER
     with portal.transaction(bakery.id) as connection:
         connection.execute(delete(users).where(users.c.id == anna.id))
     assert accounts.authenticate_key(portal, made.key) is None

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from archive.access import AccessScope, Scope, may_see_call
+from archive.access import AccessScope, Hearing, Scope, may_see_call
 from archive.catalogue import call_events
 from archive.catalogue.call_events import CHANNEL, LIVE_STATES, PAGE_ROWS_MAX, CallEvent, EventKind
 from archive.catalogue.engine import Catalogue
@@ -94,7 +94,7 @@ def test_a_scope_sees_the_events_of_exactly_the_calls_it_may_see(
     ]
     append(recorder, events)
     people = [
-        AccessScope(bakery.id, "user:anna", role, ANNA, "own", keyed, heard_user_ids=frozenset(heard))
+        AccessScope(bakery.id, "user:anna", role, ANNA, "own", keyed, heard=frozenset(map(Hearing, heard)))
         for role, keyed, heard in itertools.product(
             Role,
             (frozenset[Scope](), frozenset({Scope.CALLS_READ}), frozenset({Scope.SETTINGS})),
@@ -116,7 +116,7 @@ def test_minutes_are_told_to_the_person_and_to_who_sees_all_but_not_to_listeners
     general = event(bakery, 2, recording_id=None, owner=None, body={})
     append(worker, [quota, general])
     anna = AccessScope(bakery.id, "user:anna", Role.USER, ANNA, "own")
-    listener = AccessScope(bakery.id, "user:bram", Role.USER, BRAM, heard_user_ids=frozenset({ANNA}))
+    listener = AccessScope(bakery.id, "user:bram", Role.USER, BRAM, heard=frozenset({Hearing(ANNA)}))
     assert seen(portal, anna) == [quota]
     assert seen(portal, listener) == []
     administrator = AccessScope(bakery.id, "user:x", Role.ADMINISTRATOR, UserId("x"))

@@ -376,10 +376,10 @@ def test_who_is_not_there_is_not_found(operator: Catalogue, bakery: Tenant) -> N
     with pytest.raises(NotFound, match="no user"):
         directory.set_user(operator, bakery.id, "nobody", now=NOW)
     with pytest.raises(NotFound, match="no team"):
-        directory.set_team_member(operator, bakery.id, "Sales", "nobody", Capacity.LISTENER)
+        directory.set_team_member(operator, bakery.id, "Sales", "nobody", Capacity.LISTENER, now=NOW)
     directory.add_team(operator, bakery.id, "Sales", now=NOW)
     with pytest.raises(NotFound, match="no user"):
-        directory.set_team_member(operator, bakery.id, "Sales", "nobody", Capacity.LISTENER)
+        directory.set_team_member(operator, bakery.id, "Sales", "nobody", Capacity.LISTENER, now=NOW)
     with pytest.raises(NotFound, match="tenant list"):
         directory.tenant_by_domain(operator, "nowhere.example")
 
@@ -407,7 +407,7 @@ def test_every_change_is_announced(
             lambda: directory.add_user(portal, bakery.id, "anna", now=NOW),
             lambda: directory.set_user(portal, bakery.id, "anna", now=NOW, site="Goes"),
             lambda: directory.add_team(portal, bakery.id, "Sales", now=NOW),
-            lambda: directory.set_team_member(portal, bakery.id, "Sales", "anna", Capacity.LISTENER),
+            lambda: directory.set_team_member(portal, bakery.id, "Sales", "anna", Capacity.LISTENER, now=NOW),
         )
         for change in changes:
             change()

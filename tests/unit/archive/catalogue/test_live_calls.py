@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from archive.access import AccessScope, Scope, may_see_call
+from archive.access import AccessScope, Hearing, Scope, may_see_call
 from archive.catalogue import call_events, commands, live_calls
 from archive.catalogue.call_events import LIVE_STATES, CallEvent, EventKind
 from archive.catalogue.engine import Catalogue
@@ -180,7 +180,7 @@ def test_only_recorders_write_calls(portal: Catalogue, worker: Catalogue, bakery
 def scopes_of(tenant: Tenant) -> list[AccessScope]:
     """Return everybody who may ask: people of each role, with a key or not, and programs."""
     people = [
-        AccessScope(tenant.id, "user:anna", role, ANNA, access, keyed, heard_user_ids=frozenset(heard))
+        AccessScope(tenant.id, "user:anna", role, ANNA, access, keyed, heard=frozenset(map(Hearing, heard)))
         for role, access, keyed, heard in itertools.product(
             Role,
             ("none", "own"),
@@ -211,7 +211,7 @@ def test_an_unkept_call_is_found_by_its_owner_and_by_no_listener_auditor_or_admi
     live_calls.publish(recorder, NODE, [call])
     owner = AccessScope(bakery.id, "user:anna", Role.USER, ANNA, "own")
     assert live_calls.find(portal, owner) == [call]
-    listener = AccessScope(bakery.id, "user:bram", Role.USER, BRAM, "own", heard_user_ids=frozenset({ANNA}))
+    listener = AccessScope(bakery.id, "user:bram", Role.USER, BRAM, "own", heard=frozenset({Hearing(ANNA)}))
     auditor = AccessScope(bakery.id, "user:x", Role.AUDITOR, UserId("x"))
     for scope in (listener, auditor, replace(auditor, role=Role.ADMINISTRATOR)):
         assert live_calls.find(portal, scope) == []

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from psycopg import sql
 from sqlalchemy import create_engine, inspect
@@ -142,3 +145,49 @@ def test_a_database_of_another_name_is_made(postgres_url: str, database: Any) ->
         engine.dispose()
     finally:
         admin.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
+
+
+def test_what_was_allowed_before_rights_stays_allowed(postgres_url: str, database: Any) -> None:
+    """The old switch becomes the right to download, and who is in a team has been since ever."""
+    old = f"{database.name}_old"
+    admin = database.connect()
+    owner = sql.Identifier(migrate.OWNER)
+    admin.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(old), owner))
+    there = dataclasses.replace(database, name=old)
+    try:
+        _upgrade_to(there.url(), "0004")
+        with there.connect() as connection:
+            connection.execute("INSERT INTO tenants VALUES ('t', 'Bakery', 'bakery.example')")
+            for login, downloads in (("anna", True), ("bram", False)):
+                connection.execute(
+                    "INSERT INTO users (id, tenant_id, login, role, access, downloads, mode)"
+                    " VALUES (%s, 't', %s, 'user', 'own', %s, 'never')",
+                    (login, login, downloads),
+                )
+            connection.execute("INSERT INTO teams VALUES ('sales', 't', 'Sales')")
+            connection.execute("INSERT INTO team_members VALUES ('t', 'sales', 'anna', 'contributor')")
+        migrate.prepare(postgres_url, {}, database=old)
+        with there.connect() as connection:
+            people = connection.execute("SELECT login, granted, denied FROM users ORDER BY login").fetchall()
+            members = connection.execute("SELECT since, until FROM team_members").fetchall()
+            forced = connection.execute(
+                "SELECT relforcerowsecurity FROM pg_class WHERE relname = 'users'"
+            ).fetchone()
+        assert people == [("anna", ["download"], []), ("bram", [], [])]
+        assert members == [(datetime(1970, 1, 1, tzinfo=UTC), None)]
+        assert forced == (True,)
+    finally:
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(old)))
+
+
+def _upgrade_to(url: str, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"SET ROLE {migrate.OWNER}")
+        connection.commit()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        connection.commit()
+    engine.dispose()

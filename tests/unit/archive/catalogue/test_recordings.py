@@ -12,7 +12,7 @@ from typing import Never
 import pytest
 from sqlalchemy import func, select
 
-from archive.access import AccessScope, Scope, may_read
+from archive.access import AccessScope, Hearing, Scope, may_read
 from archive.audit import AuditWriter
 from archive.catalogue import recordings, sessions
 from archive.catalogue.engine import Catalogue
@@ -165,7 +165,7 @@ def test_the_filter_says_the_same_as_the_rule(
     ]
     anna = UserId("anna")
     scopes = [
-        AccessScope(tenant.id, "x", role, user_id, access, scopes, heard_user_ids=heard)
+        AccessScope(tenant.id, "x", role, user_id, access, scopes, heard=frozenset(map(Hearing, heard)))
         for tenant, role, user_id, access, heard, scopes in itertools.product(
             (bakery, florist),
             (None, *Role),

@@ -9,8 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
-from sqlalchemy import insert
+from sqlalchemy import Table, insert
 
+from archive.access import AccessScope
 from archive.audit import AuditWriter
 from archive.catalogue import (
     accounts,
@@ -18,10 +19,13 @@ from archive.catalogue import (
     do_not_record,
     exempt_numbers,
     keep_next,
+    passwords,
     policies,
     recordings,
+    saved_searches,
     sessions,
     tables,
+    waveforms,
 )
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.migrate import OWNER, ROLES
@@ -31,6 +35,7 @@ from archive.model import (
     OutcomeKind,
     RecordingMode,
     RetentionClass,
+    Role,
     SessionId,
     SessionOutcome,
     Tenant,
@@ -54,7 +59,7 @@ DIRECTORY = {
 }
 ACROSS = {
     "earwitness_recorder": DIRECTORY | {"live_calls", "commands", "call_events"},
-    "earwitness_worker": DIRECTORY | {"audit_entries", "live_calls", "commands", "call_events"},
+    "earwitness_worker": DIRECTORY | {"audit_entries", "commands", "call_events"},
     "earwitness_operator": DIRECTORY | {"audit_entries"},
     "earwitness_portal": set(),
 }
@@ -67,6 +72,7 @@ def filled(
     database: Any,
     operator: Catalogue,
     recorder: Catalogue,
+    portal: Catalogue,
     bakery: Tenant,
     florist: Tenant,
     make_recording: Callable[..., ArchivedRecording],
@@ -84,9 +90,11 @@ def filled(
             licence=RetentionClass.DAYS_90,
             mode=RecordingMode.ALWAYS,
         )
-        accounts.set_password(operator, tenant.id, "anna", "correct horse battery")
+        passwords.set_password(operator, tenant.id, "anna", "correct horse battery")
         directory.add_team(operator, tenant.id, "Sales", now=now)
-        directory.set_team_member(operator, tenant.id, "Sales", "anna", directory.Capacity.CONTRIBUTOR)
+        directory.set_team_member(
+            operator, tenant.id, "Sales", "anna", directory.Capacity.CONTRIBUTOR, now=now
+        )
         accounts.add_api_client(operator, tenant.id, "crm", ["recordings:read"], now=now)
         archived = make_recording(tenant.id, owner=user.id)
         outcome = SessionOutcome(
@@ -103,7 +111,14 @@ def filled(
                 object="recording:1",
                 at=now,
             )
+            waveforms.keep(connection, tenant.id, archived.recording.id, None)
         _fill_recording_control(operator, recorder, user, now)
+        scope = AccessScope(tenant.id, f"user:{user.id}", Role.USER, user.id)
+        saved_searches.add(portal, scope, "Met pauze", "has=pause", shared=True, now=now)
+        saved_searches.remember_view(portal, scope, "has=pause", now=now)
+        _fill_positions(database, user, archived, now)
+        _fill_purposes(database, user, archived, now)
+        _fill_sign_in(operator, portal, user, now)
     return database
 
 
@@ -145,6 +160,58 @@ def _fill_recording_control(operator: Catalogue, recorder: Catalogue, user: User
         connection.execute(insert(tables.call_events), event)
         connection.execute(insert(tables.minute_bookings), booking)
         connection.execute(insert(tables.minute_months), month)
+
+
+def _fill_sign_in(operator: Catalogue, portal: Catalogue, user: User, now: datetime) -> None:
+    later, own = now + timedelta(days=1), {"tenant_id": user.tenant_id, "user_id": user.id}
+    named = {"id": new_id(now), **own}
+    provider = {"tenant_id": user.tenant_id, "issuer": "https://x.example", "client_id": "x"}
+    session = {"stage": "signed-in", "proofs": [], "opened_at": now, "seen_at": now, "ends_at": later}
+    rows: list[tuple[Table, dict[str, object]]] = [
+        (tables.user_emails, {**own, "email": "anna@mail.example"}),
+        (
+            tables.portal_sessions,
+            {**named, **session, "token_hash": user.id, "address": "192.0.2.1", "agent": "x"},
+        ),
+        (tables.totp_secrets, {**own, "sealed": b"x", "added_at": now, "last_step": 1}),
+        (
+            tables.passkeys,
+            {
+                **named,
+                "credential_id": b"x",
+                "public_key": b"x",
+                "sign_count": 0,
+                "name": "x",
+                "added_at": now,
+            },
+        ),
+        (tables.recovery_codes, {**own, "code_hash": "x"}),
+        (
+            tables.invitations,
+            {**named, "kind": "reset", "token_hash": user.id, "made_at": now, "ends_at": later},
+        ),
+        (tables.identities, {**own, "issuer": "https://x.example", "subject": "x", "linked_at": now}),
+    ]
+    with portal.transaction(user.tenant_id) as connection:
+        for table, row in rows:
+            connection.execute(insert(table), row)
+    with operator.transaction(user.tenant_id) as connection:
+        written = {**provider, "sealed_secret": b"x", "trusts_second_factor": False}
+        connection.execute(insert(tables.identity_providers), written)
+
+
+def _fill_positions(database: Any, user: User, archived: ArchivedRecording, now: datetime) -> None:
+    database.connect().execute(
+        "INSERT INTO positions VALUES (%s, %s, %s, 1000, %s)",
+        (user.tenant_id, user.id, archived.recording.id, now),
+    )
+
+
+def _fill_purposes(database: Any, user: User, archived: ArchivedRecording, now: datetime) -> None:
+    database.connect().execute(
+        "INSERT INTO recording_purposes VALUES (%s, %s, %s, %s, 'Complaint', %s)",
+        (user.tenant_id, new_id(now), archived.recording.id, user.id, now),
+    )
 
 
 def count(connection: psycopg.Connection, table: str) -> int | None:
@@ -240,6 +307,49 @@ def test_recorders_read_no_password_and_no_api_client(filled: Any, bakery: Tenan
         connection = filled.connect(role, bakery.id)
         assert count(connection, "user_passwords") is None
         assert count(connection, "api_clients") is None
+
+
+@pytest.mark.parametrize("role", ["earwitness_recorder", "earwitness_worker"])
+def test_recorders_and_workers_read_nothing_people_prove_themselves_by(
+    filled: Any, bakery: Tenant, role: str
+) -> None:
+    connection = filled.connect(role, bakery.id)
+    for table in (
+        "user_emails",
+        "portal_sessions",
+        "totp_secrets",
+        "passkeys",
+        "recovery_codes",
+        "invitations",
+        "identities",
+        "identity_providers",
+        "sign_in_attempts",
+        "spent_challenges",
+    ):
+        assert count(connection, table) is None, table
+
+
+def test_an_address_tells_its_account_to_the_portal_alone_and_only_when_it_was_proved(
+    filled: Any, bakery: Tenant
+) -> None:
+    asked = "SELECT tenant_id FROM accounts_of_email('anna@mail.example')"
+    portal = filled.connect("earwitness_portal")
+    assert portal.execute(asked).fetchall() == []
+    filled.connect().execute("UPDATE user_emails SET verified_at = now() WHERE tenant_id = %s", (bakery.id,))
+    assert portal.execute(asked).fetchall() == [(bakery.id,)]
+    for role in ("earwitness_recorder", "earwitness_worker", "earwitness_operator"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            filled.connect(role).execute(asked)
+
+
+def test_the_database_ends_sessions_when_a_password_or_role_changes(filled: Any, bakery: Tenant) -> None:
+    connection = filled.connect("earwitness_operator", bakery.id)
+    connection.execute("UPDATE users SET site = 'Noord'")
+    connection.execute("UPDATE user_passwords SET password_hash = password_hash")
+    assert count(connection, "portal_sessions") == 1
+    connection.execute("UPDATE users SET role = 'auditor'")
+    assert count(connection, "portal_sessions") == 0
+    assert count(filled.connect(), "portal_sessions") == 1
 
 
 def test_the_operators_exempt_numbers_are_read_by_every_tenant_and_written_by_the_operator_alone(

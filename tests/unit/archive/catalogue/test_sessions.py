@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from archive.access import AccessScope, Scope
+from archive.access import AccessScope, Hearing, Scope
 from archive.catalogue import recordings, sessions
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.sessions import PRECEDENCE, TRACE_LINES_MAX
@@ -178,7 +178,7 @@ def test_who_may_know_of_a_recording_may_know_why_it_is_there(
     with recorder.transaction(bakery.id) as connection:
         recordings.insert_recording(connection, archived)
     own = AccessScope(bakery.id, "user:anna", Role.USER, anna, "own")
-    heard = AccessScope(bakery.id, "user:ben", Role.USER, ben, "own", heard_user_ids=frozenset({anna}))
+    heard = AccessScope(bakery.id, "user:ben", Role.USER, ben, "own", heard=frozenset({Hearing(anna)}))
     for scope in (own, heard, auditor(bakery.id)):
         assert sessions.of_recording(portal, scope, archived.recording.id) == made
     for scope in (

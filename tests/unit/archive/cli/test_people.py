@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from archive.catalogue.accounts import authenticate_user
+from archive.catalogue import identities, passwords
 from archive.catalogue.engine import Catalogue
 from archive.cli import people
 
@@ -52,7 +52,7 @@ def test_a_password_is_read_from_standard_input(
 
     say(b"correct horse battery\n")
     run("user", "add", ANNA, "--password-stdin")
-    assert authenticate_user(portal, ANNA, "correct horse battery") is not None
+    assert passwords.verify(portal, identities.find(portal, ANNA), "correct horse battery")
     say(b"x" * (people.PASSWORD_SIZE_BYTES_MAX + 1))
     assert "too long" in run("user", "set", ANNA, "--password-stdin", code=1)
 

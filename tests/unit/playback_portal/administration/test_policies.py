@@ -11,18 +11,34 @@ from archive.model import AboveCap, TenantPolicy
 
 
 async def test_a_tenant_that_decided_nothing_has_the_defaults(office: Any) -> None:
-    assert await office.read("/v1/policy", "Policy") == {"keepGraceHours": 0, "aboveCap": "keep"}
+    assert await office.read("/v1/policy", "Policy") == {
+        "keepGraceHours": 0,
+        "aboveCap": "keep",
+        "purposeRequired": False,
+    }
 
 
 async def test_a_patch_changes_what_it_names_and_null_is_the_default_again(office: Any) -> None:
     first = await office.send("PATCH", "/v1/policy", {"keepGraceHours": 72})
-    assert await office.told(first, "Policy", 200) == {"keepGraceHours": 72, "aboveCap": "keep"}
+    assert await office.told(first, "Policy", 200) == {
+        "keepGraceHours": 72,
+        "aboveCap": "keep",
+        "purposeRequired": False,
+    }
     second = await office.send("PATCH", "/v1/policy", {"aboveCap": "stop"})
-    assert await office.told(second, "Policy", 200) == {"keepGraceHours": 72, "aboveCap": "stop"}
+    assert await office.told(second, "Policy", 200) == {
+        "keepGraceHours": 72,
+        "aboveCap": "stop",
+        "purposeRequired": False,
+    }
     assert policies.policy_of(office.house.portal, office.tenant.id) == TenantPolicy(72, AboveCap.STOP)
     assert office.log("policy")[-1].body["changed"] == {"aboveCap": {"from": "keep", "to": "stop"}}
     third = await office.send("PATCH", "/v1/policy", {"keepGraceHours": None, "aboveCap": None})
-    assert await office.told(third, "Policy", 200) == {"keepGraceHours": 0, "aboveCap": "keep"}
+    assert await office.told(third, "Policy", 200) == {
+        "keepGraceHours": 0,
+        "aboveCap": "keep",
+        "purposeRequired": False,
+    }
 
 
 @pytest.mark.parametrize(

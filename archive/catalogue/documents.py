@@ -1,0 +1,147 @@
+"""The document of each recording: what it is found by, kept beside it for the index.
+
+`index` makes it in the transaction that inserts the recording, `put` makes it anew with
+what was written since. `matching` turns what somebody asks into the condition on documents.
+
+Rules: a document goes with its recording. Nothing here decides who may see what: the
+condition is joined with the filter of an `AccessScope` (`archive.catalogue.recordings`).
+Not here: which words a document has and how a text is read (`archive.catalogue.lexemes`);
+when it is made anew (`archive.catalogue.search`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ARRAY, ColumnElement, Select, Text, bindparam, cast, func, literal, select, text
+from sqlalchemy.dialects.postgresql import TSQUERY
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from archive.catalogue import lexemes
+from archive.catalogue.engine import Connection
+from archive.catalogue.lexemes import Annotations
+from archive.catalogue.tables import recording_documents, searchable
+from archive.model import Recording, RecordingId, TenantId, UserId
+
+STEMS = text(
+    "SELECT word, stem[1] FROM unnest(CAST(:words AS text[])) word,"
+    " LATERAL ts_lexize('pg_catalog.dutch_stem', word) stem WHERE stem[1] <> ''"
+)
+
+OWNERS_MAX = 100
+"""People named in one condition; a listener of more is served by the filter of the recordings alone."""
+
+PLANNED = {
+    # A plan made for any text walks the whole index for a rare one.
+    "plan_cache_mode": "force_custom_plan",
+    # Compiling takes longer than finding a page does.
+    "jit": "off",
+    # A page is fifty rows behind an index; reading the table from one end is never the way to them.
+    "enable_seqscan": "off",
+    # Indexes are in memory or on flash, not on turning disks as the default supposes.
+    "random_page_cost": "1.1",
+}
+PLAN_FOR_PAGES = select(*(func.set_config(name, value, True) for name, value in PLANNED.items()))
+"""How the statements of this transaction are planned."""
+
+
+def index(connection: Connection, recording: Recording) -> None:
+    """Make the document of a recording that is inserted in this transaction."""
+    found = lexemes.of_recording(recording)
+    _store(connection, recording.tenant_id, recording.id, recording.started_at, found)
+
+
+def put(connection: Connection, recording: Recording, annotations: Annotations) -> None:
+    """Make the document of a recording anew, with what was written on it."""
+    known, inflected = lexemes.of_annotations(annotations)
+    found = lexemes.of_recording(recording) | known | set(inflected)
+    found |= set(stems_of(connection, inflected).values())
+    _store(connection, recording.tenant_id, recording.id, recording.started_at, found)
+
+
+def stems_of(connection: Connection, words: Iterable[str]) -> Mapping[str, str]:
+    """Return the Dutch stem of each word that has one; words that only bind others have none."""
+    wanted = sorted({word for word in words if word.isalpha()})
+    if not wanted:
+        return {}
+    return {row[0]: row[1] for row in connection.execute(STEMS, {"words": wanted})}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a document must hold: a text's words, all of `lexemes`, one of `owners`, and none of `without`.
+
+    `owners` of None is anybody. Alone they ask nothing: whose a recording is, its own index knows.
+    """
+
+    text: str | None = None
+    lexemes: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    owners: frozenset[UserId] | None = None
+
+    @property
+    def asks(self) -> bool:
+        """Whether documents need be looked at."""
+        return bool((self.text and self.text.strip()) or self.lexemes or self.without)
+
+
+def matching(connection: Connection, wanted: Wanted) -> ColumnElement[bool]:
+    """Return the condition on `searchable` for what is wanted.
+
+    A text that holds nothing to look for (`%`) matches no document.
+    """
+    parts = [lexemes.quoted(lexeme) for lexeme in wanted.lexemes]
+    text_ = (wanted.text or "").strip()
+    if text_:
+        asked = lexemes.asked(text_, stems_of(connection, lexemes.words(text_)))
+        parts.append(f"({asked or NOWHERE})")
+    if wanted.owners is not None and len(wanted.owners) <= OWNERS_MAX:
+        owners = sorted(map(lexemes.of_owner, wanted.owners))
+        parts.append(lexemes.any_of(owners) if owners else NOWHERE)
+    parts += [f"!{lexemes.quoted(lexeme)}" for lexeme in wanted.without]
+    query = cast(literal(storable(" & ".join(parts)), Text), TSQUERY)
+    return searchable.c.document.op("@@", is_comparison=True)(query)
+
+
+def estimated(connection: Connection, match: ColumnElement[bool]) -> int:
+    """Return about how many documents match, by the statistics of the table."""
+    return plan_rows(connection, select(searchable.c.recording_id).where(match))
+
+
+def plan_rows(connection: Connection, statement: Select[Any]) -> int:
+    """Return how many rows the planner expects of a statement."""
+    compiled = statement.compile(connection, compile_kwargs={"render_postcompile": True})
+    plan = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {compiled}", compiled.params).scalar_one()
+    return int(plan[0]["Plan"]["Plan Rows"])
+
+
+NOWHERE = lexemes.quoted("#has:nothing")
+"""A facet no recording has."""
+
+
+def _store(
+    connection: Connection,
+    tenant_id: TenantId,
+    recording_id: RecordingId,
+    started_at: datetime,
+    found: Iterable[str],
+) -> None:
+    statement = upsert(recording_documents).values(
+        tenant_id=tenant_id,
+        recording_id=recording_id,
+        started_at=started_at,
+        document=func.array_to_tsvector(bindparam("lexemes", type_=ARRAY(Text))),
+    )
+    renewed = statement.on_conflict_do_update(
+        index_elements=["recording_id"], set_={"document": statement.excluded.document}
+    )
+    stored = sorted({storable(lexeme) for lexeme in found})
+    connection.execute(renewed, {"lexemes": stored})
+
+
+def storable(text_: str) -> str:
+    """Return text PostgreSQL can store: peers send NUL and half surrogates, which it refuses."""
+    return text_.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")

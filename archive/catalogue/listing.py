@@ -1,0 +1,138 @@
+"""What a list of recordings shows beside them, and how many there are.
+
+Rules: each function is one short transaction for a whole page, never one for each row.
+Counting stops at `COUNTED_ROWS_MAX`; above it the planner's estimate is told as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, cast, func, literal, literal_column, select
+from sqlalchemy.dialects.postgresql import TSQUERY
+
+from archive.access import AccessScope
+from archive.catalogue import documents, recordings, waveforms
+from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.lexemes import Facet
+from archive.catalogue.recordings import Page, RecordingQuery
+from archive.catalogue.tables import searchable, team_members, teams, users
+from archive.model import Recording, RecordingId, UserId
+from archive.waveform import Waveform
+
+COUNTED_ROWS_MAX = 1000
+"""So many are counted one by one in the time a page takes; who finds more narrows the search anyhow."""
+
+CHOICES_MAX = 500
+"""People or teams offered to choose from; of more, a part of the name is typed."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What stands in a row beside the recording; `drawn` is whether its waveform was made."""
+
+    facets: frozenset[Facet]
+    waveform: Waveform | None
+    drawn: bool
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A page, what stands beside each of its recordings, and the logins of their owners."""
+
+    page: Page
+    beside: Mapping[RecordingId, Beside]
+    logins: Mapping[UserId, str]
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many recordings there are; about so many when not `exact`."""
+
+    rows: int
+    exact: bool
+
+
+def page(
+    catalogue: Catalogue,
+    scope: AccessScope,
+    query: RecordingQuery,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Listing:
+    """Return a page of recordings as `recordings.find` does, and what stands beside each."""
+    with catalogue.transaction(scope.tenant_id) as connection:
+        found = recordings.page_of(connection, scope, query, limit, cursor)
+        owners = {recording.owner for recording in found.items if recording.owner is not None}
+        return Listing(found, _beside(connection, found.items), _logins(connection, owners))
+
+
+def _beside(connection: Connection, items: Sequence[Recording]) -> Mapping[RecordingId, Beside]:
+    ids = [recording.id for recording in items]
+    columns = [_has(facet).label(facet.name) for facet in Facet]
+    statement = select(searchable.c.recording_id, *columns).where(searchable.c.recording_id.in_(ids))
+    found = {row[0]: _facets(row[1:]) for row in connection.execute(statement)}
+    drawn = waveforms.of_recordings(connection, ids)
+    return {
+        recording_id: Beside(
+            found.get(recording_id, frozenset()), drawn.get(recording_id), recording_id in drawn
+        )
+        for recording_id in ids
+    }
+
+
+def count(catalogue: Catalogue, scope: AccessScope, query: RecordingQuery) -> Count:
+    """Return how many recordings the scope may see and the query asks for."""
+    with catalogue.transaction(scope.tenant_id) as connection:
+        connection.execute(documents.PLAN_FOR_PAGES)
+        wanted = recordings.selected(connection, scope, query)
+        some = wanted.with_only_columns(literal_column("1")).limit(COUNTED_ROWS_MAX + 1).subquery()
+        rows: int = connection.execute(select(func.count()).select_from(some)).scalar_one()
+        if rows <= COUNTED_ROWS_MAX:
+            return Count(rows, exact=True)
+        every: Select[Any] = wanted.with_only_columns(literal_column("1")).order_by(None)
+        return Count(max(documents.plan_rows(connection, every), rows), exact=False)
+
+
+def logins_of(catalogue: Catalogue, scope: AccessScope, user_ids: Iterable[UserId]) -> Mapping[UserId, str]:
+    """Return the login of each person, as far as they are still there."""
+    with catalogue.transaction(scope.tenant_id) as connection:
+        return _logins(connection, set(user_ids))
+
+
+def _logins(connection: Connection, user_ids: set[UserId]) -> Mapping[UserId, str]:
+    statement = select(users.c.id, users.c.login).where(users.c.id.in_(sorted(user_ids)))
+    return {UserId(row.id): row.login for row in connection.execute(statement)}
+
+
+def people(catalogue: Catalogue, scope: AccessScope) -> list[tuple[UserId, str]]:
+    """Return the people whose recordings the scope may reach, by login: at most `CHOICES_MAX`."""
+    statement = select(users.c.id, users.c.login).where(users.c.tenant_id == scope.tenant_id)
+    if not scope.reads_all:
+        reached = {each.user_id for each in scope.hearings} | ({scope.own} if scope.own else set())
+        statement = statement.where(users.c.id.in_(sorted(reached)))
+    with catalogue.transaction(scope.tenant_id) as connection:
+        rows = connection.execute(statement.order_by(users.c.login).limit(CHOICES_MAX)).all()
+    return [(UserId(row.id), row.login) for row in rows]
+
+
+def teams_of(catalogue: Catalogue, scope: AccessScope) -> list[tuple[str, str]]:
+    """Return the teams the scope hears, or is in, by name: at most `CHOICES_MAX`."""
+    statement = select(teams.c.id, teams.c.name).where(teams.c.tenant_id == scope.tenant_id)
+    if not scope.reads_all:
+        mine = select(team_members.c.team_id).where(team_members.c.user_id == (scope.user_id or ""))
+        statement = statement.where(teams.c.id.in_(mine))
+    with catalogue.transaction(scope.tenant_id) as connection:
+        rows = connection.execute(statement.order_by(teams.c.name).limit(CHOICES_MAX)).all()
+    return [(row.id, row.name) for row in rows]
+
+
+def _facets(flags: Sequence[bool]) -> frozenset[Facet]:
+    return frozenset(facet for facet, has in zip(Facet, flags, strict=True) if has)
+
+
+def _has(facet: Facet) -> ColumnElement[Any]:
+    query = cast(literal(f"'{facet.lexeme}'"), TSQUERY)
+    return searchable.c.document.op("@@", is_comparison=True)(query)

@@ -1,0 +1,244 @@
+"""Sessions of browsers: opened by whoever proved who they are, ended by time, hand or a change of rights.
+
+The token is 256 random bits behind the id of its tenant, so that it is looked for under
+row-level security; kept is its SHA-256. A session never changes what it allows: each
+further proof opens another and ends the one before, so that a token somebody planted or
+saw earlier is worth nothing.
+
+Rules: a session that ended by time is not found, whether its row is still there or not.
+The database itself ends all sessions of a person whose password or role changes.
+Not here: cookies (`playback_portal.browser_session`), and what a person may reach.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import Row, delete, insert, or_, select, update
+
+from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.tables import portal_sessions, tenants, users
+from archive.model import Role, TenantId, UserId, new_id
+
+TOKEN_BYTES = 32
+IDLE_S_MAX = 30 * 60
+"""A browser left alone; listening asks for audio and so counts as activity."""
+
+SESSION_S_MAX = 12 * 3600
+"""The longest working day; then everybody proves who they are again."""
+
+STEP_S_MAX = 15 * 60
+"""Between the password and the second factor, or to set one up."""
+
+SEEN_EVERY_S = 60
+"""Activity is written down once a minute and not at each request."""
+
+SESSIONS_PER_USER_MAX = 20
+"""More browsers than anybody uses; the oldest end."""
+
+AGENT_CHARS_MAX = 200
+ADDRESS_CHARS_MAX = 64
+
+_TOKEN = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.[A-Za-z0-9_-]{43}")
+SECOND_FACTOR_ROLES = frozenset({Role.ADMINISTRATOR, Role.AUDITOR})
+"""Who decides for others or hears everything proves twice who they are."""
+
+
+class Stage(StrEnum):
+    """How far somebody is: a second factor is asked, or must be set up, or they are in."""
+
+    SECOND_FACTOR = "second-factor"
+    ENROLMENT = "enrolment"
+    SIGNED_IN = "signed-in"
+
+
+class Proof(StrEnum):
+    """By what somebody proved who they are."""
+
+    PASSWORD = "password"  # noqa: S105 - the word for it, not one
+    PASSKEY = "passkey"
+    """The passkey as a second factor: that it is there."""
+    VERIFIED_PASSKEY = "verified-passkey"
+    """The passkey with its own check of the person, by finger or PIN: two factors in one."""
+    TOTP = "totp"
+    RECOVERY_CODE = "recovery-code"
+    PROVIDER = "provider"
+    VERIFIED_PROVIDER = "verified-provider"
+    """The organisation's own sign-in, which asked a second factor, where the tenant trusts it to."""
+    MAIL = "mail"
+
+
+SECOND_FACTORS = frozenset(
+    {Proof.PASSKEY, Proof.VERIFIED_PASSKEY, Proof.TOTP, Proof.RECOVERY_CODE, Proof.VERIFIED_PROVIDER}
+)
+
+
+@dataclass(frozen=True)
+class PortalSession:
+    """One browser of one person."""
+
+    id: str
+    tenant_id: TenantId
+    user_id: UserId
+    stage: Stage
+    proofs: frozenset[Proof]
+    opened_at: datetime
+    seen_at: datetime
+    ends_at: datetime
+    address: str = ""
+    agent: str = ""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A session and whose it is, as pages tell it."""
+
+    session: PortalSession
+    login: str
+    domain: str
+    tenant_name: str
+    role: Role
+
+
+def stage_after(proofs: Iterable[Proof], role: Role, *, has_second_factor: bool) -> Stage:
+    """Return how far somebody with these proofs is.
+
+    Who has a second factor always gives it; who must have one and has none sets it up
+    and does nothing else meanwhile. Recovery codes are no factor to live with.
+    """
+    proved = SECOND_FACTORS & set(proofs)
+    if has_second_factor and not proved:
+        return Stage.SECOND_FACTOR
+    if role in SECOND_FACTOR_ROLES and not (has_second_factor or Proof.VERIFIED_PROVIDER in proved):
+        return Stage.ENROLMENT
+    return Stage.SIGNED_IN
+
+
+def open_session(
+    connection: Connection,
+    tenant_id: TenantId,
+    user_id: UserId,
+    *,
+    stage: Stage,
+    proofs: Iterable[Proof],
+    now: datetime,
+    address: str = "",
+    agent: str = "",
+    instead_of: str | None = None,
+) -> tuple[str, PortalSession]:
+    """Open a session in the caller's transaction, ending the one it replaces; return its token, once."""
+    columns = portal_sessions.c
+    life_s = SESSION_S_MAX if stage is Stage.SIGNED_IN else STEP_S_MAX
+    proved = frozenset(proofs)
+    session = PortalSession(
+        id=new_id(now),
+        tenant_id=tenant_id,
+        user_id=user_id,
+        stage=stage,
+        proofs=proved,
+        opened_at=now,
+        seen_at=now,
+        ends_at=now + timedelta(seconds=life_s),
+        address=address[:ADDRESS_CHARS_MAX],
+        agent=_shown(agent),
+    )
+    token = f"{tenant_id}.{secrets.token_urlsafe(TOKEN_BYTES)}"
+    of_tenant = columns.tenant_id == tenant_id
+    over = or_(columns.ends_at <= now, columns.seen_at <= now - timedelta(seconds=IDLE_S_MAX))
+    connection.execute(delete(portal_sessions).where(of_tenant, or_(over, columns.id == instead_of)))
+    of_user = (of_tenant, columns.user_id == user_id)
+    newest = select(columns.id).where(*of_user).order_by(columns.id.desc()).limit(SESSIONS_PER_USER_MAX - 1)
+    connection.execute(delete(portal_sessions).where(*of_user, columns.id.not_in(newest)))
+    row = {**vars(session), "proofs": sorted(proved), "token_hash": _hash(token)}
+    connection.execute(insert(portal_sessions), row)
+    return token, session
+
+
+def find(catalogue: Catalogue, token: str, *, now: datetime) -> Visit | None:
+    """Return whose token this is, and note that they are here; None when it opens nothing (any more)."""
+    match = _TOKEN.fullmatch(token)
+    if match is None:
+        return None
+    tenant_id = TenantId(match[1])
+    columns = portal_sessions.c
+    statement = (
+        select(portal_sessions, users.c.login, users.c.role, tenants.c.name, tenants.c.domain)
+        .join(users, users.c.id == columns.user_id)
+        .join(tenants, tenants.c.id == columns.tenant_id)
+        .where(columns.tenant_id == tenant_id, columns.token_hash == _hash(token))
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        row = connection.execute(statement).one_or_none()
+        if row is None:
+            return None
+        session = _session(row)
+        idle = now - session.seen_at
+        if now >= session.ends_at or idle >= timedelta(seconds=IDLE_S_MAX):
+            connection.execute(delete(portal_sessions).where(columns.id == session.id))
+            return None
+        if idle >= timedelta(seconds=SEEN_EVERY_S):
+            connection.execute(update(portal_sessions).where(columns.id == session.id).values(seen_at=now))
+        return Visit(session, row.login, row.domain, row.name, Role(row.role))
+
+
+def of_user(
+    catalogue: Catalogue, tenant_id: TenantId, user_id: UserId, *, now: datetime
+) -> list[PortalSession]:
+    """Return the open sessions of a person, the newest first."""
+    columns = portal_sessions.c
+    statement = select(portal_sessions).where(
+        columns.tenant_id == tenant_id,
+        columns.user_id == user_id,
+        columns.ends_at > now,
+        columns.seen_at > now - timedelta(seconds=IDLE_S_MAX),
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        return [_session(row) for row in connection.execute(statement.order_by(columns.id.desc()))]
+
+
+def end(connection: Connection, tenant_id: TenantId, user_id: UserId, session_id: str) -> bool:
+    """End one session of a person; False when it was not there."""
+    columns = portal_sessions.c
+    statement = delete(portal_sessions).where(
+        columns.tenant_id == tenant_id, columns.user_id == user_id, columns.id == session_id
+    )
+    return connection.execute(statement).rowcount > 0
+
+
+def end_all(connection: Connection, tenant_id: TenantId, user_id: UserId, *, but: str | None = None) -> int:
+    """End every session of a person, `but` one of them stays; return how many ended."""
+    columns = portal_sessions.c
+    statement = delete(portal_sessions).where(columns.tenant_id == tenant_id, columns.user_id == user_id)
+    if but is not None:
+        statement = statement.where(columns.id != but)
+    return connection.execute(statement).rowcount
+
+
+def _session(row: Row[tuple[object, ...]]) -> PortalSession:
+    fields = row._mapping  # noqa: SLF001 - the public name of a row's columns, despite its underscore
+    moments = {name: fields[name].astimezone(UTC) for name in ("opened_at", "seen_at", "ends_at")}
+    return PortalSession(
+        id=fields["id"],
+        tenant_id=TenantId(fields["tenant_id"]),
+        user_id=UserId(fields["user_id"]),
+        stage=Stage(fields["stage"]),
+        proofs=frozenset(map(Proof, fields["proofs"])),
+        address=fields["address"],
+        agent=fields["agent"],
+        **moments,
+    )
+
+
+def _shown(agent: str) -> str:
+    """Return what a browser calls itself, as it can be stored and shown."""
+    return "".join(letter for letter in agent if letter.isprintable())[:AGENT_CHARS_MAX]
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

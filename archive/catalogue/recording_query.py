@@ -1,0 +1,187 @@
+"""What is asked of recordings, as one statement in the order of its page.
+
+A query leads by the indexes of `recordings`, or, where words and facets are asked for, by
+those of their documents. The filter of an `AccessScope` comes as a condition from
+`archive.catalogue.recordings`, which alone reads: nothing here can be asked without one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, Select, exists, or_, select, tuple_
+
+from archive.catalogue import documents, lexemes
+from archive.catalogue.documents import Wanted, storable
+from archive.catalogue.engine import Connection
+from archive.catalogue.lexemes import Facet
+from archive.catalogue.tables import recordings, searchable, team_members, teams
+from archive.errors import Refused
+from archive.model import CallGroupId, Direction, Recording, RecordingMode, RecordingState, UserId
+
+SEARCH_CHARS_MAX = 200
+FEW_ROWS_MAX = 2000
+"""So many documents are sorted in a moment; of more, walking finds the first fifty sooner."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Sort(StrEnum):
+    """The order of a list; the id breaks ties."""
+
+    NEWEST = "-start"
+    OLDEST = "start"
+    LONGEST = "-duration"
+    SHORTEST = "duration"
+
+    @property
+    def descends(self) -> bool:
+        """Whether the largest comes first."""
+        return self.value.startswith("-")
+
+
+@dataclass(frozen=True)
+class RecordingQuery:
+    """What is looked for; None means anything. `since` is inclusive, `until` is not.
+
+    `text` is a number in any spelling or part of one, words of names, notes, comments and
+    labels, or an id (`archive.catalogue.lexemes`). `team` is an id: what began while its
+    owner contributed to that team. `unlabelled` is what nobody gave a label.
+    """
+
+    text: str | None = None
+    owner: UserId | None = None
+    team: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    direction: Direction | None = None
+    mode: RecordingMode | None = None
+    state: RecordingState | None = None
+    call_id: str | None = None
+    call_group: CallGroupId | None = None
+    duration_ms_min: int | None = None
+    has: frozenset[Facet] = frozenset()
+    on_hold: bool = False
+    label: str | None = None
+    unlabelled: bool = False
+    favourite_of: UserId | None = None
+    sort: Sort = Sort.NEWEST
+
+
+BY_DURATION = frozenset({Sort.LONGEST, Sort.SHORTEST})
+EVERYTHING = RecordingQuery()
+
+
+def statement_of(
+    connection: Connection,
+    query: RecordingQuery,
+    within: ColumnElement[bool],
+    owners: frozenset[UserId] | None,
+    after: tuple[datetime, str] | None,
+) -> Select[Any]:
+    """Return the statement for what is `within` and the query asks for, in its order, behind `after`.
+
+    `owners` are the only people whose recordings can be within, None when that is not known:
+    it spares reading documents of others. Few documents are put in order before their
+    recordings are read; many are walked in the order of time until the page is full. Raises
+    Refused for a text that is too long.
+    """
+    if query.text is not None and len(query.text) > SEARCH_CHARS_MAX:
+        raise Refused(f"A search text has at most {SEARCH_CHARS_MAX} characters.")
+    wanted = _wanted(query, owners)
+    statement = select(recordings).where(within, *_asked(query))
+    if not wanted.asks:
+        return _paged(statement, query, recordings.c.started_at, recordings.c.id, after)
+    match = documents.matching(connection, wanted)
+    found: FromClause = searchable
+    if documents.estimated(connection, match) <= FEW_ROWS_MAX:
+        found = _few(match, query.sort)
+    else:
+        statement = statement.where(match)
+    statement = statement.join(found, found.c.recording_id == recordings.c.id)
+    return _paged(statement, query, found.c.started_at, found.c.recording_id, after)
+
+
+def place_of(sort: Sort, recording: Recording) -> datetime:
+    """Return where a recording stands in an order; a duration counts from the epoch."""
+    if sort in BY_DURATION:
+        return EPOCH + timedelta(milliseconds=recording.duration_ms)
+    return recording.started_at
+
+
+def _wanted(query: RecordingQuery, owners: frozenset[UserId] | None) -> Wanted:
+    found = [facet.lexeme for facet in sorted(query.has)]
+    found += [] if query.direction is None else [lexemes.of_direction(query.direction)]
+    found += [] if query.mode is None else [lexemes.of_mode(query.mode)]
+    found += [] if query.label is None else [lexemes.of_label(query.label)]
+    found += [] if query.favourite_of is None else [lexemes.of_favourite(query.favourite_of)]
+    without = (Facet.LABEL.lexeme,) if query.unlabelled else ()
+    asked = owners if query.owner is None else frozenset({query.owner})
+    return Wanted(query.text, tuple(found), without, asked)
+
+
+def _few(match: ColumnElement[bool], sort: Sort) -> FromClause:
+    """Return the documents that match, in order: PostgreSQL itself sorts only behind the join."""
+    keys = (searchable.c.started_at, searchable.c.recording_id)
+    order = [key.desc() if sort.descends else key for key in keys]
+    return select(*keys).where(match).order_by(*order).subquery("few")
+
+
+def _paged(
+    statement: Select[Any],
+    query: RecordingQuery,
+    began: ColumnElement[Any],
+    row_id: ColumnElement[Any],
+    after: tuple[datetime, str] | None,
+) -> Select[Any]:
+    """Return the statement within the period asked for, in its order and behind a place."""
+    if query.since is not None:
+        statement = statement.where(began >= query.since)
+    if query.until is not None:
+        statement = statement.where(began < query.until)
+    by_duration, descends = query.sort in BY_DURATION, query.sort.descends
+    key: ColumnElement[Any] = recordings.c.duration_ms if by_duration else began
+    if after is not None:
+        place = (after[0] - EPOCH) // timedelta(milliseconds=1) if by_duration else after[0]
+        behind, last = tuple_(key, row_id), tuple_(place, after[1])
+        statement = statement.where(behind < last if descends else behind > last)
+    order = (key.desc(), row_id.desc()) if descends else (key, row_id)
+    return statement.order_by(*order)
+
+
+def _asked(query: RecordingQuery) -> list[ColumnElement[bool]]:
+    """Return the conditions on the recording itself."""
+    columns = recordings.c
+    pairs = (
+        (query.owner, columns.owner),
+        (query.state, columns.state),
+        (query.call_id, columns.call_id),
+        (query.call_group, columns.call_group),
+    )
+    conditions = [column == storable(value) for value, column in pairs if value is not None]
+    if query.duration_ms_min is not None:
+        conditions.append(columns.duration_ms >= query.duration_ms_min)
+    if query.on_hold:
+        conditions.append(columns.on_hold)
+    if query.team is not None:
+        conditions.append(_of_team(storable(query.team)))
+    return conditions
+
+
+def _of_team(team_id: str) -> ColumnElement[bool]:
+    """Return the filter for what began while its owner contributed to a team; earlier where it hears that."""
+    member, began = team_members.c, recordings.c.started_at
+    return exists(
+        select(1)
+        .join(teams, teams.c.id == member.team_id)
+        .where(
+            member.team_id == team_id,
+            member.user_id == recordings.c.owner,
+            member.capacity == "contributor",
+            or_(teams.c.hears_earlier, began >= member.since),
+            or_(member.until.is_(None), began < member.until),
+        )
+    )

@@ -1,0 +1,188 @@
+"""What people may do beside hearing, as their administrators set it, and who hears whom.
+
+A person follows their teams until they have a setting of their own for a right: allowed
+or forbidden, whatever the teams say.
+
+Rules: within one tenant, as portal or operator. `hearers_of` gives the same answer as
+asking `archive.access` for each person in turn (a test compares the two).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, or_, select, update
+
+from archive.access import Right, Scope
+from archive.catalogue.directory import Capacity, announce
+from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.recordings import storable
+from archive.catalogue.tables import api_clients, team_members, teams, users
+from archive.catalogue.teams import LISTENING, Membership, memberships, switched
+from archive.errors import NotFound
+from archive.model import Role, TenantId, UserId
+
+
+@dataclass(frozen=True)
+class PersonRights:
+    """A person's own settings; a right in neither set follows their teams."""
+
+    user_id: UserId
+    login: str
+    role: Role
+    granted: frozenset[Right]
+    denied: frozenset[Right]
+
+    def setting(self, right: Right) -> bool | None:
+        """Return what was set for this person, None where they follow their teams."""
+        if right in self.granted or right in self.denied:
+            return right in self.granted
+        return None
+
+
+class Reason(StrEnum):
+    """Why somebody hears the recordings of a person."""
+
+    OWN = "own"
+    TEAM = "team"
+    AUDITOR = "auditor"
+    API_CLIENT = "api-client"
+
+
+@dataclass(frozen=True)
+class Hearer:
+    """Somebody who hears a person, why, and the recordings that began in `[since, until)`; None is no bound.
+
+    `user_id` is None for an API client, whose `name` is its own; else `name` is the login.
+    """
+
+    reason: Reason
+    name: str
+    user_id: UserId | None = None
+    capacity: Capacity | None = None
+    team_id: str | None = None
+    team_name: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def covers(self, began: datetime) -> bool:
+        """Return whether they hear what began at this moment."""
+        return (self.since is None or began >= self.since) and (self.until is None or began < self.until)
+
+
+def of_person(catalogue: Catalogue, tenant_id: TenantId, user_id: UserId) -> PersonRights:
+    """Return what was set for one person; raises NotFound."""
+    with catalogue.transaction(tenant_id) as connection:
+        return _person(connection, tenant_id, user_id)
+
+
+def of_exceptions(catalogue: Catalogue, tenant_id: TenantId) -> list[PersonRights]:
+    """Return the people with a setting of their own, by login."""
+    own = or_(users.c.granted != [], users.c.denied != [])
+    with catalogue.transaction(tenant_id) as connection:
+        return _people(connection, users.c.tenant_id == tenant_id, own)
+
+
+def set_rights(
+    catalogue: Catalogue, tenant_id: TenantId, user_id: UserId, rights: Mapping[Right, bool | None]
+) -> PersonRights:
+    """Allow, forbid, or with None let a person follow their teams; raises NotFound."""
+    values = {
+        "granted": switched(users.c.granted, {right: allowed is True for right, allowed in rights.items()}),
+        "denied": switched(users.c.denied, {right: allowed is False for right, allowed in rights.items()}),
+    }
+    own = (users.c.tenant_id == tenant_id, users.c.id == storable(user_id))
+    with catalogue.transaction(tenant_id) as connection:
+        if rights:
+            connection.execute(update(users).where(*own).values(values))
+            announce(connection)
+        return _person(connection, tenant_id, user_id)
+
+
+def hearers_of(catalogue: Catalogue, tenant_id: TenantId, user_id: UserId) -> list[Hearer]:
+    """Return who hears the recordings of a person, and why: everybody, and nobody else; raises NotFound."""
+    columns = team_members.c
+    of_tenant = columns.tenant_id == tenant_id
+    with catalogue.transaction(tenant_id) as connection:
+        person = connection.execute(
+            select(users.c.login, users.c.access).where(
+                users.c.tenant_id == tenant_id, users.c.id == storable(user_id)
+            )
+        ).one_or_none()
+        if person is None:
+            raise NotFound("There is no such user in this tenant.")
+        is_listening = (columns.capacity.in_(LISTENING), columns.until.is_(None))
+        contributes = memberships(
+            connection, of_tenant, columns.user_id == user_id, columns.capacity == Capacity.CONTRIBUTOR
+        )
+        by_team = [each.team_id for each in contributes]
+        listeners = memberships(connection, of_tenant, columns.team_id.in_(by_team), *is_listening)
+        own = memberships(connection, of_tenant, columns.user_id == user_id, *is_listening)
+        earlier = select(teams.c.id).where(teams.c.id.in_(by_team), teams.c.hears_earlier)
+        hears_earlier = frozenset(connection.execute(earlier).scalars())
+        found = [Hearer(Reason.OWN, person.login, user_id)] if person.access == "own" or own else []
+        found += _by_teams(contributes, listeners, hears_earlier)
+        return found + _of_all(connection, tenant_id)
+
+
+def _by_teams(
+    contributes: list[Membership], listeners: list[Membership], hears_earlier: frozenset[str]
+) -> list[Hearer]:
+    return [
+        Hearer(
+            reason=Reason.TEAM,
+            name=listener.login,
+            user_id=listener.user_id,
+            capacity=listener.capacity,
+            team_id=period.team_id,
+            team_name=period.team_name,
+            since=None if period.until is None and period.team_id in hears_earlier else period.since,
+            until=period.until,
+        )
+        for period in contributes
+        for listener in listeners
+        if listener.team_id == period.team_id
+    ]
+
+
+def _of_all(connection: Connection, tenant_id: TenantId) -> list[Hearer]:
+    """Return who hears everybody: auditors, and programs whose key may read and play."""
+    auditors = select(users.c.id, users.c.login).where(
+        users.c.tenant_id == tenant_id, users.c.role == Role.AUDITOR
+    )
+    needed = [Scope.RECORDINGS_READ.value, Scope.RECORDINGS_PLAY.value]
+    clients = select(api_clients.c.name).where(
+        api_clients.c.tenant_id == tenant_id,
+        api_clients.c.user_id.is_(None),
+        api_clients.c.scopes.contains(needed),
+    )
+    found = [
+        Hearer(Reason.AUDITOR, row.login, UserId(row.id))
+        for row in connection.execute(auditors.order_by(users.c.login))
+    ]
+    names = connection.execute(clients.order_by(api_clients.c.name)).scalars()
+    return found + [Hearer(Reason.API_CLIENT, name) for name in names]
+
+
+def _person(connection: Connection, tenant_id: TenantId, user_id: UserId) -> PersonRights:
+    found = _people(connection, users.c.tenant_id == tenant_id, users.c.id == storable(user_id))
+    if not found:
+        raise NotFound("There is no such user in this tenant.")
+    return found[0]
+
+
+def _people(connection: Connection, *conditions: ColumnElement[bool]) -> list[PersonRights]:
+    columns = (users.c.id, users.c.login, users.c.role, users.c.granted, users.c.denied)
+    return [
+        PersonRights(
+            user_id=UserId(row.id),
+            login=row.login,
+            role=Role(row.role),
+            granted=frozenset(map(Right, row.granted)),
+            denied=frozenset(map(Right, row.denied)),
+        )
+        for row in connection.execute(select(*columns).where(*conditions).order_by(users.c.login))
+    ]

@@ -1,0 +1,239 @@
+"""People: with their numbers, role and access, what they may do, and who hears them.
+
+Rules: for administrators; nobody changes their own role. What is switched works at once
+and can be undone by the notice that tells it. Not here: invitations and second factors,
+licences and modes of many at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from aiohttp import web
+from yarl import URL
+
+from archive.access import Right
+from archive.catalogue import directory, people, rights, teams
+from archive.catalogue.directory import UserFields
+from archive.catalogue.people import PeoplePage
+from archive.catalogue.recordings import SEARCH_CHARS_MAX
+from archive.catalogue.rights import Hearer, PersonRights
+from archive.catalogue.teams import Membership
+from archive.errors import ArchiveError, Conflict, Refused
+from archive.model import Role, Tenant, User, UserId
+from playback_portal import words
+from playback_portal.language import mark
+from playback_portal.page import is_htmx, partial, render, see_other
+from playback_portal.pages.rights import RIGHTS_ROUTES
+from playback_portal.pages.teams import TEAM_ROUTES, row
+from playback_portal.people import changes, login_within, user_document
+from playback_portal.problems import not_found
+from playback_portal.route import DETAILS, SUBJECT
+from playback_portal.services import ENTRY, SCOPE, SERVICES, recording_id_of
+
+PEOPLE_ON_PAGE = 50
+FOLLOW = "follow"
+"""The value of a switch that lets a person follow their teams again."""
+
+OWN_ROLE = mark("Nobody changes their own role. Ask another administrator.")
+
+_SETTINGS = {"true": True, "false": False, FOLLOW: None}
+_ELEMENT = re.compile(r"[a-z0-9-]{1,120}")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """All that the page of a person shows."""
+
+    user: User
+    tenant: Tenant
+    rights: PersonRights
+    memberships: list[Membership]
+    by_teams: frozenset[Right]
+    hearers: list[Hearer]
+
+
+async def list_users(request: web.Request) -> web.StreamResponse:
+    """Show people by login, as far as their login holds what was typed."""
+    text = request.query.get("q", "").strip()[:SEARCH_CHARS_MAX]
+    cursor = request.query.get("cursor") or None
+    catalogue, tenant_id = request.app[SERVICES].catalogue, request[SCOPE].tenant_id
+
+    def read() -> tuple[PeoplePage, dict[UserId, list[Membership]]]:
+        found = people.page(catalogue, tenant_id, text=text or None, limit=PEOPLE_ON_PAGE, cursor=cursor)
+        return found, teams.memberships_by_person(catalogue, tenant_id, [each.id for each in found.items])
+
+    try:
+        page, memberships = await asyncio.to_thread(read)
+    except Refused:
+        return see_other(request, "/admin/users")
+    following = ""
+    if page.next is not None:
+        following = str(URL(request.path).with_query({"q": text, "cursor": page.next}))
+    template = "people/_rows.html" if is_htmx(request) else "people/list.html"
+    return render(
+        request,
+        template,
+        people=page.items,
+        memberships=memberships,
+        text=text,
+        following=following,
+        words=words,
+    )
+
+
+async def get_new_user(request: web.Request) -> web.StreamResponse:
+    """Show the form of a new person."""
+    return render(request, "people/new.html", form={}, error="", words=words)
+
+
+async def post_user(request: web.Request) -> web.StreamResponse:
+    """Add a person and lead to them."""
+    form = {name: str(value) for name, value in (await request.post()).items()}
+    services, tenant_id = request.app[SERVICES], request[SCOPE].tenant_id
+
+    def add() -> User:
+        tenant = people.tenant_of(services.catalogue, tenant_id)
+        login = login_within(tenant, form.get("login", ""))
+        now = services.clock.now()
+        return directory.add_user(services.catalogue, tenant_id, login, now=now, **_fields(form))
+
+    try:
+        user = await asyncio.to_thread(add)
+    except (Conflict, Refused, ValueError) as error:
+        await request[ENTRY].make("refused")
+        status, told = _fault(error)
+        return render(request, "people/new.html", status=status, form=form, error=told, words=words)
+    request[SUBJECT] = f"user:{user.id}"
+    request[DETAILS] = {"set": {"role": user.role.value, "access": user.access}}
+    return see_other(request, f"/admin/users/{user.id}")
+
+
+async def get_user(request: web.Request) -> web.StreamResponse:
+    """Show one person."""
+    return await _page(request)
+
+
+async def post_profile(request: web.Request) -> web.StreamResponse:
+    """Change role, access and numbers of a person."""
+    form = {name: str(value) for name, value in (await request.post()).items()}
+    services, scope = request.app[SERVICES], request[SCOPE]
+    before = await _profile(request)
+    try:
+        fields = _fields(form)
+        # One's own page offers no other role; whoever sends one all the same is told no.
+        if before.user.id == scope.user_id and fields.get("role", before.user.role) is not before.user.role:
+            return await _refused(request, OWN_ROLE, HTTPStatus.FORBIDDEN)
+
+        def change() -> User:
+            now = services.clock.now()
+            return directory.set_user(
+                services.catalogue, scope.tenant_id, before.user.login, now=now, **fields
+            )
+
+        changed = await asyncio.to_thread(change)
+    except (Conflict, Refused, ValueError) as error:
+        status, told = _fault(error)
+        return await _refused(request, told, status)
+    documents = (user_document(each, before.tenant) for each in (before.user, changed))
+    request[DETAILS] = {"changed": changes(*documents)}
+    return see_other(request, f"/admin/users/{changed.id}")
+
+
+async def post_right(request: web.Request) -> web.StreamResponse:
+    """Allow or forbid a person a right, or let them follow their teams."""
+    form = await request.post()
+    name, wanted, at = (str(form.get(field, "")) for field in ("right", "on", "at"))
+    if name not in set(Right) or wanted not in _SETTINGS or not _ELEMENT.fullmatch(at or "x"):
+        raise not_found()
+    right, allowed = Right(name), _SETTINGS[wanted]
+    catalogue, tenant_id = request.app[SERVICES].catalogue, request[SCOPE].tenant_id
+    user_id = UserId(recording_id_of(request))
+
+    def switch() -> tuple[PersonRights, bool | None]:
+        before = rights.of_person(catalogue, tenant_id, user_id).setting(right)
+        return rights.set_rights(catalogue, tenant_id, user_id, {right: allowed}), before
+
+    person, before = await asyncio.to_thread(switch)
+    request[DETAILS] = {"changed": {name: {"from": before, "to": allowed}}}
+    if not is_htmx(request):
+        return see_other(request, f"/admin/users/{user_id}")
+    by_teams = (await _profile(request)).by_teams
+    undo = FOLLOW if before is None else str(before).lower()
+    return partial(
+        request,
+        "people/switched.html",
+        person=person,
+        right=right,
+        by_teams=by_teams,
+        at=at,
+        undo=undo,
+        words=words,
+    )
+
+
+async def _refused(request: web.Request, told: str, status: int) -> web.Response:
+    await request[ENTRY].make("refused")
+    return await _page(request, status=status, error=told)
+
+
+async def _page(request: web.Request, *, status: int = HTTPStatus.OK, error: str = "") -> web.Response:
+    profile = await _profile(request)
+    own = profile.user.id == request[SCOPE].user_id
+    return render(
+        request, "people/page.html", status=status, profile=profile, own=own, error=error, words=words
+    )
+
+
+async def _profile(request: web.Request) -> Profile:
+    """Return what is known of the person the path names; raises NotFound."""
+    catalogue, tenant_id = request.app[SERVICES].catalogue, request[SCOPE].tenant_id
+    user_id = UserId(recording_id_of(request))
+
+    def read() -> Profile:
+        memberships = teams.memberships_of(catalogue, tenant_id, user_id)
+        allowed = {team.id: team.rights for team in teams.list_teams(catalogue, tenant_id)}
+        return Profile(
+            user=directory.user_by_id(catalogue, tenant_id, user_id),
+            tenant=people.tenant_of(catalogue, tenant_id),
+            rights=rights.of_person(catalogue, tenant_id, user_id),
+            memberships=memberships,
+            by_teams=frozenset().union(*(allowed[each.team_id] for each in memberships)),
+            hearers=rights.hearers_of(catalogue, tenant_id, user_id),
+        )
+
+    return await asyncio.to_thread(read)
+
+
+def _fields(form: dict[str, str]) -> UserFields:
+    """Return the fields a form sent; raises ValueError for a word that is none."""
+    fields: UserFields = {}
+    if "role" in form:
+        fields["role"] = Role(form["role"])
+    if "access" in form:
+        fields["access"] = form["access"]
+    if "numbers" in form:
+        fields["numbers"] = form["numbers"].replace(",", " ").split()
+    return fields
+
+
+def _fault(error: ArchiveError | ValueError) -> tuple[int, str]:
+    if isinstance(error, Conflict):
+        return HTTPStatus.CONFLICT, mark("This name or one of the numbers belongs to somebody already.")
+    return HTTPStatus.BAD_REQUEST, mark("Check the name and the numbers: something in them is not right.")
+
+
+USER_ROUTES = (
+    row("GET", "/admin/users", list_users, "users.listed", "users"),
+    row("GET", "/admin/users/new", get_new_user, "users.listed", "users"),
+    row("POST", "/admin/users", post_user, "user.added", "user"),
+    row("GET", "/admin/users/{id}", get_user, "user.viewed", "user"),
+    row("POST", "/admin/users/{id}/profile", post_profile, "user.changed", "user"),
+    row("POST", "/admin/users/{id}/rights", post_right, "user.rights-changed", "user"),
+)
+
+PEOPLE_ROUTES = (*USER_ROUTES, *TEAM_ROUTES, *RIGHTS_ROUTES)
+"""The pages of people, teams and rights."""

@@ -1,0 +1,201 @@
+"""The page of one recording: its player, what happened in it, its history, and why it is there.
+
+What can't be played says so and why; where the tenant wants to know what a recording of
+somebody else is opened for, the page asks that first and shows nothing of the call's sound.
+
+Rules: the page holds no sound and no contour of it; the player fetches both, and each
+fetch has its audit entry. Nothing here decides who may hear.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http import HTTPStatus
+
+from aiohttp import web
+
+from archive.access import AccessScope, Scope, may_download, may_play
+from archive.catalogue import audit_entries, directory, minutes, positions, sessions
+from archive.catalogue.engine import Catalogue
+from archive.catalogue.minutes import Booking
+from archive.errors import NotFound
+from archive.model import PLAYABLE_STATES, Recording, RecordingMode, RetentionClass, SessionOutcome, UserId
+from playback_portal import history, player
+from playback_portal.formats import ZONE
+from playback_portal.language import mark
+from playback_portal.page import partial, render
+from playback_portal.purposes import SUGGESTIONS, is_missing
+from playback_portal.recordings import archived_recording
+from playback_portal.route import Route
+from playback_portal.services import SCOPE, SERVICES
+
+MODES = {
+    RecordingMode.ALWAYS: mark("Always"),
+    RecordingMode.ALWAYS_PAUSE: mark("Always with pause"),
+    RecordingMode.ON_DEMAND: mark("On demand"),
+    RecordingMode.ON_DEMAND_START: mark("On demand with start"),
+    RecordingMode.NEVER: mark("Never"),
+}
+LICENCES = {
+    RetentionClass.DAYS_90: mark("90 days"),
+    RetentionClass.DAYS_365: mark("365 days"),
+    RetentionClass.YEARS_7_1000: mark("7 years, at most 1000 minutes a month"),
+    RetentionClass.YEARS_7_3500: mark("7 years, at most 3500 minutes a month"),
+}
+CAUSES = {
+    "star code": mark("by a star code on the phone"),
+    "exchange": mark("by the exchange"),
+    "do-not-record list": mark("because of the do-not-record list"),
+    "keep next": mark("by Keep the next call"),
+    "restart": mark("because the recorder started again"),
+}
+"""What `by` of a span says when no person did it."""
+
+EXPLAINED_COUNT_MAX = 60
+"""The trace of a decision is a dozen steps; one that ran wild is cut."""
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """Why a recording is there and how long it stays, as far as the catalogue knows."""
+
+    outcome: SessionOutcome | None
+    booking: Booking | None
+    licence: RetentionClass | None
+
+
+async def get_page(request: web.Request) -> web.StreamResponse:
+    """Show a recording: its player, or what is the matter with it, or the question what it is opened for."""
+    recording = (await archived_recording(request)).recording
+    services, scope = request.app[SERVICES], request[SCOPE]
+    names = await asyncio.to_thread(_names, services.catalogue, scope, _people_of(recording))
+    context = {**_facts(recording, names, services.clock.now()), "names": names}
+    if await is_missing(request, recording):
+        return render(
+            request, "recording/purpose.html", suggestions=SUGGESTIONS, status=HTTPStatus.OK, **context
+        )
+    if not may_play(scope, recording):
+        state = "refused" if recording.state in PLAYABLE_STATES else recording.state.value
+        return render(request, "recording/silent.html", state=state, status=HTTPStatus.OK, **context)
+    position_ms = await asyncio.to_thread(positions.kept, services.catalogue, scope, recording)
+    return render(
+        request,
+        "recording/page.html",
+        lanes=player.lanes(recording),
+        bands=player.bands(recording),
+        call=player.document(recording, position_ms),
+        downloads=may_download(scope, recording),
+        status=HTTPStatus.OK,
+        **context,
+    )
+
+
+async def get_history(request: web.Request) -> web.StreamResponse:
+    """Show what was done with the recording, newest first."""
+    recording = (await archived_recording(request)).recording
+    catalogue, scope = request.app[SERVICES].catalogue, request[SCOPE]
+
+    def read() -> tuple[list[history.Deed], dict[str, str]]:
+        entries = audit_entries.of_object(catalogue, scope.tenant_id, f"recording:{recording.id}")
+        deeds = history.deeds(entries)
+        return deeds, _names(catalogue, scope, {UserId(deed.user_id) for deed in deeds if deed.user_id})
+
+    deeds, names = await asyncio.to_thread(read)
+    return partial(request, "recording/_history.html", deeds=deeds, names=names)
+
+
+async def get_why(request: web.Request) -> web.StreamResponse:
+    """Show why the recording is there, what happened to it and how long it stays."""
+    recording = (await archived_recording(request)).recording
+    catalogue, scope, now = (
+        request.app[SERVICES].catalogue,
+        request[SCOPE],
+        request.app[SERVICES].clock.now(),
+    )
+    reasons = await asyncio.to_thread(_reasons, catalogue, scope, recording)
+    names = await asyncio.to_thread(_names, catalogue, scope, _people_of(recording))
+    context = {**_facts(recording, names, now), "names": names}
+    trace = () if reasons.outcome is None else reasons.outcome.trace[:EXPLAINED_COUNT_MAX]
+    return partial(
+        request,
+        "recording/_why.html",
+        reasons=reasons,
+        trace=trace,
+        bands=player.bands(recording),
+        status=HTTPStatus.OK,
+        **context,
+    )
+
+
+def _facts(recording: Recording, names: dict[str, str], now: datetime) -> dict[str, object]:
+    """Return what every page of a recording shows at its head."""
+    days_left = (recording.retain_until.astimezone(ZONE).date() - now.astimezone(ZONE).date()).days
+    return {
+        "recording": recording,
+        "owner": names.get(recording.owner or "", ""),
+        "other": _other(recording),
+        "mode": MODES[recording.mode],
+        "licence": LICENCES[recording.retention_class],
+        "licences": LICENCES,
+        "causes": CAUSES,
+        "days_left": max(days_left, 0),
+        "moment": _after,
+    }
+
+
+def _after(position_ms: int) -> timedelta:
+    return timedelta(milliseconds=position_ms)
+
+
+def _other(recording: Recording) -> str:
+    """Return the name or number of the other party, "" when only the recorded one is known."""
+    others = [party for party in recording.parties if party.user_id is None]
+    if recording.owner is not None:
+        others = [party for party in recording.parties if party.user_id != recording.owner]
+    elif recording.direction == "out":
+        others = others[::-1]
+    return next((party.name or party.number for party in others if party.name or party.number), "")
+
+
+def _people_of(recording: Recording) -> set[UserId]:
+    """Return the people of the tenant the recording names: its owner, parties, and who paused it."""
+    people = {party.user_id for party in recording.parties if party.user_id is not None}
+    people |= {
+        UserId(span.by.removeprefix("user:"))
+        for span in recording.spans
+        if span.by is not None and span.by.startswith("user:")
+    }
+    return people | ({recording.owner} if recording.owner is not None else set())
+
+
+def _names(catalogue: Catalogue, scope: AccessScope, people: set[UserId]) -> dict[str, str]:
+    """Return the logins of people by their ids; who is gone has none."""
+    found: dict[str, str] = {}
+    for user_id in sorted(people):
+        try:
+            found[user_id] = directory.user_by_id(catalogue, scope.tenant_id, user_id).login
+        except NotFound:
+            continue
+    return found
+
+
+def _reasons(catalogue: Catalogue, scope: AccessScope, recording: Recording) -> Reasons:
+    try:
+        outcome = sessions.of_recording(catalogue, scope, recording.id)
+    except NotFound:
+        outcome = None
+    with catalogue.transaction(scope.tenant_id) as connection:
+        booking = minutes.booking_of(connection, scope.tenant_id, recording.id)
+    licence = None
+    if recording.owner is not None:
+        licence = directory.licence_at(catalogue, scope.tenant_id, recording.owner, recording.started_at)
+    return Reasons(outcome, booking, licence)
+
+
+PLAYER_ROUTES = (
+    Route("GET", "/recordings/{id}", get_page, Scope.RECORDINGS_READ, "recording.opened", page=True),
+    Route("GET", "/recordings/{id}/history", get_history, Scope.RECORDINGS_READ, "history.viewed", page=True),
+    Route("GET", "/recordings/{id}/why", get_why, Scope.RECORDINGS_READ, "why.viewed", page=True),
+)

@@ -1,0 +1,276 @@
+"""The list of recordings: one search box, filters in the address, rows that play in place.
+
+The address says all that is shown, so that it can be sent, kept and gone back to; the bare
+address goes on with the view of earlier today. htmx asks for pieces: the results when a
+filter changes, more rows at their end. Without scripts the same addresses work as links.
+
+Rules: what is found is asked within the scope of who asks, row by row what they may do with
+it; nothing here decides either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
+
+from aiohttp import web
+
+from archive.access import AccessScope, Scope
+from archive.catalogue import listing, recordings, saved_searches
+from archive.catalogue.engine import Catalogue
+from archive.catalogue.listing import Count
+from archive.catalogue.recordings import RecordingQuery, Sort
+from archive.catalogue.saved_searches import SavedSearch
+from archive.model import UserId
+from playback_portal import filters
+from playback_portal.filters import LIST, Filters
+from playback_portal.formats import ZONE
+from playback_portal.page import is_htmx, partial, render, see_other
+from playback_portal.parameters import Parameters, cursor
+from playback_portal.route import Route
+from playback_portal.rows import Row, by_day, rows
+from playback_portal.saved_searches import keep, saved_search
+from playback_portal.services import SCOPE, SERVICES
+
+PAGE_ROWS = 50
+DAYS_OFFERED = (1, 7, 30, 90, 365)
+MINUTES_OFFERED = (1, 5, 10, 20, 60)
+VIEW, CURSOR = "view", "cursor"
+"""Parameters of the page alone: the saved search that is open, and where the rows go on."""
+
+RESULTS = "results"
+"""The element htmx replaces when a filter changes."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one request for the list asks for."""
+
+    filters: Filters
+    after: str | None
+    view: SavedSearch | None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the catalogue answered."""
+
+    rows: Sequence[Row]
+    next: str | None
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A filter that is on: its parameter, what stands there in words, and the way without it."""
+
+    name: str
+    value: str
+    text: str
+    href: str
+
+
+async def list_recordings(request: web.Request) -> web.StreamResponse:
+    """Show the list, a part of it to htmx."""
+    values = filters.given(request.query.items())
+    if not values and not is_htmx(request):
+        last = await _last_view(request)
+        if last and last != filters.EVERYTHING:
+            return see_other(request, f"{LIST}?{last}")
+    asked = await _asked(request, values)
+    found = await asyncio.to_thread(_find, request, asked.filters.query, asked.after)
+    if asked.after is not None and is_htmx(request):
+        return partial(request, "recordings/_more.html", **_shown(request, asked, found))
+    context = await _context(request, asked, found)
+    if is_htmx(request):
+        response = partial(request, "recordings/_changed.html", **context)
+        response.headers["HX-Push-Url"] = asked.filters.address()
+        return response
+    return render(request, "recordings/list.html", **context)
+
+
+async def count_recordings(request: web.Request) -> web.StreamResponse:
+    """Tell how many there are, once the list itself is shown."""
+    asked = await _asked(request, filters.given(request.query.items()))
+    services, scope = request.app[SERVICES], request[SCOPE]
+    counted: Count = await asyncio.to_thread(listing.count, services.catalogue, scope, asked.filters.query)
+    return partial(request, "recordings/_count.html", counted=counted)
+
+
+async def open_view(request: web.Request) -> web.StreamResponse:
+    """Lead to the list as a saved search has it."""
+    view = await saved_search(request)
+    return see_other(request, filters.address_of({**filters.of_saved(view.query), VIEW: view.id}))
+
+
+async def post_view(request: web.Request) -> web.StreamResponse:
+    """Keep what the list shows under a name, and open it."""
+    form = {name: str(value) for name, value in (await request.post()).items()}
+    made = await keep(request, form.get("name", ""), form.get("query", ""), shared="shared" in form)
+    return see_other(request, f"/saved/{made.id}")
+
+
+async def delete_view(request: web.Request) -> web.StreamResponse:
+    """Delete a saved search, with a way back."""
+    view = await saved_search(request)
+    await asyncio.to_thread(saved_searches.remove, request.app[SERVICES].catalogue, request[SCOPE], view.id)
+    if not is_htmx(request):
+        return see_other(request, LIST)
+    return partial(request, "recordings/_deleted.html", view=view)
+
+
+async def _last_view(request: web.Request) -> str | None:
+    services, scope = request.app[SERVICES], request[SCOPE]
+    if scope.user_id is None:
+        return None
+    now = services.clock.now()
+    return await asyncio.to_thread(saved_searches.last_view, services.catalogue, scope, now=now)
+
+
+async def _asked(request: web.Request, values: dict[str, str]) -> Asked:
+    """Return what is asked for; raises the 400 Problem."""
+    services, scope = request.app[SERVICES], request[SCOPE]
+    parameters = Parameters(values)
+    query = filters.read(parameters, now=services.clock.now(), user_id=scope.user_id)
+    after = parameters.read(CURSOR, cursor, None)
+    view_id = parameters.read(VIEW, str, None)
+    parameters.check()
+    shown = {name: value for name, value in values.items() if name in filters.NAMES}
+    if query.owner is not None:
+        query = replace(query, owner=await asyncio.to_thread(_owner, services.catalogue, scope, query.owner))
+        shown["user"] = query.owner or shown["user"]
+    return Asked(Filters(shown, query), after, await _view(request, view_id))
+
+
+def _owner(catalogue: Catalogue, scope: AccessScope, text: UserId) -> UserId:
+    """Return the id of a person who may be named by the login, as people type it."""
+    known = {login: user_id for user_id, login in listing.people(catalogue, scope)}
+    return known.get(text.strip().lower(), text)
+
+
+async def _view(request: web.Request, view_id: str | None) -> SavedSearch | None:
+    """Return the saved search a list was opened by, None when it is gone."""
+    if view_id is None:
+        return None
+    found = await asyncio.to_thread(saved_searches.visible, request.app[SERVICES].catalogue, request[SCOPE])
+    return next((each for each in found if each.id == view_id), None)
+
+
+def _find(request: web.Request, query: RecordingQuery, after: str | None) -> Found:
+    services, scope = request.app[SERVICES], request[SCOPE]
+    listed = listing.page(services.catalogue, scope, query, PAGE_ROWS, after)
+    shown = rows(listed.page.items, scope, listed.beside, listed.logins, services.clock.now())
+    return Found(shown, listed.page.next)
+
+
+async def _context(request: web.Request, asked: Asked, found: Found) -> dict[str, Any]:
+    """Return all a page of results shows, and remember the view."""
+    services, scope = request.app[SERVICES], request[SCOPE]
+
+    def load() -> dict[str, Any]:
+        chips = _chips(services.catalogue, scope, asked)
+        cause = None if found.rows or asked.after else _cause(request, asked.filters, chips)
+        if asked.after is None:
+            query = asked.filters.address("").removeprefix("?")
+            saved_searches.remember_view(services.catalogue, scope, query, now=services.clock.now())
+        return {
+            "chips": chips,
+            "cause": cause,
+            "views": saved_searches.visible(services.catalogue, scope),
+            "people": listing.people(services.catalogue, scope),
+            "teams": listing.teams_of(services.catalogue, scope),
+        }
+
+    return {**_shown(request, asked, found), **await asyncio.to_thread(load)}
+
+
+def _shown(request: web.Request, asked: Asked, found: Found) -> dict[str, Any]:
+    """Return what the rows themselves need."""
+    by_start = asked.filters.query.sort in {Sort.NEWEST, Sort.OLDEST}
+    now = request.app[SERVICES].clock.now()
+    return {
+        "asked": asked.filters,
+        "view": asked.view,
+        "days": by_day(found.rows, _day_before(asked)) if by_start else [],
+        "rows": found.rows,
+        "by_start": by_start,
+        "today": now.astimezone(ZONE).date(),
+        "next": None if found.next is None else asked.filters.address(cursor=found.next),
+        "first": asked.after is None,
+        "downloads": any(row.downloads for row in found.rows),
+        "days_offered": DAYS_OFFERED,
+        "minutes_offered": MINUTES_OFFERED,
+        "user_id": request[SCOPE].user_id,
+    }
+
+
+def _day_before(asked: Asked) -> date | None:
+    """Return the day the rows before these ended with."""
+    if asked.after is None:
+        return None
+    began: datetime = recordings.decode_cursor(asked.after)[0]
+    return began.astimezone(ZONE).date()
+
+
+def _chips(catalogue: Catalogue, scope: AccessScope, asked: Asked) -> list[Chip]:
+    """Return the filters that are on; direction and order have places of their own."""
+    values, found = asked.filters.values, []
+    logins = listing.logins_of(catalogue, scope, [UserId(values.get("user", ""))])
+    names: dict[str, dict[str, str]] = {
+        "user": {str(user_id): login for user_id, login in logins.items()},
+        "team": dict(listing.teams_of(catalogue, scope)) if "team" in values else {},
+    }
+    for name in filters.NAMES:
+        if name in values and name not in {"q", "direction", "sort", "has"}:
+            text = names.get(name, {}).get(values[name], values[name])
+            found.append(Chip(name, values[name], text, asked.filters.without(name)))
+    found += [Chip("has", each, each, asked.filters.toggled(each)) for each in asked.filters.has]
+    return found
+
+
+def _cause(request: web.Request, asked: Filters, chips: Sequence[Chip]) -> Chip | None:
+    """Return the one filter without which there would be something, if there is one such."""
+    services, scope = request.app[SERVICES], request[SCOPE]
+    candidates = list(chips)
+    candidates += [
+        Chip(name, asked.values[name], asked.values[name], asked.without(name))
+        for name in ("direction", "q")
+        if name in asked.values
+    ]
+    for chip in candidates:
+        parameters = Parameters(filters.given(_pairs(chip.href)))
+        query = filters.read(parameters, now=services.clock.now(), user_id=scope.user_id)
+        if recordings.find(services.catalogue, scope, query, 1).items:
+            return chip
+    return None
+
+
+def _pairs(address: str) -> list[tuple[str, str]]:
+    return filters.pairs(address.partition("?")[2])
+
+
+RECORDING_PAGE_ROUTES = (
+    Route("GET", LIST, list_recordings, Scope.RECORDINGS_READ, "recordings.searched", page=True),
+    Route("GET", f"{LIST}/count", count_recordings, Scope.RECORDINGS_READ, "recordings.counted", page=True),
+    Route("POST", f"{LIST}/views", post_view, Scope.RECORDINGS_READ, "saved-search.added", page=True),
+    Route(
+        "GET",
+        "/saved/{id}",
+        open_view,
+        Scope.RECORDINGS_READ,
+        "saved-search.opened",
+        "saved-search",
+        page=True,
+    ),
+    Route(
+        "POST",
+        "/saved/{id}/delete",
+        delete_view,
+        Scope.RECORDINGS_READ,
+        "saved-search.deleted",
+        "saved-search",
+        page=True,
+    ),
+)

@@ -1,0 +1,27 @@
+"""Who looks at a page: as little of them as pages show, and the token their forms carry.
+
+`authentication` puts both in the request once it has recognised somebody by a session.
+Pages of strangers (sign-in, a play link) have neither.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+
+@dataclass(frozen=True)
+class Person:
+    """A person who signed in: `role` is the word of `archive.model.Role`, `tenant` the tenant's name."""
+
+    name: str
+    login: str
+    role: str
+    tenant: str = ""
+
+
+ME = web.RequestKey("ME", Person)
+
+CSRF = web.RequestKey("CSRF", str)
+"""The token of the session; a page carries it in `hx-headers` and in the field `csrf` of its forms."""

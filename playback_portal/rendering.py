@@ -1,0 +1,75 @@
+"""Templates as Jinja renders them: one environment for each language, macros at hand, all text escaped.
+
+Every template has `ui` (the macros of `macros.html`), `asset`, the filters of `formats`
+and gettext (`_`, `ngettext`, `{% trans %}`), without importing anything.
+
+Rules: autoescape is on for every template, and an unknown name is an error. Nothing in a
+template is marked safe that did not come out of a macro.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from playback_portal import formats, static
+from playback_portal.language import Language, translations_of
+
+TEMPLATES = Path(__file__).parent / "templates"
+MACROS = "macros.html"
+
+HTMX_CONFIG = {
+    "allowEval": False,
+    "allowScriptTags": False,
+    "includeIndicatorStyles": False,
+    "selfRequestsOnly": True,
+    # Pages would else be copied into the browser's storage and outlive signing out.
+    "historyCacheSize": 0,
+    "refreshOnHistoryMiss": True,
+    "scrollBehavior": "instant",
+    "responseHandling": [
+        {"code": "204", "swap": False},
+        {"code": "[23]..", "swap": True},
+        # What is refused says so itself: the form again, or a notice with HX-Retarget.
+        {"code": "[45]..", "swap": True, "error": True},
+    ],
+}
+
+FILTERS: dict[str, Callable[..., str]] = {
+    "clock": formats.clock,
+    "day": formats.day,
+    "iso": formats.iso,
+    "duration": formats.duration,
+    "count": formats.count,
+    "number": formats.number,
+}
+
+
+@cache
+def environment_of(language: Language) -> Environment:
+    """Return the environment of a language."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["ext.i18n.trimmed"] = True
+    texts = translations_of(language)
+    environment.install_gettext_callables(  # type: ignore[attr-defined]
+        texts.gettext, texts.ngettext, newstyle=True, pgettext=texts.pgettext, npgettext=texts.npgettext
+    )
+    environment.filters.update({name: partial(function, language) for name, function in FILTERS.items()})
+    environment.globals.update(
+        language=language.value,
+        htmx_config=HTMX_CONFIG,
+        asset=lambda name: static.load().url(name),
+        asset_parts=lambda name: static.load().part_urls(name),
+    )
+    environment.globals["ui"] = environment.get_template(MACROS).module
+    return environment

@@ -1,0 +1,290 @@
+"""The player in a real browser, on a call that was really recorded: it plays, seeks everywhere and shows."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from recorder.client.call import SILENCE, CallPlan, StreamPlan
+from recorder.client.session import SessionRecordingClient
+from recorder.client.speech import tone_conversation
+from tests.running_service import ROOT, RunningService
+
+CHROMIUM = "/usr/bin/chromium"
+PIA, CALLER = "+31201234505", "+31612345678"
+PASSWORD = "correct horse battery"
+CALL_S, PAUSE_AT_S, RESUME_AT_S = 16.0, 5.0, 8.0
+SEEK_MS, LAST_MS = 50, 2000
+WITHIN_S = 10.0
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A service with one recorded call."""
+
+    service: RunningService
+    recording: dict[str, Any]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.service.portal_port}/recordings/{self.recording['id']}"
+
+
+@pytest.fixture(scope="module")
+def recorded() -> Iterator[Recorded]:
+    """Record a call of two parties with a pause in it, and give its owner a password."""
+    with tempfile.TemporaryDirectory(prefix="earwitness-player-") as directory:
+        service = RunningService(Path(directory) / "data")
+        service.start()
+        try:
+            service.prepare(("pia", PIA, "365d", "always-pause"))
+            _set_password(service, "pia@acme.nl")
+            yield Recorded(service, _call(service))
+            assert service.stop() == 0
+        finally:
+            service.kill_everything()
+
+
+def _call(service: RunningService) -> dict[str, Any]:
+    tones = tone_conversation(CALL_S - 4)
+    # Four seconds in which nobody speaks, before the end: that is what can be skipped.
+    caller, callee = (sound[:-16_000] + SILENCE * 32_000 + sound[-16_000:] for sound in tones)
+    plan = CallPlan(
+        "127.0.0.1",
+        service.sip_port,
+        CALLER,
+        PIA,
+        StreamPlan(caller),
+        StreamPlan(callee),
+        pause_at_s=PAUSE_AT_S,
+        resume_at_s=RESUME_AT_S,
+        recorded="callee",
+    )
+    placed = asyncio.run(SessionRecordingClient().place(plan))
+    return service.recording_of(placed.call_id)
+
+
+def _set_password(service: RunningService, login: str) -> None:
+    command = [sys.executable, "-m", "archive.cli.main", "user", "set", login, "--password-stdin"]
+    command += ["--data", str(service.directory)]
+    subprocess.run(
+        command, input=PASSWORD.encode(), env=service.environment, cwd=ROOT, check=True, capture_output=True
+    )
+
+
+@pytest.fixture
+def page(recorded: Recorded) -> Iterator[Page]:
+    """Open the page of the recording, signed in by the form; what a script throws fails the test."""
+    faults: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+        )
+        try:
+            page = browser.new_page(viewport={"width": 1280, "height": 900}, locale="nl-NL")
+            page.on("pageerror", lambda error: faults.append(str(error)))
+            page.on(
+                "console", lambda line: faults.append(line.text) if "Content Security" in line.text else None
+            )
+            sign_in(page, recorded)
+            yield page
+        finally:
+            browser.close()
+    assert faults == []
+
+
+def sign_in(page: Page, recorded: Recorded) -> None:
+    page.goto(f"http://127.0.0.1:{recorded.service.portal_port}/sign-in?next=/help")
+    page.fill("[name=login]", "pia@acme.nl")
+    page.fill("[name=password]", PASSWORD)
+    page.press("[name=password]", "Enter")
+    page.wait_for_url("**/help")
+
+
+def opened(page: Page, recorded: Recorded, query: str = "?t=0") -> None:
+    page.goto(recorded.url + query)
+    page.wait_for_selector("svg.lanes path.wa")
+    until(page, "a.readyState >= 1")
+
+
+def until(page: Page, condition: str) -> None:
+    """Wait until `condition` holds of the audio element `a`.
+
+    Playwright's own waiting evaluates a text within the page, which its policy refuses.
+    """
+    ask = f"() => {{ const a = document.querySelector('audio'); return {condition}; }}"
+    state = (
+        "(a => [a.currentTime, a.readyState, a.seeking, a.paused, a.ended])(document.querySelector('audio'))"
+    )
+    deadline = time.monotonic() + WITHIN_S
+    while not page.evaluate(ask):
+        assert time.monotonic() < deadline, f"{condition} does not hold: {page.evaluate(state)}"
+        page.wait_for_timeout(15)
+
+
+def at_s(page: Page) -> float:
+    return float(page.evaluate("document.querySelector('audio').currentTime"))
+
+
+def settled(page: Page, wanted_s: float) -> None:
+    """Wait until the element has sound where it was sent."""
+    until(page, f"!a.seeking && a.readyState >= 2 && Math.abs(a.currentTime - {wanted_s}) < 0.06")
+
+
+def test_a_press_plays_and_the_picture_follows(page: Page, recorded: Recorded) -> None:
+    """A click on the button plays; the playhead, the clock and the address move along."""
+    opened(page, recorded)
+    page.click("[data-play]")
+    until(page, "a.currentTime > 1.2")
+    expect(page.locator("[data-play]")).to_have_attribute("aria-label", "Pauzeer afspelen")
+    page.click("[data-play]")
+    assert page.locator("[data-position]").inner_text() != "0:00"
+    assert float(page.url.partition("t=")[2]) == pytest.approx(at_s(page), abs=0.2)
+    assert "seconden" in str(page.get_attribute(".slider", "aria-valuetext"))
+
+
+def test_every_place_of_the_last_two_seconds_can_be_sought(page: Page, recorded: Recorded) -> None:
+    """No seek hangs, every 50 ms of the last two seconds included."""
+    opened(page, recorded)
+    end_ms = int(recorded.recording["durationMs"])
+    places = [*range(0, end_ms - LAST_MS, 1500), *range(end_ms - LAST_MS, end_ms - SEEK_MS, SEEK_MS)]
+    for place_ms in places:
+        page.evaluate("s => { document.querySelector('audio').currentTime = s; }", place_ms / 1000)
+        settled(page, place_ms / 1000)
+    assert page.evaluate("document.querySelector('audio').error") is None
+
+
+def test_the_sound_plays_to_its_end_and_begins_again(page: Page, recorded: Recorded) -> None:
+    """Near the end it plays out; pressing play there begins anew."""
+    opened(page, recorded, f"?t={recorded.recording['durationMs'] / 1000 - 1}")
+    page.click("[data-play]")
+    until(page, "a.ended")
+    page.click("[data-play]")
+    until(page, "!a.paused")
+    until(page, "a.currentTime < 5")
+
+
+def test_a_click_on_the_waveform_and_on_the_list_seeks(page: Page, recorded: Recorded) -> None:
+    """The place of a click is the place in time; an entry of the timeline goes to its moment."""
+    opened(page, recorded)
+    box = page.locator(".slider").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 90)
+    settled(page, recorded.recording["durationMs"] / 2000)
+    pause = page.locator("[data-marks] li", has=page.locator(".badge.pause"))
+    expect(pause).to_have_count(1)
+    pause.locator("button").click()
+    settled(page, int(pause.get_attribute("data-from") or 0) / 1000)
+    assert "Pauze" in str(page.get_attribute(".slider", "aria-valuetext"))
+
+
+def test_everything_works_by_the_keyboard(page: Page, recorded: Recorded) -> None:
+    """The keys of the slider and the shortcuts of the portal."""
+    opened(page, recorded)
+    page.focus(".slider")
+    for key, wanted_s in [
+        ("ArrowRight", 5),
+        ("Shift+ArrowRight", 6),
+        ("ArrowLeft", 1),
+        ("PageUp", None),
+        ("Home", 0),
+    ]:
+        page.keyboard.press(key)
+        settled(page, recorded.recording["durationMs"] / 1000 if wanted_s is None else wanted_s)
+    page.keyboard.press("l")
+    settled(page, 10)
+    page.keyboard.press("j")
+    settled(page, 0)
+    page.keyboard.press("p")
+    settled(
+        page, int(page.locator("[data-marks] li[data-from]").first.get_attribute("data-from") or 0) / 1000
+    )
+    page.keyboard.press("]")
+    assert page.evaluate("document.querySelector('audio').playbackRate") == 1.25
+    assert page.evaluate("document.querySelector('audio').preservesPitch") is True
+    for _ in range(9):
+        page.keyboard.press("]")
+    assert page.evaluate("document.querySelector('audio').playbackRate") == 3
+    page.keyboard.press("\\")
+    assert page.evaluate("document.querySelector('audio').playbackRate") == 1
+    page.keyboard.press("1")
+    expect(page.locator("[data-mute='0']")).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("Shift+Digit1")
+    expect(page.locator("[data-mute='1']")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("[data-mute='0']")).to_have_attribute("aria-pressed", "false")
+    page.keyboard.press("k")
+    until(page, "!a.paused")
+    page.keyboard.press(" ")
+    until(page, "a.paused")
+
+
+def test_silence_is_skipped_and_the_pause_is_not(page: Page, recorded: Recorded) -> None:
+    """With silence skipped, four seconds without speech pass in a moment."""
+    opened(page, recorded)
+    quiet = page.evaluate(
+        "JSON.parse(document.querySelector('#player').dataset.call).quiet.filter(q => q[1] - q[0] > 2500)"
+    )
+    pauses = [span for span in recorded.recording["spans"] if span["kind"] == "pause"]
+    assert len(quiet) == 1
+    assert all(quiet[0][1] <= span["fromMs"] or quiet[0][0] >= span["toMs"] for span in pauses)
+    page.keyboard.press("s")
+    expect(page.locator("[data-told]")).to_contain_text("bespaart")
+    page.evaluate("s => { document.querySelector('audio').currentTime = s; }", quiet[0][0] / 1000 - 0.2)
+    settled(page, quiet[0][0] / 1000 - 0.2)
+    began = page.evaluate("performance.now()")
+    page.click("[data-play]")
+    until(page, f"a.currentTime > {quiet[0][1] / 1000}")
+    assert page.evaluate("performance.now()") - began < quiet[0][1] - quiet[0][0]
+
+
+def test_the_position_is_kept_for_the_next_device(page: Page, recorded: Recorded) -> None:
+    """Where one stopped is where the page opens again, and the page says so."""
+    opened(page, recorded, "?t=6")
+    with page.expect_response("**/position") as answer:
+        page.click("[data-play]")
+        until(page, "a.currentTime > 6.5")
+        page.click("[data-play]")
+    assert answer.value.status == 200
+    kept_s = at_s(page)
+    opened(page, recorded, "")
+    settled(page, kept_s)
+    expect(page.locator("[data-told]")).to_have_text("Hier was je gebleven.")
+
+
+def test_history_and_reasons_are_fetched_when_looked_at(page: Page, recorded: Recorded) -> None:
+    """The tabs bring who listened, and why the call was recorded."""
+    opened(page, recorded)
+    page.click("#tab-history")
+    expect(page.locator("#history li", has_text="luisterde").first).to_be_visible()
+    page.click("#tab-why")
+    expect(page.locator("#why .trace")).to_contain_text("Altijd met pauze")
+    opened(page, recorded, "?t=0#history")
+    expect(page.locator("#history li").first).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [320, 360, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_fits_and_has_no_inline_style(
+    page: Page, recorded: Recorded, tmp_path: Path, width: int, scheme: Any
+) -> None:
+    """Nothing scrolls sideways, in light and dark, and each lane is drawn with its bands."""
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 800})
+    opened(page, recorded, "?t=4")
+    # Before the picture: taking it, Playwright sets styles of its own.
+    assert page.locator("[style]").count() == 0
+    page.screenshot(path=tmp_path / f"player-{width}-{scheme}.png", full_page=True)
+    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overflow <= 0
+    assert page.locator("svg.lanes path.wb").count() >= 2
+    assert page.locator("svg.lanes .b-pause").count() == 2

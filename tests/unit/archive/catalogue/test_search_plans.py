@@ -1,0 +1,167 @@
+"""No page reads a large table from one end to the other, whatever is asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import URL, make_url
+
+from archive.access import AccessScope, Hearing
+from archive.catalogue import directory, lexemes, listing, migrate, recordings
+from archive.catalogue.engine import Catalogue
+from archive.catalogue.lexemes import Facet
+from archive.catalogue.recordings import RecordingQuery, Sort
+from archive.model import Direction, Role, TenantId, UserId
+from tests.generated_recordings import COMMON_NAME, OWN_NUMBER, RARE_NAME, RARE_WORD, generate
+from tests.query_plans import recorded_plans
+
+RECORDINGS = 20_000
+NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+QUERIES = {
+    "everything": RecordingQuery(),
+    "oldest": RecordingQuery(sort=Sort.OLDEST),
+    "longest": RecordingQuery(sort=Sort.LONGEST),
+    "a rare name": RecordingQuery(text=RARE_NAME),
+    "a common name": RecordingQuery(text=COMMON_NAME),
+    "a number everybody has": RecordingQuery(text=OWN_NUMBER),
+    "part of a number": RecordingQuery(text="4711"),
+    "a word of a note": RecordingQuery(text=RARE_WORD),
+    "nothing": RecordingQuery(text="qqqq"),
+    "one person": RecordingQuery(owner=UserId("user-0007")),
+    "one person and a name": RecordingQuery(owner=UserId("user-0007"), text=COMMON_NAME),
+    "a direction nobody called in": RecordingQuery(direction=Direction.INTERNAL),
+    "three filters": RecordingQuery(
+        direction=Direction.IN, has=frozenset({Facet.PAUSE}), since=NOW - timedelta(days=365)
+    ),
+    "long ones with a gap": RecordingQuery(duration_ms_min=3_600_000, has=frozenset({Facet.GAP})),
+    "longer than any": RecordingQuery(duration_ms_min=7_200_000),
+    "on hold": RecordingQuery(on_hold=True),
+    "a period": RecordingQuery(since=NOW - timedelta(days=30), until=NOW - timedelta(days=20)),
+    "without label": RecordingQuery(unlabelled=True),
+    "a team": RecordingQuery(team="team-1"),
+}
+LISTENER = frozenset(Hearing(UserId(f"user-{n:04}"), "team-1", NOW - timedelta(days=800)) for n in range(12))
+
+
+def scopes(tenant_id: TenantId) -> dict[str, AccessScope]:
+    return {
+        "auditor": AccessScope(tenant_id, "user:auditor", Role.AUDITOR, UserId("auditor")),
+        "listener": AccessScope(
+            tenant_id, "user:x", Role.USER, UserId("x"), team_ids=frozenset({"team-1"}), heard=LISTENER
+        ),
+        "own": AccessScope(tenant_id, "user:u", Role.USER, UserId("user-0150"), "own"),
+    }
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """A database of its own with a tenant of many recordings, and one with none."""
+
+    tenant_id: TenantId
+    other_id: TenantId
+    url: URL
+    portal: Catalogue
+
+    def connect(self, role: str | None = None, tenant_id: str = "") -> psycopg.Connection[Any]:
+        url = self.url if role is None else self.url.set(username=role, password=f"{role}-s3cret")
+        arguments = url.get_dialect()().create_connect_args(url)[1]
+        connection = psycopg.connect(**arguments, autocommit=True)
+        connection.execute("SELECT set_config('app.tenant_id', %s, false)", (tenant_id,))
+        return connection
+
+
+@pytest.fixture(scope="module")
+def crowd(postgres_url: str) -> Iterator[Crowd]:
+    """Return a tenant with many recordings and a team of its people; made once, and only read."""
+    passwords = {role: f"{role}-s3cret" for role in migrate.ROLES}
+    migrate.prepare(postgres_url, passwords, "crowded")
+    url = make_url(postgres_url).set(database="crowded")
+    portal, operator = (
+        Catalogue(url.set(username=role, password=passwords[role]).render_as_string(hide_password=False))
+        for role in ("earwitness_portal", "earwitness_operator")
+    )
+    try:
+        tenant, other = (
+            directory.add_tenant(operator, name, f"{name}.example", now=NOW).id
+            for name in ("bakery", "florist")
+        )
+        made = Crowd(tenant, other, url, portal)
+        with made.connect() as admin:
+            generate(admin, tenant, RECORDINGS)
+            admin.execute("INSERT INTO teams (id, tenant_id, name) VALUES ('team-1', %s, 'Balie')", (tenant,))
+            admin.execute(
+                "INSERT INTO team_members (tenant_id, team_id, user_id, capacity, since)"
+                " SELECT tenant_id, 'team-1', id, 'contributor', 'epoch' FROM users WHERE id < 'user-0012'"
+            )
+            admin.execute("ANALYZE team_members, teams")
+        yield made
+    finally:
+        portal.close()
+        operator.close()
+        server = make_url(postgres_url)
+        with psycopg.connect(
+            **server.get_dialect()().create_connect_args(server)[1], autocommit=True
+        ) as admin:
+            admin.execute("DROP DATABASE IF EXISTS crowded WITH (FORCE)")
+
+
+def test_no_query_of_a_page_scans_a_large_table(crowd: Crowd) -> None:
+    for who, scope in scopes(crowd.tenant_id).items():
+        for what, query in QUERIES.items():
+            with recorded_plans(crowd.portal) as plans:
+                listed = listing.page(crowd.portal, scope, query, 50)
+                if listed.page.next is not None:
+                    listing.page(crowd.portal, scope, query, 50, listed.page.next)
+                listing.count(crowd.portal, scope, query)
+            assert plans
+            for plan in plans:
+                assert not plan.scanned, f"{who}, {what}: {plan.statement}\n{plan}"
+
+
+def test_a_rare_text_is_found_by_the_index_of_documents_despite_row_level_security(crowd: Crowd) -> None:
+    scope = scopes(crowd.tenant_id)["auditor"]
+    for text in (RARE_NAME, RARE_WORD, "qqqq"):
+        with recorded_plans(crowd.portal) as plans:
+            recordings.find(crowd.portal, scope, RecordingQuery(text=text))
+        used = {index for plan in plans for index in plan.indexes}
+        assert "recording_documents_document_idx" in used, text
+
+
+def test_generated_documents_hold_what_the_program_would_make_of_them(crowd: Crowd) -> None:
+    scope = scopes(crowd.tenant_id)["auditor"]
+    with crowd.connect() as admin:
+        for recording in recordings.find(crowd.portal, scope, limit=20).items:
+            row = admin.execute(
+                "SELECT tsvector_to_array(document) FROM recording_documents WHERE recording_id = %s",
+                (recording.id,),
+            ).fetchone()
+            assert row is not None
+            wanted = {each for each in lexemes.of_recording(recording) if not each.startswith("#has:")}
+            assert wanted <= set(row[0])
+
+
+def test_what_generated_recordings_are_known_for_is_found(crowd: Crowd) -> None:
+    scope = scopes(crowd.tenant_id)["auditor"]
+    assert (
+        len(recordings.find(crowd.portal, scope, RecordingQuery(text=RARE_NAME)).items) == RECORDINGS // 5000
+    )
+    assert (
+        len(recordings.find(crowd.portal, scope, RecordingQuery(text=RARE_WORD)).items)
+        == RECORDINGS // 20_000
+    )
+    assert listing.count(crowd.portal, scope, RecordingQuery()).exact is False
+    assert listing.count(crowd.portal, scope, RecordingQuery(on_hold=True)).rows == len(
+        range(1, RECORDINGS, 997)
+    )
+
+
+def test_a_tenant_sees_nothing_of_another_by_the_view_of_documents(crowd: Crowd) -> None:
+    for role in migrate.ROLES:
+        for tenant_id, seen in (("", 0), (crowd.other_id, 0), (crowd.tenant_id, RECORDINGS)):
+            with crowd.connect(role, tenant_id) as connection:
+                assert connection.execute("SELECT count(*) FROM searchable").fetchone() == (seen,), role

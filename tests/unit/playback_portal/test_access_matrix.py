@@ -1,0 +1,471 @@
+"""Every role and relation on every row of the route table: exactly the allowed answer, and no other.
+
+What somebody may reach is written down here once, by hand, as a table of who and what;
+the rows come from the route table. The measure of "not there" is strict: a recording one
+may not know of answers word for word as an id that nothing has.
+
+Operators have no account in a tenant, so that they are the stranger here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from aiohttp import ClientResponse
+from aiohttp.test_utils import TestClient, TestServer
+
+from archive.access import Right, Scope
+from archive.catalogue import accounts, audit_entries, directory, policies, portal_sessions, rights, teams
+from archive.catalogue.directory import Capacity
+from archive.catalogue.portal_sessions import Proof, Stage
+from archive.model import Recording, RecordingState, Role, TenantId, User, UserId
+from playback_portal import browser_session
+from playback_portal.app import create_app
+from playback_portal.route import Route
+from playback_portal.routes import ROUTES
+
+NOW = datetime(2026, 11, 22, 9, 30, 0, 123000, tzinfo=UTC)
+FIRST = NOW - timedelta(hours=2)
+"""When the first recording began; recordings are told by the minutes since."""
+
+NOTHING = "01990000-0000-7000-8000-000000000000"
+"""An id that nothing has."""
+
+OTHERS = {
+    "lena": Role.USER,
+    "mark": Role.USER,
+    "colin": Role.USER,
+    "former": Role.USER,
+    "carla": Role.USER,
+    "ada": Role.ADMINISTRATOR,
+    "otto": Role.AUDITOR,
+}
+PEOPLE = {"anna": Role.USER, "nono": Role.USER, **OTHERS}
+PROGRAMS = {"program": tuple(Scope), "reader": (Scope.RECORDINGS_READ,)}
+STRANGERS = ("their program", "nobody")
+ACTORS = (*PEOPLE, *PROGRAMS, *STRANGERS)
+
+OF_ANNA, OF_ALL = {"of anna", "earlier"}, {"of anna", "earlier", "of nono", "of carla"}
+REACH: dict[str, set[str]] = {
+    "anna": OF_ANNA,
+    # No access: not even to their own.
+    "nono": set(),
+    # Of Anna only what began while she was in the team; and their own.
+    "lena": {"of anna", "of lena"},
+    "mark": {"of anna"},
+    # Contributors of a team do not hear each other, and who is no longer a listener hears nothing.
+    "colin": set(),
+    "former": set(),
+    "carla": {"of carla"},
+    "ada": {"quarantined"},
+    "otto": {*OF_ALL, "of lena", "quarantined"},
+    "program": {*OF_ALL, "of lena", "quarantined"},
+    "reader": {*OF_ALL, "of lena", "quarantined"},
+    "their program": {"theirs"},
+    "nobody": set(),
+}
+UNSEEN = {"unkept", "grace"}
+SEEN = {*OF_ALL, "of lena", "quarantined", "theirs"}
+
+BODIES: dict[str, dict[str, Any]] = {
+    "/v1/recordings/{id}/position": {"positionMs": 0},
+    "/recordings/{id}/purpose": {"purpose": "Coaching"},
+}
+"""What rows take that look at what they are sent before they look for the recording; a row that does adds it."""
+
+DENIED = {
+    Role.USER: {Scope.ADMINISTRATION, Scope.SESSIONS_READ},
+    Role.ADMINISTRATOR: set(),
+    Role.AUDITOR: {
+        Scope.ADMINISTRATION,
+        Scope.RECORDINGS_ANNOTATE,
+        Scope.RECORDINGS_EMAIL,
+        Scope.RECORDINGS_SHARE,
+        Scope.RECORDINGS_EVALUATE,
+    },
+}
+
+OF_RECORDINGS = [
+    route
+    for route in ROUTES
+    if "/recordings/{id}" in route.path and route.permission not in {None, Scope.ADMINISTRATION}
+]
+READS = [route for route in OF_RECORDINGS if route.method == "GET"]
+OF_OTHER_THINGS = [
+    route for route in ROUTES if "{id}" in route.path and route.permission and route not in OF_RECORDINGS
+]
+ADMINISTRATION = [route for route in ROUTES if route.permission is Scope.ADMINISTRATION]
+
+
+@dataclasses.dataclass
+class World:
+    """A tenant with people in every relation to its recordings, and how each of them is recognised."""
+
+    tenant_id: TenantId
+    team_id: str
+    people: dict[str, User]
+    headers: dict[str, dict[str, str]]
+    recordings: dict[str, Recording]
+    house: Any
+
+
+def settle(
+    house: Any, archive: Callable[..., Recording], insert: Callable[..., Recording], name: str
+) -> World:
+    """Make a tenant of its own with everybody and everything in it."""
+    tenant = directory.add_tenant(house.operator, name, f"{name}.example", now=NOW)
+    people = {
+        login: directory.add_user(
+            house.operator, tenant.id, login, now=NOW, role=role, access="none" if login == "nono" else "own"
+        )
+        for login, role in PEOPLE.items()
+    }
+    team_id = directory.add_team(house.operator, tenant.id, "Sales", now=FIRST)
+    for login, capacity, minute in (
+        ("anna", Capacity.CONTRIBUTOR, 5),
+        ("colin", Capacity.CONTRIBUTOR, 0),
+        ("lena", Capacity.LISTENER, 20),
+        ("mark", Capacity.MANAGER, 0),
+        ("former", Capacity.LISTENER, 0),
+    ):
+        at = FIRST + timedelta(minutes=minute)
+        teams.enter(house.operator, tenant.id, team_id, people[login].id, capacity, now=at)
+    teams.leave(house.operator, tenant.id, team_id, people["former"].id, Capacity.LISTENER, now=NOW)
+
+    def owned(make: Callable[..., Recording], owner: str | None, minute: int, **changes: Any) -> Recording:
+        user_id = None if owner is None else people[owner].id
+        return make(tenant.id, minute, owner=user_id, **changes)
+
+    recordings = {
+        "of anna": owned(archive, "anna", 10),
+        "earlier": owned(archive, "anna", 1),
+        "of nono": owned(archive, "nono", 11),
+        "of lena": owned(archive, "lena", 12),
+        "of carla": owned(archive, "carla", 13),
+        "quarantined": owned(archive, None, 14, state=RecordingState.QUARANTINED),
+        "unkept": owned(insert, "anna", 15, state=RecordingState.UNKEPT),
+        "grace": owned(insert, "anna", 16, state=RecordingState.GRACE),
+        "theirs": house.recordings["strangers"],
+    }
+    headers = {login: session_of(house, user) for login, user in people.items()}
+    for program, scopes in PROGRAMS.items():
+        key = accounts.add_api_client(house.operator, tenant.id, program, scopes, now=NOW).key
+        headers[program] = {"Authorization": f"Bearer {key}"}
+    headers["their program"] = {"Authorization": f"Bearer {house.keys['strangers']}"}
+    headers["nobody"] = {}
+    return World(tenant.id, team_id, people, headers, recordings, house)
+
+
+def session_of(house: Any, user: User) -> dict[str, str]:
+    """Return what the browser of somebody who signed in sends, a page of ours being open in it."""
+    with house.portal.transaction(user.tenant_id) as connection:
+        token, _ = portal_sessions.open_session(
+            connection,
+            user.tenant_id,
+            user.id,
+            stage=Stage.SIGNED_IN,
+            proofs=[Proof.PASSWORD, Proof.TOTP],
+            now=NOW,
+        )
+    csrf = browser_session.csrf_of(token)
+    return {"Cookie": f"{browser_session.COOKIE}={token}", browser_session.HEADER: csrf}
+
+
+@pytest.fixture(scope="module")
+def world(house: Any, archive: Callable[..., Recording], insert: Callable[..., Recording]) -> Iterator[World]:
+    """The tenant all rows are tried in; what they leave behind changes no answer of another row."""
+    return settle(house, archive, insert, "matrix")
+
+
+@pytest.fixture
+def village(
+    house: Any, archive: Callable[..., Recording], insert: Callable[..., Recording], request: Any
+) -> World:
+    """A tenant for one test that changes who may what."""
+    return settle(house, archive, insert, f"village-{next(_villages)}")
+
+
+_villages = itertools.count()
+
+
+@pytest.fixture
+async def portal(house: Any) -> AsyncIterator[TestClient[Any, Any]]:
+    async with TestClient(TestServer(create_app(house.services()))) as client:
+        yield client
+
+
+async def ask(
+    portal: TestClient[Any, Any], world: World, actor: str, route: Route, named: str
+) -> tuple[int, str]:
+    """Return the status of a row for somebody, and its answer without what differs each time."""
+    path = route.path.replace("{id}", named).replace("{user}", NOTHING)
+    body = BODIES.get(route.path, {})
+    sent = {} if route.method == "GET" else {"data": body} if route.page else {"json": body}
+    answer = await portal.request(
+        route.method, path, headers=world.headers[actor], allow_redirects=False, **sent
+    )
+    return answer.status, await told(answer, named)
+
+
+async def told(answer: ClientResponse, named: str) -> str:
+    text = (await answer.read()).decode(errors="replace")
+    if answer.content_type == "application/problem+json":
+        problem = json.loads(text)
+        return json.dumps({name: problem[name] for name in sorted(set(problem) - {"instance"})})
+    return text.replace(answer.headers["X-Request-Id"], "").replace(named, "")
+
+
+def permitted(actor: str, permission: Scope) -> bool:
+    if actor == "their program":
+        return True
+    return permission in PROGRAMS[actor] if actor in PROGRAMS else permission not in DENIED[PEOPLE[actor]]
+
+
+def name_of(route: Route) -> str:
+    return f"{route.method} {route.path}"
+
+
+def test_the_rows_are_those_of_the_table_and_the_people_in_every_relation(world: World) -> None:
+    assert set(REACH) == set(ACTORS)
+    assert set(world.recordings) == SEEN | UNSEEN
+    assert len(OF_RECORDINGS) >= 12
+    for route in ROUTES:
+        assert (route.permission is None) == (route.audit is None), name_of(route)
+        assert "{id}" not in route.path or route.permission is not None, name_of(route)
+
+
+@pytest.mark.parametrize("route", OF_RECORDINGS, ids=name_of)
+async def test_a_recording_answers_to_whom_it_may_and_is_not_there_for_others(
+    portal: TestClient[Any, Any], world: World, route: Route
+) -> None:
+    assert route.permission is not None
+    for actor in ACTORS:
+        nothing = await ask(portal, world, actor, route, NOTHING)
+        answers = {
+            name: await ask(portal, world, actor, route, each.id) for name, each in world.recordings.items()
+        }
+        statuses = {status for status, _ in answers.values()}
+        if actor == "nobody":
+            assert statuses == {303 if route.page else 401}
+        elif not permitted(actor, route.permission):
+            assert statuses == {403}, actor
+            continue
+        for name in set(answers) - REACH[actor]:
+            assert answers[name] == nothing, (actor, name)
+        for name in REACH[actor]:
+            assert answers[name] != nothing, (actor, name, answers[name], "does the row need one of BODIES?")
+            assert answers[name][0] < 500, (actor, name, answers[name])
+
+
+@pytest.mark.parametrize("route", READS, ids=name_of)
+async def test_whoever_may_read_gets_it_and_its_entry_stands_in_the_log(
+    portal: TestClient[Any, Any], world: World, route: Route
+) -> None:
+    assert route.permission is not None
+    for actor in sorted(set(ACTORS) - {"nobody"}):
+        if not permitted(actor, route.permission):
+            continue
+        for name in REACH[actor] - {"quarantined", "theirs"}:
+            recording = world.recordings[name]
+            before = len(entries(world, recording))
+            status, answer = await ask(portal, world, actor, route, recording.id)
+            assert status == 200, (actor, name, answer)
+            made = [(entry.action, entry.result) for entry in entries(world, recording)[before:]]
+            assert made == [(str(route.audit), "ok")] * (route.subject == "recording"), (actor, name)
+
+
+def entries(world: World, recording: Recording) -> list[Any]:
+    return audit_entries.of_object(world.house.portal, recording.tenant_id, f"recording:{recording.id}")
+
+
+@pytest.mark.parametrize("route", ADMINISTRATION, ids=name_of)
+async def test_administration_is_for_administrators_and_programs_with_the_scope(
+    portal: TestClient[Any, Any], world: World, route: Route
+) -> None:
+    for actor in ACTORS:
+        status, answer = await ask(portal, world, actor, route, NOTHING)
+        if actor == "nobody":
+            assert status == (303 if route.page else 401)
+        elif actor in {"ada", "program", "their program"}:
+            assert status not in {401, 403}, (actor, answer)
+        else:
+            assert status == 403, (actor, answer)
+
+
+@pytest.mark.parametrize("route", OF_OTHER_THINGS, ids=name_of)
+async def test_things_of_another_tenant_are_not_there(
+    portal: TestClient[Any, Any], world: World, route: Route
+) -> None:
+    """Of whatever kind the thing is: a person, a team, a recording or a session of somebody else."""
+    strangers = world.house
+    theirs = [
+        strangers.people["anna"].id,
+        strangers.recordings["strangers"].id,
+        strangers.recordings["strangers"].session_id,
+        strangers.recordings["two-party"].id,
+    ]
+    for actor in ("ada", "otto", "anna", "program"):
+        nothing = await ask(portal, world, actor, route, NOTHING)
+        assert nothing[0] >= 300, (actor, nothing)
+        for each in theirs:
+            assert await ask(portal, world, actor, route, each) == nothing, (actor, each)
+
+
+async def test_taking_the_file_away_needs_the_right_and_the_recording(
+    portal: TestClient[Any, Any], village: World
+) -> None:
+    """Off for everybody; then by the team, then for the person, whatever the team says."""
+    sounding = sorted(SEEN - {"quarantined"})
+    where = (village.house.operator, village.tenant_id)
+
+    async def downloads(actor: str) -> dict[str, int]:
+        found = {}
+        for name in sounding:
+            path = f"/v1/recordings/{village.recordings[name].id}/audio?download=1"
+            answer = await portal.get(path, headers=village.headers[actor])
+            await answer.read()
+            found[name] = answer.status
+        return found
+
+    def expected(actor: str, allowed: set[str]) -> dict[str, int]:
+        return {name: 200 if name in allowed else 403 if name in REACH[actor] else 404 for name in sounding}
+
+    assert await downloads("program") == expected("program", REACH["program"])
+    # A key without the scope to play is refused before any recording is looked for.
+    assert await downloads("reader") == dict.fromkeys(sounding, 403)
+    by_team = {"anna": OF_ANNA, "lena": {"of anna"}, "mark": {"of anna"}}
+    for actor, user in village.people.items():
+        teams.change(*where, village.team_id, rights=dict.fromkeys(Right, False))
+        assert await downloads(actor) == expected(actor, set()), actor
+        teams.change(*where, village.team_id, rights=dict.fromkeys(Right, True))
+        assert await downloads(actor) == expected(actor, by_team.get(actor, set())), actor
+        rights.set_rights(*where, user.id, {Right.DOWNLOAD: True})
+        assert await downloads(actor) == expected(actor, REACH[actor]), actor
+        rights.set_rights(*where, user.id, {Right.DOWNLOAD: False})
+        assert await downloads(actor) == expected(actor, set()), actor
+
+
+async def test_a_listener_removed_during_playback_gets_no_further_range(
+    portal: TestClient[Any, Any], village: World
+) -> None:
+    path = f"/v1/recordings/{village.recordings['of anna'].id}/audio"
+
+    async def part(first: int) -> tuple[int, bytes]:
+        headers = {**village.headers["lena"], "Range": f"bytes={first}-{first + 99}"}
+        answer = await portal.get(path, headers=headers)
+        return answer.status, await answer.read()
+
+    status, octets = await part(0)
+    assert (status, len(octets)) == (206, 100)
+    assert (await part(100))[0] == 206
+    where = (village.house.operator, village.tenant_id, village.team_id)
+    teams.leave(*where, village.people["lena"].id, Capacity.LISTENER, now=NOW)
+    status, octets = await part(200)
+    assert status == 404
+    assert b"fLaC" not in octets
+    assert json.loads(octets)["type"] == "urn:earwitness:problem:not-found"
+    # Nor does the one whose team is gone, and who is put back hears on.
+    teams.enter(*where, village.people["lena"].id, Capacity.LISTENER, now=NOW)
+    assert (await part(200))[0] == 206
+    teams.remove(*where)
+    assert (await part(300))[0] == 404
+
+
+async def test_a_contributor_who_left_is_heard_until_then_and_not_after(
+    portal: TestClient[Any, Any], village: World, archive: Callable[..., Recording]
+) -> None:
+    where = (village.house.operator, village.tenant_id, village.team_id)
+    anna = village.people["anna"].id
+    teams.leave(*where, anna, Capacity.CONTRIBUTOR, now=FIRST + timedelta(minutes=30))
+    later = archive(village.tenant_id, 40, owner=anna)
+
+    async def status(recording: Recording) -> int:
+        answer = await portal.get(f"/v1/recordings/{recording.id}", headers=village.headers["lena"])
+        return answer.status
+
+    assert await status(village.recordings["of anna"]) == 200
+    assert await status(later) == 404
+    teams.change(*where, hears_earlier=True)
+    assert await status(village.recordings["earlier"]) == 404
+    teams.enter(*where, anna, Capacity.CONTRIBUTOR, now=NOW)
+    assert await status(village.recordings["earlier"]) == 200
+    assert await status(later) == 200
+
+
+OPENED = [route for route in READS if not route.page and "recording.played" in str(route.audit)] + [
+    route for route in READS if not route.page and "recording.read" in str(route.audit)
+]
+
+
+@pytest.mark.parametrize("route", OPENED, ids=name_of)
+async def test_a_recording_of_somebody_else_is_opened_with_a_purpose_where_the_tenant_wants_it(
+    portal: TestClient[Any, Any], village: World, route: Route
+) -> None:
+    policies.set_policy(village.house.operator, village.tenant_id, purpose_required=True)
+    recording = village.recordings["of anna"]
+    path = route.path.replace("{id}", recording.id)
+
+    async def opened(actor: str, **headers: str) -> tuple[int, Any]:
+        answer = await portal.get(path, headers={**village.headers[actor], **headers})
+        problem = answer.content_type == "application/problem+json"
+        return answer.status, (await answer.json(content_type=None))[
+            "type"
+        ] if problem else await answer.read()
+
+    needed = (403, "urn:earwitness:problem:purpose-required")
+    for actor in ("lena", "mark", "otto", "program"):
+        assert await opened(actor) == needed
+        assert entries(village, recording)[-1].result == "refused"
+        assert (await opened(actor, **{"X-Purpose": "Klacht %C3%A9%C3%A9n"}))[0] == 200
+        last = entries(village, recording)[-1]
+        assert (last.action, last.result, last.body["purpose"]) == (str(route.audit), "ok", "Klacht één")
+    assert (await opened("anna"))[0] == 200
+    assert "purpose" not in entries(village, recording)[-1].body
+    for wrong in ("", "%20", "x" * 201, "a%00b", "%E2%80%AE"):
+        assert (await opened("lena", **{"X-Purpose": wrong}))[0] == 400
+    # What is said on the page counts for this recording, in this session.
+    form = {"purpose": "  Coaching \n op verzoek "}
+    answer = await portal.post(
+        f"/recordings/{recording.id}/purpose",
+        data=form,
+        headers=village.headers["lena"],
+        allow_redirects=False,
+    )
+    assert (answer.status, answer.headers["Location"]) == (303, f"/recordings/{recording.id}")
+    assert (await opened("lena"))[0] == 200
+    assert entries(village, recording)[-1].body["purpose"] == "Coaching op verzoek"
+    assert await opened("mark") == needed
+    again = session_of(village.house, village.people["lena"])
+    assert (await portal.get(path, headers=again)).status == 403
+    policies.set_policy(village.house.operator, village.tenant_id, purpose_required=False)
+    assert (await opened("mark"))[0] == 200
+
+
+async def test_a_purpose_is_of_a_session_and_says_something(
+    portal: TestClient[Any, Any], village: World
+) -> None:
+    path = f"/recordings/{village.recordings['of anna'].id}/purpose"
+    for actor, form, status in (
+        ("lena", {"purpose": " "}, 400),
+        ("lena", {}, 400),
+        ("program", {"purpose": "x"}, 403),
+        ("carla", {"purpose": "x"}, 404),
+    ):
+        answer = await portal.post(path, data=form, headers=village.headers[actor], allow_redirects=False)
+        assert answer.status == status, actor
+
+
+def test_the_table_here_says_what_the_rule_says(world: World) -> None:
+    """So that nobody changes one of them alone."""
+    from archive.access import may_read
+
+    for actor, user in world.people.items():
+        scope = accounts.scope_of_user(world.house.portal, world.tenant_id, UserId(user.id))
+        reached = {name for name, recording in world.recordings.items() if may_read(scope, recording)}
+        assert reached == REACH[actor], actor
