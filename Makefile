@@ -7,6 +7,9 @@ PAGES := playback_portal/static/manifest.json
 WEB := $(wildcard playback_portal/web/*) hatch_build.py package.json package-lock.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --progress-bar on -c constraints.txt
 
+# These levels share the cores; the others place real calls, and each has the machine for itself.
+SHARED := tests/architecture tests/unit
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check bench docs messages constraints clean
 
@@ -47,7 +50,8 @@ run: $(PAGES) ## start everything, place sample calls, show what was recorded
 test: $(VENV)/.test $(PAGES) node_modules/axe-core ## lint, types, architecture contracts, every level of tests
 	@sh tests/system_packages.sh
 	@$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(SHARED)
+	$(BIN)/python -m pytest $(addprefix --ignore ,$(SHARED)) tests
 
 check: $(VENV)/.test node_modules/axe-core ## lint, types and architecture contracts only
 	$(BIN)/ruff check .

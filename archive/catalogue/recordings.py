@@ -115,7 +115,8 @@ def insert_recording(connection: Connection, archived: ArchivedRecording) -> Arc
     the tenant of the transaction.
     """
     row = _row(archived)
-    statement = upsert(recordings).on_conflict_do_nothing(index_elements=["id"]).returning(recordings.c.id)
+    # Either of the keys that hold the id may be the one that two at once meet at.
+    statement = upsert(recordings).on_conflict_do_nothing().returning(recordings.c.id)
     if connection.execute(statement, row).first() is None:
         existing = _load(connection, recordings.c.id == archived.recording.id)
         if not existing:
