@@ -13,10 +13,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import psycopg
 import pytest
 import soundfile
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
+from psycopg import sql
+from sqlalchemy import make_url
 
 from archive.access import AccessScope, Scope
 from archive.audit import AuditEntry, AuditWriter
@@ -298,6 +301,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     opened: list[Catalogue] = []
     try:
         url = server.start()
+        forget_durability(url)
         migrate.prepare(url, PASSWORDS)
         opened += [Catalogue(server.url(role, PASSWORDS[role], migrate.DATABASE)) for role in migrate.ROLES]
         yield furnished(directory_, *opened)
@@ -305,6 +309,15 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         for catalogue in opened:
             catalogue.close()
         server.stop()
+
+
+def forget_durability(url: str) -> None:
+    """Let the server skip syncing: no test here cuts the power, and every answer waits for its audit entry."""
+    made = make_url(url)
+    with psycopg.connect(**made.get_dialect()().create_connect_args(made)[1], autocommit=True) as admin:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            admin.execute(sql.SQL("ALTER SYSTEM SET {} TO off").format(sql.Identifier(setting)))
+        admin.execute("SELECT pg_reload_conf()")
 
 
 def furnished(

@@ -21,7 +21,25 @@ from playback_portal.saved_searches import SAVED_SEARCH_ROUTES
 
 OPEN_PATHS = {"/livez", "/readyz", "/metrics", "/v1/openapi.json", "/static/{name}"}
 # Pages that strangers may open; whoever adds one says here that it tells nothing of anybody.
-OPEN_PAGES = {"/", "/help", "/preferences"}
+OPEN_PAGES = {
+    "/",
+    "/help",
+    "/preferences",
+    "/sign-in",
+    "/sign-in/callback",
+    "/sign-in/forgotten",
+    "/sign-in/organisation",
+    "/sign-in/passkey",
+    "/sign-in/passkey/options",
+    "/sign-in/second-factor",
+    "/sign-in/second-factor/passkey",
+    "/sign-in/second-factor/passkey/options",
+    "/sign-in/set-up",
+    "/sign-in/set-up/passkey",
+    "/sign-in/set-up/passkey/options",
+    "/sign-out",
+    "/invitation/{token}",
+}
 GUARDED = [route for route in ROUTES if route.permission is not None and not route.page]
 GUARDED_PAGES = [route for route in ROUTES if route.permission is not None and route.page]
 # Rows of the administration need things of their own to act on: their tests stand beside theirs.

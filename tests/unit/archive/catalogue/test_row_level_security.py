@@ -59,7 +59,7 @@ DIRECTORY = {
 }
 ACROSS = {
     "earwitness_recorder": DIRECTORY | {"live_calls", "commands", "call_events"},
-    "earwitness_worker": DIRECTORY | {"audit_entries", "commands", "call_events"},
+    "earwitness_worker": DIRECTORY | {"audit_entries", "live_calls", "commands", "call_events"},
     "earwitness_operator": DIRECTORY | {"audit_entries"},
     "earwitness_portal": set(),
 }
