@@ -4,11 +4,13 @@ Every template has `ui` (the macros of `macros.html`), `asset`, the filters of `
 and gettext (`_`, `ngettext`, `{% trans %}`), without importing anything.
 
 Rules: autoescape is on for every template, and an unknown name is an error. Nothing in a
-template is marked safe that did not come out of a macro.
+template is marked safe that did not come out of a macro. Characters that turn text round or
+control a terminal are shown as what they are: a character that has no place there.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
@@ -38,6 +40,9 @@ HTMX_CONFIG = {
     ],
 }
 
+_HIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Controls, and what embeds, overrides or isolates a direction: a caller's name could look like another's."""
+
 FILTERS: dict[str, Callable[..., str]] = {
     "clock": formats.clock,
     "day": formats.day,
@@ -54,6 +59,7 @@ def environment_of(language: Language) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
+        finalize=plain,
         undefined=StrictUndefined,
         extensions=["jinja2.ext.i18n"],
         trim_blocks=True,
@@ -73,3 +79,8 @@ def environment_of(language: Language) -> Environment:
     )
     environment.globals["ui"] = environment.get_template(MACROS).module
     return environment
+
+
+def plain(value: object) -> object:
+    """Return what a template shows, with hidden characters made visible; markup is made of shown things."""
+    return _HIDDEN.sub("\N{REPLACEMENT CHARACTER}", value) if type(value) is str else value

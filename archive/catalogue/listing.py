@@ -7,7 +7,7 @@ Counting stops at `COUNTED_ROWS_MAX`; above it the planner's estimate is told as
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, cast, func, literal, literal_column, select
@@ -67,6 +67,15 @@ def page(
         found = recordings.page_of(connection, scope, query, limit, cursor)
         owners = {recording.owner for recording in found.items if recording.owner is not None}
         return Listing(found, _beside(connection, found.items), _logins(connection, owners))
+
+
+def cursor_before(
+    catalogue: Catalogue, scope: AccessScope, query: RecordingQuery, limit: int, cursor: str
+) -> str | None:
+    """Return the cursor of the page that ends where `cursor` stands, None when that is the first page."""
+    backwards = replace(query, sort=query.sort.reversed)
+    found = recordings.find(catalogue, scope, backwards, limit + 1, cursor).items
+    return None if len(found) <= limit else recordings.cursor_of(query.sort, found[-1])
 
 
 def _beside(connection: Connection, items: Sequence[Recording]) -> Mapping[RecordingId, Beside]:

@@ -42,6 +42,11 @@ class Sort(StrEnum):
         """Whether the largest comes first."""
         return self.value.startswith("-")
 
+    @property
+    def reversed(self) -> Sort:
+        """The same order from its other end."""
+        return Sort(self.value.removeprefix("-") if self.descends else f"-{self.value}")
+
 
 @dataclass(frozen=True)
 class RecordingQuery:

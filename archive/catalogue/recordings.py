@@ -80,6 +80,7 @@ __all__ = [
     "Page",
     "RecordingQuery",
     "Sort",
+    "cursor_of",
     "decode_cursor",
     "encode_cursor",
     "find",
@@ -176,7 +177,7 @@ def page_of(
     parties = _parties(connection, [row.id for row in rows[:limit]])
     items = tuple(_recording(row, parties.get(row.id, ())) for row in rows[:limit])
     more = len(rows) > limit
-    return Page(items, encode_cursor(place_of(query.sort, items[-1]), items[-1].id) if more else None)
+    return Page(items, cursor_of(query.sort, items[-1]) if more else None)
 
 
 def selected(
@@ -191,6 +192,11 @@ def selected(
         heard = frozenset(each.user_id for each in scope.hearings)
         owners = heard if scope.own is None else heard | {scope.own}
     return statement_of(connection, query, _within(scope), owners, after)
+
+
+def cursor_of(sort: Sort, recording: Recording) -> str:
+    """Return the cursor for what stands behind a recording in an order."""
+    return encode_cursor(place_of(sort, recording), recording.id)
 
 
 def encode_cursor(started_at: datetime, row_id: str) -> str:

@@ -4,6 +4,10 @@ The address says all that is shown, so that it can be sent, kept and gone back t
 address goes on with the view of earlier today. htmx asks for pieces: the results when a
 filter changes, more rows at their end. Without scripts the same addresses work as links.
 
+Pages go by key. Rows that were added are counted in the address (`rows`), so that a reload
+or the way back shows as many; behind `ROWS_MAX` the next page begins, with a way to the
+one before it (`before`).
+
 Rules: what is found is asked within the scope of who asks, row by row what they may do with
 it; nothing here decides either.
 """
@@ -15,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -22,14 +27,14 @@ from archive.access import AccessScope, Scope
 from archive.catalogue import listing, recordings, saved_searches
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.listing import Count
-from archive.catalogue.recordings import RecordingQuery, Sort
+from archive.catalogue.recordings import PAGE_ROWS_MAX, RecordingQuery, Sort
 from archive.catalogue.saved_searches import SavedSearch
 from archive.model import UserId
 from playback_portal import filters
 from playback_portal.filters import LIST, Filters
 from playback_portal.formats import ZONE
 from playback_portal.page import is_htmx, partial, render, see_other
-from playback_portal.parameters import Parameters, cursor
+from playback_portal.parameters import Parameters, cursor, whole_number
 from playback_portal.route import Route
 from playback_portal.rows import Row, by_day, rows
 from playback_portal.saved_searches import keep, saved_search
@@ -38,8 +43,11 @@ from playback_portal.services import SCOPE, SERVICES
 PAGE_ROWS = 50
 DAYS_OFFERED = (1, 7, 30, 90, 365)
 MINUTES_OFFERED = (1, 5, 10, 20, 60)
-VIEW, CURSOR = "view", "cursor"
-"""Parameters of the page alone: the saved search that is open, and where the rows go on."""
+ROWS_MAX = PAGE_ROWS_MAX
+"""More in one page make it slow to read and to draw."""
+
+VIEW, CURSOR, BEFORE, ROWS = "view", "cursor", "before", "rows"
+"""Parameters of the page alone: the saved search that is open, where the rows begin or end, how many."""
 
 RESULTS = "results"
 """The element htmx replaces when a filter changes."""
@@ -51,7 +59,13 @@ class Asked:
 
     filters: Filters
     after: str | None
+    before: str | None
+    rows: int
     view: SavedSearch | None
+
+    def address(self, **changes: str | None) -> str:
+        """Return the address of the list, in the same view, with some parameters changed."""
+        return self.filters.address(**{VIEW: None if self.view is None else self.view.id, **changes})
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,10 @@ class Found:
 
     rows: Sequence[Row]
     next: str | None
+
+    def begin(self, query: RecordingQuery) -> str | None:
+        """Return the cursor where these rows begin, None when there are none."""
+        return recordings.cursor_of(query.sort, self.rows[0].recording) if self.rows else None
 
 
 @dataclass(frozen=True)
@@ -80,15 +98,45 @@ async def list_recordings(request: web.Request) -> web.StreamResponse:
         if last and last != filters.EVERYTHING:
             return see_other(request, f"{LIST}?{last}")
     asked = await _asked(request, values)
-    found = await asyncio.to_thread(_find, request, asked.filters.query, asked.after)
+    if asked.before is not None:
+        return see_other(request, await asyncio.to_thread(_page_before, request, asked, asked.before))
+    found = await asyncio.to_thread(_find, request, asked)
     if asked.after is not None and is_htmx(request):
-        return partial(request, "recordings/_more.html", **_shown(request, asked, found))
+        return _more(request, asked, found)
     context = await _context(request, asked, found)
     if is_htmx(request):
         response = partial(request, "recordings/_changed.html", **context)
         response.headers["HX-Push-Url"] = asked.filters.address()
         return response
     return render(request, "recordings/list.html", **context)
+
+
+def _more(request: web.Request, asked: Asked, found: Found) -> web.Response:
+    """Return the rows that follow those in the window, and the address that shows both."""
+    begun = _begun(request.headers.get("HX-Current-URL", ""))
+    total = int(begun[ROWS]) + PAGE_ROWS
+    shown = _shown(request, asked, found) | {"grows": total + PAGE_ROWS <= ROWS_MAX}
+    response = partial(request, "recordings/_rows.html", **shown)
+    response.headers["HX-Replace-Url"] = asked.address(**{**begun, ROWS: str(total)})
+    return response
+
+
+def _begun(window: str) -> dict[str, str]:
+    """Return where the rows in a window began and how many there are, by its address."""
+    try:
+        values = filters.given(filters.pairs(urlsplit(window).query))
+        rows = whole_number(1, ROWS_MAX)(values.get(ROWS, str(PAGE_ROWS)))
+        return {ROWS: str(rows), **({CURSOR: cursor(values[CURSOR])} if CURSOR in values else {})}
+    except ValueError:
+        return {ROWS: str(PAGE_ROWS)}
+
+
+def _page_before(request: web.Request, asked: Asked, before: str) -> str:
+    """Return the address of the page that ends where another begins."""
+    services, scope = request.app[SERVICES], request[SCOPE]
+    query = asked.filters.query
+    begin = listing.cursor_before(services.catalogue, scope, query, PAGE_ROWS, before)
+    return asked.address(**{CURSOR: begin})
 
 
 async def count_recordings(request: web.Request) -> web.StreamResponse:
@@ -135,13 +183,15 @@ async def _asked(request: web.Request, values: dict[str, str]) -> Asked:
     parameters = Parameters(values)
     query = filters.read(parameters, now=services.clock.now(), user_id=scope.user_id)
     after = parameters.read(CURSOR, cursor, None)
+    before = parameters.read(BEFORE, cursor, None)
+    shown_rows = parameters.read(ROWS, whole_number(1, ROWS_MAX), PAGE_ROWS)
     view_id = parameters.read(VIEW, str, None)
     parameters.check()
     shown = {name: value for name, value in values.items() if name in filters.NAMES}
     if query.owner is not None:
         query = replace(query, owner=await asyncio.to_thread(_owner, services.catalogue, scope, query.owner))
         shown["user"] = query.owner or shown["user"]
-    return Asked(Filters(shown, query), after, await _view(request, view_id))
+    return Asked(Filters(shown, query), after, before, shown_rows, await _view(request, view_id))
 
 
 def _owner(catalogue: Catalogue, scope: AccessScope, text: UserId) -> UserId:
@@ -158,9 +208,9 @@ async def _view(request: web.Request, view_id: str | None) -> SavedSearch | None
     return next((each for each in found if each.id == view_id), None)
 
 
-def _find(request: web.Request, query: RecordingQuery, after: str | None) -> Found:
+def _find(request: web.Request, asked: Asked) -> Found:
     services, scope = request.app[SERVICES], request[SCOPE]
-    listed = listing.page(services.catalogue, scope, query, PAGE_ROWS, after)
+    listed = listing.page(services.catalogue, scope, asked.filters.query, asked.rows, asked.after)
     shown = rows(listed.page.items, scope, listed.beside, listed.logins, services.clock.now())
     return Found(shown, listed.page.next)
 
@@ -197,8 +247,9 @@ def _shown(request: web.Request, asked: Asked, found: Found) -> dict[str, Any]:
         "rows": found.rows,
         "by_start": by_start,
         "today": now.astimezone(ZONE).date(),
-        "next": None if found.next is None else asked.filters.address(cursor=found.next),
-        "first": asked.after is None,
+        "next": None if found.next is None else asked.address(cursor=found.next),
+        "grows": asked.rows + PAGE_ROWS <= ROWS_MAX,
+        "previous": None if asked.after is None else asked.address(before=found.begin(asked.filters.query)),
         "downloads": any(row.downloads for row in found.rows),
         "days_offered": DAYS_OFFERED,
         "minutes_offered": MINUTES_OFFERED,

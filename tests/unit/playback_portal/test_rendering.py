@@ -74,6 +74,11 @@ def test_hostile_text_stays_text_in_every_macro(source: str) -> None:
     assert not [value for value in attributes if "script>" in value]
 
 
+def test_what_turns_text_round_is_shown_as_a_character_that_has_no_place() -> None:
+    text = "ab\u202ecd\u2066\x1b\n\u05d0"
+    assert ENGLISH.from_string("{{ y }}").render(y=text) == "ab\ufffdcd\ufffd\ufffd\n\u05d0"
+
+
 def test_an_unknown_name_is_an_error_and_not_an_empty_place() -> None:
     with pytest.raises(jinja2.UndefinedError):
         rendered("{{ nobody }}")

@@ -161,17 +161,52 @@ async def test_more_rows_come_behind_the_last_without_a_second_head_of_the_day(
     api: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(page, "PAGE_ROWS", 2)
-    seen, text = [], await shown(api)
+    seen, text, window = [], await shown(api), f"/recordings?{EVERYTHING}"
     assert text.count('class="day"') == 1
     for _ in range(3):
         seen += ROW.findall(text)
         more = re.search(r'hx-get="(/recordings\?[^"]*cursor=[^"]+)"', text)
         if more is None:
             break
-        text = await shown(api, more[1].partition("?")[2], headers=HX)
+        answer = await api.get(more[1], "all", {**HX, "HX-Current-URL": f"http://portal.example{window}"})
+        window, text = answer.headers["HX-Replace-Url"], html.unescape(await answer.text())
         assert "<table" not in text
         assert 'class="day"' not in text
     assert seen == ids(api, "two-party", "mixed", "multi", "damaged", "unfinished")
+    assert window == "/recordings?sort=-start&rows=6"
+    assert ROW.findall(await shown(api, window.partition("?")[2])) == seen
+
+
+async def test_a_window_holds_so_many_rows_and_the_next_page_leads_back(
+    api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "PAGE_ROWS", 2)
+    monkeypatch.setattr(page, "ROWS_MAX", 2)
+    first = await shown(api, "sort=start")
+    assert 'hx-get="/recordings?sort=start&cursor' not in first
+    assert "Vorige opnames" not in first
+    second = await shown(api, next_of(first))
+    third = await shown(api, next_of(second))
+    assert ROW.findall(third) == ids(api, "two-party")
+    for behind, before in ((third, second), (second, first)):
+        back = re.search(r'href="/recordings\?([^"]*before=[^"]+)"', behind)
+        assert back is not None
+        assert ROW.findall(await shown(api, back[1])) == ROW.findall(before)
+
+
+def next_of(text: str) -> str:
+    found = re.search(r'<a class="btn" href="/recordings\?([^"]*cursor=[^"]+)"', text)
+    assert found is not None
+    return found[1]
+
+
+@pytest.mark.parametrize(
+    "window", ["", "http://[", "/recordings?rows=x", "/recordings?cursor=<b>", "/recordings?rows=100000"]
+)
+async def test_a_window_that_makes_no_sense_is_taken_as_the_first(api: Any, window: str) -> None:
+    cursor = recordings.encode_cursor(api.house.recordings["two-party"].started_at, "x")
+    answer = await api.get(f"/recordings?cursor={cursor}", "all", {**HX, "HX-Current-URL": window})
+    assert answer.headers["HX-Replace-Url"] == "/recordings?rows=100"
 
 
 async def test_how_many_there_are_is_told_afterwards(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +221,10 @@ async def test_how_many_there_are_is_told_afterwards(api: Any, monkeypatch: pyte
     assert (await told(EVERYTHING)).startswith("ongeveer ")
 
 
-@pytest.mark.parametrize("query", ["has=x", "from=yesterday", "cursor=x", "unknown=1", "minDuration=x"])
+@pytest.mark.parametrize(
+    "query",
+    ["has=x", "from=yesterday", "cursor=x", "before=x", "rows=0", "rows=201", "unknown=1", "minDuration=x"],
+)
 async def test_an_address_that_says_nothing_is_refused_as_a_page(api: Any, query: str) -> None:
     answer = await api.get(f"/recordings?{query}")
     assert (answer.status, answer.content_type) == (400, "text/html")
@@ -248,4 +286,5 @@ async def test_hostile_names_and_texts_are_shown_as_texts(api: Any) -> None:
         assert answer.status == 200
         assert (len(ROW.findall(raw)), INLINE.search(raw)) == (rows, None), text
         assert "<script>alert" not in raw
+        assert "\u202e" not in raw
         assert rows == 0 or "&lt;script&gt;alert(1)" in raw
