@@ -59,6 +59,7 @@ GAP_MS_MIN = 200
 COUNTRY_CODE = "31"
 
 _WORD = re.compile(r"[^\W_]+")
+_QUOTED = re.compile(r"'(?:[^'\\]|''|\\\\)*'")
 _BETWEEN_DIGITS = re.compile(r"[\s().\-/+'~]*")
 
 
@@ -186,24 +187,30 @@ def of_favourite(user_id: UserId) -> str:
     return f"#favourite:{user_id}"
 
 
-def asked(text: str, stems: Mapping[str, str]) -> str:
-    """Return a search text as a `tsquery`: an id, or all its words; '' when it holds neither.
+def asked(text: str, stems: Mapping[str, str]) -> list[str]:
+    """Return a search text as terms of a `tsquery`, all of which must hold; none when it has no word.
 
-    `stems` gives the Dutch stem of words that have one. Digits with spaces, dashes or
-    dots between them are one number or several words, whichever is there.
+    A text without spaces is an id or all its words. `stems` gives the Dutch stem of words
+    that have one. Digits with spaces, dashes or dots between them are one number or several
+    words, whichever is there.
     """
-    terms = _terms(text, stems)
-    wanted = [" & ".join(terms[:ASKED_WORDS_MAX])] if terms else []
+    terms = _terms(text, stems)[:ASKED_WORDS_MAX]
     stripped = text.strip()
-    if stripped and len(stripped.split()) == 1:
-        wanted.append(quoted(of_identifier(stripped)))
-    return " | ".join(f"({each})" for each in wanted)
+    if not stripped or len(stripped.split()) > 1:
+        return terms
+    identifier = quoted(of_identifier(stripped))
+    return [f"({' & '.join(terms)} | {identifier})" if terms else identifier]
 
 
 def quoted(lexeme: str) -> str:
     """Return a lexeme as a `tsquery` writes it."""
     doubled = lexeme.replace("\\", "\\\\").replace("'", "''")
     return f"'{doubled}'"
+
+
+def alternatives(term: str) -> int:
+    """Return how many lexemes a term names; one of them is enough."""
+    return len(_QUOTED.findall(term))
 
 
 def any_of(lexemes: Iterable[str]) -> str:

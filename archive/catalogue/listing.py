@@ -25,6 +25,9 @@ from archive.waveform import Waveform
 COUNTED_ROWS_MAX = 1000
 """So many are counted one by one in the time a page takes; who finds more narrows the search anyhow."""
 
+ESTIMATE_FACTOR_MAX, SAMPLED_ROWS = 10, 100
+"""Where the planner expects ten times as many, it is enough to see that there are some hundred."""
+
 CHOICES_MAX = 500
 """People or teams offered to choose from; of more, a part of the name is typed."""
 
@@ -97,12 +100,12 @@ def count(catalogue: Catalogue, scope: AccessScope, query: RecordingQuery) -> Co
     with catalogue.transaction(scope.tenant_id) as connection:
         connection.execute(documents.PLAN_FOR_PAGES)
         wanted = recordings.selected(connection, scope, query)
-        some = wanted.with_only_columns(literal_column("1")).limit(COUNTED_ROWS_MAX + 1).subquery()
-        rows: int = connection.execute(select(func.count()).select_from(some)).scalar_one()
-        if rows <= COUNTED_ROWS_MAX:
-            return Count(rows, exact=True)
         every: Select[Any] = wanted.with_only_columns(literal_column("1")).order_by(None)
-        return Count(max(documents.plan_rows(connection, every), rows), exact=False)
+        estimate = documents.plan_rows(connection, every)
+        limit = SAMPLED_ROWS if estimate > COUNTED_ROWS_MAX * ESTIMATE_FACTOR_MAX else COUNTED_ROWS_MAX
+        some = wanted.with_only_columns(literal_column("1")).limit(limit + 1).subquery()
+        rows: int = connection.execute(select(func.count()).select_from(some)).scalar_one()
+    return Count(rows, exact=True) if rows <= limit else Count(max(estimate, rows), exact=False)
 
 
 def logins_of(catalogue: Catalogue, scope: AccessScope, user_ids: Iterable[UserId]) -> Mapping[UserId, str]:

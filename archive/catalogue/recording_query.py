@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import ColumnElement, FromClause, Select, exists, or_, select, tuple_
 
@@ -23,9 +23,6 @@ from archive.errors import Refused
 from archive.model import CallGroupId, Direction, Recording, RecordingMode, RecordingState, UserId
 
 SEARCH_CHARS_MAX = 200
-FEW_ROWS_MAX = 2000
-"""So many documents are sorted in a moment; of more, walking finds the first fifty sooner."""
-
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -100,9 +97,9 @@ def statement_of(
     statement = select(recordings).where(within, *_asked(query))
     if not wanted.asks:
         return _paged(statement, query, recordings.c.started_at, recordings.c.id, after)
-    match = documents.matching(connection, wanted)
-    found: FromClause = searchable
-    if documents.estimated(connection, match) <= FEW_ROWS_MAX:
+    terms = documents.terms_of(connection, wanted)
+    match, found = documents.matching(terms), cast("FromClause", searchable)
+    if documents.finds_few(connection, terms):
         found = _few(match, query.sort)
     else:
         statement = statement.where(match)

@@ -65,7 +65,8 @@ class Asked:
 
     def address(self, **changes: str | None) -> str:
         """Return the address of the list, in the same view, with some parameters changed."""
-        return self.filters.address(**{VIEW: None if self.view is None else self.view.id, **changes})
+        view = None if self.view is None else self.view.id
+        return self.filters.address(LIST, **{VIEW: view, **changes})
 
 
 @dataclass(frozen=True)
