@@ -60,6 +60,8 @@ def environment_of(language: Language) -> Environment:
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         finalize=plain,
+        # A list of fifty rows would else ask the disk five times a row whether a template changed.
+        auto_reload=False,
         undefined=StrictUndefined,
         extensions=["jinja2.ext.i18n"],
         trim_blocks=True,

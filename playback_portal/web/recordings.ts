@@ -101,6 +101,8 @@ audio.addEventListener("error", () => {
 
 // ---------------------------------------------------------------- ticks and the bar
 
+let anchor: HTMLInputElement | null = null;
+
 function ticks(): HTMLInputElement[] {
   return [...document.querySelectorAll<HTMLInputElement>("#results .recs input[name=id]")];
 }
@@ -127,6 +129,14 @@ function tickAll(on: boolean): void {
   count();
 }
 
+/** With shift, all between the box pressed last and this one become as this one. */
+function tickTo(box: HTMLInputElement): void {
+  const all = ticks();
+  const [one, other] = [anchor === null ? -1 : all.indexOf(anchor), all.indexOf(box)];
+  if (one < 0) return;
+  for (const each of all.slice(Math.min(one, other), Math.max(one, other) + 1)) each.checked = box.checked;
+}
+
 /** Hand over the files one by one; each is a request, and an audit entry, of its own. */
 async function download(): Promise<void> {
   for (const box of ticks().filter((each) => each.checked && "downloads" in each.dataset)) {
@@ -144,7 +154,11 @@ async function download(): Promise<void> {
 document.addEventListener("click", (event) => {
   const target = event.target as Element;
   const button = target.closest<HTMLButtonElement>("button[data-play]");
-  if (button) toggle(button);
+  if (target instanceof HTMLInputElement && target.matches("#results input[name=id]")) {
+    if (event.shiftKey) tickTo(target);
+    anchor = target;
+    count();
+  } else if (button) toggle(button);
   else if (target.closest("#bulk [data-clear]")) tickAll(false);
   else if (target.closest("#bulk [data-download]")) void download();
   else seekBy(event);
@@ -162,7 +176,6 @@ function seekBy(event: MouseEvent): void {
 document.addEventListener("change", (event) => {
   const box = event.target as HTMLInputElement;
   if (box.matches("#results input[data-all]")) tickAll(box.checked);
-  else if (box.matches("#results input[name=id]")) count();
 });
 
 document.addEventListener("keydown", (event) => {
@@ -175,7 +188,7 @@ document.addEventListener("keydown", (event) => {
   audio.currentTime += sideways;
 });
 
-/** Up and down go to the same control of the next row. */
+/** Up and down go to the same control of the next row; with shift, boxes are ticked on the way. */
 function move(event: KeyboardEvent, cell: HTMLElement, by: number): void {
   const rows = [...document.querySelectorAll<HTMLTableRowElement>(".recs tbody tr[id]")];
   const next = rows[rows.indexOf(cell.closest("tr")!) + by];
@@ -184,6 +197,10 @@ function move(event: KeyboardEvent, cell: HTMLElement, by: number): void {
   if (!control) return;
   event.preventDefault();
   control.focus();
+  if (!event.shiftKey || !(control instanceof HTMLInputElement)) return;
+  for (const box of [cell.querySelector<HTMLInputElement>("input[name=id]"), control]) if (box !== null) box.checked = true;
+  anchor = control;
+  count();
 }
 
 // ---------------------------------------------------------------- what htmx brought
