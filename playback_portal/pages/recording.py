@@ -16,7 +16,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from archive.access import AccessScope, Scope, may_download, may_play
+from archive.access import AccessScope, Scope, may_annotate, may_download, may_email, may_play, may_share
 from archive.catalogue import audit_entries, directory, minutes, positions, sessions
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.minutes import Booking
@@ -86,7 +86,10 @@ async def get_page(request: web.Request) -> web.StreamResponse:
         lanes=player.lanes(recording),
         bands=player.bands(recording),
         call=player.document(recording, position_ms),
+        annotates=may_annotate(scope, recording),
         downloads=may_download(scope, recording),
+        emails=may_email(scope, recording),
+        shares=may_share(scope, recording),
         status=HTTPStatus.OK,
         **context,
     )

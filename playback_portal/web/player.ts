@@ -157,6 +157,17 @@ function start(root: HTMLElement): void {
     if (found !== undefined) seek(found);
   }
 
+  /** What came later to the timeline (comments) gets its place by its time. */
+  function sorted(): void {
+    const list = document.querySelector("[data-marks]");
+    if (list === null) return;
+    const items = [...list.querySelectorAll<HTMLElement>(":scope > li[data-from]")];
+    const after = (one: HTMLElement, other: HTMLElement): number => Number(one.dataset["from"]) - Number(other.dataset["from"]);
+    const wanted = items.toSorted(after);
+    // Moving an element takes its focus away: only what stands wrong moves.
+    if (wanted.some((item, place) => item !== items[place])) list.append(...wanted);
+  }
+
   const comments = (): number[] => markers().map((mark) => mark.ms);
   const gaps = (): number[] => call.bands.map((band) => band.fromMs);
 
@@ -374,7 +385,11 @@ function start(root: HTMLElement): void {
   const there = asked !== null && Number.isFinite(Number(asked)) ? Number(asked) * 1000 : null;
   const resumed = call.positionMs >= RESUMED_MS_MIN && call.positionMs < call.durationMs - RESUMED_MS_MIN ? call.positionMs : null;
   wave.mark(markers());
-  onMarkers(() => wave.mark(markers()));
+  sorted();
+  onMarkers(() => {
+    wave.mark(markers());
+    sorted();
+  });
   viewed();
   if (there !== null) seek(there);
   else if (resumed !== null) {

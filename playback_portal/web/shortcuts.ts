@@ -5,7 +5,7 @@ type Action = (event: KeyboardEvent) => void;
 
 const actions = new Map<string, Action>();
 const CHORD_MS = 1500;
-let chord = 0;
+let chord = -CHORD_MS;
 
 /** Whether single keys are switched on for this person. */
 export const enabled = document.body.dataset["shortcuts"] !== "off";
@@ -38,7 +38,7 @@ document.addEventListener("keydown", (event) => {
   if (!enabled || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || typing(event)) return;
   const letter = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (performance.now() - chord < CHORD_MS) {
-    chord = 0;
+    chord = -CHORD_MS;
     go(`a[data-go="${CSS.escape(letter)}"]`);
     return;
   }
