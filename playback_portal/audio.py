@@ -26,6 +26,7 @@ from archive.playback import Action, SealedReader
 from playback_portal import byte_range
 from playback_portal.authentication import require
 from playback_portal.byte_range import ByteRange, Unsatisfiable
+from playback_portal.mp4 import Mp4
 from playback_portal.parameters import Parameters, flag, search_text, word_of
 from playback_portal.problems import ParameterFault, Problem, wrong_parameters
 from playback_portal.purposes import purpose_of
@@ -47,6 +48,7 @@ class Format(StrEnum):
 
     FLAC = "flac"
     WAV = "wav"
+    MP4 = "mp4"
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ async def get_audio(request: web.Request) -> web.StreamResponse:
     if recording.state not in PLAYABLE_STATES:
         raise not_playable(recording.state)
     wanted = Wanted(form, _channel(recording, name), name, download)
+    if wanted.format is Format.MP4 and wanted.channel is not None:
+        raise wrong_parameters(ParameterFault("format", "One channel can be had as flac or wav."))
     services = request.app[SERVICES]
     reader = await _opened(request, recording, wanted)
     if reader.media_type != ARCHIVED_MEDIA_TYPE:
@@ -129,6 +133,8 @@ def _channel(recording: Recording, name: str) -> int | None:
 async def _source(services: Services, reader: SealedReader, wanted: Wanted) -> AudioSource:
     if wanted.format is Format.WAV:
         return await asyncio.to_thread(Wav, reader, wanted.channel)
+    if wanted.format is Format.MP4:
+        return await asyncio.to_thread(Mp4, reader)
     if wanted.channel is None:
         return WholeFlac(reader)
     async with services.transcodes:

@@ -46,7 +46,7 @@ OPERATIONS = {
     "get_audio": Operation(
         "The audio, whole or a range of it; an audit entry is durable before the first octet",
         ("id", "format", "channel", "download", "purpose", "range", "ifRange", "ifMatch", "ifNoneMatch"),
-        media_types=("audio/flac", "audio/wav"),
+        media_types=("audio/flac", "audio/mp4", "audio/wav"),
         refusals=(400, 404, 409, 412, 416),
         ranges=True,
     ),

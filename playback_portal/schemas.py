@@ -296,7 +296,9 @@ PARAMETERS: Final[dict[str, Schema]] = {
     "cursor": _query("cursor", TEXT, "`next` of the page before"),
     "pps": _query("pps", {"type": "integer", "enum": [2, 20], "default": 2}, "levels a second"),
     "format": _query(
-        "format", {"type": "string", "enum": ["flac", "wav"], "default": "flac"}, "form of the audio"
+        "format",
+        {"type": "string", "enum": ["flac", "wav", "mp4"], "default": "flac"},
+        "form of the audio; mp4 holds the same FLAC with an index for browsers",
     ),
     "channel": _query(
         "channel",

@@ -238,7 +238,12 @@ function start(root: HTMLElement): void {
   audio.addEventListener("error", () => {
     idle();
     playing();
-    void explain();
+    // A recording without an index of its frames is had as it was archived.
+    const otherwise = audio.dataset["otherwise"];
+    if (otherwise === undefined) return void explain();
+    delete audio.dataset["otherwise"];
+    wanted ??= position();
+    audio.src = otherwise;
   });
   addEventListener("pagehide", () => {
     if (!audio.paused) keep();
@@ -398,7 +403,7 @@ function start(root: HTMLElement): void {
   }
   shown();
   said();
-  if (audio.error !== null) void explain();
+  if (audio.error !== null) audio.dispatchEvent(new Event("error"));
   fetch(`/v1/recordings/${call.id}/peaks?pps=${call.durationMs > FINE_PEAKS_MS_MAX ? 2 : 20}`)
     .then(async (answer) => {
       if (!answer.ok) throw new Error(String(answer.status));

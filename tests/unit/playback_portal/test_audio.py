@@ -142,7 +142,9 @@ async def test_a_conference_gives_each_channel_by_its_name(api: Any) -> None:
     assert (await api.audio("multi", "?channel=4")).status == 400
 
 
-@pytest.mark.parametrize("query", ["?format=mp3", "?channel=c", "?download=yes", "?x=1"])
+@pytest.mark.parametrize(
+    "query", ["?format=mp3", "?format=mp4&channel=a", "?channel=c", "?download=yes", "?x=1"]
+)
 async def test_a_wrong_parameter_is_named_and_nothing_is_logged_as_played(api: Any, query: str) -> None:
     before = api.house.events("two-party")
     answer = await api.audio("two-party", query)
