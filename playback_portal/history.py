@@ -28,6 +28,7 @@ ACTIONS: Mapping[str, str] = {
     "recording.quarantined": mark("Recording set apart: nobody is known to own it"),
     "recording.read": mark("read the data of the call"),
     "recording.viewed": mark("looked at the data"),
+    "access.viewed": mark("looked at who can hear it"),
     "history.viewed": mark("looked at the history"),
     "why.viewed": mark("looked at why it was recorded"),
     "object.damaged": mark("A damaged part was found"),

@@ -10,6 +10,7 @@ asking `archive.access` for each person in turn (a test compares the two).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -23,7 +24,7 @@ from archive.catalogue.recordings import storable
 from archive.catalogue.tables import api_clients, team_members, teams, users
 from archive.catalogue.teams import LISTENING, Membership, memberships, switched
 from archive.errors import NotFound
-from archive.model import Role, TenantId, UserId
+from archive.model import Recording, Role, TenantId, UserId
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,15 @@ def hearers_of(catalogue: Catalogue, tenant_id: TenantId, user_id: UserId) -> li
         found = [Hearer(Reason.OWN, person.login, user_id)] if person.access == "own" or own else []
         found += _by_teams(contributes, listeners, hears_earlier)
         return found + _of_all(connection, tenant_id)
+
+
+def hearers_of_recording(catalogue: Catalogue, recording: Recording) -> list[Hearer]:
+    """Return who hears its owner, or who hears everybody where it has none (any more)."""
+    if recording.owner is not None:
+        with suppress(NotFound):
+            return hearers_of(catalogue, recording.tenant_id, recording.owner)
+    with catalogue.transaction(recording.tenant_id) as connection:
+        return _of_all(connection, recording.tenant_id)
 
 
 def _by_teams(

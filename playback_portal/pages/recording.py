@@ -16,13 +16,23 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from archive.access import AccessScope, Scope, may_annotate, may_download, may_email, may_play, may_share
-from archive.catalogue import audit_entries, directory, minutes, positions, sessions
+from archive.access import (
+    AccessScope,
+    Right,
+    Scope,
+    may_annotate,
+    may_download,
+    may_email,
+    may_play,
+    may_share,
+)
+from archive.catalogue import accounts, audit_entries, directory, minutes, positions, rights, sessions
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.minutes import Booking
 from archive.errors import NotFound
 from archive.model import PLAYABLE_STATES, Recording, RecordingMode, RetentionClass, SessionOutcome, UserId
-from playback_portal import history, player
+from playback_portal import audience, history, player
+from playback_portal.audience import LISTENERS_COUNT_MAX, Audience
 from playback_portal.formats import ZONE
 from playback_portal.language import mark
 from playback_portal.page import partial, render
@@ -52,6 +62,14 @@ CAUSES = {
     "restart": mark("because the recorder started again"),
 }
 """What `by` of a span says when no person did it."""
+
+RIGHTS = {
+    Right.DOWNLOAD: mark("download"),
+    Right.EMAIL: mark("e-mail"),
+    Right.SHARE: mark("share"),
+    Right.EVALUATE: mark("evaluate"),
+}
+"""What people may do beside hearing, in the order it is told."""
 
 EXPLAINED_COUNT_MAX = 60
 """The trace of a decision is a dozen steps; one that ran wild is cut."""
@@ -109,6 +127,13 @@ async def get_history(request: web.Request) -> web.StreamResponse:
     return partial(request, "recording/_history.html", deeds=deeds, names=names)
 
 
+async def get_access(request: web.Request) -> web.StreamResponse:
+    """Show who can hear the recording and why, and who did."""
+    recording = (await archived_recording(request)).recording
+    found = await asyncio.to_thread(_audience, request.app[SERVICES].catalogue, request[SCOPE], recording)
+    return partial(request, "recording/_access.html", audience=found, right_words=RIGHTS)
+
+
 async def get_why(request: web.Request) -> web.StreamResponse:
     """Show why the recording is there, what happened to it and how long it stays."""
     recording = (await archived_recording(request)).recording
@@ -130,6 +155,20 @@ async def get_why(request: web.Request) -> web.StreamResponse:
         status=HTTPStatus.OK,
         **context,
     )
+
+
+def _audience(catalogue: Catalogue, scope: AccessScope, recording: Recording) -> Audience:
+    """Return who can hear a recording; each person is asked for as the rules would ask them now."""
+    tenant_id = scope.tenant_id
+    hearers = rights.hearers_of_recording(catalogue, recording)
+    people = [user_id for user_id, _ in audience.reaching(recording, hearers) if user_id is not None]
+    scopes = {
+        user_id: accounts.scope_of_user(catalogue, tenant_id, user_id)
+        for user_id in people[: 2 * LISTENERS_COUNT_MAX]
+    }
+    deeds = history.deeds(audit_entries.of_object(catalogue, tenant_id, f"recording:{recording.id}"))
+    names = _names(catalogue, scope, {UserId(deed.user_id) for deed in deeds if deed.user_id})
+    return audience.of(recording, hearers, scopes, deeds, names)
 
 
 def _facts(recording: Recording, names: dict[str, str], now: datetime) -> dict[str, object]:
@@ -199,6 +238,7 @@ def _reasons(catalogue: Catalogue, scope: AccessScope, recording: Recording) -> 
 
 PLAYER_ROUTES = (
     Route("GET", "/recordings/{id}", get_page, Scope.RECORDINGS_READ, "recording.opened", page=True),
+    Route("GET", "/recordings/{id}/access", get_access, Scope.RECORDINGS_READ, "access.viewed", page=True),
     Route("GET", "/recordings/{id}/history", get_history, Scope.RECORDINGS_READ, "history.viewed", page=True),
     Route("GET", "/recordings/{id}/why", get_why, Scope.RECORDINGS_READ, "why.viewed", page=True),
 )

@@ -187,3 +187,19 @@ def test_positions_of_who_is_nobody_are_zero(house: Any) -> None:
 
     assert positions.kept(house.portal, AccessScope(house.tenant_id, "api-client:x"), recording) == 0
     assert recording.state is RecordingState.AVAILABLE
+
+
+async def test_the_access_tab_tells_who_can_hear_it_by_what_and_whether_they_did(
+    api: Any, listener_key: str
+) -> None:
+    """An auditor who listened has a count; programs stand there too."""
+    await api.audio("two-party", key=listener_key)
+    status, text = await page_of(api, "two-party", rest="/access")
+    assert status == 200
+    assert "kunnen dit gesprek horen." in text
+    row = next(each for each in text.split("<tr>") if "Auditor" in each)
+    assert "Horen" in row
+    assert "downloaden" not in row
+    assert "1 keer" in row
+    assert "Programma met een sleutel" in text
+    assert api.house.events("two-party")[-1] == ("access.viewed", "ok")
