@@ -139,33 +139,10 @@ class Playback:
         if purpose is None and needs_purpose(scope, archived.recording):
             self._enter(scope, recording_id, kind, wanted, "refused", purpose)
             raise PurposeRequired("This recording is somebody else's: say what you open it for.")
-        reader = self._open(archived, kind)
+        binding = object_binding(archived.recording.tenant_id, recording_id, kind)
+        reader = open_sealed(self._store, self._vault, archived, object_of(archived, kind), binding)
         self._enter(scope, recording_id, kind, wanted, "ok", purpose)
         return reader
-
-    def _open(self, archived: ArchivedRecording, kind: ObjectKind) -> SealedReader:
-        recording = archived.recording
-        stored = object_of(archived, kind)
-        try:
-            self._check_facts(stored)
-            header = self._store.get(stored.key, stored.version_id, 0, HEADER_BYTES)
-        except NotFound as error:
-            raise VerificationFailed("An archived object is missing from the store; report it.") from error
-        data_key = open_data_key(
-            self._vault, recording.tenant_id, recording.id, archived.kek_id, archived.wrapped_key
-        )
-        binding = object_binding(recording.tenant_id, recording.id, kind)
-        with translated_key_errors():
-            return SealedReader(
-                self._store, stored, SegmentOpener(data_key.key, binding, header, pin_of(stored))
-            )
-
-    def _check_facts(self, stored: StoredObject) -> None:
-        facts = self._store.head(stored.key, stored.version_id)
-        if facts.size_bytes != stored.ciphertext_bytes:
-            raise VerificationFailed("An archived object has another length than was archived; report it.")
-        if facts.sha256 is not None and facts.sha256 != stored.ciphertext_sha256:
-            raise VerificationFailed("An archived object is not the one that was archived; report it.")
 
     def _enter(  # noqa: PLR0917 - the words of one audit entry
         self,
@@ -190,9 +167,36 @@ class Playback:
             )
 
 
+def open_sealed(
+    store: Store, vault: Vault, archived: ArchivedRecording, stored: StoredObject, binding: bytes
+) -> SealedReader:
+    """Open an object that is sealed under the data key of a recording and bound to `binding`.
+
+    Whoever calls it has asked who may, and makes the audit entry. Raises `NotFound`,
+    `VerificationFailed`, `DependencyUnavailable`.
+    """
+    recording = archived.recording
+    try:
+        _check_facts(store, stored)
+        header = store.get(stored.key, stored.version_id, 0, HEADER_BYTES)
+    except NotFound as error:
+        raise VerificationFailed("An archived object is missing from the store; report it.") from error
+    data_key = open_data_key(vault, recording.tenant_id, recording.id, archived.kek_id, archived.wrapped_key)
+    with translated_key_errors():
+        return SealedReader(store, stored, SegmentOpener(data_key.key, binding, header, pin_of(stored)))
+
+
 def pin_of(stored: StoredObject) -> SealPin:
     """Return the pin of a sealed object as the catalogue keeps it (not of a `record` object)."""
     return SealPin(stored.plaintext_bytes, stored.ciphertext_bytes, stored.segments, stored.commitment)
+
+
+def _check_facts(store: Store, stored: StoredObject) -> None:
+    facts = store.head(stored.key, stored.version_id)
+    if facts.size_bytes != stored.ciphertext_bytes:
+        raise VerificationFailed("An archived object has another length than was archived; report it.")
+    if facts.sha256 is not None and facts.sha256 != stored.ciphertext_sha256:
+        raise VerificationFailed("An archived object is not the one that was archived; report it.")
 
 
 def _allowed(scope: AccessScope, recording: Recording, kind: ObjectKind, action: Action) -> bool:

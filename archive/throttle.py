@@ -64,6 +64,12 @@ RESET = Allowance(2, 60, 3600)
 
 RESET_NETWORK = Allowance(20, 10, 600)
 
+SHARE_CODE = Allowance(5, 2, 15 * 60)
+"""The PIN of a play link has a million values and more, and a link lives 30 days: one chance in 300."""
+
+SHARE_MAIL = Allowance(3, 60, 3600)
+"""Codes by mail; more are a nuisance to whoever gets them."""
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -133,6 +139,22 @@ def reset_subjects(typed: str, address: str) -> tuple[Subject, ...]:
 def passkey_subjects(address: str) -> tuple[Subject, ...]:
     """Return how an answer of an unknown passkey is counted: there is nothing to guess but our time."""
     return (Subject(_hash("passkey-network", network_of(address)), NETWORK),)
+
+
+def share_subjects(share_id: str, address: str) -> tuple[Subject, ...]:
+    """Return how a PIN or code of a play link is counted: by link wherever from, then by network."""
+    network = _hash("share-network", network_of(address))
+    return (Subject(_hash("share", share_id), SHARE_CODE), Subject(network, NETWORK))
+
+
+def share_mail_subjects(share_id: str) -> tuple[Subject, ...]:
+    """Return how the wish for a code by mail is counted."""
+    return (Subject(_hash("share-mail", share_id), SHARE_MAIL),)
+
+
+def share_token_subjects(address: str) -> tuple[Subject, ...]:
+    """Return how an address that is no play link is counted: there is nothing to guess but our time."""
+    return (Subject(_hash("share-token-network", network_of(address)), NETWORK),)
 
 
 def identifier(typed: str) -> str:

@@ -19,7 +19,7 @@ from aiohttp import web
 
 from archive.errors import ArchiveError
 from archive.model import new_id
-from playback_portal import openapi, page, static
+from playback_portal import openapi, page, play_links, static
 from playback_portal.confirmations import CONFIRMATIONS, Confirmations
 from playback_portal.events import STREAMS, Streams
 from playback_portal.health import READINESS, Readiness
@@ -58,9 +58,11 @@ def create_app(services: Services, routes: tuple[Route, ...] = ROUTES) -> web.Ap
     app[CONFIRMATIONS] = Confirmations(services.catalogue, services.clock)
     app[STREAMS] = Streams(services.catalogue)
     app[ERRANDS] = set()
+    app[play_links.SLEEP], app[play_links.MAKING] = asyncio.sleep, {}
     # Streams go on until they are told, and a server that stops waits for whoever it still serves.
     app.on_shutdown.append(end_streams)
     app.on_shutdown.append(finish_errands)
+    app.on_shutdown.append(play_links.finish_making)
     app.on_cleanup.append(stop_listening)
     app.on_response_prepare.append(add_headers)
     for route in routes:

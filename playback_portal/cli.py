@@ -25,6 +25,7 @@ from archive.errors import Refused
 from archive.playback import Playback
 from archive.post import NoPost
 from archive.settings import Settings, load_settings
+from archive.shared import Derivatives
 from archive.telemetry import configure_logging
 from keys.errors import KeysError
 from playback_portal.app import create_app
@@ -70,6 +71,7 @@ def make_services(settings: Settings) -> Services:
     return Services(
         catalogue=catalogue,
         playback=Playback(store, vault, catalogue, audit),
+        derivatives=Derivatives(store, vault, catalogue),
         audit=audit,
         clock=SystemClock(),
         checks={"database": catalogue.healthy, "store": store.healthy},

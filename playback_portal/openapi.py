@@ -14,7 +14,15 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from archive.access import Scope
-from playback_portal import administration_schemas, find_schemas, operations, positions, problems, schemas
+from playback_portal import (
+    administration_schemas,
+    find_schemas,
+    operations,
+    positions,
+    problems,
+    schemas,
+    share_schemas,
+)
 from playback_portal.operations import JSON, Operation
 
 VERSION = "1.0.0"
@@ -29,17 +37,20 @@ OPERATIONS = {
     **administration_schemas.ADMINISTRATION_OPERATIONS,
     **find_schemas.FIND_OPERATIONS,
     **positions.POSITION_OPERATIONS,
+    **share_schemas.SHARE_OPERATIONS,
 }
 SCHEMAS = {
     **schemas.SCHEMAS,
     **administration_schemas.ADMINISTRATION_SCHEMAS,
     **find_schemas.FIND_SCHEMAS,
     **positions.POSITION_SCHEMAS,
+    **share_schemas.SHARE_SCHEMAS,
 }
 PARAMETERS = {
     **schemas.PARAMETERS,
     **administration_schemas.ADMINISTRATION_PARAMETERS,
     **find_schemas.FIND_PARAMETERS,
+    **share_schemas.SHARE_PARAMETERS,
 }
 
 

@@ -32,6 +32,7 @@ from playback_portal.pages.invitation import INVITATION_ROUTES
 from playback_portal.pages.organisation import ORGANISATION_ROUTES
 from playback_portal.pages.passkeys import PASSKEY_ROUTES
 from playback_portal.pages.people import PEOPLE_ROUTES
+from playback_portal.pages.play_link import PLAY_LINK_ROUTES
 from playback_portal.pages.preferences import PREFERENCE_ROUTES
 from playback_portal.pages.purposes import PURPOSE_ROUTES
 from playback_portal.pages.recording import PLAYER_ROUTES
@@ -43,6 +44,7 @@ from playback_portal.problems import Problem, problem_of
 from playback_portal.route import DETAILS, STATIC_PREFIX, SUBJECT, Handler, Route
 from playback_portal.saved_searches import SAVED_SEARCH_ROUTES
 from playback_portal.services import ENTRY, REFERENCE, SCOPE, SERVICES, Entry, recording_id_of
+from playback_portal.shares import SHARE_ROUTES
 
 __all__ = ["ROUTES", "Handler", "Route", "guarded"]
 
@@ -99,6 +101,7 @@ ROUTES = (
     *ADMINISTRATION_ROUTES,
     *SAVED_SEARCH_ROUTES,
     *POSITION_ROUTES,
+    *SHARE_ROUTES,
     Route("GET", f"{STATIC_PREFIX}{{name}}", static.get_file, None, None),
     *SIGN_IN_ROUTES,
     *SECURITY_ROUTES,
@@ -108,6 +111,7 @@ ROUTES = (
     *PASSKEY_ROUTES,
     *RECORDING_PAGE_ROUTES,
     *PLAYER_ROUTES,
+    *PLAY_LINK_ROUTES,
     *PREFERENCE_ROUTES,
     *PURPOSE_ROUTES,
     *PEOPLE_ROUTES,

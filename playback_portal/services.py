@@ -22,6 +22,7 @@ from archive.clock import Clock
 from archive.model import ObjectKind, RecordingId
 from archive.playback import SealedReader
 from archive.post import Post
+from archive.shared import Derivatives
 from keys.root import Root
 from playback_portal.exposure import Exposure
 from playback_portal.metrics import Metrics
@@ -62,6 +63,7 @@ class Services:
 
     catalogue: Catalogue
     playback: Player
+    derivatives: Derivatives
     audit: AuditWriter
     clock: Clock
     checks: Mapping[str, Callable[[], bool]]

@@ -118,6 +118,19 @@ def authenticate_key(catalogue: Catalogue, key: str) -> AccessScope | None:
         return replace(_scope_of_user(connection, tenant_id, UserId(row.user_id)), scopes=scopes)
 
 
+def scope_of_client(catalogue: Catalogue, tenant_id: TenantId, client_id: str) -> AccessScope:
+    """Return what an API client may reach right now; raises NotFound when it is gone."""
+    columns = api_clients.c
+    statement = select(columns.scopes).where(
+        columns.tenant_id == tenant_id, columns.id == client_id, columns.user_id.is_(None)
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise NotFound("There is no such API client any more.")
+    return AccessScope(tenant_id, f"api-client:{client_id}", scopes=frozenset(row.scopes))
+
+
 def _hash(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 

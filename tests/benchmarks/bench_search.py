@@ -303,6 +303,7 @@ async def over_http(archive: Archive, rounds: int) -> dict[str, list[float]]:
         checks={},
         root=LocalKeyring(new_key()),
         post=cast("Any", Silent()),
+        derivatives=cast("Any", Silent()),
     )
     took: dict[str, list[float]] = {}
     dice = random.Random(5)

@@ -45,6 +45,7 @@ from archive.catalogue.tables.recordings import (
     recordings,
     sessions,
 )
+from archive.catalogue.tables.shares import mails, share_policies, share_visits, shares
 from archive.catalogue.tables.sign_in import (
     identities,
     identity_providers,
@@ -75,6 +76,7 @@ __all__ = [
     "keep_next",
     "last_views",
     "live_calls",
+    "mails",
     "metadata",
     "minute_bookings",
     "minute_months",
@@ -92,6 +94,9 @@ __all__ = [
     "saved_searches",
     "searchable",
     "sessions",
+    "share_policies",
+    "share_visits",
+    "shares",
     "sign_in_attempts",
     "spent_challenges",
     "team_members",

@@ -65,6 +65,7 @@ from archive.model import (
 )
 from archive.playback import Playback
 from archive.post import Letter
+from archive.shared import Derivatives
 from archive.store.object import KeyTaken, ObjectFacts, ObjectVersion, sha256_hex, whole_second
 from keys.envelope import new_key
 from keys.kek import KekVault
@@ -217,6 +218,7 @@ class House:
         services = Services(
             catalogue=self.portal,
             playback=Playback(self.store, self.vault, self.portal, audit, FixedClock()),
+            derivatives=Derivatives(self.store, self.vault, self.portal),
             audit=audit,
             clock=FixedClock(),
             checks={"database": self.portal.healthy, "store": self.store.healthy},
@@ -578,7 +580,7 @@ def clock() -> FixedClock:
 
 @pytest.fixture(scope="session")
 def archive(house: House, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Recording]:
-    """Return what archives a second of a call, `minute` minutes after the first of `house`."""
+    """Return what archives a second or more of a call, `minute` minutes after the first of `house`."""
     ingest = Ingest(
         house.store,
         house.vault,
@@ -588,8 +590,8 @@ def archive(house: House, tmp_path_factory: pytest.TempPathFactory) -> Callable[
         FixedClock(timedelta(seconds=5)),
     )
 
-    def made(tenant_id: TenantId, minute: int, **changes: Any) -> Recording:
-        item = finished(tenant_id, house.samples[:8000], minute, **changes)
+    def made(tenant_id: TenantId, minute: int, seconds: int = 1, **changes: Any) -> Recording:
+        item = finished(tenant_id, house.samples[: seconds * 8000], minute, **changes)
         return ingest.archive(item, outcome_of(item.recording)).recording
 
     return made

@@ -18,6 +18,7 @@ from playback_portal.positions import POSITION_ROUTES
 from playback_portal.route import Route
 from playback_portal.routes import ROUTES
 from playback_portal.saved_searches import SAVED_SEARCH_ROUTES
+from playback_portal.shares import SHARE_ROUTES
 
 OPEN_PATHS = {"/livez", "/readyz", "/metrics", "/v1/openapi.json", "/static/{name}"}
 # Pages that strangers may open; whoever adds one says here that it tells nothing of anybody.
@@ -39,6 +40,11 @@ OPEN_PAGES = {
     "/sign-in/set-up/passkey/options",
     "/sign-out",
     "/invitation/{token}",
+    "/s/{token}",
+    "/s/{token}/codes",
+    "/s/{token}/plays",
+    "/s/{token}/proof",
+    "/s/{token}/sound",
 }
 GUARDED = [route for route in ROUTES if route.permission is not None and not route.page]
 GUARDED_PAGES = [route for route in ROUTES if route.permission is not None and route.page]
@@ -46,7 +52,7 @@ GUARDED_PAGES = [route for route in ROUTES if route.permission is not None and r
 OWN = [
     route
     for route in GUARDED
-    if route not in (*ADMINISTRATION_ROUTES, *SAVED_SEARCH_ROUTES, *POSITION_ROUTES)
+    if route not in (*ADMINISTRATION_ROUTES, *SAVED_SEARCH_ROUTES, *POSITION_ROUTES, *SHARE_ROUTES)
 ]
 BODIES: dict[str, Any] = {
     "/v1/what-if": {"caller": "+31612345678", "callee": "+31201230001"},

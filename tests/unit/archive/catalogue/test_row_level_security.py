@@ -24,6 +24,9 @@ from archive.catalogue import (
     recordings,
     saved_searches,
     sessions,
+    share_policies,
+    share_visits,
+    shares,
     tables,
     waveforms,
 )
@@ -118,6 +121,7 @@ def filled(
         saved_searches.remember_view(portal, scope, "has=pause", now=now)
         _fill_positions(database, user, archived, now)
         _fill_purposes(database, user, archived, now)
+        _fill_shares(portal, scope, archived, now)
         _fill_sign_in(operator, portal, user, now)
     return database
 
@@ -198,6 +202,17 @@ def _fill_sign_in(operator: Catalogue, portal: Catalogue, user: User, now: datet
     with operator.transaction(user.tenant_id) as connection:
         written = {**provider, "sealed_secret": b"x", "trusts_second_factor": False}
         connection.execute(insert(tables.identity_providers), written)
+
+
+def _fill_shares(portal: Catalogue, scope: AccessScope, archived: ArchivedRecording, now: datetime) -> None:
+    wanted = shares.NewShare(archived.recording.id, "x", 0, 1000, now + timedelta(days=1))
+    share_policies.set_policy(portal, scope.tenant_id, days_max=7)
+    words = dict.fromkeys(("actor", "kind", "recipient", "language"), "x")
+    mail = {"id": new_id(now), "tenant_id": scope.tenant_id, "state": "queued", "queued_at": now, **words}
+    with portal.transaction(scope.tenant_id) as connection:
+        share, _ = shares.add(connection, scope, wanted, now=now)
+        share_visits.open_visit(connection, share, now=now)
+        connection.execute(insert(tables.mails), mail)
 
 
 def _fill_positions(database: Any, user: User, archived: ArchivedRecording, now: datetime) -> None:
