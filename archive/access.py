@@ -243,6 +243,24 @@ def may_annotate(scope: AccessScope, recording: Recording) -> bool:
     )
 
 
+def may_change_comment(scope: AccessScope, recording: Recording, author: str) -> bool:
+    """Return whether the scope may change or delete a comment: its author alone, while they hear the call."""
+    return may_annotate(scope, recording) and author == author_of(scope)
+
+
+def may_make_labels(scope: AccessScope) -> bool:
+    """Return whether the scope may add labels to those of the tenant: whoever may use them anywhere.
+
+    Changing one that others use is administration.
+    """
+    return scope.role is not Role.AUDITOR and scope.permits(Scope.RECORDINGS_ANNOTATE)
+
+
+def author_of(scope: AccessScope) -> str:
+    """Return who is named as author: the person, by whatever key they write; else the program."""
+    return scope.actor if scope.user_id is None else f"user:{scope.user_id}"
+
+
 def needs_purpose(scope: AccessScope, recording: Recording) -> bool:
     """Return whether it takes a purpose to open it: where the tenant wants one, for all but one's own."""
     own = recording.owner is not None and recording.owner == scope.user_id

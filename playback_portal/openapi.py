@@ -16,6 +16,7 @@ from aiohttp import web
 from archive.access import Scope
 from playback_portal import (
     administration_schemas,
+    annotation_schemas,
     find_schemas,
     operations,
     positions,
@@ -36,6 +37,7 @@ OPERATIONS = {
     **operations.OPERATIONS,
     **administration_schemas.ADMINISTRATION_OPERATIONS,
     **find_schemas.FIND_OPERATIONS,
+    **annotation_schemas.ANNOTATION_OPERATIONS,
     **positions.POSITION_OPERATIONS,
     **share_schemas.SHARE_OPERATIONS,
 }
@@ -43,6 +45,7 @@ SCHEMAS = {
     **schemas.SCHEMAS,
     **administration_schemas.ADMINISTRATION_SCHEMAS,
     **find_schemas.FIND_SCHEMAS,
+    **annotation_schemas.ANNOTATION_SCHEMAS,
     **positions.POSITION_SCHEMAS,
     **share_schemas.SHARE_SCHEMAS,
 }
@@ -51,6 +54,7 @@ PARAMETERS = {
     **administration_schemas.ADMINISTRATION_PARAMETERS,
     **find_schemas.FIND_PARAMETERS,
     **share_schemas.SHARE_PARAMETERS,
+    **annotation_schemas.ANNOTATION_PARAMETERS,
 }
 
 

@@ -26,6 +26,8 @@ from archive.playback import Action
 from playback_portal import audio, calls, events, health, me, openapi, recordings, static, why
 from playback_portal.administration import ADMINISTRATION_ROUTES
 from playback_portal.authentication import authenticate, require
+from playback_portal.comments import COMMENT_ROUTES
+from playback_portal.labels import LABEL_ROUTES
 from playback_portal.pages.enrolment import ENROLMENT_ROUTES
 from playback_portal.pages.help import HELP_ROUTES
 from playback_portal.pages.invitation import INVITATION_ROUTES
@@ -102,6 +104,8 @@ ROUTES = (
     *SAVED_SEARCH_ROUTES,
     *POSITION_ROUTES,
     *SHARE_ROUTES,
+    *COMMENT_ROUTES,
+    *LABEL_ROUTES,
     Route("GET", f"{STATIC_PREFIX}{{name}}", static.get_file, None, None),
     *SIGN_IN_ROUTES,
     *SECURITY_ROUTES,

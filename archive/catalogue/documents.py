@@ -24,6 +24,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from archive.catalogue import lexemes
 from archive.catalogue.engine import Connection
 from archive.catalogue.lexemes import Annotations
+from archive.catalogue.tables import labels as labels_
 from archive.catalogue.tables import recording_documents, searchable
 from archive.model import Recording, RecordingId, TenantId, UserId
 
@@ -97,7 +98,9 @@ def terms_of(connection: Connection, wanted: Wanted) -> list[str]:
     terms = [lexemes.quoted(lexeme) for lexeme in wanted.lexemes]
     text_ = (wanted.text or "").strip()
     if text_:
-        terms += lexemes.asked(text_, stems_of(connection, lexemes.words(text_))) or [NOWHERE]
+        stems = stems_of(connection, lexemes.words(text_))
+        labels = lexemes.labelled(text_, stems, _label_names(connection))
+        terms += lexemes.asked(text_, stems, labels) or [NOWHERE]
     if wanted.owners is not None and len(wanted.owners) <= OWNERS_MAX:
         owners = sorted(map(lexemes.of_owner, wanted.owners))
         terms.append(lexemes.any_of(owners) if owners else NOWHERE)
@@ -108,6 +111,11 @@ def matching(terms: Iterable[str]) -> ColumnElement[bool]:
     """Return the condition on `searchable` that all terms hold."""
     query = cast(literal(storable(" & ".join(terms)), Text), TSQUERY)
     return searchable.c.document.op("@@", is_comparison=True)(query)
+
+
+def _label_names(connection: Connection) -> Mapping[str, str]:
+    """Return the names of the tenant's labels by id; retired ones are still carried by recordings."""
+    return {row.id: row.name for row in connection.execute(select(labels_.c.id, labels_.c.name))}
 
 
 def finds_few(connection: Connection, terms: Sequence[str]) -> bool:

@@ -1,7 +1,7 @@
 """The words a recording is found by, and a search text as the words that must be there.
 
-A recording's document is a set of lexemes: the words of names, notes, comments and labels
-with their Dutch stems, the endings of names and numbers (so that any part of one is the
+A recording's document is a set of lexemes: the words of names, notes and comments with
+their Dutch stems, the endings of names and numbers (so that any part of one is the
 beginning of a lexeme), its ids as a whole, and its facets. One index over these answers
 everything; no extension of PostgreSQL is needed.
 
@@ -12,6 +12,9 @@ everything; no extension of PostgreSQL is needed.
 | `offertes`, `offert` | a word of a note and its stem |
 | `#id:<text>` | recording id, SIP Call-ID, session id |
 | `#owner:<user>`, `#has:pause`, `#mode:always`, `#label:<id>`, `#favourite:<user>` ... | facets |
+
+A label stands there by its id alone: what it is called is asked when somebody searches, so
+that another name counts at once.
 
 Rules: pure. Words are compared without case and marks (José is jose). What somebody types
 becomes nothing but letters and digits, or stands whole behind `#id:`, so that it can be no
@@ -187,14 +190,39 @@ def of_favourite(user_id: UserId) -> str:
     return f"#favourite:{user_id}"
 
 
-def asked(text: str, stems: Mapping[str, str]) -> list[str]:
+NO_LABELS: Mapping[str, tuple[str, ...]] = {}
+
+
+def labelled(text: str, stems: Mapping[str, str], names: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Return the lexemes of the labels each word of a search text may mean; `names` are theirs by id.
+
+    A word means a label when a word of its name begins with it, or with its stem.
+    """
+    known = {label_id: words(name) for label_id, name in names.items()}
+    found: dict[str, tuple[str, ...]] = {}
+    for word in words(text):
+        least = PREFIX_CHARS_MIN if not _is_digits(word) else ENDING_CHARS_MIN
+        begun = (word, stems.get(word, word))
+        meant = [
+            of_label(label_id)
+            for label_id, named in known.items()
+            if word in named or (len(word) >= least and any(each.startswith(begun) for each in named))
+        ]
+        if meant:
+            found[word] = tuple(meant)
+    return found
+
+
+def asked(
+    text: str, stems: Mapping[str, str], labels: Mapping[str, tuple[str, ...]] = NO_LABELS
+) -> list[str]:
     """Return a search text as terms of a `tsquery`, all of which must hold; none when it has no word.
 
     A text without spaces is an id or all its words. `stems` gives the Dutch stem of words
-    that have one. Digits with spaces, dashes or dots between them are one number or several
-    words, whichever is there.
+    that have one, `labels` the lexemes of the labels a word may mean (`labelled`). Digits with
+    spaces, dashes or dots between them are one number or several words, whichever is there.
     """
-    terms = _terms(text, stems)[:ASKED_WORDS_MAX]
+    terms = _terms(text, stems, labels)[:ASKED_WORDS_MAX]
     stripped = text.strip()
     if not stripped or len(stripped.split()) > 1:
         return terms
@@ -218,7 +246,7 @@ def any_of(lexemes: Iterable[str]) -> str:
     return f"({' | '.join(quoted(lexeme) for lexeme in lexemes)})"
 
 
-def _terms(text: str, stems: Mapping[str, str]) -> list[str]:
+def _terms(text: str, stems: Mapping[str, str], labels: Mapping[str, tuple[str, ...]]) -> list[str]:
     """Return what must be there, term by term: runs of digits together, other words one by one."""
     plain = unicodedata.normalize("NFKD", text.casefold())
     kept = "".join(character for character in plain if not unicodedata.combining(character))
@@ -228,16 +256,16 @@ def _terms(text: str, stems: Mapping[str, str]) -> list[str]:
         if run and not (
             _is_digits(match[0]) and _BETWEEN_DIGITS.fullmatch(kept, run[-1].end(), match.start())
         ):
-            terms.append(_number(kept, run))
+            terms.append(_number(kept, run, labels))
             run = []
         if _is_digits(match[0]):
             run.append(match)
         else:
-            terms.append(_word(match[0][:WORD_CHARS_MAX], stems))
-    return [*terms, _number(kept, run)] if run else terms
+            terms.append(_word(match[0][:WORD_CHARS_MAX], stems, labels))
+    return [*terms, _number(kept, run, labels)] if run else terms
 
 
-def _number(text: str, run: list[re.Match[str]]) -> str:
+def _number(text: str, run: list[re.Match[str]], labels: Mapping[str, tuple[str, ...]]) -> str:
     """Return the term of digits that may be one number, or several."""
     joined = "".join(match[0] for match in run)[:WORD_CHARS_MAX]
     first = run[0].start()
@@ -246,8 +274,8 @@ def _number(text: str, run: list[re.Match[str]]) -> str:
     forms = {joined, joined.removeprefix("00"), canonical(plus + spelled).removeprefix("+")}
     whole = " | ".join(_digits(form) for form in sorted(forms) if _is_digits(form))
     if len(run) == 1:
-        return f"({whole})"
-    apart = " & ".join(_digits(match[0][:WORD_CHARS_MAX]) for match in run)
+        return _or_labels(f"({whole})", run[0][0], labels)
+    apart = " & ".join(_or_labels(_digits(match[0][:WORD_CHARS_MAX]), match[0], labels) for match in run)
     return f"({whole} | ({apart}))"
 
 
@@ -255,10 +283,15 @@ def _digits(text: str) -> str:
     return quoted(text) + (":*" if len(text) >= ENDING_CHARS_MIN else "")
 
 
-def _word(word: str, stems: Mapping[str, str]) -> str:
+def _word(word: str, stems: Mapping[str, str], labels: Mapping[str, tuple[str, ...]]) -> str:
     term = quoted(word) + (":*" if len(word) >= PREFIX_CHARS_MIN else "")
     stem = stems.get(word, word)
-    return term if stem == word else f"({term} | {quoted(stem)})"
+    return _or_labels(term if stem == word else f"({term} | {quoted(stem)})", word, labels)
+
+
+def _or_labels(term: str, word: str, labels: Mapping[str, tuple[str, ...]]) -> str:
+    meant = labels.get(word[:WORD_CHARS_MAX], ())
+    return f"({term} | {any_of(meant)})" if meant else term
 
 
 def _is_digits(text: str) -> bool:

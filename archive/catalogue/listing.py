@@ -14,8 +14,9 @@ from sqlalchemy import ColumnElement, Select, cast, func, literal, literal_colum
 from sqlalchemy.dialects.postgresql import TSQUERY
 
 from archive.access import AccessScope
-from archive.catalogue import documents, recordings, waveforms
+from archive.catalogue import documents, favourites, labels, recordings, waveforms
 from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.labels import Label
 from archive.catalogue.lexemes import Facet
 from archive.catalogue.recordings import Page, RecordingQuery
 from archive.catalogue.tables import searchable, team_members, teams, users
@@ -39,6 +40,8 @@ class Beside:
     facets: frozenset[Facet]
     waveform: Waveform | None
     drawn: bool
+    labels: tuple[Label, ...] = ()
+    favourite: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def page(
     with catalogue.transaction(scope.tenant_id) as connection:
         found = recordings.page_of(connection, scope, query, limit, cursor)
         owners = {recording.owner for recording in found.items if recording.owner is not None}
-        return Listing(found, _beside(connection, found.items), _logins(connection, owners))
+        return Listing(found, _beside(connection, scope, found.items), _logins(connection, owners))
 
 
 def cursor_before(
@@ -81,15 +84,22 @@ def cursor_before(
     return None if len(found) <= limit else recordings.cursor_of(query.sort, found[-1])
 
 
-def _beside(connection: Connection, items: Sequence[Recording]) -> Mapping[RecordingId, Beside]:
+def _beside(
+    connection: Connection, scope: AccessScope, items: Sequence[Recording]
+) -> Mapping[RecordingId, Beside]:
     ids = [recording.id for recording in items]
     columns = [_has(facet).label(facet.name) for facet in Facet]
     statement = select(searchable.c.recording_id, *columns).where(searchable.c.recording_id.in_(ids))
     found = {row[0]: _facets(row[1:]) for row in connection.execute(statement)}
     drawn = waveforms.of_recordings(connection, ids)
+    carried, marked = labels.of_recordings(connection, ids), favourites.of_recordings(connection, scope, ids)
     return {
         recording_id: Beside(
-            found.get(recording_id, frozenset()), drawn.get(recording_id), recording_id in drawn
+            found.get(recording_id, frozenset()),
+            drawn.get(recording_id),
+            recording_id in drawn,
+            carried.get(recording_id, ()),
+            recording_id in marked,
         )
         for recording_id in ids
     }

@@ -9,6 +9,14 @@ Rules: every table with a `tenant_id` stands under FORCE ROW LEVEL SECURITY;
 
 from __future__ import annotations
 
+from archive.catalogue.tables.annotations import (
+    annotation_revisions,
+    comments,
+    favourites,
+    labels,
+    notes,
+    recording_labels,
+)
 from archive.catalogue.tables.audit import audit_bodies, audit_entries, audit_writers
 from archive.catalogue.tables.calls import call_events, commands, live_calls
 from archive.catalogue.tables.columns import metadata
@@ -61,30 +69,36 @@ from archive.catalogue.tables.sign_in import (
 
 __all__ = [
     "INSTANCE_TABLES",
+    "annotation_revisions",
     "api_clients",
     "audit_bodies",
     "audit_entries",
     "audit_writers",
     "call_events",
     "commands",
+    "comments",
     "do_not_record",
     "exempt_days",
     "exempt_numbers",
+    "favourites",
     "identities",
     "identity_providers",
     "invitations",
     "keep_next",
+    "labels",
     "last_views",
     "live_calls",
     "mails",
     "metadata",
     "minute_bookings",
     "minute_months",
+    "notes",
     "passkeys",
     "peers",
     "portal_sessions",
     "positions",
     "recording_documents",
+    "recording_labels",
     "recording_objects",
     "recording_parties",
     "recording_purposes",

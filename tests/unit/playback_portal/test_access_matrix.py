@@ -13,6 +13,7 @@ import asyncio
 import dataclasses
 import itertools
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,13 +23,14 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 from sqlalchemy import insert as insertion
 
-from archive.access import Right, Scope, may_read
+from archive.access import AccessScope, Right, Scope, may_read
 from archive.catalogue import (
     accounts,
     audit_entries,
     directory,
     do_not_record,
     exempt_numbers,
+    labels,
     policies,
     portal_sessions,
     rights,
@@ -145,6 +147,8 @@ class World:
     named_in_log: dict[str, str]
     foreign: dict[str, str] = dataclasses.field(default_factory=dict)
     """An id of every kind of thing another tenant has."""
+    within: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)
+    """What a row names beside the recording, by the word of its path and the id of the recording."""
 
 
 def settle(
@@ -198,7 +202,23 @@ def settle(
         headers[program] = {"Authorization": f"Bearer {client.key}"}
         named_in_log[program] = f"api-client:{client.id}"
     headers["nobody"] = {}
-    return World(tenant.id, team_id, people, headers, recordings, house, named_in_log)
+    world = World(tenant.id, team_id, people, headers, recordings, house, named_in_log)
+    write(world)
+    return world
+
+
+def write(world: World) -> None:
+    """Put a comment on every recording, of somebody who is none of the actors; and make a label."""
+    scope = AccessScope(world.tenant_id, "api-client:left", scopes=frozenset(Scope))
+    label = labels.make(world.house.portal, scope, labels.NewLabel("Klacht"), now=NOW)
+    for recording in world.recordings.values():
+        row = {"id": new_id(NOW), "tenant_id": world.tenant_id, "recording_id": recording.id}
+        said = {"author": scope.actor, "made_at": NOW, "at_ms": 0, "text": "Mooi", "deleted": False}
+        changed = {"changed_by": scope.actor, "changed_at": NOW}
+        with world.house.portal.transaction(world.tenant_id) as connection:
+            connection.execute(insertion(tables.comments), {**row, **said, **changed})
+        world.within["comment", recording.id] = row["id"]
+        world.within["label", recording.id] = label.id
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +230,7 @@ def abroad(house: Any, archive: Callable[..., Recording], insert: Callable[..., 
 def beside(world: World, abroad: World) -> World:
     """Return `world` with the strangers beside it: one recording of theirs, a key, and things of each kind."""
     world.recordings["theirs"] = theirs = abroad.recordings["of anna"]
+    world.within |= abroad.within
     world.headers["their program"] = abroad.headers["program"]
     house, anna = abroad.house, abroad.people["anna"]
     own = {"tenant_id": anna.tenant_id, "user_id": anna.id}
@@ -234,6 +255,7 @@ def beside(world: World, abroad: World) -> World:
         "session of a browser": sessions[0].id,
         "passkey": str(passkey["id"]),
         "saved search": search.id,
+        "label": abroad.within["label", theirs.id],
         "number not to record": listed.id,
         "exempt number": exempt.id,
     }
@@ -287,7 +309,8 @@ async def ask(
     portal: TestClient[Any, Any], world: World, actor: str, route: Route, named: str
 ) -> tuple[int, str]:
     """Return the status of a row for somebody, and its answer without what differs each time."""
-    path = route.path.replace("{id}", named).replace("{user}", NOTHING)
+    path = route.path.replace("{id}", named)
+    path = re.sub(r"\{(\w+)\}", lambda place: world.within.get((place[1], named), NOTHING), path)
     body = BODIES.get(route.path, {})
     sent = {} if route.method == "GET" else {"data": body} if route.page else {"json": body}
     answer = await portal.request(

@@ -14,6 +14,8 @@ from archive.model import RecordingState
 from archive.playback import Action
 from playback_portal.administration import ADMINISTRATION_ROUTES
 from playback_portal.app import create_app
+from playback_portal.comments import COMMENT_ROUTES
+from playback_portal.labels import LABEL_ROUTES
 from playback_portal.positions import POSITION_ROUTES
 from playback_portal.route import Route
 from playback_portal.routes import ROUTES
@@ -48,11 +50,19 @@ OPEN_PAGES = {
 }
 GUARDED = [route for route in ROUTES if route.permission is not None and not route.page]
 GUARDED_PAGES = [route for route in ROUTES if route.permission is not None and route.page]
+ANNOTATION_ROUTES = (*COMMENT_ROUTES, *LABEL_ROUTES)
 # Rows of the administration need things of their own to act on: their tests stand beside theirs.
 OWN = [
     route
     for route in GUARDED
-    if route not in (*ADMINISTRATION_ROUTES, *SAVED_SEARCH_ROUTES, *POSITION_ROUTES, *SHARE_ROUTES)
+    if route
+    not in (
+        *ADMINISTRATION_ROUTES,
+        *SAVED_SEARCH_ROUTES,
+        *POSITION_ROUTES,
+        *SHARE_ROUTES,
+        *ANNOTATION_ROUTES,
+    )
 ]
 BODIES: dict[str, Any] = {
     "/v1/what-if": {"caller": "+31612345678", "callee": "+31201230001"},
@@ -72,7 +82,7 @@ def path_of(route: Route, api: Any, call: Any = None) -> str:
         named = recording.session_id
     if call is not None and (route.path.startswith("/v1/calls") or route.path.endswith("/keeps")):
         named = call.recording_id
-    return route.path.replace("{id}", named).replace("{user}", named)
+    return re.sub(r"\{\w+\}", named, route.path)
 
 
 def filled(route: Route, api: Any) -> str:

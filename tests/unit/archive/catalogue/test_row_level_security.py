@@ -15,10 +15,14 @@ from archive.access import AccessScope
 from archive.audit import AuditWriter
 from archive.catalogue import (
     accounts,
+    comments,
     directory,
     do_not_record,
     exempt_numbers,
+    favourites,
     keep_next,
+    labels,
+    notes,
     passwords,
     policies,
     recordings,
@@ -119,6 +123,7 @@ def filled(
         scope = AccessScope(tenant.id, f"user:{user.id}", Role.USER, user.id)
         saved_searches.add(portal, scope, "Met pauze", "has=pause", shared=True, now=now)
         saved_searches.remember_view(portal, scope, "has=pause", now=now)
+        _fill_annotations(portal, user, archived, now)
         _fill_positions(database, user, archived, now)
         _fill_purposes(database, user, archived, now)
         _fill_shares(portal, scope, archived, now)
@@ -213,6 +218,15 @@ def _fill_shares(portal: Catalogue, scope: AccessScope, archived: ArchivedRecord
         share, _ = shares.add(connection, scope, wanted, now=now)
         share_visits.open_visit(connection, share, now=now)
         connection.execute(insert(tables.mails), mail)
+
+
+def _fill_annotations(portal: Catalogue, user: User, archived: ArchivedRecording, now: datetime) -> None:
+    scope = AccessScope(user.tenant_id, f"user:{user.id}", Role.USER, user.id, "own")
+    recording = archived.recording
+    comments.add(portal, scope, recording, "Mooi", 100, now=now)
+    notes.put(portal, scope, recording, "Terugbellen", now=now)
+    labels.attach_named(portal, scope, recording, labels.NewLabel("Klacht"), now=now)
+    favourites.mark(portal, scope, recording, marked=True, now=now)
 
 
 def _fill_positions(database: Any, user: User, archived: ArchivedRecording, now: datetime) -> None:
@@ -404,6 +418,52 @@ def test_a_recorder_deletes_promises_it_kept_but_makes_none(filled: Any, bakery:
         connection.execute("UPDATE keep_next SET until = now()")
     connection.execute("DELETE FROM keep_next")
     assert count(filled.connect(), "keep_next") == 1
+
+
+ANNOTATIONS = ("comments", "notes", "labels", "recording_labels", "favourites", "annotation_revisions")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_nobody_changes_an_earlier_value_of_an_annotation_nor_what_it_belongs_to(
+    filled: Any, bakery: Tenant, role: str
+) -> None:
+    connection = filled.connect(role, bakery.id)
+    statements = [
+        "UPDATE annotation_revisions SET content = '{}'",
+        "INSERT INTO annotation_revisions SELECT * FROM annotation_revisions",
+        "TRUNCATE annotation_revisions",
+        "UPDATE comments SET author = 'user:somebody'",
+        "UPDATE comments SET revision = 1",
+        "UPDATE notes SET recording_id = 'other'",
+        "UPDATE recording_labels SET label_id = 'other'",
+        "UPDATE favourites SET user_id = 'other'",
+    ]
+    if role != "earwitness_worker":
+        statements += [f"DELETE FROM {table}" for table in ANNOTATIONS]
+    for statement in statements:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(statement)
+
+
+def test_not_even_the_owner_of_the_tables_changes_an_earlier_value(filled: Any, bakery: Tenant) -> None:
+    owner = filled.connect()
+    for statement in ("UPDATE annotation_revisions SET content = '{}'", "TRUNCATE annotation_revisions"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="never changed"):
+            owner.execute(statement)
+
+
+def test_operators_and_recorders_read_nothing_of_what_people_wrote(filled: Any, bakery: Tenant) -> None:
+    for role in ("earwitness_operator", "earwitness_recorder"):
+        connection = filled.connect(role, bakery.id)
+        assert [count(connection, table) for table in ANNOTATIONS] == [None] * len(ANNOTATIONS)
+
+
+def test_what_was_written_goes_with_its_recording(filled: Any, bakery: Tenant) -> None:
+    admin, worker = filled.connect(), filled.connect("earwitness_worker", bakery.id)
+    assert worker.execute("DELETE FROM recordings").rowcount == 1
+    left = {table: count(admin, table) for table in ANNOTATIONS}
+    # Of the other tenant everything is left; of this one the label, which is not the recording's.
+    assert left == {**dict.fromkeys(ANNOTATIONS, 1), "labels": 2, "annotation_revisions": 6}
 
 
 @pytest.mark.parametrize("role", ["earwitness_recorder", "earwitness_portal", "earwitness_operator"])
