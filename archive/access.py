@@ -245,7 +245,7 @@ def may_annotate(scope: AccessScope, recording: Recording) -> bool:
 
 def may_change_comment(scope: AccessScope, recording: Recording, author: str) -> bool:
     """Return whether the scope may change or delete a comment: its author alone, while they hear the call."""
-    return may_annotate(scope, recording) and author == author_of(scope)
+    return may_annotate(scope, recording) and author == scope.actor
 
 
 def may_make_labels(scope: AccessScope) -> bool:
@@ -254,11 +254,6 @@ def may_make_labels(scope: AccessScope) -> bool:
     Changing one that others use is administration.
     """
     return scope.role is not Role.AUDITOR and scope.permits(Scope.RECORDINGS_ANNOTATE)
-
-
-def author_of(scope: AccessScope) -> str:
-    """Return who is named as author: the person, by whatever key they write; else the program."""
-    return scope.actor if scope.user_id is None else f"user:{scope.user_id}"
 
 
 def needs_purpose(scope: AccessScope, recording: Recording) -> bool:

@@ -128,7 +128,7 @@ async def post_recording_label(request: web.Request) -> web.StreamResponse:
     recording = await annotated(request)
     body = await read_body(request)
     label_id = body.read("labelId", json_id, None)
-    wanted = _new_label(body) if label_id is None else None
+    wanted = None if "labelId" in body.names else _new_label(body)
     body.check()
     services, scope = request.app[SERVICES], request[SCOPE]
     now = services.clock.now()

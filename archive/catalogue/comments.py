@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import Row, func, insert, select, update
 
-from archive.access import AccessScope, author_of, may_change_comment
+from archive.access import AccessScope, may_change_comment
 from archive.catalogue import search
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.revisions import changed, expect, require_annotating, written
@@ -112,7 +112,7 @@ def add(
             "tenant_id": scope.tenant_id,
             "recording_id": recording.id,
             "reply_to": reply_to,
-            "author": author_of(scope),
+            "author": scope.actor,
             "made_at": now,
             "at_ms": _within(recording, at_ms),
             "text": said,
