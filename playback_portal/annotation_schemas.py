@@ -29,7 +29,7 @@ _NAME: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": NAME_CHAR
 _LOOK: Final[dict[str, Schema]] = {"colour": words_of(Colour), "shape": words_of(Shape)}
 
 
-def _open(required: tuple[str, ...] = (), **properties: Schema) -> Schema:
+def _open(*required: str, **properties: Schema) -> Schema:
     """Return an object of which not all is needed."""
     return {**object_of(**properties), "required": list(required)}
 
@@ -47,7 +47,7 @@ ANNOTATION_SCHEMAS: Final[dict[str, Schema]] = {
         changedAt=TIME,
     ),
     "CommentPage": page_of("Comment"),
-    "NewComment": _open(("text",), text=_SAID, atMs=_OFFSET),
+    "NewComment": _open("text", text=_SAID, atMs=_OFFSET),
     "NewReply": object_of(text=_SAID),
     "CommentPatch": _open(text=_SAID, atMs=_OFFSET),
     "Note": object_of(
@@ -66,7 +66,7 @@ ANNOTATION_SCHEMAS: Final[dict[str, Schema]] = {
         revision=_REVISION,
     ),
     "LabelPage": page_of("Label"),
-    "NewLabel": _open(("name",), name=_NAME, **_LOOK),
+    "NewLabel": _open("name", name=_NAME, **_LOOK),
     "LabelPatch": _open(name=_NAME, **_LOOK, retired=_FLAG),
     "RecordingLabel": {
         **_open(labelId=ID, name=_NAME, **_LOOK),

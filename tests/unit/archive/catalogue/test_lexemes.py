@@ -128,6 +128,34 @@ def test_a_text_asks_for_so_many_words_and_no_more() -> None:
     assert len(asked) == ASKED_WORDS_MAX
 
 
+def test_a_word_means_the_labels_whose_names_have_one_that_begins_with_it() -> None:
+    names = {"1": "Boze klanten", "2": "Klacht 2026", "3": "Offertes"}
+    stems = {"klanten": "klant", "offerte": "offert"}
+    for text, wanted in (
+        ("kla", {"kla": ("#label:1", "#label:2")}),
+        ("klanten", {"klanten": ("#label:1",)}),
+        ("k", {}),
+        ("20", {}),
+        ("2026", {"2026": ("#label:2",)}),
+        ("offerte", {"offerte": ("#label:3",)}),
+        ("boze x", {"boze": ("#label:1",)}),
+    ):
+        assert lexemes.labelled(text, stems, names) == wanted
+    meant = lexemes.labelled("boze 2026", {}, names)
+    assert lexemes.asked("boze 2026", {}, meant) == [
+        "('boze':* | ('#label:1'))",
+        "(('2026':*) | ('#label:2'))",
+    ]
+
+
+@given(st.text(max_size=200), st.text(max_size=40))
+@settings(max_examples=100, deadline=None)
+def test_whatever_labels_are_called_it_becomes_no_operator(text: str, name: str) -> None:
+    asked = " & ".join(lexemes.asked(text, {}, lexemes.labelled(text, {}, {"1": name})))
+    outside = "".join(asked.replace("\\\\", "").replace("''", "").split("'")[::2])
+    assert set(outside) <= set("()|&:* ")
+
+
 @given(st.text(max_size=200))
 @settings(max_examples=100, deadline=None)
 def test_whatever_is_typed_becomes_no_operator_and_no_facet(text: str) -> None:
