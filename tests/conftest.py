@@ -14,6 +14,11 @@ ANNA, BEN, NINA, OLGA = "+31201234501", "+31201234502", "+31201234503", "+312012
 PIA, OTTO = "+31201234505", "+31201234506"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `make soak` ask for more of what `make test` does in small."""
+    parser.addoption("--soak", action="store_true", help="all combinations instead of every pair of them")
+
+
 @pytest.fixture(scope="session")
 def service() -> Iterator[RunningService]:
     """A running service with one tenant and a user in each of the five modes, and Ben beside Anna.

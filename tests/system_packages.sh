@@ -1,14 +1,16 @@
 #!/bin/sh
-# Programs the tests need that no Python package brings: SIPp, the independent SIP peer, and a C
-# compiler for the baseline of the benchmarks. Installed through the system's package manager when
-# that is allowed; else a sentence says what is missing. Nothing is skipped in silence.
+# Programs the tests need that no Python package brings: SIPp, the independent SIP peer, and
+# Chromium, the browser the pages are tried in. Installed through the system's package manager
+# when that is allowed; else a sentence says what is missing. Nothing is skipped in silence.
 set -eu
 missing=""
 command -v sipp >/dev/null 2>&1 || missing="$missing sip-tester"
+[ -x /usr/bin/chromium ] || missing="$missing chromium fonts-liberation fonts-dejavu-core"
 [ -z "$missing" ] && exit 0
 if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
     echo "Installing$missing"
-    apt-get install -y -q $missing >/dev/null 2>&1 || { apt-get update -q >/dev/null && apt-get install -y -q $missing >/dev/null; }
+    install="apt-get install -y -q --no-install-recommends $missing"
+    $install >/dev/null 2>&1 || { apt-get update -q >/dev/null && $install >/dev/null; }
     exit 0
 fi
 echo "The tests need$missing. Install it, for instance: sudo apt-get install$missing" >&2

@@ -1,0 +1,162 @@
+"""A desk: a browser in which somebody works at the portal, and what went wrong there without anybody saying so.
+
+A person signs in once by the real pages; later windows have the session of the first. Every
+window watches for what a user never sees: faults of scripts, refusals of the content
+security policy, dialogs a script opened, and answers with a fault of the server.
+
+Rules: waiting is for a state of the page, with a deadline that a busy machine keeps too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Dialog,
+    Page,
+    Playwright,
+    Response,
+    expect,
+    sync_playwright,
+)
+
+from tests.browser.house import PASSWORD, Authenticator, House, Person
+from tests.running_service import eventually
+
+CHROMIUM = Path("/usr/bin/chromium")
+WITHIN_MS = 30_000
+"""What is there on a quiet machine in a moment; nothing waits this long unless it fails."""
+
+WIDE, NARROW = 1280, 360
+HEIGHTS = {WIDE: 900, NARROW: 780}
+expect.set_options(timeout=WITHIN_MS)
+SECRET = ".steps code"
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start Debian's Chromium.
+
+    It is ended with each module of tests: Playwright keeps a loop running in this thread, in
+    which no test with a loop of its own can run.
+    """
+    assert CHROMIUM.exists(), f"{CHROMIUM} is missing. Install it: sudo apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = _launched(playwright)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def _launched(playwright: Playwright) -> Browser:
+    arguments = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required", "--mute-audio"]
+    return playwright.chromium.launch(executable_path=CHROMIUM, args=arguments, timeout=4 * WITHIN_MS)
+
+
+@dataclass
+class Desk:
+    """Where people sit down; `faults` is what went wrong in any of their windows."""
+
+    browser: Browser
+    house: House
+    faults: list[str] = field(default_factory=list)
+    expected: set[int] = field(default_factory=set)
+    _open: list[BrowserContext] = field(default_factory=list)
+
+    def page(
+        self,
+        person: Person | None = None,
+        *,
+        width: int = WIDE,
+        theme: str = "light",
+        language: str = "nl",
+    ) -> Page:
+        """Return a new window of a person who has signed in, or of a stranger."""
+        state = None if person is None else self._state(person)
+        return self._window(state, width, theme, language).new_page()
+
+    def sign_in(self, page: Page, person: Person) -> None:
+        """Sign in by the pages, setting up what the role needs on the way."""
+        page.goto(f"{self.house.url}/sign-in?next=/help")
+        page.fill("[name=login]", person.address)
+        page.fill("[name=password]", PASSWORD)
+        page.press("[name=password]", "Enter")
+        if person.needs_second_factor:
+            page.wait_for_url(re.compile("/sign-in/"))
+            if person.login not in self.house.authenticators:
+                secret = page.locator(SECRET).inner_text()
+                self.house.authenticators[person.login] = Authenticator(secret)
+            page.fill("[name=code]", self.house.authenticators[person.login].code())
+            page.press("[name=code]", "Enter")
+            if page.locator(".codes").count():
+                page.locator("a.btn.primary").click()
+        page.wait_for_url("**/help")
+
+    def close(self) -> None:
+        """Close every window."""
+        for each in self._open:
+            each.close()
+        self._open.clear()
+
+    def _state(self, person: Person) -> Any:
+        if person.login not in self.house.states:
+            context = self._window(None, WIDE, "light", "nl")
+            self.sign_in(context.new_page(), person)
+            self.house.states[person.login] = context.storage_state()
+            context.close()
+            self._open.remove(context)
+        return self.house.states[person.login]
+
+    def _window(self, state: Any, width: int, theme: Any, language: str) -> BrowserContext:
+        context = self.browser.new_context(
+            storage_state=state,
+            viewport={"width": width, "height": HEIGHTS.get(width, 800)},
+            color_scheme=theme,
+            locale={"nl": "nl-NL", "en": "en-GB"}[language],
+            timezone_id="Europe/Amsterdam",
+            has_touch=width <= NARROW,
+        )
+        context.set_default_timeout(WITHIN_MS)
+        context.on("weberror", lambda error: self.faults.append(f"script: {error.error}"))
+        context.on("console", lambda line: self._hear(line.type, line.text))
+        context.on("dialog", self._refuse)
+        context.on("response", self._look)
+        self._open.append(context)
+        return context
+
+    def _hear(self, kind: str, text: str) -> None:
+        if "Content Security" in text or "[Report Only]" in text:
+            self.faults.append(f"policy: {text}")
+
+    def _refuse(self, dialog: Dialog) -> None:
+        self.faults.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def _look(self, response: Response) -> None:
+        if response.status >= 500:
+            self.faults.append(f"server: {response.status} {response.url}")
+
+
+def sounds(page: Page, audio: str) -> None:
+    """Wait until the sound of an element moves on."""
+    at_least(page, audio, 0.2)
+
+
+def at_least(page: Page, audio: str, seconds: float) -> None:
+    """Wait until the sound of an element has come this far.
+
+    Asked again and again from here: waiting in the page evaluates a text, which its policy refuses.
+    """
+
+    def there() -> bool:
+        return float(page.evaluate("s => document.querySelector(s).currentTime", audio)) >= seconds
+
+    eventually(there, f"{audio} plays from {seconds} s on", WITHIN_MS / 1000)

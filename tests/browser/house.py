@@ -1,0 +1,264 @@
+"""One organisation with people of every role and real calls, and a second one where nothing happened yet.
+
+Everything is as in use: calls come by SIP and RTP, people have passwords and, where their
+role needs one, an authenticator. Tests leave people, passwords and calls as they are;
+what they add has a name of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyotp
+
+from archive.catalogue import accounts, directory, invitations, passwords
+from archive.catalogue.directory import Capacity
+from archive.catalogue.engine import Catalogue
+from archive.catalogue.identities import Account
+from archive.catalogue.invitations import Kind
+from archive.model import RecordingMode, RetentionClass, Role, TenantId, UserId
+from recorder.client.call import SAMPLE_RATE_HZ, SILENCE, CallPlan, Delivery, StreamPlan
+from recorder.client.session import SessionRecordingClient
+from recorder.client.speech import conversation
+from tests.behaviour.customer import operating
+from tests.running_service import SCOPES, RunningService, eventually
+
+PASSWORD = "correct horse battery"
+DOMAIN, EMPTY_DOMAIN = "lindekade.example", "leeg.example"
+SALES, SERVICE = "Verkoop", "Binnendienst"
+JANSEN = "+31612340078"
+STEP_S = 30
+
+HOSTILE = (
+    '<script>alert("naam")</script>',
+    "\u202egnp.exe\u202c omgekeerd",
+    '=HYPERLINK("http://evil.example","klik")',
+    "'\"><img src=x onerror=alert(1)>",
+    "{{ 7 * 7 }} ${7*7} %(login)s",
+    "regel\u2028twee javascript:alert(2)",
+)
+"""Names that are a script, turn the text around, are a formula, leave an attribute, or are a template."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with an account; `login` is also what pages call them."""
+
+    login: str
+    number: str = ""
+    mode: str = "always"
+    role: Role = Role.USER
+    access: str = "own"
+    domain: str = DOMAIN
+
+    @property
+    def address(self) -> str:
+        """What is typed to sign in."""
+        return f"{self.login}@{self.domain}"
+
+    @property
+    def needs_second_factor(self) -> bool:
+        """Whether the role asks for one."""
+        return self.role is not Role.USER
+
+
+SANNE = Person("sanne", "+31200123401", "always-pause")
+DAAN = Person("daan", "+31200123402")
+NOOR = Person("noor", "+31200123403")
+MARK = Person("mark", access="none")
+ILSE = Person("ilse", access="none")
+BEHEER = Person("beheer", role=Role.ADMINISTRATOR, access="none")
+TOEZICHT = Person("toezicht", role=Role.AUDITOR, access="none")
+UNENROLLED = Person("nieuw", role=Role.ADMINISTRATOR, access="none")
+EVA = Person("eva", "+31200123409", domain=EMPTY_DOMAIN)
+LEEGBEHEER = Person("baas", role=Role.ADMINISTRATOR, access="none", domain=EMPTY_DOMAIN)
+PEOPLE = (SANNE, DAAN, NOOR, MARK, ILSE, BEHEER, TOEZICHT, UNENROLLED, EVA, LEEGBEHEER)
+
+MEMBERS = (
+    (SALES, SANNE, Capacity.CONTRIBUTOR),
+    (SALES, DAAN, Capacity.CONTRIBUTOR),
+    (SALES, MARK, Capacity.LISTENER),
+    (SALES, ILSE, Capacity.MANAGER),
+    (SERVICE, NOOR, Capacity.CONTRIBUTOR),
+)
+
+
+@dataclass(frozen=True)
+class SampleCall:
+    """A call to place; `paused` are the seconds of a pause, `lost` those in which no packet of one side came."""
+
+    caller: str
+    callee: str
+    length_s: float
+    recorded: str = "caller"
+    name: str = ""
+    paused: tuple[float, float] | None = None
+    lost: tuple[float, float] | None = None
+
+
+CALLS = (
+    SampleCall(SANNE.number, JANSEN, 14.0, name="Bouwbedrijf Jansen", paused=(5.0, 8.0)),
+    SampleCall("+31612340079", DAAN.number, 6.0, "callee", name="Garage De Vries", lost=(2.0, 3.0)),
+    SampleCall(DAAN.number, NOOR.number, 5.0, name="noor"),
+    *(SampleCall(f"+3161234010{n}", SANNE.number, 4.0, "callee", name) for n, name in enumerate(HOSTILE)),
+)
+
+
+@dataclass
+class House:
+    """The service, its people and recordings, and the second factors that were set up."""
+
+    service: RunningService
+    tenant_id: TenantId
+    ids: dict[str, UserId] = field(default_factory=dict)
+    recordings: list[dict[str, Any]] = field(default_factory=list)
+    authenticators: dict[str, Authenticator] = field(default_factory=dict)
+    states: dict[str, Any] = field(default_factory=dict)
+    teams: dict[str, str] = field(default_factory=dict)
+    invitation: str = ""
+
+    @property
+    def url(self) -> str:
+        """The address of the portal."""
+        return f"http://127.0.0.1:{self.service.portal_port}"
+
+    def recording_with(self, number: str) -> dict[str, Any]:
+        """Return the recording of the call with a number."""
+        return next(
+            each
+            for each in self.recordings
+            if any(number in str(party.get("number")) for party in each["parties"])
+        )
+
+
+class Authenticator:
+    """An app that shows codes; each it tells counts once, so it tells the next when asked again."""
+
+    def __init__(self, secret: str) -> None:
+        """Take the secret of the page."""
+        self._code = pyotp.TOTP(secret.replace(" ", ""))
+        self._step = 0
+
+    def code(self) -> str:
+        """Return a code that was not told before and that the portal takes by now."""
+        self._step = max(self._step + 1, int(time.time()) // STEP_S)
+        # The portal takes the code of the step to come as well, and no later one.
+        eventually(lambda: self._step <= time.time() // STEP_S + 1, "the next code may be used")
+        return self._code.at(self._step * STEP_S)
+
+
+@contextmanager
+def furnished(path: Path, calls: tuple[SampleCall, ...] = CALLS, **settings: str) -> Iterator[House]:
+    """Start a service below `path`, enter everybody, place the calls, and end it afterwards."""
+    service = RunningService(path / "data", media_silence_s="20", **settings)
+    service.start()
+    try:
+        with operating(service) as catalogue:
+            house = _entered(service, catalogue)
+            # In a thread, for Playwright has the loop of this one.
+            with ThreadPoolExecutor(1) as pool:
+                placing = pool.submit(asyncio.run, _place(service, calls))
+                _let_in(catalogue, house)
+                placed = placing.result()
+            house.recordings = _archived(service, placed)
+            _enter_the_empty(catalogue, house)
+        yield house
+        code = service.stop()
+        assert code == 0, f"up ended with {code}"
+    finally:
+        service.kill_everything()
+
+
+def _entered(service: RunningService, catalogue: Catalogue) -> House:
+    now = datetime.now(UTC)
+    tenant = directory.add_tenant(catalogue, "Lindekade Techniek", DOMAIN, now=now)
+    house = House(service, tenant.id)
+    for person in PEOPLE:
+        if person.domain == DOMAIN:
+            _enter(catalogue, house, tenant.id, person)
+    for name in (SALES, SERVICE):
+        house.teams[name] = directory.add_team(catalogue, tenant.id, name, now=now)
+    for name, person, capacity in MEMBERS:
+        directory.set_team_member(catalogue, tenant.id, name, person.login, capacity, now=now)
+    service.tenant_id = tenant.id
+    service.api_key = accounts.add_api_client(catalogue, tenant.id, "tests", SCOPES, now=now).key
+    return house
+
+
+def _enter(catalogue: Catalogue, house: House, tenant_id: TenantId, person: Person) -> None:
+    user = directory.add_user(
+        catalogue,
+        tenant_id,
+        person.login,
+        now=datetime.now(UTC),
+        numbers=(person.number,) if person.number else (),
+        mode=RecordingMode(person.mode if person.number else "never"),
+        licence=RetentionClass.DAYS_365 if person.number else None,
+        role=person.role,
+        access=person.access,
+    )
+    house.ids[person.login] = user.id
+
+
+def _let_in(catalogue: Catalogue, house: House) -> None:
+    """Give everybody a password, and one of them an invitation nobody takes up."""
+    for person in PEOPLE:
+        if person.domain == DOMAIN:
+            passwords.set_password(catalogue, house.tenant_id, person.login, PASSWORD)
+    account = Account(house.tenant_id, house.ids[NOOR.login])
+    with catalogue.transaction(house.tenant_id) as connection:
+        house.invitation = invitations.make(connection, account, Kind.INVITATION, now=datetime.now(UTC))
+
+
+def _enter_the_empty(catalogue: Catalogue, house: House) -> None:
+    """Add the organisation without calls, after those of the other came in by the only peer there is."""
+    tenant = directory.add_tenant(catalogue, "Nog leeg", EMPTY_DOMAIN, now=datetime.now(UTC))
+    for person in PEOPLE:
+        if person.domain == EMPTY_DOMAIN:
+            _enter(catalogue, house, tenant.id, person)
+            passwords.set_password(catalogue, tenant.id, person.login, PASSWORD)
+
+
+async def _place(service: RunningService, calls: tuple[SampleCall, ...]) -> list[str]:
+    client = SessionRecordingClient()
+    placed = await asyncio.gather(*(client.place(_plan(service, each)) for each in calls))
+    assert [each.status for each in placed] == [200] * len(calls)
+    return [each.call_id for each in placed]
+
+
+def _plan(service: RunningService, call: SampleCall) -> CallPlan:
+    caller, callee = conversation(call.length_s - 1)
+    quiet = SILENCE * SAMPLE_RATE_HZ
+    lost = frozenset(range(int(call.lost[0] * 50), int(call.lost[1] * 50))) if call.lost else frozenset()
+    outgoing = call.recorded == "caller"
+    return CallPlan(
+        "127.0.0.1",
+        service.sip_port,
+        call.caller,
+        call.callee,
+        StreamPlan(caller + quiet, Delivery(lost=lost)),
+        StreamPlan(callee + quiet),
+        pause_at_s=call.paused[0] if call.paused else None,
+        resume_at_s=call.paused[1] if call.paused else None,
+        caller_name="" if outgoing else call.name,
+        callee_name=call.name if outgoing else "",
+        recorded=call.recorded,
+    )
+
+
+def _archived(service: RunningService, call_ids: list[str]) -> list[dict[str, Any]]:
+    """Return the recordings once there is one of each call, newest first."""
+
+    def look() -> list[dict[str, Any]]:
+        found = service.recordings()
+        return found if set(call_ids) <= {each["callId"] for each in found} else []
+
+    return eventually(look, "every call is archived")[::-1]

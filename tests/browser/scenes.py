@@ -1,0 +1,209 @@
+"""Every page in every state a person can see it in: filled, empty and with a fault; dialogs and panels open.
+
+A scene is who looks, where, and what is pressed to get there. `state` groups them for
+reading only. Scenes change nothing that another would miss.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from playwright.sync_api import Page, expect
+
+from archive.clock import SystemClock
+from archive.model import new_id
+from tests.browser.desk import Desk
+from tests.browser.house import (
+    BEHEER,
+    DAAN,
+    EVA,
+    JANSEN,
+    LEEGBEHEER,
+    MARK,
+    PASSWORD,
+    SALES,
+    SANNE,
+    TOEZICHT,
+    UNENROLLED,
+    House,
+    Person,
+)
+
+FULL, EMPTY, FAULT = "full", "empty", "fault"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A page in a state; `path` is an address or finds one, `then` is done there."""
+
+    name: str
+    state: str
+    path: str | Callable[[House], str]
+    who: Person | None = None
+    then: Callable[[Page], None] | None = None
+    status: int = 200
+
+    def __str__(self) -> str:
+        """Name it in reports."""
+        return f"{self.name} ({self.state})"
+
+    def opened(self, desk: Desk, *, width: int, theme: str, language: str) -> Page:
+        """Return a window that shows it."""
+        page = desk.page(self.who, width=width, theme=theme, language=language)
+        path = self.path if isinstance(self.path, str) else self.path(desk.house)
+        answer = page.goto(desk.house.url + path)
+        assert answer is not None
+        assert answer.status == self.status, f"{answer.status} at {path}"
+        if self.then is not None:
+            self.then(page)
+        settle(page)
+        return page
+
+
+def settle(page: Page) -> None:
+    """Wait until nothing is being fetched, drawn in or faded any more."""
+    page.wait_for_load_state("load")
+    expect(page.locator(".htmx-request, .htmx-settling, .htmx-swapping")).to_have_count(0)
+    page.evaluate(
+        "Promise.all(document.getAnimations().filter(each => each.effect?.getComputedTiming().iterations !== Infinity).map(each => each.finished.catch(() => 0)))"
+    )
+
+
+def team(house: House) -> str:
+    return f"/admin/teams/{house.teams[SALES]}"
+
+
+def person(house: House) -> str:
+    return f"/admin/users/{house.ids[SANNE.login]}"
+
+
+def recording(house: House, fragment: str = "") -> str:
+    return f"/recordings/{house.recording_with(JANSEN)['id']}{fragment}"
+
+
+def _unknown(house: House) -> str:
+    return f"/recordings/{new_id(SystemClock().now())}"
+
+
+def _wrong_password(page: Page) -> None:
+    # A name of its own each time, for an account that fails often has to wait.
+    page.fill("[name=login]", f"{new_id(SystemClock().now())}@nergens.example")
+    page.fill("[name=password]", "niet het goede woord")
+    page.press("[name=password]", "Enter")
+    page.locator("#wrong").wait_for()
+
+
+def _password_given(who: Person) -> Callable[[Page], None]:
+    def give(page: Page) -> None:
+        page.fill("[name=login]", who.address)
+        page.fill("[name=password]", PASSWORD)
+        page.press("[name=password]", "Enter")
+        page.wait_for_url(re.compile("/sign-in/"))
+
+    return give
+
+
+def _wrong_code(page: Page) -> None:
+    _password_given(UNENROLLED)(page)
+    page.fill("[name=code]", "000000")
+    page.press("[name=code]", "Enter")
+    page.locator("[role=alert]").wait_for()
+
+
+def _submitted(field: str, text: str, shows: str) -> Callable[[Page], None]:
+    """Return what types into a field, sends the form, and waits for what is then to be seen."""
+
+    def submit(page: Page) -> None:
+        page.fill(field, text)
+        page.press(field, "Enter")
+        page.locator(shows).first.wait_for()
+
+    return submit
+
+
+def _pressed(button: str, shows: str) -> Callable[[Page], None]:
+    def press(page: Page) -> None:
+        page.locator(button).first.click()
+        page.locator(shows).first.wait_for()
+
+    return press
+
+
+def _switched(page: Page) -> None:
+    """Switch a right on, see the notice, and take it back."""
+    page.locator("[role=switch]").first.click()
+    page.locator("[data-toast]").wait_for()
+
+
+def _drawn(page: Page) -> None:
+    page.locator("svg.lanes path.wa").first.wait_for()
+
+
+def _tab(name: str, shows: str) -> Callable[[Page], None]:
+    return _pressed(f"#tab-{name}", shows)
+
+
+def _typed(page: Page, field: str, text: str, shows: str) -> None:
+    page.locator(field).press_sequentially(text)
+    page.locator(shows).first.wait_for()
+
+
+SCENES = (
+    Scene("sign-in", FULL, "/sign-in"),
+    Scene("sign-in", FAULT, "/sign-in", then=_wrong_password),
+    Scene("set-up", FULL, "/sign-in", then=_password_given(UNENROLLED)),
+    Scene("set-up", FAULT, "/sign-in", then=_wrong_code),
+    Scene("forgotten", FULL, "/sign-in/forgotten"),
+    Scene("organisation", FULL, "/sign-in/organisation"),
+    Scene(
+        "organisation",
+        FAULT,
+        "/sign-in/organisation",
+        then=_submitted("[name=organisation]", "nergens.example", "[role=alert]"),
+    ),
+    Scene("invitation", FULL, lambda house: f"/invitation/{house.invitation}"),
+    Scene("invitation", FAULT, "/invitation/is-over", status=404),
+    Scene("page-not-found", FAULT, "/nergens", status=404),
+    Scene("help", FULL, "/help", SANNE),
+    Scene("recordings", FULL, "/recordings", SANNE, _pressed(".recs input[name=id]", "#bulk")),
+    Scene("recordings-of-team", FULL, "/recordings?sort=-duration", MARK),
+    Scene("recordings", EMPTY, "/recordings", EVA),
+    Scene("recordings-nothing-found", EMPTY, "/recordings?q=bestaatniet&has=pause", SANNE),
+    Scene("filters", FULL, "/recordings", DAAN, _pressed(".chip.add", "#filters")),
+    Scene(
+        "save-view", FULL, "/recordings?has=pause", SANNE, _pressed("[data-opens=save-view]", "#save-view")
+    ),
+    Scene("recording", FULL, recording, SANNE, _drawn),
+    Scene("history", FULL, recording, SANNE, _tab("history", "#history li")),
+    Scene("why", FULL, recording, TOEZICHT, _tab("why", "#why .trace")),
+    Scene("recording-not-found", FAULT, _unknown, SANNE, status=404),
+    Scene("me", FULL, "/me", SANNE),
+    Scene("security", FULL, "/me/security", BEHEER),
+    Scene(
+        "security",
+        FAULT,
+        "/me/security",
+        DAAN,
+        _submitted("[name=again]", "iets anders dan dat", "[role=alert], :invalid"),
+    ),
+    Scene("authenticator", FULL, "/me/security/authenticator", DAAN),
+    Scene("users", FULL, "/admin/users", BEHEER),
+    Scene("users-nobody-found", EMPTY, "/admin/users?q=zzz", BEHEER),
+    Scene("new-user", FULL, "/admin/users/new", BEHEER),
+    Scene(
+        "new-user", FAULT, "/admin/users/new", BEHEER, _submitted("[name=login]", "geen goede naam", ".error")
+    ),
+    Scene("user", FULL, person, BEHEER),
+    Scene("user-access", FULL, person, BEHEER, _tab("access", "#access .verdict")),
+    Scene("user-rights", FULL, person, BEHEER, _tab("rights", "#rights .rights")),
+    Scene("teams", FULL, team, BEHEER, _pressed("[data-opens=remove-team]", "#remove-team")),
+    Scene("team-candidates", FULL, team, BEHEER, lambda page: _typed(page, "#add", "no", "#candidates li")),
+    Scene("teams", EMPTY, "/admin/teams", LEEGBEHEER),
+    Scene("new-team", FULL, "/admin/teams/new", BEHEER),
+    Scene("new-team", FAULT, "/admin/teams/new", BEHEER, _submitted("[name=name]", SALES, ".error")),
+    Scene("rights", FULL, "/admin/rights", BEHEER, _switched),
+    Scene("rights", EMPTY, "/admin/rights", LEEGBEHEER),
+    Scene("not-allowed", FAULT, "/admin/teams", SANNE, status=403),
+)

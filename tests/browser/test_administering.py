@@ -1,0 +1,90 @@
+"""What administrators do, with no more presses than we promise: reference, section 3."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.desk import Desk
+from tests.browser.effort import Cost, Hands, Mouse
+from tests.browser.house import BEHEER, ILSE, JANSEN, MARK, NOOR, SALES, SANNE, SERVICE
+
+HandsOn = Callable[[Page], Hands]
+
+
+def test_a_team_is_made_by_two_presses_and_its_name(desk: Desk, hands: HandsOn) -> None:
+    """Teams, New team, the name and Enter; afterwards it is removed by typing its name."""
+    page = desk.page(BEHEER)
+    page.goto(f"{desk.house.url}/admin/users")
+    way = hands(page)
+    name = f"Nieuw team {type(way).__name__}"
+    way.press(page.locator("nav a[href='/admin/teams']"))
+    way.press(page.get_by_role("link", name="Nieuw team", exact=True))
+    way.write(page.locator("[name=name]"), name, end="Enter")
+    expect(page.locator(".picks a[aria-current=true]")).to_contain_text(name)
+    way.within(Cost(presses=2, typed=1))
+    way.press(page.locator("[data-opens=remove-team]"))
+    way.write(page.locator("[data-typed]"), name, end="Enter")
+    expect(page.locator(".picks")).not_to_contain_text(name)
+
+
+def test_somebody_becomes_listener_by_a_name_and_a_press(desk: Desk, hands: HandsOn) -> None:
+    """On the page of the team: type a name, press the role; the notice takes it back."""
+    page = desk.page(BEHEER)
+    page.goto(f"{desk.house.url}/admin/teams/{desk.house.teams[SALES]}")
+    way = hands(page)
+    way.write(page.locator("#add"), NOOR.login)
+    way.press(page.locator("#candidates").get_by_role("button", name="noor als luisteraar"))
+    row = page.locator("#members tr", has_text="noor")
+    expect(row).to_contain_text("Luisteraar")
+    way.within(Cost(presses=2, typed=1))
+    way.press(page.locator("[data-toast] button"))
+    expect(row).to_have_count(0)
+
+
+def test_downloading_is_allowed_to_a_team_by_two_presses(desk: Desk, hands: HandsOn) -> None:
+    """Rights, the switch; the notice takes it back."""
+    page = desk.page(BEHEER)
+    page.goto(f"{desk.house.url}/admin/users")
+    way = hands(page)
+    way.press(page.locator("nav a[href='/admin/rights']"))
+    switch = page.get_by_role("switch", name=f"Downloaden voor team {SERVICE}")
+    way.press(switch)
+    expect(switch).to_have_attribute("aria-checked", "true")
+    way.within(Cost(presses=2))
+    way.press(page.locator("[data-toast] button"))
+    expect(switch).to_have_attribute("aria-checked", "false")
+
+
+def test_who_hears_somebody_is_one_press(desk: Desk, hands: HandsOn) -> None:
+    """The tab Access of a person names everybody, and why."""
+    page = desk.page(BEHEER)
+    page.goto(f"{desk.house.url}/admin/users/{desk.house.ids[SANNE.login]}")
+    way = hands(page)
+    way.press(page.locator("#tab-access"))
+    for name in ("mark", "ilse", "toezicht"):
+        expect(page.locator("#access tbody tr", has_text=name).first).to_be_visible()
+    way.within(Cost(presses=1))
+
+
+def test_a_purpose_is_asked_and_told(desk: Desk, hands: HandsOn) -> None:
+    """Where the organisation wants it, opening a colleague's call takes a reason, which its history shows."""
+    admin = desk.page(BEHEER)
+    admin.goto(f"{desk.house.url}/admin/rights")
+    switch = admin.locator("#purpose-switch")
+    switch.click()
+    expect(switch).to_have_attribute("aria-checked", "true")
+    try:
+        # Asked once of each of them.
+        page = desk.page(MARK if hands is Mouse else ILSE)
+        page.goto(f"{desk.house.url}/recordings/{desk.house.recording_with(JANSEN)['id']}")
+        way = hands(page)
+        way.write(page.locator("[name=purpose]"), f"klacht {type(way).__name__}", end="Enter")
+        expect(page.locator("#player")).to_be_visible()
+        way.within(Cost(typed=1))
+        way.press(page.locator("#tab-history"))
+        expect(page.locator("#history")).to_contain_text(f"klacht {type(way).__name__}")
+    finally:
+        switch.click()
+        expect(switch).to_have_attribute("aria-checked", "false")

@@ -1,0 +1,120 @@
+"""What people who listen do all day, with no more presses than we promise: reference, section 3."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.desk import Desk, at_least, sounds
+from tests.browser.effort import Cost, Hands
+from tests.browser.house import DAAN, JANSEN, MARK, SANNE, TOEZICHT
+
+HandsOn = Callable[[Page], Hands]
+
+NEWEST = "/recordings?sort=-start"
+"""The list without a filter; without a query it remembers what was asked last."""
+
+
+def test_hearing_my_last_call_takes_one_press(desk: Desk, hands: HandsOn) -> None:
+    """The portal opens on the list with the newest call first; one press plays it in its place."""
+    page = desk.page(DAAN)
+    page.goto(desk.house.url + NEWEST)
+    way = hands(page)
+    way.press(page.locator(".recs .playbtn").first)
+    sounds(page, "#inline-audio")
+    way.within(Cost(presses=1))
+
+
+def test_a_press_on_the_waveform_and_a_key_move_on_in_the_list(desk: Desk) -> None:
+    """The row that plays is sought by mouse and by arrow."""
+    page = desk.page(SANNE)
+    page.goto(desk.house.url + NEWEST)
+    row = page.locator(f"#row-{desk.house.recording_with(JANSEN)['id']}")
+    row.locator(".playbtn").click()
+    sounds(page, "#inline-audio")
+    row.locator(".mini").click(position={"x": 80, "y": 14})
+    at_least(page, "#inline-audio", 3)
+    row.locator(".playbtn").focus()
+    page.keyboard.press("ArrowRight")
+    at_least(page, "#inline-audio", 8)
+
+
+def test_that_call_with_jansen_is_typed_and_pressed(desk: Desk, hands: HandsOn) -> None:
+    """One box takes a name; one press opens the call that is found."""
+    page = desk.page(SANNE)
+    page.goto(desk.house.url + NEWEST)
+    way = hands(page)
+    page.keyboard.press("/")
+    way.write(page.locator("#q"), "jansen")
+    expect(page.locator(".recs tbody tr[id]")).to_have_count(1)
+    way.press(page.locator(".recs tbody tr[id] a.cell"))
+    expect(page.locator("h1")).to_contain_text("Jansen")
+    way.within(Cost(presses=1, typed=1))
+
+
+def test_a_call_is_found_by_its_id(desk: Desk, hands: HandsOn) -> None:
+    """The same box takes what the exchange calls a call."""
+    page = desk.page(TOEZICHT)
+    page.goto(desk.house.url + NEWEST)
+    way = hands(page)
+    page.keyboard.press("/")
+    way.write(page.locator("#q"), desk.house.recording_with(JANSEN)["callId"])
+    expect(page.locator(".recs tbody tr[id]")).to_have_count(1)
+    way.within(Cost(typed=1))
+
+
+def test_a_listener_sees_the_calls_of_the_team_at_once(desk: Desk, hands: HandsOn) -> None:
+    """Nothing to press: the list is theirs; one press plays a colleague's call."""
+    page = desk.page(MARK)
+    page.goto(desk.house.url + NEWEST)
+    expect(page.locator(".recs td.user").filter(has_text="daan").first).to_be_visible()
+    expect(page.locator(".recs td.user").filter(has_text="sanne").first).to_be_visible()
+    expect(page.locator(".recs td.user").filter(has_text="noor")).to_have_count(0)
+    way = hands(page)
+    way.press(page.locator(".recs .playbtn").first)
+    sounds(page, "#inline-audio")
+    way.within(Cost(presses=1))
+
+
+def test_calls_with_a_pause_are_one_chip_away(desk: Desk, hands: HandsOn) -> None:
+    """A filter is one press, stands in the address, and lasts when the page is loaded again."""
+    page = desk.page(SANNE)
+    page.goto(desk.house.url + NEWEST)
+    way = hands(page)
+    way.press(page.locator("#chip-has-pause"))
+    expect(page.locator(".recs tbody tr[id]")).to_have_count(1)
+    way.within(Cost(presses=1))
+    assert "has=pause" in page.url
+    page.reload()
+    expect(page.locator(".recs tbody tr[id]")).to_have_count(1)
+    way.press(page.locator("#chip-has-pause"))
+    expect(page.locator(".recs tbody tr[id]").nth(1)).to_be_visible()
+
+
+def test_the_player_is_one_press_and_one_key_from_the_sound(desk: Desk, hands: HandsOn) -> None:
+    """On the page of a call, K plays; the slider is sought by keys and by pointing."""
+    page = desk.page(SANNE)
+    page.goto(f"{desk.house.url}/recordings/{desk.house.recording_with(JANSEN)['id']}")
+    page.locator("svg.lanes path.wa").first.wait_for()
+    way = hands(page)
+    way.press(page.locator("[data-play]"))
+    sounds(page, "audio")
+    way.within(Cost(presses=1))
+    way.key("k")
+    way.press(page.locator("[data-marks] li:has(.badge.pause) button"))
+    at_least(page, "audio", 4)
+
+
+def test_who_listened_to_my_call_is_one_press(desk: Desk, hands: HandsOn) -> None:
+    """A tab tells who heard it and when."""
+    listener = desk.page(MARK)
+    listener.goto(f"{desk.house.url}/recordings/{desk.house.recording_with(JANSEN)['id']}?t=0")
+    listener.locator("[data-play]").click()
+    sounds(listener, "audio")
+    page = desk.page(SANNE)
+    page.goto(f"{desk.house.url}/recordings/{desk.house.recording_with(JANSEN)['id']}")
+    way = hands(page)
+    way.press(page.locator("#tab-history"))
+    expect(page.locator("#history li", has_text="mark").first).to_be_visible()
+    way.within(Cost(presses=1))
