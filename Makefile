@@ -24,7 +24,8 @@ $(BIN)/python:
 $(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt
 	@echo "Installing earwitness and its embedded services into $(VENV), and building its pages"
 	$(PIP) -e '.[embedded,demo]'
-	@touch $@ $(PAGES)
+	@touch $@
+	@touch $(PAGES)
 
 # Node may live only where packages are built, so that pip is asked to build and not Node itself.
 $(PAGES): $(VENV)/.run $(WEB)
@@ -35,7 +36,8 @@ $(PAGES): $(VENV)/.run $(WEB)
 $(VENV)/.test: $(VENV)/.run
 	@echo "Installing what the tests need"
 	$(PIP) -e '.[embedded,demo,test]'
-	@touch $@ $(PAGES)
+	@touch $@
+	@touch $(PAGES)
 
 # In a test environment Node is always there, so that types are checked and axe is found.
 node_modules/axe-core: $(VENV)/.test package-lock.json
