@@ -18,6 +18,7 @@ import socket
 import tomllib
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -75,6 +76,30 @@ def _check_listeners(text: str) -> str:
 def _check_ports(text: str) -> str:
     parse_ports(text)
     return text
+
+
+def _check_url(text: str) -> str:
+    """Accept the address of the portal: `https`, or `http` on this machine, and nothing behind the port."""
+    if not text:
+        return text
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
+        raise ValueError("it is not an address such as https://portal.example")
+    if parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise ValueError("it ends behind the name and port; the portal is all there is at that address")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError("passwords and recordings would cross a network in clear text; use https")
+    return text
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host name or address means this machine alone."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host == "localhost"
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 def _check_network(text: str) -> str:
@@ -214,7 +239,10 @@ class Settings(BaseSettings):
     portal_listen: Annotated[str, AfterValidator(_check_address)] = Field(
         "127.0.0.1:8080", description="address of the portal and the HTTP API"
     )
-    portal_url: str = Field("", description="address of the portal as browsers see it")
+    portal_url: Annotated[str, AfterValidator(_check_url)] = Field(
+        "",
+        description="address of the portal as browsers see it; `https`, or `http` on this machine alone",
+    )
     portal_tls_cert: Path | None = Field(None, description="certificate chain of the portal, PEM")
     portal_tls_key: Path | None = Field(None, description="private key of the portal, PEM")
     portal_proxy: Annotated[str, AfterValidator(_check_network)] = Field(
@@ -252,6 +280,18 @@ class Settings(BaseSettings):
     def rtp_port_range(self) -> tuple[int, int]:
         """Return the first and last port for media, both inclusive."""
         return parse_ports(self.rtp_ports)
+
+    @property
+    def portal_address_shown(self) -> str:
+        """Return the portal's address as browsers see it: as set, else where it listens; no slash at its end.
+
+        This machine is `localhost` there, for browsers know passkeys by a name.
+        """
+        if self.portal_url:
+            return self.portal_url.rstrip("/")
+        host, port = self.portal_address
+        name = "localhost" if is_loopback(host) else f"[{host}]" if ":" in host else host
+        return f"{'https' if self.portal_tls_cert else 'http'}://{name}:{port}"
 
     @property
     def portal_address(self) -> tuple[str, int]:

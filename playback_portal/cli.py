@@ -29,7 +29,7 @@ from archive.shared import Derivatives
 from archive.telemetry import configure_logging
 from keys.errors import KeysError
 from playback_portal.app import create_app
-from playback_portal.exposure import exposure_of, url_of
+from playback_portal.exposure import exposure_of
 from playback_portal.services import Services
 
 THREADS_COUNT = 32
@@ -78,7 +78,7 @@ def make_services(settings: Settings) -> Services:
         exposure=exposure,
         root=root,
         post=NoPost(),
-        url=url_of(settings),
+        url=settings.portal_address_shown,
         database_url=settings.database_url,
     )
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from archive.errors import Refused
-from archive.settings import Settings
+from archive.settings import Settings, is_loopback
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -56,23 +57,16 @@ def exposure_of(settings: Settings) -> Exposure:
     return Exposure(tls, proxy)
 
 
-def url_of(settings: Settings) -> str:
-    """Return the portal's address as browsers see it: as set, else where it listens; no slash at the end.
+def own_address(url: str, asked: str) -> str | None:
+    """Return the same page at the portal's own address when `asked` names this machine in another way.
 
-    Never what a request names as its host: links in mails lead where this says.
+    Passkeys are bound to a name: who opened 127.0.0.1 goes on at localhost.
     """
-    if settings.portal_url:
-        return settings.portal_url.rstrip("/")
-    host, port = settings.portal_address
-    # Browsers know passkeys by a name, and this machine by this one.
-    name = "localhost" if is_loopback(host) else f"[{host}]" if ":" in host else host
-    return f"{'https' if settings.portal_tls_cert else 'http'}://{name}:{port}"
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host name or address means this machine alone."""
-    address = _address(host)
-    return host == "localhost" or (address is not None and address.is_loopback)
+    own, here = urlsplit(url), urlsplit(asked)
+    other_name = own.hostname != here.hostname and (own.scheme, own.port) == (here.scheme, here.port)
+    if not (other_name and is_loopback(own.hostname or "") and is_loopback(here.hostname or "")):
+        return None
+    return here._replace(netloc=own.netloc).geturl()
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

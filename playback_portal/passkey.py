@@ -38,9 +38,9 @@ from webauthn.helpers.structs import (
 
 from archive.catalogue.identities import Account
 from archive.catalogue.passkeys import Passkey, handle_of
+from archive.settings import is_loopback
 from keys import challenge
 from keys.root import Root
-from playback_portal.exposure import is_loopback
 
 LIFE_S = 5 * 60
 """Time to find a stick or a telephone."""

@@ -29,6 +29,14 @@ LICENCES: Final = {
     RetentionClass.YEARS_7_3500: mark("7 years, 3500 minutes"),
 }
 
+TERMS: Final = {
+    RetentionClass.DAYS_90: mark("90 days"),
+    RetentionClass.DAYS_365: mark("365 days"),
+    RetentionClass.YEARS_7_1000: mark("7 years"),
+    RetentionClass.YEARS_7_3500: mark("7 years"),
+}
+"""How long a licence keeps, where its minutes stand beside it or do not matter."""
+
 ROLES: Final = {
     Role.USER: mark("User"),
     Role.ADMINISTRATOR: mark("Administrator"),

@@ -45,17 +45,26 @@ class Person:
     number: str
     mode: str
     licence: str
+    may: str
     role: str = "user"
 
 
 PEOPLE = (
-    Person("anna", "+31201110001", "always", "90d"),
-    Person("bram", "+31201110002", "always-pause", "365d"),
-    Person("carla", "+31201110003", "on-demand", "7y-1000"),
-    Person("dirk", "+31201110004", "on-demand-start", "7y-3500"),
-    Person("eva", "+31201110005", "never", "none"),
-    Person("auditor", "", "never", "none", role="auditor"),
-    Person("beheer", "", "never", "none", role="administrator"),
+    Person("anna", "+31201110001", "always", "90d", "hears her own"),
+    Person("bram", "+31201110002", "always-pause", "365d", "hears his own"),
+    Person("carla", "+31201110003", "on-demand", "7y-1000", "hears her own"),
+    Person("dirk", "+31201110004", "on-demand-start", "7y-3500", "hears his own"),
+    Person("eva", "+31201110005", "never", "none", "leads the team: hears Anna and Bram"),
+    Person("auditor", "", "never", "none", "hears all, changes nothing *", role="auditor"),
+    Person("beheer", "", "never", "none", "users, teams and rights; hears nothing *", role="administrator"),
+)
+
+TEAM = "Verkoop"
+MEMBERS = (("anna", "contributor"), ("bram", "contributor"), ("eva", "manager"))
+"""Whoever comes later is not heard from before; so the team stands before the calls are placed."""
+
+SECOND_STEP = (
+    "* needs a second step: after the password, add a passkey or scan a picture with an authenticator app."
 )
 
 
@@ -100,6 +109,7 @@ def run_demo(arguments: list[str]) -> int:
     verbs = Verbs(options.data)
     _tell("sample people and their modes")
     passwords = _people(verbs)
+    _team(verbs)
     key = str(
         verbs.data(
             "api-client", "add", f"demo {secrets.token_hex(3)}", "--tenant", DOMAIN, "--scope", *SCOPES
@@ -120,7 +130,7 @@ class Verbs:
     """Runs verbs of `earwitness` as commands on one data directory."""
 
     def __init__(self, data: Path) -> None:
-        self._data = str(data)
+        self.data_directory = data
 
     def run(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
         """Run a verb and return its exit code and output."""
@@ -135,7 +145,7 @@ class Verbs:
 
     def data(self, *arguments: str, given: str = "") -> Document:
         """Run a verb with `--json` and return what it prints; raises Refused with its reason."""
-        ran = self.run(*arguments, "--data", self._data, "--json", given=given)
+        ran = self.run(*arguments, "--data", str(self.data_directory), "--json", given=given)
         if ran.returncode != DONE:
             raise Refused(ran.stderr.strip() or f"{arguments[0]} ended with {ran.returncode}.")
         document = json.loads(ran.stdout)
@@ -173,6 +183,14 @@ def _people(verbs: Verbs) -> dict[str, str]:
         verb = "set" if login in known else "add"
         verbs.data("user", verb, login, *fields, "--password-stdin", given=passwords[login])
     return passwords
+
+
+def _team(verbs: Verbs) -> None:
+    """Make the team with its members; what is there already stays."""
+    # Refused the second time, for it is there; were it not, putting somebody in would say so.
+    verbs.run("team", "add", TEAM, "--tenant", DOMAIN, "--data", str(verbs.data_directory))
+    for login, capacity in MEMBERS:
+        verbs.data("team", "member", TEAM, f"{login}@{DOMAIN}", "--as", capacity)
 
 
 def _values(document: Document, name: str) -> set[str]:
@@ -241,8 +259,13 @@ def _lengths(recording: Document) -> str:
 
 
 def _print_logins(portal_url: str, passwords: dict[str, str], key: str) -> None:
-    print(f"Portal and API: {portal_url}")
-    print(table([{"login": login, "password": password} for login, password in passwords.items()]))
+    print(f"Portal and API: {portal_url}\n")
+    print("Open it in a browser and sign in:")
+    logins = ((person, f"{person.login}@{DOMAIN}") for person in PEOPLE)
+    print(
+        table([{"login": login, "password": passwords[login], "may": person.may} for person, login in logins])
+    )
+    print(f"{SECOND_STEP}\n")
     print(f"API key: {key}")
     print(f"try: curl -H 'Authorization: Bearer {key}' {portal_url}/v1/recordings", flush=True)
 

@@ -31,7 +31,7 @@ from archive.embedded.private_file import write_private
 from archive.embedded.seaweedfs import EmbeddedSeaweed
 from archive.embedded.service_file import ServiceFile
 from archive.errors import Refused
-from archive.settings import PREFIX, Settings, parse_address, parse_listeners
+from archive.settings import PREFIX, Settings, parse_listeners
 from archive.store.s3 import ObjectStore
 from keys.local_keyring import LocalKeyring
 
@@ -69,10 +69,7 @@ class Installation:
         store = self._prepare_store()
         keys = self._prepare_keys()
         admin_port = keep_ports(self.directory / "ports.json", ["recorder-admin"])["recorder-admin"]
-        scheme = "https" if self._settings.portal_tls_cert else "http"
-        host, port = parse_address(listening.portal)
-        shown = f"[{host}]" if ":" in host else host
-        url = self._settings.portal_url or f"{scheme}://{shown}:{port}"
+        url = self._settings.model_copy(update={"portal_listen": listening.portal}).portal_address_shown
         addresses = {
             "SIP_LISTEN": listening.sip,
             "RTP_ADDRESS": _rtp_address(self._settings, listening.sip),

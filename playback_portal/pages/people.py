@@ -1,8 +1,8 @@
 """People: with their numbers, role and access, what they may do, and who hears them.
 
 Rules: for administrators; nobody changes their own role. What is switched works at once
-and can be undone by the notice that tells it. Not here: invitations and second factors,
-licences and modes of many at once.
+and can be undone by the notice that tells it. Not here: how somebody signs in
+(`credentials`), licences and modes of many at once.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from yarl import URL
 from archive.access import Right
 from archive.catalogue import directory, people, rights, teams
 from archive.catalogue.directory import UserFields
+from archive.catalogue.identities import Account
 from archive.catalogue.people import PeoplePage
 from archive.catalogue.recordings import SEARCH_CHARS_MAX
 from archive.catalogue.rights import Hearer, PersonRights
@@ -27,6 +28,7 @@ from archive.model import Role, Tenant, User, UserId
 from playback_portal import words
 from playback_portal.language import mark
 from playback_portal.page import is_htmx, partial, render, see_other
+from playback_portal.pages.credentials import CREDENTIAL_ROUTES, Credentials, credentials_of
 from playback_portal.pages.rights import RIGHTS_ROUTES
 from playback_portal.pages.teams import TEAM_ROUTES, row
 from playback_portal.people import changes, login_within, user_document
@@ -54,6 +56,7 @@ class Profile:
     memberships: list[Membership]
     by_teams: frozenset[Right]
     hearers: list[Hearer]
+    credentials: Credentials
 
 
 async def list_users(request: web.Request) -> web.StreamResponse:
@@ -192,6 +195,7 @@ async def _profile(request: web.Request) -> Profile:
     """Return what is known of the person the path names; raises NotFound."""
     catalogue, tenant_id = request.app[SERVICES].catalogue, request[SCOPE].tenant_id
     user_id = UserId(recording_id_of(request))
+    now = request.app[SERVICES].clock.now()
 
     def read() -> Profile:
         memberships = teams.memberships_of(catalogue, tenant_id, user_id)
@@ -203,6 +207,7 @@ async def _profile(request: web.Request) -> Profile:
             memberships=memberships,
             by_teams=frozenset().union(*(allowed[each.team_id] for each in memberships)),
             hearers=rights.hearers_of(catalogue, tenant_id, user_id),
+            credentials=credentials_of(catalogue, Account(tenant_id, user_id), now),
         )
 
     return await asyncio.to_thread(read)
@@ -235,5 +240,5 @@ USER_ROUTES = (
     row("POST", "/admin/users/{id}/rights", post_right, "user.rights-changed", "user"),
 )
 
-PEOPLE_ROUTES = (*USER_ROUTES, *TEAM_ROUTES, *RIGHTS_ROUTES)
+PEOPLE_ROUTES = (*USER_ROUTES, *CREDENTIAL_ROUTES, *TEAM_ROUTES, *RIGHTS_ROUTES)
 """The pages of people, teams and rights."""

@@ -21,6 +21,7 @@ from archive.catalogue.portal_sessions import Proof, Stage, Visit
 from playback_portal import admission, browser_session
 from playback_portal.admission import account_of
 from playback_portal.authentication import is_complete
+from playback_portal.exposure import own_address
 from playback_portal.language import mark
 from playback_portal.page import render, see_other
 from playback_portal.pages.preferences import local
@@ -34,6 +35,9 @@ WRONG_CODE = mark("That code is not right, or was used already. Wait for the nex
 
 async def get_sign_in(request: web.Request) -> web.StreamResponse:
     """Show the ways to sign in; who is in already goes where they were going."""
+    elsewhere = own_address(request.app[SERVICES].url, str(request.url))
+    if elsewhere is not None:
+        return see_other(request, elsewhere)
     back = local(request.query.get("next", "/"))
     visit = await browser_session.visit_of(request)
     again = "again" in request.query

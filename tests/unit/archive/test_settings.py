@@ -12,6 +12,7 @@ from archive.errors import Refused
 from archive.settings import (
     SECRET_FILE_SIZE_BYTES_MAX,
     Settings,
+    is_loopback,
     load_settings,
     parse_listeners,
     secret_names,
@@ -185,3 +186,63 @@ def test_the_settings_module_says_what_a_too_large_file_is(
     config.write_text('s3_bucket = "x"\n')
     with pytest.raises(Refused, match="larger than 10 bytes"):
         load_settings(config)
+
+
+@pytest.mark.parametrize(
+    ("listen", "shown"),
+    [
+        ("127.0.0.1:8080", "http://localhost:8080"),
+        ("[::1]:80", "http://localhost:80"),
+        ("localhost:1", "http://localhost:1"),
+        ("192.0.2.1:8443", "http://192.0.2.1:8443"),
+        ("[2001:db8::1]:8443", "http://[2001:db8::1]:8443"),
+    ],
+)
+def test_browsers_find_the_portal_where_it_listens_unless_its_address_is_set(listen: str, shown: str) -> None:
+    """This machine is `localhost`: browsers bind passkeys to names, and to no address."""
+    assert Settings(portal_listen=listen).portal_address_shown == shown
+    certificate = {"portal_tls_cert": Path("c"), "portal_tls_key": Path("k")}
+    assert Settings(portal_listen=listen, **certificate).portal_address_shown == shown.replace(
+        "http", "https"
+    )
+    assert (
+        Settings(portal_listen=listen, portal_url="https://p.example/").portal_address_shown
+        == "https://p.example"
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("http://portal.example", "clear text"),
+        ("http://192.0.2.1:8080", "clear text"),
+        ("http://127.0.0.1.example", "clear text"),
+        ("ftp://portal.example", "not an address"),
+        ("portal.example", "not an address"),
+        ("https://", "not an address"),
+        ("https://me:secret@portal.example", "not an address"),
+        ("https://portal.example/recordings", "ends behind"),
+        ("https://portal.example?x=1", "ends behind"),
+    ],
+)
+def test_an_address_in_clear_text_or_of_a_part_is_refused(
+    monkeypatch: pytest.MonkeyPatch, url: str, fault: str
+) -> None:
+    """Links in mails and passkeys lead there; `http` only on this machine."""
+    monkeypatch.setenv("EARWITNESS_PORTAL_URL", url)
+    with pytest.raises(Refused, match=f"EARWITNESS_PORTAL_URL.*{fault}"):
+        load_settings()
+    for good in (
+        "https://portal.example",
+        "http://localhost:8080/",
+        "http://127.0.0.1:8080",
+        "http://[::1]:1",
+    ):
+        monkeypatch.setenv("EARWITNESS_PORTAL_URL", good)
+        assert load_settings().portal_url == good
+
+
+def test_a_name_that_only_looks_like_loopback_is_none() -> None:
+    assert not is_loopback("127.0.0.1.example")
+    assert not is_loopback("")
+    assert is_loopback("::ffff:127.0.0.1")

@@ -6,7 +6,7 @@ import pytest
 
 from archive.errors import Refused
 from archive.settings import Settings
-from playback_portal.exposure import Exposure, exposure_of, is_loopback
+from playback_portal.exposure import Exposure, exposure_of, own_address
 
 PROXY = ipaddress.ip_network("10.1.0.0/24")
 
@@ -58,6 +58,22 @@ def test_the_forwarded_address_is_believed_from_the_proxy_alone() -> None:
     assert exposure.client_address(None, None) == "unknown"
 
 
-def test_a_name_that_only_looks_like_loopback_is_none() -> None:
-    assert not is_loopback("127.0.0.1.example")
-    assert not is_loopback("")
+@pytest.mark.parametrize(
+    ("url", "asked", "own"),
+    [
+        (
+            "http://localhost:8080",
+            "http://127.0.0.1:8080/sign-in?next=/x",
+            "http://localhost:8080/sign-in?next=/x",
+        ),
+        ("http://localhost:8080", "http://[::1]:8080/sign-in", "http://localhost:8080/sign-in"),
+        ("http://localhost:8080", "http://localhost:8080/sign-in", None),
+        ("http://localhost:8080", "http://127.0.0.1:9090/sign-in", None),
+        ("http://localhost:8080", "http://evil.example:8080/sign-in", None),
+        ("https://portal.example", "https://127.0.0.1/sign-in", None),
+    ],
+)
+def test_this_machine_by_another_name_is_led_to_the_name_passkeys_know(
+    url: str, asked: str, own: str | None
+) -> None:
+    assert own_address(url, asked) == own

@@ -72,6 +72,29 @@ class Recorded(Verbs):
         return subprocess.CompletedProcess(list(arguments), 0, json.dumps(answer), "")
 
 
+def test_a_team_stands_before_the_calls_and_stays_when_the_demo_runs_again() -> None:
+    """Its leader hears what is recorded from then on."""
+    verbs = Recorded({})
+    demo._team(verbs)
+    assert [ran[:2] for ran in verbs.ran] == [("team", "add"), *[("team", "member")] * len(demo.MEMBERS)]
+    assert {login for login, _ in demo.MEMBERS} <= {person.login for person in PEOPLE}
+
+
+def test_it_is_said_where_to_sign_in_as_whom_and_what_each_may_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Those who decide or hear all are told of their second step before they meet it."""
+    passwords = {f"{person.login}@{demo.DOMAIN}": f"{person.login}-secret" for person in PEOPLE}
+    demo._print_logins("http://localhost:8080", passwords, "ew_key")
+    told = capsys.readouterr().out
+    assert "Portal and API: http://localhost:8080\n" in told
+    for person in PEOPLE:
+        line = next(line for line in told.splitlines() if line.startswith(f"{person.login}@"))
+        assert f"{person.login}-secret" in line
+        assert line.endswith("*") == (person.role != "user")
+    assert demo.SECOND_STEP in told
+
+
 def test_a_second_run_uses_the_same_people_with_new_passwords() -> None:
     """`make run` can be interrupted and started again."""
     first = Recorded({})

@@ -56,6 +56,8 @@ def test_a_fresh_directory_gets_keys_passwords_and_addresses(tmp_path: Path, set
     assert root.unwrap(root.wrap(b"key", b"context"), b"context") == b"key"
     assert set(service.database_urls) == {"recorder", "portal", "worker", "operator"}
     assert environment["EARWITNESS_TRUST_LOOPBACK"] == "true"
+    port = LISTENING.portal.rpartition(":")[2]
+    assert environment["EARWITNESS_PORTAL_URL"] == service.portal_url == f"http://localhost:{port}"
     for name in ("keyring", "keyring-passphrase", "database-passwords.json", "service.json"):
         assert (tmp_path / name).stat().st_mode & 0o777 == 0o600, name
     for name in ("journal", "keys", "log"):

@@ -147,7 +147,7 @@ async def browsers(house: Any, clock: PassingClock) -> AsyncIterator[Callable[[]
     port = unused_port()
     origin = f"http://localhost:{port}"
     made: list[TestClient[Any, Any]] = []
-    server = TestServer(create_app(house.services(clock=clock, url=origin)), port=port)
+    server = TestServer(create_app(house.services(clock=clock, url=origin)), host="localhost", port=port)
     await server.start_server()
 
     def make() -> Browser:

@@ -286,3 +286,11 @@ async def test_under_tls_the_cookie_is_ours_alone_and_the_other_name_counts_for_
         for cookie, status in (("ew_session", 303), ("__Host-ew_session", 200)):
             sent = {"Cookie": f"{cookie}={token}"}
             assert (await client.get("/me", headers=sent, allow_redirects=False)).status == status
+
+
+async def test_this_machine_by_its_number_is_led_to_its_name(browsers: Callable[[], Any]) -> None:
+    """Passkeys are bound to the name; nobody signs in where theirs can't work."""
+    browser = browsers()
+    there = browser.origin.replace("localhost", "127.0.0.1")
+    answer = await browser.client.session.get(f"{there}/sign-in?next=/me", allow_redirects=False)
+    assert (answer.status, answer.headers["Location"]) == (303, f"{browser.origin}/sign-in?next=/me")

@@ -1,0 +1,167 @@
+"""How a person signs in, as administrators see and help it: a link by mail, second factors, sessions.
+
+Rules: for administrators, and of others; one's own stand at `security`. Nobody chooses or
+sees a password of somebody else here: links go to the person's address and nowhere else,
+and an address that changed has to be proved anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+
+from aiohttp import web
+
+from archive.catalogue import identities, passwords, portal_sessions, second_factors
+from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.identities import Account, Particulars
+from archive.catalogue.invitations import Kind
+from archive.catalogue.portal_sessions import SECOND_FACTOR_ROLES
+from archive.catalogue.second_factors import Factors
+from archive.errors import Conflict, Refused
+from archive.model import UserId
+from playback_portal.language import language_of, mark
+from playback_portal.page import is_htmx, partial, see_other
+from playback_portal.pages.invitation import queue_link
+from playback_portal.pages.teams import row
+from playback_portal.problems import Problem, not_found
+from playback_portal.services import ENTRY, SCOPE, SERVICES, recording_id_of
+
+NOT_AN_ADDRESS = mark("That is not an e-mail address, for instance anna@bakery.example.")
+TAKEN = mark("Somebody else of your organisation has this address.")
+NO_MAIL = mark("No mail goes out from here yet. The operator can make a link with the command user invite.")
+INVITED = mark("A link is on its way to %(address)s.")
+RESET = mark("The second step of %(login)s is taken away; they are signed out.")
+ENDED = mark("%(login)s is signed out everywhere.")
+OWN = mark("Your own password and second step stand at My settings.")
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What somebody signs in with, and how many browsers are signed in."""
+
+    person: Particulars
+    has_password: bool
+    factors: Factors
+    sessions: int
+
+    @property
+    def must_have_second_factor(self) -> bool:
+        """Whether the role of the person asks for a second factor."""
+        return self.person.role in SECOND_FACTOR_ROLES
+
+
+def credentials_of(catalogue: Catalogue, account: Account, now: datetime) -> Credentials:
+    """Return what a person signs in with; raises the 404 Problem when they are gone."""
+    person = identities.particulars(catalogue, account)
+    if person is None:
+        raise not_found()
+    return Credentials(
+        person=person,
+        has_password=passwords.exists(catalogue, account),
+        factors=second_factors.of_account(catalogue, account),
+        sessions=len(portal_sessions.of_user(catalogue, account.tenant_id, account.user_id, now=now)),
+    )
+
+
+async def post_invitation(request: web.Request) -> web.StreamResponse:
+    """Send a person a link by which they choose a password."""
+    services, account = request.app[SERVICES], _account(request)
+    typed, language = str((await request.post()).get("email", "")), language_of(request)
+
+    def send() -> str:
+        now = services.clock.now()
+        known = credentials_of(services.catalogue, account, now)
+        kind = Kind.RESET if known.has_password else Kind.INVITATION
+        with services.catalogue.transaction(account.tenant_id) as connection:
+            address = identities.set_email(connection, account, typed)
+            person = dataclasses.replace(known.person, email=address)
+            mail_id = queue_link(services, connection, person, kind, language)
+        services.post.hand_over(account.tenant_id, mail_id)
+        return address
+
+    try:
+        identities.checked_email(typed)
+    except Refused:
+        return await _refused(request, account, typed, NOT_AN_ADDRESS, HTTPStatus.BAD_REQUEST)
+    try:
+        address = await asyncio.to_thread(send)
+    except Conflict:
+        return await _refused(request, account, typed, TAKEN, HTTPStatus.CONFLICT)
+    except Refused:
+        return await _refused(request, account, typed, NO_MAIL, HTTPStatus.CONFLICT)
+    return await _done(request, account, INVITED, address=address)
+
+
+async def post_reset(request: web.Request) -> web.StreamResponse:
+    """Take every second factor of a person away who lost them, and end their sessions."""
+    account = _account(request)
+    await _change(request, account, lambda connection: second_factors.reset(connection, account))
+    return await _done(request, account, RESET)
+
+
+async def post_ends(request: web.Request) -> web.StreamResponse:
+    """Sign a person out everywhere."""
+    account = _account(request)
+    await _change(
+        request,
+        account,
+        lambda connection: portal_sessions.end_all(connection, account.tenant_id, account.user_id),
+    )
+    return await _done(request, account, ENDED)
+
+
+async def _change(request: web.Request, account: Account, work: Callable[[Connection], object]) -> None:
+    catalogue, now = request.app[SERVICES].catalogue, request.app[SERVICES].clock.now()
+
+    def change() -> None:
+        credentials_of(catalogue, account, now)
+        with catalogue.transaction(account.tenant_id) as connection:
+            work(connection)
+
+    await asyncio.to_thread(change)
+
+
+def _account(request: web.Request) -> Account:
+    """Return the person the path names; raises the 403 Problem for oneself."""
+    scope = request[SCOPE]
+    user_id = UserId(recording_id_of(request))
+    if user_id == scope.user_id:
+        raise Problem(HTTPStatus.FORBIDDEN, "own-credentials", OWN)
+    return Account(scope.tenant_id, user_id)
+
+
+async def _refused(
+    request: web.Request, account: Account, typed: str, error: str, status: HTTPStatus
+) -> web.StreamResponse:
+    await request[ENTRY].make("refused")
+    if not is_htmx(request):
+        raise Problem(status, "not-invited", error)
+    return await _panel(
+        request, account, status=status, error=error, typed=typed[: identities.EMAIL_CHARS_MAX]
+    )
+
+
+async def _done(request: web.Request, account: Account, told: str, **words: str) -> web.StreamResponse:
+    if not is_htmx(request):
+        return see_other(request, f"/admin/users/{account.user_id}#credentials")
+    return await _panel(request, account, told=told, words=words)
+
+
+async def _panel(
+    request: web.Request, account: Account, *, status: int = HTTPStatus.OK, **context: object
+) -> web.StreamResponse:
+    services = request.app[SERVICES]
+    found = await asyncio.to_thread(credentials_of, services.catalogue, account, services.clock.now())
+    return partial(request, "credentials/changed.html", status=status, credentials=found, **context)
+
+
+CREDENTIAL_ROUTES = (
+    row("POST", "/admin/users/{id}/invitations", post_invitation, "user.invited", "user"),
+    row("POST", "/admin/users/{id}/second-factor/resets", post_reset, "second-factor.reset", "user"),
+    row("POST", "/admin/users/{id}/sessions/ends", post_ends, "sessions.ended", "user"),
+)
