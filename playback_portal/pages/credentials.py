@@ -142,7 +142,7 @@ async def _refused(
     if not is_htmx(request):
         raise Problem(status, "not-invited", error)
     return await _panel(
-        request, account, status=status, error=error, typed=typed[: identities.EMAIL_CHARS_MAX]
+        request, account, status=status, fault=error, typed=typed[: identities.EMAIL_CHARS_MAX]
     )
 
 

@@ -14,8 +14,16 @@ from aiohttp import ClientResponse, CookieJar
 from aiohttp.test_utils import TestClient, TestServer, unused_port
 from sqlalchemy import delete
 
-from archive.catalogue import audit_entries, directory, identities, passwords
+from archive.catalogue import (
+    audit_entries,
+    directory,
+    identities,
+    passwords,
+    portal_sessions,
+    second_factors,
+)
 from archive.catalogue.identities import Account
+from archive.catalogue.portal_sessions import Proof, Stage
 from archive.catalogue.tables import sign_in_attempts
 from archive.model import Role, User, new_id
 from playback_portal.app import create_app
@@ -116,6 +124,20 @@ class Door:
                 identities.set_email(connection, account, email)
                 identities.prove_email(connection, account, now=NOW)
         return user
+
+    def let_in(self, browser: Browser, user: User) -> None:
+        """Give a browser a session of somebody who proved all there is to prove."""
+        with self.house.portal.transaction(user.tenant_id) as connection:
+            proofs = [Proof.PASSWORD, Proof.TOTP]
+            browser.cookie, _ = portal_sessions.open_session(
+                connection, user.tenant_id, user.id, stage=Stage.SIGNED_IN, proofs=proofs, now=NOW
+            )
+
+    def give_authenticator(self, user: User) -> None:
+        account = Account(user.tenant_id, user.id)
+        with self.house.portal.transaction(user.tenant_id) as connection:
+            secret = second_factors.new_secret()
+            second_factors.set_totp(connection, self.house.root, account, secret, 1, now=NOW)
 
     def login(self, user: User) -> str:
         return f"{user.login}@{DOMAIN}"
