@@ -156,18 +156,18 @@ async def get_favourite(request: web.Request) -> web.StreamResponse:
 async def put_favourite(request: web.Request) -> web.StreamResponse:
     """Make the recording a favourite of who asks."""
     Parameters(request.query).check()
-    await mark(request, await annotated(request), marked=True)
+    await mark_favourite(request, await annotated(request), marked=True)
     return documents.json_response({"favourite": True})
 
 
 async def delete_favourite(request: web.Request) -> web.StreamResponse:
     """Make the recording no favourite of who asks any more."""
     Parameters(request.query).check()
-    await mark(request, await annotated(request), marked=False)
+    await mark_favourite(request, await annotated(request), marked=False)
     return web.Response(status=HTTPStatus.NO_CONTENT)
 
 
-async def mark(request: web.Request, recording: Recording, *, marked: bool) -> None:
+async def mark_favourite(request: web.Request, recording: Recording, *, marked: bool) -> None:
     """Make a recording a favourite of who asks, or none; raises Refused or Conflict."""
     services = request.app[SERVICES]
     await asyncio.to_thread(

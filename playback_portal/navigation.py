@@ -55,6 +55,7 @@ SECTIONS = (
             Place("/admin/teams", "team", mark("Teams"), "t"),
             Place("/admin/users", "users", mark("Users"), "u"),
             Place("/admin/rights", "key", mark("Rights")),
+            Place("/admin/labels", "tag", mark("Labels")),
             Place("/admin/policies", "gear", mark("Settings")),
         ),
     ),

@@ -28,9 +28,11 @@ from playback_portal.administration import ADMINISTRATION_ROUTES
 from playback_portal.authentication import authenticate, require
 from playback_portal.comments import COMMENT_ROUTES
 from playback_portal.labels import LABEL_ROUTES
+from playback_portal.pages.annotations import ANNOTATION_ROUTES
 from playback_portal.pages.enrolment import ENROLMENT_ROUTES
 from playback_portal.pages.help import HELP_ROUTES
 from playback_portal.pages.invitation import INVITATION_ROUTES
+from playback_portal.pages.labels import LABEL_PAGE_ROUTES
 from playback_portal.pages.organisation import ORGANISATION_ROUTES
 from playback_portal.pages.passkeys import PASSKEY_ROUTES
 from playback_portal.pages.people import PEOPLE_ROUTES
@@ -115,6 +117,8 @@ ROUTES = (
     *PASSKEY_ROUTES,
     *RECORDING_PAGE_ROUTES,
     *PLAYER_ROUTES,
+    *ANNOTATION_ROUTES,
+    *LABEL_PAGE_ROUTES,
     *PLAY_LINK_ROUTES,
     *PREFERENCE_ROUTES,
     *PURPOSE_ROUTES,

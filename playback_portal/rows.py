@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from archive.access import AccessScope, may_download, may_play, needs_purpose
+from archive.access import AccessScope, may_annotate, may_download, may_play, needs_purpose
+from archive.catalogue.labels import Label
 from archive.catalogue.lexemes import Facet, facets_of
 from archive.catalogue.listing import Beside
 from archive.model import Direction, Party, Recording, RecordingId, UserId
@@ -45,6 +46,10 @@ class Row:
     plays: bool
     asks_purpose: bool
     downloads: bool
+    labels: tuple[Label, ...] = ()
+    favourite: bool = False
+    annotates: bool = False
+    stars: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ def row(
     others = other_parties(recording)
     plays = may_play(scope, recording)
     asks = needs_purpose(scope, recording)
+    annotates = may_annotate(scope, recording) and not asks
     return Row(
         recording=recording,
         party=others[0] if others else None,
@@ -75,6 +81,10 @@ def row(
         plays=plays,
         asks_purpose=asks,
         downloads=may_download(scope, recording) and not asks,
+        labels=beside.labels,
+        favourite=beside.favourite,
+        annotates=annotates,
+        stars=annotates and scope.user_id is not None,
     )
 
 
@@ -82,6 +92,8 @@ def _marks(recording: Recording, beside: Beside) -> frozenset[str]:
     found = {facet.value for facet in beside.facets | facets_of(recording.spans)}
     if Facet.COMMENT in beside.facets:
         found.discard(Facet.NOTE.value)
+    # The labels themselves stand beside the badges.
+    found.discard(Facet.LABEL.value)
     return frozenset(found | ({"hold"} if recording.on_hold else set()))
 
 

@@ -31,7 +31,7 @@ from archive.catalogue.engine import Catalogue
 from archive.catalogue.minutes import Booking
 from archive.errors import NotFound
 from archive.model import PLAYABLE_STATES, Recording, RecordingMode, RetentionClass, SessionOutcome, UserId
-from playback_portal import audience, history, player
+from playback_portal import audience, history, panel, player
 from playback_portal.audience import LISTENERS_COUNT_MAX, Audience
 from playback_portal.formats import ZONE
 from playback_portal.language import mark
@@ -105,11 +105,13 @@ async def get_page(request: web.Request) -> web.StreamResponse:
         bands=player.bands(recording),
         call=player.document(recording, position_ms),
         annotates=may_annotate(scope, recording),
+        panel=await asyncio.to_thread(panel.read, services.catalogue, scope, recording),
         downloads=may_download(scope, recording),
         emails=may_email(scope, recording),
         shares=may_share(scope, recording),
         status=HTTPStatus.OK,
         **context,
+        **panel.words(),
     )
 
 

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from archive.access import AccessScope, Scope
-from archive.catalogue import listing, recordings, saved_searches
+from archive.catalogue import labels, listing, recordings, saved_searches
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.listing import Count
 from archive.catalogue.recordings import PAGE_ROWS_MAX, RecordingQuery, Sort
@@ -232,6 +232,7 @@ async def _context(request: web.Request, asked: Asked, found: Found) -> dict[str
             "views": saved_searches.visible(services.catalogue, scope),
             "people": listing.people(services.catalogue, scope),
             "teams": listing.teams_of(services.catalogue, scope),
+            "offered": labels.of_tenant(services.catalogue, scope),
         }
 
     return {**_shown(request, asked, found), **await asyncio.to_thread(load)}
@@ -252,6 +253,7 @@ def _shown(request: web.Request, asked: Asked, found: Found) -> dict[str, Any]:
         "grows": asked.rows + PAGE_ROWS <= ROWS_MAX,
         "previous": None if asked.after is None else asked.address(before=found.begin(asked.filters.query)),
         "downloads": any(row.downloads for row in found.rows),
+        "annotates": any(row.annotates for row in found.rows),
         "days_offered": DAYS_OFFERED,
         "minutes_offered": MINUTES_OFFERED,
         "user_id": request[SCOPE].user_id,
@@ -273,6 +275,7 @@ def _chips(catalogue: Catalogue, scope: AccessScope, asked: Asked) -> list[Chip]
     names: dict[str, dict[str, str]] = {
         "user": {str(user_id): login for user_id, login in logins.items()},
         "team": dict(listing.teams_of(catalogue, scope)) if "team" in values else {},
+        "label": _label_names(catalogue, scope) if "label" in values else {},
     }
     for name in filters.NAMES:
         if name in values and name not in {"q", "direction", "sort", "has"}:
@@ -280,6 +283,10 @@ def _chips(catalogue: Catalogue, scope: AccessScope, asked: Asked) -> list[Chip]
             found.append(Chip(name, values[name], text, asked.filters.without(name)))
     found += [Chip("has", each, each, asked.filters.toggled(each)) for each in asked.filters.has]
     return found
+
+
+def _label_names(catalogue: Catalogue, scope: AccessScope) -> dict[str, str]:
+    return {label.id: label.name for label in labels.of_tenant(catalogue, scope, retired=True)}
 
 
 def _cause(request: web.Request, asked: Filters, chips: Sequence[Chip]) -> Chip | None:
