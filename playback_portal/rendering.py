@@ -16,6 +16,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from playback_portal import formats, static
 from playback_portal.language import Language, translations_of
@@ -84,5 +85,9 @@ def environment_of(language: Language) -> Environment:
 
 
 def plain(value: object) -> object:
-    """Return what a template shows, with hidden characters made visible; markup is made of shown things."""
-    return _HIDDEN.sub("\N{REPLACEMENT CHARACTER}", value) if type(value) is str else value
+    """Return what a template shows, with hidden characters made visible, those of a name in a message too."""
+    if not isinstance(value, str) or (value.isascii() and value.isprintable()):
+        return value
+    shown = _HIDDEN.sub("\N{REPLACEMENT CHARACTER}", value)
+    # Markup stays markup: nothing was added that could be an element.
+    return Markup(shown) if isinstance(value, Markup) else shown  # noqa: S704

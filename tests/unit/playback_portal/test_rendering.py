@@ -79,6 +79,10 @@ def test_what_turns_text_round_is_shown_as_a_character_that_has_no_place() -> No
     assert ENGLISH.from_string("{{ y }}").render(y=text) == "ab\ufffdcd\ufffd\ufffd\n\u05d0"
 
 
+def test_a_name_within_a_message_turns_nothing_round_either() -> None:
+    assert rendered("{{ _('by %(who)s', who=who) }}", who="\u202e<b>") == "by \ufffd&lt;b&gt;"
+
+
 def test_an_unknown_name_is_an_error_and_not_an_empty_place() -> None:
     with pytest.raises(jinja2.UndefinedError):
         rendered("{{ nobody }}")
