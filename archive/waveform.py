@@ -4,8 +4,8 @@ A list of fifty calls can't open fifty sealed objects, so that this much of the 
 kept in the catalogue: the loudest moment of each hundred-and-twentieth of the call, for
 each of at most two lanes. No word can be heard in it.
 
-Rules: pure. Not here: how it is drawn (`playback_portal.drawing`), where it is kept
-(`archive.catalogue.waveforms`).
+Rules: pure. `at_rate` gives players the peaks themselves. Not here: how a waveform is drawn
+(`playback_portal.drawing`), where it is kept (`archive.catalogue.waveforms`).
 """
 
 from __future__ import annotations
@@ -40,6 +40,18 @@ def of_peaks(peaks: bytes) -> Waveform | None:
     if len(channels) > LANES_MAX:
         channels = [channels[0], [max(levels) for levels in zip(*channels[1:], strict=True)]]
     return Waveform(tuple(_steps(levels) for levels in channels))
+
+
+def at_rate(peaks: bytes, per_s: int) -> bytes:
+    """Return the peaks of one rate: the document with the fields of that level in the place of its levels.
+
+    The hundred thousand numbers of an hour are not read but cut out, as they were written by
+    `recorder.rtp.peaks`: a quote within a name is escaped, so that no name looks like a field.
+    Raises ValueError for a document without that rate.
+    """
+    head = peaks.index(b',"levels":[')
+    begin = peaks.index(b'{"pps":%d,' % per_s, head) + 1
+    return peaks[:head] + b"," + peaks[begin : peaks.index(b"}", begin) + 1]
 
 
 def _channels(peaks: bytes) -> list[list[int]]:

@@ -7,7 +7,6 @@ found. Peaks are the contour of the voice and take the right to play.
 from __future__ import annotations
 
 import asyncio
-import json
 from http import HTTPStatus
 
 from aiohttp import web
@@ -15,7 +14,7 @@ from aiohttp import web
 from archive.catalogue import audit_entries, recordings, sessions, waveforms
 from archive.model import ArchivedRecording, ObjectKind
 from archive.playback import Action
-from archive.waveform import of_peaks
+from archive.waveform import at_rate, of_peaks
 from playback_portal import documents, filters
 from playback_portal.parameters import Parameters, cursor, limit, moment
 from playback_portal.problems import Problem
@@ -52,9 +51,7 @@ async def get_peaks(request: web.Request) -> web.StreamResponse:
     parameters.check()
     content = await _plaintext(request, ObjectKind.PEAKS, Action.PLAY)
     await asyncio.to_thread(_keep_waveform, request, content)
-    peaks = json.loads(content)
-    level = next(level for level in peaks.pop("levels") if level["pps"] == per_s)
-    return documents.json_response({**peaks, **level})
+    return web.Response(body=at_rate(content, per_s), content_type=documents.MEDIA_TYPE)
 
 
 async def get_timeline(request: web.Request) -> web.StreamResponse:
@@ -126,8 +123,10 @@ async def _plaintext(request: web.Request, kind: ObjectKind, action: Action) -> 
 def _keep_waveform(request: web.Request, peaks: bytes) -> None:
     """Let lists draw a recording that was archived before they could, once its peaks are opened anyhow."""
     tenant_id = request[SCOPE].tenant_id
+    recording_id = recording_id_of(request)
     with request.app[SERVICES].catalogue.transaction(tenant_id) as connection:
-        waveforms.keep(connection, tenant_id, recording_id_of(request), of_peaks(peaks))
+        if recording_id not in waveforms.of_recordings(connection, [recording_id]):
+            waveforms.keep(connection, tenant_id, recording_id, of_peaks(peaks))
 
 
 def _peaks_per_s(text: str) -> int:

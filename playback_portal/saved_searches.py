@@ -93,6 +93,19 @@ async def saved_search(request: web.Request) -> SavedSearch:
     )
 
 
+async def renew(request: web.Request, name: str, query: str, *, shared: bool) -> SavedSearch | None:
+    """Let the person's own search of a name find this from now on; None when they keep none of that name."""
+    services, scope = request.app[SERVICES], request[SCOPE]
+    found = await asyncio.to_thread(saved_searches.visible, services.catalogue, scope)
+    own = next((each for each in found if each.user_id == scope.user_id and each.name == name.strip()), None)
+    if own is None:
+        return None
+    request[SUBJECT], query = f"saved-search:{own.id}", checked(request, query)
+    return await asyncio.to_thread(
+        saved_searches.change, services.catalogue, scope, own.id, query=query, shared=shared
+    )
+
+
 async def keep(request: web.Request, name: str, query: str, *, shared: bool) -> SavedSearch:
     """Keep a search for who asks, and let the audit log name it."""
     services = request.app[SERVICES]

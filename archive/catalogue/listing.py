@@ -84,6 +84,19 @@ def cursor_before(
     return None if len(found) <= limit else recordings.cursor_of(query.sort, found[-1])
 
 
+def neighbour(
+    catalogue: Catalogue, scope: AccessScope, query: RecordingQuery, recording: Recording, *, onwards: bool
+) -> RecordingId | None:
+    """Return the recording behind (or before) one in the order of a query, None at the end (or begin).
+
+    The one itself need not be among what the query asks for.
+    """
+    query = query if onwards else replace(query, sort=query.sort.reversed)
+    cursor = recordings.cursor_of(query.sort, recording)
+    found = recordings.find(catalogue, scope, query, 1, cursor).items
+    return found[0].id if found else None
+
+
 def _beside(
     connection: Connection, scope: AccessScope, items: Sequence[Recording]
 ) -> Mapping[RecordingId, Beside]:

@@ -35,9 +35,10 @@ from playback_portal.filters import LIST, Filters
 from playback_portal.formats import ZONE
 from playback_portal.page import is_htmx, partial, render, see_other
 from playback_portal.parameters import Parameters, cursor, whole_number
+from playback_portal.recordings import archived_recording
 from playback_portal.route import Route
 from playback_portal.rows import Row, by_day, rows
-from playback_portal.saved_searches import keep, saved_search
+from playback_portal.saved_searches import keep, renew, saved_search
 from playback_portal.services import SCOPE, SERVICES
 
 PAGE_ROWS = 50
@@ -140,6 +141,27 @@ def _page_before(request: web.Request, asked: Asked, before: str) -> str:
     return asked.address(**{CURSOR: begin})
 
 
+async def next_recording(request: web.Request) -> web.StreamResponse:
+    """Lead to the recording behind this one in the list the person left, or to the list at its end."""
+    return see_other(request, await _neighbour(request, onwards=True))
+
+
+async def previous_recording(request: web.Request) -> web.StreamResponse:
+    """Lead to the recording before this one in the list the person left, or to the list at its begin."""
+    return see_other(request, await _neighbour(request, onwards=False))
+
+
+async def _neighbour(request: web.Request, *, onwards: bool) -> str:
+    services, scope = request.app[SERVICES], request[SCOPE]
+    recording = (await archived_recording(request)).recording
+    left = filters.of_saved(await _last_view(request) or "")
+    query = filters.read(Parameters(left), now=services.clock.now(), user_id=scope.user_id)
+    found = await asyncio.to_thread(
+        listing.neighbour, services.catalogue, scope, query, recording, onwards=onwards
+    )
+    return LIST if found is None else f"{LIST}/{found}"
+
+
 async def count_recordings(request: web.Request) -> web.StreamResponse:
     """Tell how many there are, once the list itself is shown."""
     asked = await _asked(request, filters.given(request.query.items()))
@@ -155,10 +177,11 @@ async def open_view(request: web.Request) -> web.StreamResponse:
 
 
 async def post_view(request: web.Request) -> web.StreamResponse:
-    """Keep what the list shows under a name, and open it."""
+    """Keep what the list shows under a name, a new one or one of their own, and open it."""
     form = {name: str(value) for name, value in (await request.post()).items()}
-    made = await keep(request, form.get("name", ""), form.get("query", ""), shared="shared" in form)
-    return see_other(request, f"/saved/{made.id}")
+    name, query, shared = form.get("name", ""), form.get("query", ""), "shared" in form
+    kept = await renew(request, name, query, shared=shared) or await keep(request, name, query, shared=shared)
+    return see_other(request, f"/saved/{kept.id}")
 
 
 async def delete_view(request: web.Request) -> web.StreamResponse:
@@ -313,6 +336,17 @@ def _pairs(address: str) -> list[tuple[str, str]]:
 RECORDING_PAGE_ROUTES = (
     Route("GET", LIST, list_recordings, Scope.RECORDINGS_READ, "recordings.searched", page=True),
     Route("GET", f"{LIST}/count", count_recordings, Scope.RECORDINGS_READ, "recordings.counted", page=True),
+    Route(
+        "GET", f"{LIST}/{{id}}/next", next_recording, Scope.RECORDINGS_READ, "recordings.searched", page=True
+    ),
+    Route(
+        "GET",
+        f"{LIST}/{{id}}/previous",
+        previous_recording,
+        Scope.RECORDINGS_READ,
+        "recordings.searched",
+        page=True,
+    ),
     Route("POST", f"{LIST}/views", post_view, Scope.RECORDINGS_READ, "saved-search.added", page=True),
     Route(
         "GET",

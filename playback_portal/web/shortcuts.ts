@@ -1,4 +1,5 @@
-// Keys that work everywhere: "/" to the search box, "?" to the help, "g" and a letter to a page.
+// Keys that work everywhere: "/" to the search box, "?" to the help, "g" and a letter to a page, "Shift+n" and
+// "Shift+p" to what follows and what went before.
 // Pages add theirs with `on`. Dead while typing, and when the person switched them off (WCAG 2.1.4).
 
 type Action = (event: KeyboardEvent) => void;
@@ -33,6 +34,8 @@ on("/", (event) => {
   box.select();
 });
 on("?", () => go("a[data-go='?']"));
+on("Shift+n", () => go("a[rel=next]"));
+on("Shift+p", () => go("a[rel=prev]"));
 
 document.addEventListener("keydown", (event) => {
   if (!enabled || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || typing(event)) return;

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
-from archive.waveform import POINTS, of_peaks
+from archive.waveform import POINTS, at_rate, of_peaks
+from recorder.rtp.peaks import document
 
 
 def peaks(*channels: list[int], fine: int = 10) -> bytes:
@@ -19,6 +21,20 @@ def peaks(*channels: list[int], fine: int = 10) -> bytes:
         },
     ]
     return json.dumps({"levels": levels}).encode()
+
+
+@pytest.mark.parametrize("per_s", [2, 20])
+def test_the_peaks_of_one_rate_are_the_document_with_that_level_alone(per_s: int) -> None:
+    names = ['a"},"levels":[{"pps":2,', "b}"]
+    content = document(names, [np.arange(100, dtype=np.int32) * 300] * 2, 5000)
+    whole = json.loads(content)
+    level = next(each for each in whole.pop("levels") if each["pps"] == per_s)
+    assert json.loads(at_rate(content, per_s)) == whole | level
+
+
+def test_there_are_no_peaks_of_another_rate() -> None:
+    with pytest.raises(ValueError, match="not found"):
+        at_rate(document(["a"], [np.zeros(1, dtype=np.int32)], 50), 3)
 
 
 def test_each_step_has_the_loudest_moment_in_it() -> None:

@@ -250,6 +250,42 @@ async def test_a_view_is_saved_opened_and_deleted_with_a_way_back(api: Any, pers
     assert answer.status == 404
 
 
+async def test_a_view_that_is_saved_again_under_its_name_is_renewed(api: Any, person: str) -> None:
+    headers = {"Authorization": f"Bearer {api.house.keys[person]}"}
+    addresses = set()
+    for query in ("has=pause", "direction=out"):
+        form = {"name": "Mijn lijst", "query": query}
+        answer = await api.client.post("/recordings/views", data=form, headers=headers, allow_redirects=False)
+        addresses.add(answer.headers["Location"])
+    (address,) = addresses
+    answer = await api.client.get(address, headers=headers, allow_redirects=False)
+    assert answer.headers["Location"].startswith("/recordings?direction=out&view=")
+
+
+async def test_what_stands_beside_a_recording_in_the_list_somebody_left(api: Any, person: str) -> None:
+    headers = {"Authorization": f"Bearer {api.house.keys[person]}"}
+    first, middle, last = ids(api, "damaged", "multi", "two-party")
+
+    async def led(recording_id: str, way: str) -> str:
+        answer = await api.client.get(
+            f"/recordings/{recording_id}/{way}", headers=headers, allow_redirects=False
+        )
+        assert answer.status == 303
+        return str(answer.headers["Location"]).removeprefix("/recordings").removeprefix("/")
+
+    assert await led(last, "next") == ids(api, "mixed")[0]
+    assert await led(last, "previous") == ""
+    await shown(api, "direction=in&sort=start&minDuration=0", person)
+    assert await led(first, "next") == middle
+    assert await led(middle, "next") == last
+    assert await led(last, "next") == ""
+    assert await led(last, "previous") == middle
+    answer = await api.client.get(
+        f"/recordings/{new_id(api.house.services().clock.now())}/next", headers=headers
+    )
+    assert answer.status == 404
+
+
 async def test_a_view_that_is_gone_leaves_the_list(api: Any, person: str) -> None:
     assert "Opnames" in await shown(api, f"q=jansen&view={new_id(api.house.services().clock.now())}", person)
 
