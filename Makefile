@@ -68,6 +68,8 @@ bench: $(VENV)/.test ## performance, as tables with ratios
 	$(BIN)/python tests/benchmarks/bench_finalise.py
 	$(BIN)/python tests/benchmarks/bench_invite.py
 	$(BIN)/python tests/benchmarks/bench_commands.py
+	$(BIN)/python tests/benchmarks/bench_playback.py
+	$(BIN)/python tests/benchmarks/bench_search.py
 
 docs: $(VENV)/.test ## write the pages that are made from the code
 	$(BIN)/python -c "from archive.settings import settings_page; print(settings_page(), end='')" > docs/settings.md

@@ -12,12 +12,12 @@ import pytest
 from sqlalchemy import URL, make_url
 
 from archive.access import AccessScope, Hearing
-from archive.catalogue import directory, lexemes, listing, migrate, recordings
+from archive.catalogue import directory, documents, lexemes, listing, migrate, recordings
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.lexemes import Facet
 from archive.catalogue.recordings import RecordingQuery, Sort
 from archive.model import Direction, Role, TenantId, UserId
-from tests.generated_recordings import COMMON_NAME, OWN_NUMBER, RARE_NAME, RARE_WORD, generate
+from tests.generated_recordings import COMMON_NAME, COMMON_WORD, OWN_NUMBER, RARE_NAME, RARE_WORD, generate
 from tests.query_plans import recorded_plans
 
 RECORDINGS = 20_000
@@ -130,6 +130,23 @@ def test_a_rare_text_is_found_by_the_index_of_documents_despite_row_level_securi
             recordings.find(crowd.portal, scope, RecordingQuery(text=text))
         used = {index for plan in plans for index in plan.indexes}
         assert "recording_documents_document_idx" in used, text
+
+
+def test_words_the_statistics_do_not_know_are_rare_in_an_archive_of_any_size(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documents, "FEW_ROWS_MAX", 0)
+    with crowd.portal.transaction(crowd.tenant_id) as connection:
+
+        def few(text: str, *facets: Facet) -> bool:
+            wanted = documents.Wanted(text, tuple(facet.lexeme for facet in facets))
+            return documents.finds_few(connection, documents.terms_of(connection, wanted))
+
+        assert [few(text) for text in (RARE_NAME, RARE_WORD, "qqqq", "06 999 999 99")] == [True] * 4
+        assert [few(text) for text in (COMMON_NAME, OWN_NUMBER, COMMON_WORD)] == [False] * 3
+        assert few("qqqq", Facet.PAUSE)
+        assert few(f"{COMMON_NAME} qqqq")
+        assert not few(COMMON_NAME, Facet.PAUSE)
 
 
 def test_generated_documents_hold_what_the_program_would_make_of_them(crowd: Crowd) -> None:
