@@ -21,6 +21,8 @@ WEB = ROOT / "playback_portal/web"
 SCRIPT_BYTES_MAX = {"player.js": 90_000}
 SCRIPT_BYTES_MAX_ELSE = 40_000
 STYLE_BYTES_MAX = 15_000
+SVG_NAMESPACE = "http://www.w3.org/2000/svg"
+"""A name that looks like an address; nobody fetches it."""
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +180,8 @@ def test_what_browsers_fetch_stays_small() -> None:
 def test_scripts_evaluate_nothing_and_fetch_nothing_from_elsewhere() -> None:
     for path in WEB.glob("*.ts"):
         assert not re.search(
-            r"\beval\(|new Function|innerHTML|insertAdjacentHTML|https?://", path.read_text()
+            r"\beval\(|new Function|innerHTML|insertAdjacentHTML|https?://",
+            path.read_text().replace(SVG_NAMESPACE, ""),
         ), path
 
 
