@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,12 +20,12 @@ import soundfile
 import structlog
 from aiohttp import web
 
-from archive.access import Scope
+from archive.access import Scope, may_play
 from archive.errors import ArchiveError, PurposeRequired, Refused
 from archive.model import PLAYABLE_STATES, ObjectKind, Recording
 from archive.playback import Action, SealedReader
 from playback_portal import byte_range
-from playback_portal.authentication import require
+from playback_portal.authentication import authenticate, require
 from playback_portal.byte_range import ByteRange, Unsatisfiable
 from playback_portal.mp4 import Mp4
 from playback_portal.parameters import Parameters, flag, search_text, word_of
@@ -36,6 +37,9 @@ from playback_portal.transcoding import AudioSource, ChannelFlac, Wav, WholeFlac
 
 STALL_S_MAX = 60.0
 """A player that is paused stops reading; it comes back with a new range, so its connection may go."""
+
+RECHECK_S = 10.0
+"""A browser may read one answer for as long as it plays: whose right is taken away hears it break off."""
 
 ALL_CHANNELS = "both"
 ARCHIVED_MEDIA_TYPE = "audio/flac"
@@ -200,15 +204,18 @@ async def _stream(
     request: web.Request, response: web.StreamResponse, piece: bytes, pieces: Iterator[bytes]
 ) -> None:
     """Send `piece` and what follows; break the connection when that can't be gone on with."""
-    metrics = request.app[SERVICES].metrics
+    metrics, checked = request.app[SERVICES].metrics, time.monotonic()
     try:
         while piece:
+            if time.monotonic() - checked > RECHECK_S:
+                await _check_again(request)
+                checked = time.monotonic()
             async with asyncio.timeout(STALL_S_MAX):
                 await response.write(piece)
             metrics.audio_bytes.inc(len(piece))
             piece = await asyncio.to_thread(next, pieces, b"")
         await response.write_eof()
-    except (ArchiveError, TimeoutError) as error:
+    except (ArchiveError, Problem, TimeoutError) as error:
         metrics.audio_broken.inc()
         _log.warning("audio broken off", reference=request[REFERENCE], reason=type(error).__name__)
         _break(request)
@@ -219,6 +226,13 @@ async def _stream(
         # A defect of ours: the connection goes first, for the 500 that follows must not look like audio.
         _break(request)
         raise
+
+
+async def _check_again(request: web.Request) -> None:
+    """Ask once more who this is and whether they may hear it; raises what the first asking would."""
+    scope = request[SCOPE] = await authenticate(request)
+    if not may_play(scope, (await archived_recording(request)).recording):
+        raise Refused("The right to hear this recording was taken away.")
 
 
 def _break(request: web.Request) -> None:

@@ -1,6 +1,7 @@
 // What every page has: htmx, and the small things HTML can't do by itself.
 import "./exchange";
 import "./dialog";
+import "./palette";
 import "./preferences";
 import "./shortcuts";
 import "./tabs";

@@ -1,6 +1,8 @@
-// Keys that work everywhere: "/" to the search box, "?" to the help, "g" and a letter to a page, "Shift+n" and
+// Keys that work everywhere: "/" to the search box, "?" shows the keys, "g" and a letter to a page, "Shift+n" and
 // "Shift+p" to what follows and what went before.
 // Pages add theirs with `on`. Dead while typing, and when the person switched them off (WCAG 2.1.4).
+
+import { htmx } from "./exchange";
 
 type Action = (event: KeyboardEvent) => void;
 
@@ -33,7 +35,9 @@ on("/", (event) => {
   box.focus();
   box.select();
 });
-on("?", () => go("a[data-go='?']"));
+on("?", () => {
+  if (document.querySelector("#keys-shown") === null) void htmx.ajax("get", "/help/keys", { target: "body", swap: "beforeend" });
+});
 on("Shift+n", () => go("a[rel=next]"));
 on("Shift+p", () => go("a[rel=prev]"));
 

@@ -1,8 +1,13 @@
-"""The player in a real browser, on a call that was really recorded: it plays, seeks everywhere and shows."""
+"""The player in a real browser, on a call that was really recorded: it plays, seeks everywhere and shows.
+
+What is heard is caught behind the page's own sound, before the loudspeaker: so that a seek
+is right when the right samples sound, and not when a number says so.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import io
 import subprocess
 import sys
 import tempfile
@@ -12,60 +17,125 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+import soundfile
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from recorder.client.call import SILENCE, CallPlan, StreamPlan
 from recorder.client.session import SessionRecordingClient
+from recorder.client.sound import to_alaw
 from recorder.client.speech import tone_conversation
 from tests.running_service import ROOT, RunningService
 
 CHROMIUM = "/usr/bin/chromium"
 PIA, CALLER = "+31201234505", "+31612345678"
 PASSWORD = "correct horse battery"
-CALL_S, PAUSE_AT_S, RESUME_AT_S = 16.0, 5.0, 8.0
+TALK_S, QUIET_S, LAST_S = 8.0, 4.0, 2.2
+PAUSE_AT_S, RESUME_AT_S = 3.0, 6.0
 SEEK_MS, LAST_MS = 50, 2000
+CHIRP_HZ, CHIRP_HZ_PER_S = 400.0, 600.0
+HEARD_S = 0.04
 WITHIN_S = 10.0
+
+EARS = """() => {
+  const connect = AudioNode.prototype.connect;
+  window.heard = []; window.handlers = {};
+  AudioNode.prototype.connect = function (target, ...rest) {
+    const context = this.context;
+    if (target === context.destination) {
+      if (!context.ear) {
+        context.ear = context.createScriptProcessor(512, 2, 1);
+        window.heardHz = context.sampleRate;
+        context.ear.onaudioprocess = (event) => {
+          const [left, right] = [0, 1].map((channel) => event.inputBuffer.getChannelData(channel));
+          for (let n = 0; n < left.length; n++) window.heard.push(left[n] + right[n]);
+          if (window.heard.length > 4 * context.sampleRate) window.heard.splice(0, window.heard.length - 4 * context.sampleRate);
+        };
+        connect.call(context.ear, context.destination);
+      }
+      connect.call(this, context.ear);
+    }
+    return connect.call(this, target, ...rest);
+  };
+  if (navigator.mediaSession) navigator.mediaSession.setActionHandler = (name, act) => { window.handlers[name] = act; };
+}"""
+"""Catches what goes to the loudspeaker, and the keys of a headset that the page answers to."""
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """A service with one recorded call."""
+    """A service with one recorded call, and what was really recorded of it."""
 
     service: RunningService
     recording: dict[str, Any]
+    caller: npt.NDArray[np.float64]
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.service.portal_port}/recordings/{self.recording['id']}"
+        return f"{self.portal}/recordings/{self.recording['id']}"
+
+    @property
+    def portal(self) -> str:
+        return f"http://127.0.0.1:{self.service.portal_port}"
+
+    @property
+    def duration_s(self) -> float:
+        return float(self.recording["durationMs"]) / 1000
 
 
 @pytest.fixture(scope="module")
 def recorded() -> Iterator[Recorded]:
-    """Record a call of two parties with a pause in it, and give its owner a password."""
+    """Record a call of two parties with a pause in it; its owner and a listener have passwords."""
     with tempfile.TemporaryDirectory(prefix="earwitness-player-") as directory:
         service = RunningService(Path(directory) / "data")
         service.start()
         try:
-            service.prepare(("pia", PIA, "365d", "always-pause"))
-            _set_password(service, "pia@acme.nl")
-            yield Recorded(service, _call(service))
+            prepare(service)
+            recording = call(service)
+            path = f"/v1/recordings/{recording['id']}/audio?format=wav&channel=a"
+            audio = service.get(path, **{"X-Purpose": "test"})
+            caller, _ = soundfile.read(io.BytesIO(audio.body))
+            yield Recorded(service, recording, caller)
             assert service.stop() == 0
         finally:
             service.kill_everything()
 
 
-def _call(service: RunningService) -> dict[str, Any]:
-    tones = tone_conversation(CALL_S - 4)
-    # Four seconds in which nobody speaks, before the end: that is what can be skipped.
-    caller, callee = (sound[:-16_000] + SILENCE * 32_000 + sound[-16_000:] for sound in tones)
+def prepare(service: RunningService) -> None:
+    """Put Pia, who is recorded, and Lisa, who listens to her team, into a tenant that asks why."""
+    service.prepare(("pia", PIA, "365d", "always-pause"))
+    service.run("user", "add", "lisa@acme.nl")
+    service.run("team", "add", "Desk", "--tenant", "acme.nl")
+    service.run("team", "member", "Desk", "pia@acme.nl", "--as", "contributor")
+    service.run("team", "member", "Desk", "lisa@acme.nl", "--as", "listener")
+    assert service.send("PATCH", "/v1/policy", {"purposeRequired": True}).status == 200
+    for login in ("pia", "lisa"):
+        command = [sys.executable, "-m", "archive.cli.main", "user", "set", f"{login}@acme.nl"]
+        command += ["--password-stdin", "--data", str(service.directory)]
+        subprocess.run(
+            command,
+            input=PASSWORD.encode(),
+            env=service.environment,
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+        )
+
+
+def call(service: RunningService) -> dict[str, Any]:
+    """Talk by turns, be silent, and end with the caller's voice going up, by which every place is known."""
+    at = np.arange(int(LAST_S * 8000)) / 8000
+    rising = 8000 * np.sin(2 * np.pi * (CHIRP_HZ + CHIRP_HZ_PER_S / 2 * at) * at)
+    caller, callee = (tone + SILENCE * int(QUIET_S * 8000) for tone in tone_conversation(TALK_S))
     plan = CallPlan(
         "127.0.0.1",
         service.sip_port,
         CALLER,
         PIA,
-        StreamPlan(caller),
-        StreamPlan(callee),
+        StreamPlan(caller + to_alaw(rising.astype(np.int16))),
+        StreamPlan(callee + SILENCE * len(at)),
         pause_at_s=PAUSE_AT_S,
         resume_at_s=RESUME_AT_S,
         recorded="callee",
@@ -74,41 +144,48 @@ def _call(service: RunningService) -> dict[str, Any]:
     return service.recording_of(placed.call_id)
 
 
-def _set_password(service: RunningService, login: str) -> None:
-    command = [sys.executable, "-m", "archive.cli.main", "user", "set", login, "--password-stdin"]
-    command += ["--data", str(service.directory)]
-    subprocess.run(
-        command, input=PASSWORD.encode(), env=service.environment, cwd=ROOT, check=True, capture_output=True
-    )
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Start Chromium once."""
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@pytest.fixture(scope="module")
+def pia(browser: Browser, recorded: Recorded) -> BrowserContext:
+    """Pia's browser, signed in."""
+    return signed_in(browser, recorded, "pia")
 
 
 @pytest.fixture
-def page(recorded: Recorded) -> Iterator[Page]:
-    """Open the page of the recording, signed in by the form; what a script throws fails the test."""
+def page(pia: BrowserContext) -> Iterator[Page]:
+    """Open a page in Pia's browser; what a script throws or the policy refuses fails the test."""
     faults: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-        )
-        try:
-            page = browser.new_page(viewport={"width": 1280, "height": 900}, locale="nl-NL")
-            page.on("pageerror", lambda error: faults.append(str(error)))
-            page.on(
-                "console", lambda line: faults.append(line.text) if "Content Security" in line.text else None
-            )
-            sign_in(page, recorded)
-            yield page
-        finally:
-            browser.close()
+    page = pia.new_page()
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda line: faults.append(line.text) if "Content Security" in line.text else None)
+    yield page
+    page.close()
     assert faults == []
 
 
-def sign_in(page: Page, recorded: Recorded) -> None:
-    page.goto(f"http://127.0.0.1:{recorded.service.portal_port}/sign-in?next=/help")
-    page.fill("[name=login]", "pia@acme.nl")
+def signed_in(browser: Browser, recorded: Recorded, login: str) -> BrowserContext:
+    """Sign in by the form, in a browser of its own."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="nl-NL")
+    context.add_init_script(f"({EARS})()")
+    page = context.new_page()
+    page.goto(f"{recorded.portal}/sign-in?next=/help")
+    page.fill("[name=login]", f"{login}@acme.nl")
     page.fill("[name=password]", PASSWORD)
     page.press("[name=password]", "Enter")
     page.wait_for_url("**/help")
+    page.close()
+    return context
 
 
 def opened(page: Page, recorded: Recorded, query: str = "?t=0") -> None:
@@ -141,6 +218,37 @@ def settled(page: Page, wanted_s: float) -> None:
     until(page, f"!a.seeking && a.readyState >= 2 && Math.abs(a.currentTime - {wanted_s}) < 0.06")
 
 
+def seek(page: Page, place_s: float) -> None:
+    """Go to a place, as a script of the page would."""
+    page.evaluate("s => { document.querySelector('audio').currentTime = s; }", place_s)
+    settled(page, place_s)
+
+
+def heard(page: Page) -> tuple[npt.NDArray[np.float64], int]:
+    """Play a little from where the page is, and return the first 40 ms that sounded, and their rate."""
+    page.evaluate("() => { window.heard = []; document.querySelector('audio').play(); }")
+    wanted = f"window.heard.slice(window.heard.findIndex(x => Math.abs(x) > 0.01)).length > {HEARD_S} * window.heardHz"
+    until(page, f"{wanted} && window.heard.some(x => Math.abs(x) > 0.01)")
+    page.evaluate("document.querySelector('audio').pause()")
+    until(page, "a.paused")
+    rate, samples = int(page.evaluate("window.heardHz")), np.array(page.evaluate("window.heard"))
+    onset = int(np.argmax(np.abs(samples) > 0.01))
+    return samples[onset : onset + int(HEARD_S * rate)], rate
+
+
+def level(page: Page, listen_s: float = 0.3) -> float:
+    """Return how loud it is now, while it plays."""
+    page.evaluate("() => { window.heard = []; }")
+    until(page, f"window.heard.length > {listen_s} * window.heardHz")
+    return float(np.sqrt(np.mean(np.square(page.evaluate("window.heard")))))
+
+
+def pitch_hz(samples: npt.NDArray[np.float64], rate_hz: int) -> float:
+    """Return the strongest frequency."""
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)), rate_hz))
+    return float(np.argmax(spectrum[100:3500]) + 100)
+
+
 def test_a_press_plays_and_the_picture_follows(page: Page, recorded: Recorded) -> None:
     """A click on the button plays; the playhead, the clock and the address move along."""
     opened(page, recorded)
@@ -157,11 +265,25 @@ def test_every_place_of_the_last_two_seconds_can_be_sought(page: Page, recorded:
     """No seek hangs, every 50 ms of the last two seconds included."""
     opened(page, recorded)
     end_ms = int(recorded.recording["durationMs"])
-    places = [*range(0, end_ms - LAST_MS, 1500), *range(end_ms - LAST_MS, end_ms - SEEK_MS, SEEK_MS)]
+    places = [*range(0, end_ms - LAST_MS, 1500), *range(end_ms - LAST_MS, end_ms + SEEK_MS, SEEK_MS)]
     for place_ms in places:
         page.evaluate("s => { document.querySelector('audio').currentTime = s; }", place_ms / 1000)
-        settled(page, place_ms / 1000)
+        settled(page, min(place_ms, end_ms) / 1000)
     assert page.evaluate("document.querySelector('audio').error") is None
+
+
+def test_what_sounds_after_a_seek_is_what_was_recorded_there(page: Page, recorded: Recorded) -> None:
+    """Every 50 ms of the last two seconds: the voice that rises tells which samples these are."""
+    opened(page, recorded)
+    page.click("[data-play]")
+    until(page, "a.currentTime > 0.1")
+    page.click("[data-play]")
+    end_ms = int(recorded.recording["durationMs"])
+    for place_ms in range(end_ms - LAST_MS, end_ms - SEEK_MS + 1, SEEK_MS):
+        seek(page, place_ms / 1000)
+        at = round(place_ms * 8)
+        recorded_hz = pitch_hz(recorded.caller[at : at + int(HEARD_S * 8000)], 8000)
+        assert pitch_hz(*heard(page)) == pytest.approx(recorded_hz, abs=25), f"at {place_ms} of {end_ms} ms"
 
 
 def test_the_sound_plays_to_its_end_and_begins_again(page: Page, recorded: Recorded) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import io
 import threading
 import wave
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
@@ -14,11 +15,13 @@ import pytest
 import soundfile
 from aiohttp.test_utils import TestClient, TestServer
 
+from archive.catalogue import accounts, directory
+from archive.model import Role
 from keys.streaming_aead import CIPHERTEXT_SEGMENT_BYTES, HEADER_BYTES
 from playback_portal import audio
 from playback_portal.app import create_app
 from playback_portal.services import REFERENCE, SERVICES, TRANSCODES_COUNT_MAX
-from playback_portal.transcoding import ChannelFlac
+from playback_portal.transcoding import ChannelFlac, WholeFlac
 
 
 async def test_the_whole_flac_is_octet_for_octet_what_was_archived(api: Any) -> None:
@@ -252,6 +255,33 @@ async def test_a_listener_who_stops_reading_loses_the_connection(
     assert request.transport.aborted
     assert b"earwitness_portal_audio_broken_total 1.0" in request.app[SERVICES].metrics.text()
     assert b"earwitness_portal_audio_bytes_total 0.0" in request.app[SERVICES].metrics.text()
+
+
+async def test_whose_right_is_taken_away_while_listening_hears_it_break_off(
+    api: Any, house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only the next range: one answer that is read for long is asked for again while it goes out."""
+    now = house.services().clock.now()
+    person = directory.add_user(house.operator, house.tenant_id, "ann", now=now, role=Role.AUDITOR)
+    scopes = ("recordings:read", "recordings:play")
+    client = accounts.add_api_client(
+        house.operator, house.tenant_id, "ann", scopes, now=now, user_id=person.id
+    )
+    house.keys["ann"] = client.key
+    content = await (await api.audio("two-party", key="ann")).read()
+
+    def in_two(source: WholeFlac, first: int, last_exclusive: int) -> Iterator[bytes]:
+        yield content[:1000]
+        directory.set_user(house.operator, house.tenant_id, "ann", now=now, role=Role.USER)
+        yield content[1000:]
+
+    monkeypatch.setattr(audio, "RECHECK_S", -1.0)
+    monkeypatch.setattr(WholeFlac, "pieces", in_two)
+    answer = await api.audio("two-party", key="ann")
+    assert answer.status == 200
+    with pytest.raises(aiohttp.ClientError):
+        await answer.read()
+    assert (await api.audio("two-party", key="ann")).status == 404
 
 
 async def test_as_many_single_channels_are_made_at_once_as_allowed_and_no_more(

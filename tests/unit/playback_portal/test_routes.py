@@ -27,6 +27,7 @@ OPEN_PATHS = {"/livez", "/readyz", "/metrics", "/v1/openapi.json", "/static/{nam
 OPEN_PAGES = {
     "/",
     "/help",
+    "/help/keys",
     "/preferences",
     "/sign-in",
     "/sign-in/callback",

@@ -36,3 +36,14 @@ async def test_the_keys_of_every_page_are_told(api: Any) -> None:
 async def test_what_it_links_to_within_itself_is_there(api: Any) -> None:
     text = await (await api.get("/help", None)).text()
     assert all(f'id="{name}"' in text for name in re.findall(r'href="#(\w+)"', text))
+
+
+async def test_the_keys_are_shown_over_any_page_or_lead_to_the_help(api: Any) -> None:
+    """A fragment for the script, the page itself without one."""
+    answer = await api.get("/help/keys", None, headers={"HX-Request": "true"})
+    text = await answer.text()
+    assert "<dialog" in text
+    assert "<html" not in text
+    assert "Shift N" in text
+    answer = await api.client.get("/help/keys", allow_redirects=False)
+    assert (answer.status, answer.headers["Location"]) == (303, "/help#keys")

@@ -197,9 +197,9 @@ async def test_the_access_tab_tells_who_can_hear_it_by_what_and_whether_they_did
     status, text = await page_of(api, "two-party", rest="/access")
     assert status == 200
     assert "kunnen dit gesprek horen." in text
-    row = next(each for each in text.split("<tr>") if "Auditor" in each)
+    row = next(each for each in text.split("<tr>") if "1 keer" in each)
+    assert "Auditor" in row
     assert "Horen" in row
     assert "downloaden" not in row
-    assert "1 keer" in row
     assert "Programma met een sleutel" in text
     assert api.house.events("two-party")[-1] == ("access.viewed", "ok")
