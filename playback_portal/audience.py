@@ -45,9 +45,14 @@ class Audience:
     more: int = 0
 
     @property
-    def count(self) -> int:
-        """How many can hear it."""
-        return len(self.can) + self.more
+    def programs(self) -> int:
+        """How many programs can hear it."""
+        return sum(each.user_id is None for each in self.can)
+
+    @property
+    def people(self) -> int:
+        """How many people can hear it; who was left out counts as one."""
+        return len(self.can) + self.more - self.programs
 
 
 def reaching(

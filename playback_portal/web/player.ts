@@ -380,6 +380,8 @@ function start(root: HTMLElement): void {
     session.setActionHandler("pause", () => audio.pause());
     session.setActionHandler("seekbackward", (details) => jump(-1000 * (details.seekOffset ?? 10)));
     session.setActionHandler("seekforward", (details) => jump(1000 * (details.seekOffset ?? 10)));
+    session.setActionHandler("previoustrack", () => beside("prev"));
+    session.setActionHandler("nexttrack", () => beside("next"));
     session.setActionHandler("seekto", (details) => seek((details.seekTime ?? 0) * 1000));
   }
 

@@ -134,7 +134,7 @@ export class Wave {
       const x = `${this.share(ms)}%`;
       found.push(make("line", { class: "grid", x1: x, x2: x, y1: 28, y2: this.bottom }));
       // A label that would be cut at the edge says nothing.
-      if ((this.share(ms) / 100) * width > width - 50) continue;
+      if ((this.share(ms) / 100) * width > width - (step < 60_000 ? 60 : 42)) continue;
       found.push(make("svg", { x, y: 0, overflow: "visible" }, make("text", { class: "ax", x: 5, y: 38 }, clock(this.call, ms, step < 60_000))));
     }
     return found;

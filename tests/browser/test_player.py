@@ -11,8 +11,8 @@ import io
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from recorder.client.call import SILENCE, CallPlan, StreamPlan
 from recorder.client.session import SessionRecordingClient
 from recorder.client.sound import to_alaw
 from recorder.client.speech import tone_conversation
+from tests.browser.hearing import EARS, HEARD_S, PACE, at_s, heard, level, pitch_hz, seek, settled, until
 from tests.running_service import ROOT, RunningService
 
 CHROMIUM = "/usr/bin/chromium"
@@ -36,32 +37,6 @@ TALK_S, QUIET_S, LAST_S = 8.0, 4.0, 2.2
 PAUSE_AT_S, RESUME_AT_S = 3.0, 6.0
 SEEK_MS, LAST_MS = 50, 2000
 CHIRP_HZ, CHIRP_HZ_PER_S = 400.0, 600.0
-HEARD_S = 0.04
-WITHIN_S = 10.0
-
-EARS = """() => {
-  const connect = AudioNode.prototype.connect;
-  window.heard = []; window.handlers = {};
-  AudioNode.prototype.connect = function (target, ...rest) {
-    const context = this.context;
-    if (target === context.destination) {
-      if (!context.ear) {
-        context.ear = context.createScriptProcessor(512, 2, 1);
-        window.heardHz = context.sampleRate;
-        context.ear.onaudioprocess = (event) => {
-          const [left, right] = [0, 1].map((channel) => event.inputBuffer.getChannelData(channel));
-          for (let n = 0; n < left.length; n++) window.heard.push(left[n] + right[n]);
-          if (window.heard.length > 4 * context.sampleRate) window.heard.splice(0, window.heard.length - 4 * context.sampleRate);
-        };
-        connect.call(context.ear, context.destination);
-      }
-      connect.call(this, context.ear);
-    }
-    return connect.call(this, target, ...rest);
-  };
-  if (navigator.mediaSession) navigator.mediaSession.setActionHandler = (name, act) => { window.handlers[name] = act; };
-}"""
-"""Catches what goes to the loudspeaker, and the keys of a headset that the page answers to."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +45,7 @@ class Recorded:
 
     service: RunningService
     recording: dict[str, Any]
+    earlier: dict[str, Any]
     caller: npt.NDArray[np.float64]
 
     @property
@@ -93,11 +69,11 @@ def recorded() -> Iterator[Recorded]:
         service.start()
         try:
             prepare(service)
-            recording = call(service)
+            earlier, recording = calls(service)
             path = f"/v1/recordings/{recording['id']}/audio?format=wav&channel=a"
             audio = service.get(path, **{"X-Purpose": "test"})
             caller, _ = soundfile.read(io.BytesIO(audio.body))
-            yield Recorded(service, recording, caller)
+            yield Recorded(service, recording, earlier, caller)
             assert service.stop() == 0
         finally:
             service.kill_everything()
@@ -124,12 +100,30 @@ def prepare(service: RunningService) -> None:
         )
 
 
-def call(service: RunningService) -> dict[str, Any]:
+def calls(service: RunningService) -> list[dict[str, Any]]:
+    """Place a short call and the one that is looked at, at the same time; return both, the short one first."""
+    short = StreamPlan(tone_conversation(1.0)[0])
+    at = ("127.0.0.1", service.sip_port, CALLER, PIA)
+    plans = [CallPlan(*at, short, short, recorded="callee"), conversation(service)]
+
+    async def place() -> list[str]:
+        first = asyncio.create_task(SessionRecordingClient().place(plans[0]))
+        await asyncio.sleep(0.5)
+        second = await SessionRecordingClient().place(plans[1])
+        return [(await first).call_id, second.call_id]
+
+    # Playwright's own loop may run in this thread already.
+    with ThreadPoolExecutor(1) as apart:
+        placed = apart.submit(lambda: asyncio.run(place())).result()
+    return [service.recording_of(call_id) for call_id in placed]
+
+
+def conversation(service: RunningService) -> CallPlan:
     """Talk by turns, be silent, and end with the caller's voice going up, by which every place is known."""
     at = np.arange(int(LAST_S * 8000)) / 8000
     rising = 8000 * np.sin(2 * np.pi * (CHIRP_HZ + CHIRP_HZ_PER_S / 2 * at) * at)
     caller, callee = (tone + SILENCE * int(QUIET_S * 8000) for tone in tone_conversation(TALK_S))
-    plan = CallPlan(
+    return CallPlan(
         "127.0.0.1",
         service.sip_port,
         CALLER,
@@ -140,8 +134,6 @@ def call(service: RunningService) -> dict[str, Any]:
         resume_at_s=RESUME_AT_S,
         recorded="callee",
     )
-    placed = asyncio.run(SessionRecordingClient().place(plan))
-    return service.recording_of(placed.call_id)
 
 
 @pytest.fixture(scope="module")
@@ -192,61 +184,6 @@ def opened(page: Page, recorded: Recorded, query: str = "?t=0") -> None:
     page.goto(recorded.url + query)
     page.wait_for_selector("svg.lanes path.wa")
     until(page, "a.readyState >= 1")
-
-
-def until(page: Page, condition: str) -> None:
-    """Wait until `condition` holds of the audio element `a`.
-
-    Playwright's own waiting evaluates a text within the page, which its policy refuses.
-    """
-    ask = f"() => {{ const a = document.querySelector('audio'); return {condition}; }}"
-    state = (
-        "(a => [a.currentTime, a.readyState, a.seeking, a.paused, a.ended])(document.querySelector('audio'))"
-    )
-    deadline = time.monotonic() + WITHIN_S
-    while not page.evaluate(ask):
-        assert time.monotonic() < deadline, f"{condition} does not hold: {page.evaluate(state)}"
-        page.wait_for_timeout(15)
-
-
-def at_s(page: Page) -> float:
-    return float(page.evaluate("document.querySelector('audio').currentTime"))
-
-
-def settled(page: Page, wanted_s: float) -> None:
-    """Wait until the element has sound where it was sent."""
-    until(page, f"!a.seeking && a.readyState >= 2 && Math.abs(a.currentTime - {wanted_s}) < 0.06")
-
-
-def seek(page: Page, place_s: float) -> None:
-    """Go to a place, as a script of the page would."""
-    page.evaluate("s => { document.querySelector('audio').currentTime = s; }", place_s)
-    settled(page, place_s)
-
-
-def heard(page: Page) -> tuple[npt.NDArray[np.float64], int]:
-    """Play a little from where the page is, and return the first 40 ms that sounded, and their rate."""
-    page.evaluate("() => { window.heard = []; document.querySelector('audio').play(); }")
-    wanted = f"window.heard.slice(window.heard.findIndex(x => Math.abs(x) > 0.01)).length > {HEARD_S} * window.heardHz"
-    until(page, f"{wanted} && window.heard.some(x => Math.abs(x) > 0.01)")
-    page.evaluate("document.querySelector('audio').pause()")
-    until(page, "a.paused")
-    rate, samples = int(page.evaluate("window.heardHz")), np.array(page.evaluate("window.heard"))
-    onset = int(np.argmax(np.abs(samples) > 0.01))
-    return samples[onset : onset + int(HEARD_S * rate)], rate
-
-
-def level(page: Page, listen_s: float = 0.3) -> float:
-    """Return how loud it is now, while it plays."""
-    page.evaluate("() => { window.heard = []; }")
-    until(page, f"window.heard.length > {listen_s} * window.heardHz")
-    return float(np.sqrt(np.mean(np.square(page.evaluate("window.heard")))))
-
-
-def pitch_hz(samples: npt.NDArray[np.float64], rate_hz: int) -> float:
-    """Return the strongest frequency."""
-    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)), rate_hz))
-    return float(np.argmax(spectrum[100:3500]) + 100)
 
 
 def test_a_press_plays_and_the_picture_follows(page: Page, recorded: Recorded) -> None:
@@ -369,7 +306,7 @@ def test_silence_is_skipped_and_the_pause_is_not(page: Page, recorded: Recorded)
     assert page.evaluate("performance.now()") - began < quiet[0][1] - quiet[0][0]
 
 
-def test_the_position_is_kept_for_the_next_device(page: Page, recorded: Recorded) -> None:
+def test_the_position_is_kept_for_the_next_device(page: Page, recorded: Recorded, browser: Browser) -> None:
     """Where one stopped is where the page opens again, and the page says so."""
     opened(page, recorded, "?t=6")
     with page.expect_response("**/position") as answer:
@@ -378,9 +315,11 @@ def test_the_position_is_kept_for_the_next_device(page: Page, recorded: Recorded
         page.click("[data-play]")
     assert answer.value.status == 200
     kept_s = at_s(page)
-    opened(page, recorded, "")
-    settled(page, kept_s)
-    expect(page.locator("[data-told]")).to_have_text("Hier was je gebleven.")
+    other = signed_in(browser, recorded, "pia").new_page()
+    opened(other, recorded, "")
+    settled(other, kept_s)
+    expect(other.locator("[data-told]")).to_have_text("Hier was je gebleven.")
+    other.context.close()
 
 
 def test_history_and_reasons_are_fetched_when_looked_at(page: Page, recorded: Recorded) -> None:
@@ -394,8 +333,129 @@ def test_history_and_reasons_are_fetched_when_looked_at(page: Page, recorded: Re
     expect(page.locator("#history li").first).to_be_visible()
 
 
-@pytest.mark.parametrize("width", [320, 360, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_speed_changes_the_pace_and_not_the_pitch(page: Page, recorded: Recorded) -> None:
+    """From half to three times; a voice of 440 Hz stays one."""
+    opened(page, recorded)
+    page.click("[data-play]")
+    until(page, "a.currentTime > 0.1")
+    page.click("[data-play]")
+    for speed in (0.5, 2, 3):
+        page.click(f"[data-speed='{speed}']")
+        seek(page, 0.1)
+        assert pitch_hz(*heard(page)) == pytest.approx(440, abs=40)
+        pace = page.evaluate(PACE)
+        assert pace == pytest.approx(speed, rel=0.25)
+
+
+def test_a_party_is_muted_heard_alone_and_made_softer(page: Page, recorded: Recorded) -> None:
+    """Of who is muted nothing is left, 60 dB down; the other party is not touched."""
+    opened(page, recorded)
+    place_s = recorded.duration_s - 1.9
+    loud = level(page, place_s)
+    assert loud > 0.01
+    page.fill("[data-volume]", "25")
+    assert level(page, place_s) == pytest.approx(loud / 4, rel=0.2)
+    page.fill("[data-volume]", "100")
+    page.click("[data-mute='0']")
+    assert level(page, place_s) < loud / 1000
+    page.click("[data-mute='0']")
+    page.keyboard.press("Shift+Digit2")
+    expect(page.locator("[data-mute='0']")).to_have_attribute("aria-pressed", "true")
+    assert level(page, place_s) < loud / 1000
+    page.keyboard.press("Shift+Digit1")
+    assert level(page, place_s) == pytest.approx(loud, rel=0.2)
+
+
+def test_the_keys_of_a_headset_work(page: Page, recorded: Recorded) -> None:
+    """Play, pause, to and fro, and the next recording."""
+    opened(page, recorded)
+    page.evaluate("window.handlers.seekforward({})")
+    settled(page, 10)
+    page.evaluate("window.handlers.seekbackward({ seekOffset: 4 })")
+    settled(page, 6)
+    page.evaluate("window.handlers.seekto({ seekTime: 2 })")
+    settled(page, 2)
+    page.evaluate("window.handlers.play()")
+    until(page, "!a.paused && a.currentTime > 2")
+    page.evaluate("window.handlers.pause()")
+    until(page, "a.paused")
+    assert {"nexttrack", "previoustrack"} <= set(page.evaluate("Object.keys(window.handlers)"))
+
+
+def test_the_slider_says_where_it_is_as_a_time(page: Page, recorded: Recorded) -> None:
+    """Screen readers get seconds, a sentence, and the pause it stands in; a list has what the picture has."""
+    opened(page, recorded, "?t=4")
+    slider = page.get_by_role("slider", name="Plaats in het gesprek")
+    expect(slider).to_have_attribute("aria-valuemin", "0")
+    expect(slider).to_have_attribute("aria-valuemax", str(int(recorded.duration_s)))
+    expect(slider).to_have_attribute("aria-valuenow", "4")
+    whole = f"4 seconden van {int(recorded.duration_s)} seconden"
+    assert str(slider.get_attribute("aria-valuetext")).startswith(whole)
+    assert str(slider.get_attribute("aria-valuetext")).endswith("Pauze")
+    assert page.locator("[data-marks] li").count() == 2 + page.locator("[data-marks] .badge").count()
+
+
+def test_the_keys_are_shown_and_lead_along_the_list(page: Page, recorded: Recorded) -> None:
+    """Question mark, palette, next and previous; at the end the page says so."""
+    opened(page, recorded)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Sneltoetsen")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.wait_for_selector("#neighbours a[rel=next]")
+    page.keyboard.press("Shift+P")
+    expect(page.locator(".toast")).to_contain_text("laatste")
+    page.keyboard.press("Shift+N")
+    page.wait_for_url(f"**/recordings/{recorded.earlier['id']}*")
+    page.wait_for_selector("#neighbours a[rel=prev]")
+    page.keyboard.press("Shift+P")
+    page.wait_for_url(f"**/recordings/{recorded.recording['id']}*")
+    page.keyboard.press("Control+k")
+    page.get_by_role("searchbox").fill("hulp")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/help")
+
+
+def test_single_keys_can_be_switched_off(page: Page, recorded: Recorded) -> None:
+    """Then only what has the focus answers to keys (WCAG 2.1.4)."""
+    page.context.add_cookies([{"name": "ew_shortcuts", "value": "off", "url": recorded.portal}])
+    opened(page, recorded)
+    for key in ("l", "Shift+Digit1", "?", "s"):
+        page.keyboard.press(key)
+    page.focus(".slider")
+    page.keyboard.press("ArrowRight")
+    settled(page, 5)
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.locator("[data-mute='1']")).to_have_attribute("aria-pressed", "false")
+    page.context.clear_cookies(name="ew_shortcuts")
+
+
+def test_a_listener_says_what_for_hears_and_it_stands_in_the_log(
+    browser: Browser, recorded: Recorded
+) -> None:
+    """Before the answer there is no sound and no contour; after it both, and who may hear sees who did."""
+    context = signed_in(browser, recorded, "lisa")
+    page, path = context.new_page(), f"{recorded.portal}/v1/recordings/{recorded.recording['id']}"
+    page.goto(recorded.url)
+    expect(page.locator("audio")).to_have_count(0)
+    for part in ("audio", "peaks"):
+        assert context.request.get(f"{path}/{part}").status == 403
+    page.get_by_label("Doel").fill("Kwaliteit of coaching")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("svg.lanes path.wa")
+    page.click("[data-play]")
+    until(page, "a.currentTime > 0.2")
+    page.click("#tab-access")
+    expect(page.locator("#access tr", has_text="lisa")).to_contain_text("1 keer")
+    context.close()
+    history = recorded.service.get(f"/v1/recordings/{recorded.recording['id']}/history").json()["items"]
+    heard = [each for each in history if each["action"] == "recording.played" and each["result"] == "ok"]
+    assert "Kwaliteit of coaching" in {(each["details"] or {}).get("purpose") for each in heard}
+
+
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(320, "light"), (360, "dark"), (1280, "light"), (1280, "dark")]
+)
 def test_the_page_fits_and_has_no_inline_style(
     page: Page, recorded: Recorded, tmp_path: Path, width: int, scheme: Any
 ) -> None:

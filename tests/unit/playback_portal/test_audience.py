@@ -70,7 +70,7 @@ def test_who_listened_and_no_longer_can_is_told_apart(recording: Recording) -> N
     deeds = [played(GONE, 0), played(OWNER, 1, result="refused")]
     found = audience.of(recording, [], {}, deeds, {GONE: "gert"})
     assert [(each.name, each.times) for each in found.could] == [("gert", 1)]
-    assert found.count == 0
+    assert found.people == 0
 
 
 def test_several_reasons_of_one_person_are_one_line(recording: Recording) -> None:
@@ -83,7 +83,8 @@ def test_several_reasons_of_one_person_are_one_line(recording: Recording) -> Non
 
 @pytest.mark.parametrize(("count", "more"), [(LISTENERS_COUNT_MAX, 0), (LISTENERS_COUNT_MAX + 1, 1)])
 def test_more_than_can_be_read_are_counted(recording: Recording, count: int, more: int) -> None:
-    """The number of all stays true."""
+    """The rest is a number."""
     programs = [Hearer(Reason.API_CLIENT, f"program {number}") for number in range(count)]
     found = audience.of(recording, programs, {}, [], {})
-    assert (len(found.can), found.more, found.count) == (LISTENERS_COUNT_MAX, more, count)
+    assert found.people == more
+    assert (len(found.can), found.more) == (LISTENERS_COUNT_MAX, more)

@@ -1,0 +1,115 @@
+"""What a page with a player sounds like, for tests: caught behind its own sound, before the loudspeaker.
+
+Rules: waiting is polling with a deadline; places are seconds of the recording.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import numpy.typing as npt
+from playwright.sync_api import Page
+
+WITHIN_S = 10.0
+HEARD_S = 0.04
+
+EARS = """() => {
+  const connect = AudioNode.prototype.connect;
+  window.heard = []; window.handlers = {};
+  AudioNode.prototype.connect = function (target, ...rest) {
+    const context = this.context;
+    if (target === context.destination) {
+      if (!context.ear) {
+        context.ear = context.createScriptProcessor(512, 2, 1);
+        window.heardHz = context.sampleRate;
+        context.ear.onaudioprocess = (event) => {
+          const [left, right] = [0, 1].map((channel) => event.inputBuffer.getChannelData(channel));
+          for (let n = 0; n < left.length; n++) window.heard.push(left[n] + right[n]);
+          if (window.heard.length > 4 * context.sampleRate) window.heard.splice(0, window.heard.length - 4 * context.sampleRate);
+        };
+        connect.call(context.ear, context.destination);
+      }
+      connect.call(this, context.ear);
+    }
+    return connect.call(this, target, ...rest);
+  };
+  if (navigator.mediaSession) navigator.mediaSession.setActionHandler = (name, act) => { window.handlers[name] = act; };
+}"""
+"""Catches what goes to the loudspeaker, and the keys of a headset that the page answers to."""
+
+
+PACE = """async () => {
+  const audio = document.querySelector("audio");
+  audio.currentTime = 0;
+  await audio.play();
+  const wait = () => new Promise((resolve) => audio.addEventListener("timeupdate", resolve, { once: true }));
+  await wait(); await wait();
+  const [from, began] = [audio.currentTime, performance.now()];
+  await wait(); await wait(); await wait();
+  const pace = ((audio.currentTime - from) / (performance.now() - began)) * 1000;
+  audio.pause();
+  return pace;
+}"""
+"""How many seconds of the recording pass in a second."""
+
+
+def until(page: Page, condition: str) -> None:
+    """Wait until `condition` holds of the audio element `a`.
+
+    Playwright's own waiting evaluates a text within the page, which its policy refuses.
+    """
+    ask = f"() => {{ const a = document.querySelector('audio'); return {condition}; }}"
+    state = (
+        "(a => [a.currentTime, a.readyState, a.seeking, a.paused, a.ended])(document.querySelector('audio'))"
+    )
+    deadline = time.monotonic() + WITHIN_S
+    while not page.evaluate(ask):
+        assert time.monotonic() < deadline, f"{condition} does not hold: {page.evaluate(state)}"
+        page.wait_for_timeout(15)
+
+
+def at_s(page: Page) -> float:
+    return float(page.evaluate("document.querySelector('audio').currentTime"))
+
+
+def settled(page: Page, wanted_s: float) -> None:
+    """Wait until the element has sound where it was sent."""
+    until(page, f"!a.seeking && a.readyState >= 2 && Math.abs(a.currentTime - {wanted_s}) < 0.06")
+
+
+def seek(page: Page, place_s: float) -> None:
+    """Go to a place, as a script of the page would."""
+    page.evaluate("s => { document.querySelector('audio').currentTime = s; }", place_s)
+    settled(page, place_s)
+
+
+def heard(page: Page) -> tuple[npt.NDArray[np.float64], int]:
+    """Play a little from where the page is, and return the first 40 ms that sounded, and their rate."""
+    page.evaluate("() => { window.heard = []; document.querySelector('audio').play(); }")
+    wanted = f"window.heard.slice(window.heard.findIndex(x => Math.abs(x) > 0.01)).length > {HEARD_S} * window.heardHz"
+    until(page, f"{wanted} && window.heard.some(x => Math.abs(x) > 0.01)")
+    page.evaluate("document.querySelector('audio').pause()")
+    until(page, "a.paused")
+    rate, samples = int(page.evaluate("window.heardHz")), np.array(page.evaluate("window.heard"))
+    onset = int(np.argmax(np.abs(samples) > 0.01))
+    return samples[onset : onset + int(HEARD_S * rate)], rate
+
+
+def level(page: Page, place_s: float, listen_s: float = 0.3) -> float:
+    """Play from a place and return how loud it is there."""
+    seek(page, place_s)
+    page.click("[data-play]")
+    until(page, f"a.currentTime > {place_s + 0.3}")
+    page.evaluate("() => { window.heard = []; }")
+    until(page, f"window.heard.length > {listen_s} * window.heardHz")
+    found = np.array(page.evaluate("window.heard"))
+    page.click("[data-play]")
+    until(page, "a.paused")
+    return float(np.sqrt(np.mean(np.square(found[: int(listen_s * 44_000)]))))
+
+
+def pitch_hz(samples: npt.NDArray[np.float64], rate_hz: int) -> float:
+    """Return the strongest frequency."""
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)), rate_hz))
+    return float(np.argmax(spectrum[100:3500]) + 100)
