@@ -39,6 +39,34 @@ EARS = """() => {
 """Catches what goes to the loudspeaker, and the keys of a headset that the page answers to."""
 
 
+LISTEN = """async ([place, length, threshold]) => {
+  const audio = document.querySelector("audio");
+  const deadline = performance.now() + 10_000;
+  const until = async (holds) => {
+    while (!holds()) {
+      if (performance.now() > deadline) throw new Error(`nothing is heard at ${audio.currentTime} s`);
+      await new Promise((resolve) => setTimeout(resolve, 4));
+    }
+  };
+  audio.currentTime = place;
+  await until(() => !audio.seeking && audio.readyState >= 2);
+  window.heard = [];
+  await audio.play();
+  if (threshold < 0) {
+    // What was muted fades within a moment; what is left after it counts.
+    await until(() => audio.currentTime > place + 0.25);
+    window.heard = [];
+  }
+  const onset = () => window.heard.findIndex((sample) => Math.abs(sample) > threshold);
+  await until(() => onset() >= 0 && window.heard.length - onset() > length * window.heardHz);
+  const begin = onset();
+  const found = window.heard.slice(begin, begin + Math.round(length * window.heardHz));
+  audio.pause();
+  await until(() => audio.paused);
+  return [window.heardHz, found];
+}"""
+"""Plays from a place and returns what was heard from the first sample above a threshold on."""
+
 PACE = """async () => {
   const audio = document.querySelector("audio");
   audio.currentTime = 0;
@@ -78,35 +106,16 @@ def settled(page: Page, wanted_s: float) -> None:
     until(page, f"!a.seeking && a.readyState >= 2 && Math.abs(a.currentTime - {wanted_s}) < 0.06")
 
 
-def seek(page: Page, place_s: float) -> None:
-    """Go to a place, as a script of the page would."""
-    page.evaluate("s => { document.querySelector('audio').currentTime = s; }", place_s)
-    settled(page, place_s)
+def heard(page: Page, place_s: float, listen_s: float = HEARD_S) -> tuple[npt.NDArray[np.float64], int]:
+    """Go to a place and play; return the first samples that sound there, and their rate."""
+    rate, samples = page.evaluate(LISTEN, [place_s, listen_s, 0.01])
+    return np.array(samples), int(rate)
 
 
-def heard(page: Page) -> tuple[npt.NDArray[np.float64], int]:
-    """Play a little from where the page is, and return the first 40 ms that sounded, and their rate."""
-    page.evaluate("() => { window.heard = []; document.querySelector('audio').play(); }")
-    wanted = f"window.heard.slice(window.heard.findIndex(x => Math.abs(x) > 0.01)).length > {HEARD_S} * window.heardHz"
-    until(page, f"{wanted} && window.heard.some(x => Math.abs(x) > 0.01)")
-    page.evaluate("document.querySelector('audio').pause()")
-    until(page, "a.paused")
-    rate, samples = int(page.evaluate("window.heardHz")), np.array(page.evaluate("window.heard"))
-    onset = int(np.argmax(np.abs(samples) > 0.01))
-    return samples[onset : onset + int(HEARD_S * rate)], rate
-
-
-def level(page: Page, place_s: float, listen_s: float = 0.3) -> float:
-    """Play from a place and return how loud it is there."""
-    seek(page, place_s)
-    page.click("[data-play]")
-    until(page, f"a.currentTime > {place_s + 0.3}")
-    page.evaluate("() => { window.heard = []; }")
-    until(page, f"window.heard.length > {listen_s} * window.heardHz")
-    found = np.array(page.evaluate("window.heard"))
-    page.click("[data-play]")
-    until(page, "a.paused")
-    return float(np.sqrt(np.mean(np.square(found[: int(listen_s * 44_000)]))))
+def level(page: Page, place_s: float) -> float:
+    """Return how loud a third of a second is there, whatever it is."""
+    _, samples = page.evaluate(LISTEN, [place_s, 0.3, -1])
+    return float(np.sqrt(np.mean(np.square(samples))))
 
 
 def pitch_hz(samples: npt.NDArray[np.float64], rate_hz: int) -> float:
