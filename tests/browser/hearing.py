@@ -21,7 +21,7 @@ EARS = """() => {
     const context = this.context;
     if (target === context.destination) {
       if (!context.ear) {
-        context.ear = context.createScriptProcessor(512, 2, 1);
+        context.ear = context.createScriptProcessor(1024, 2, 1);
         window.heardHz = context.sampleRate;
         context.ear.onaudioprocess = (event) => {
           const [left, right] = [0, 1].map((channel) => event.inputBuffer.getChannelData(channel));
@@ -104,6 +104,14 @@ def at_s(page: Page) -> float:
 def settled(page: Page, wanted_s: float) -> None:
     """Wait until the element has sound where it was sent."""
     until(page, f"!a.seeking && a.readyState >= 2 && Math.abs(a.currentTime - {wanted_s}) < 0.06")
+
+
+def awaken(page: Page) -> None:
+    """Press play and pause: browsers, and so the player, make no sound ready before somebody presses."""
+    page.click("[data-play]")
+    until(page, "a.currentTime > 0.1")
+    page.click("[data-play]")
+    until(page, "a.paused")
 
 
 def heard(page: Page, place_s: float, listen_s: float = HEARD_S) -> tuple[npt.NDArray[np.float64], int]:

@@ -27,7 +27,7 @@ from recorder.client.call import SILENCE, CallPlan, StreamPlan
 from recorder.client.session import SessionRecordingClient
 from recorder.client.sound import to_alaw
 from recorder.client.speech import tone_conversation
-from tests.browser.hearing import EARS, HEARD_S, PACE, at_s, heard, level, pitch_hz, settled, until
+from tests.browser.hearing import EARS, HEARD_S, PACE, at_s, awaken, heard, level, pitch_hz, settled, until
 from tests.running_service import ROOT, RunningService
 
 CHROMIUM = "/usr/bin/chromium"
@@ -36,6 +36,7 @@ PASSWORD = "correct horse battery"
 TALK_S, QUIET_S, LAST_S = 8.0, 4.0, 2.2
 PAUSE_AT_S, RESUME_AT_S = 3.0, 6.0
 SEEK_MS, LAST_MS = 50, 2000
+TRIES = 5
 CHIRP_HZ, CHIRP_HZ_PER_S = 400.0, 600.0
 
 
@@ -212,16 +213,16 @@ def test_every_place_of_the_last_two_seconds_can_be_sought(page: Page, recorded:
 def test_what_sounds_after_a_seek_is_what_was_recorded_there(page: Page, recorded: Recorded) -> None:
     """Every 50 ms of the last two seconds: the voice that rises tells which samples these are."""
     opened(page, recorded)
-    page.click("[data-play]")
-    until(page, "a.currentTime > 0.1")
-    page.click("[data-play]")
+    awaken(page)
     end_ms = int(recorded.recording["durationMs"])
     for place_ms in range(end_ms - LAST_MS, end_ms - SEEK_MS + 1, SEEK_MS):
         at = round(place_ms * 8)
         recorded_hz = pitch_hz(recorded.caller[at : at + int(HEARD_S * 8000)], 8000)
-        assert pitch_hz(*heard(page, place_ms / 1000)) == pytest.approx(recorded_hz, abs=25), (
-            f"at {place_ms} of {end_ms} ms"
-        )
+        # A machine that has no time for the page loses what came first: a wrong place stays wrong.
+        found = [pitch_hz(*heard(page, place_ms / 1000))]
+        while abs(found[-1] - recorded_hz) > 25 and len(found) < TRIES:
+            found.append(pitch_hz(*heard(page, place_ms / 1000)))
+        assert found[-1] == pytest.approx(recorded_hz, abs=25), f"at {place_ms} of {end_ms} ms: {found}"
 
 
 def test_the_sound_plays_to_its_end_and_begins_again(page: Page, recorded: Recorded) -> None:
@@ -337,9 +338,7 @@ def test_history_and_reasons_are_fetched_when_looked_at(page: Page, recorded: Re
 def test_speed_changes_the_pace_and_not_the_pitch(page: Page, recorded: Recorded) -> None:
     """From half to three times; a voice of 440 Hz stays one."""
     opened(page, recorded)
-    page.click("[data-play]")
-    until(page, "a.currentTime > 0.1")
-    page.click("[data-play]")
+    awaken(page)
     for speed in (0.5, 2, 3):
         page.click(f"[data-speed='{speed}']")
         assert pitch_hz(*heard(page, 0.1)) == pytest.approx(440, abs=40)
@@ -350,6 +349,7 @@ def test_speed_changes_the_pace_and_not_the_pitch(page: Page, recorded: Recorded
 def test_a_party_is_muted_heard_alone_and_made_softer(page: Page, recorded: Recorded) -> None:
     """Of who is muted nothing is left, 60 dB down; the other party is not touched."""
     opened(page, recorded)
+    awaken(page)
     place_s = recorded.duration_s - 1.9
     loud = level(page, place_s)
     assert loud > 0.01
