@@ -380,8 +380,9 @@ function start(root: HTMLElement): void {
     session.setActionHandler("pause", () => audio.pause());
     session.setActionHandler("seekbackward", (details) => jump(-1000 * (details.seekOffset ?? 10)));
     session.setActionHandler("seekforward", (details) => jump(1000 * (details.seekOffset ?? 10)));
-    session.setActionHandler("previoustrack", () => beside("prev"));
-    session.setActionHandler("nexttrack", () => beside("next"));
+    for (const [track, way] of [["previoustrack", "prev"], ["nexttrack", "next"]] as const) {
+      session.setActionHandler(track, () => document.querySelector<HTMLAnchorElement>(`a[rel=${way}]`)?.click());
+    }
     session.setActionHandler("seekto", (details) => seek((details.seekTime ?? 0) * 1000));
   }
 
