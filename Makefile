@@ -69,6 +69,7 @@ bench: $(VENV)/.test ## performance, as tables with ratios
 	$(BIN)/python tests/benchmarks/bench_invite.py
 	$(BIN)/python tests/benchmarks/bench_commands.py
 	$(BIN)/python tests/benchmarks/bench_playback.py
+	$(BIN)/python tests/benchmarks/bench_lighthouse.py
 	$(BIN)/python tests/benchmarks/bench_search.py
 
 docs: $(VENV)/.test ## write the pages that are made from the code
