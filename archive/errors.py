@@ -10,6 +10,7 @@
     └── DependencyUnavailable    something outside us is away; asking later may help
         ├── CatalogueUnavailable     PostgreSQL
         ├── StoreUnavailable         the object store
+        ├── MailUnavailable          the mail server (`archive.mail`)
         └── StoreClockDiffers        the store's clock and ours are too far apart to lock by
 
 Rules: a message says whose fault it is, what happened and what to do, in one line,

@@ -248,7 +248,18 @@ class Settings(BaseSettings):
     portal_proxy: Annotated[str, AfterValidator(_check_network)] = Field(
         "", description="address range of the proxy whose forwarding headers are believed"
     )
-    smtp_url: str = _secret("mail server, `smtp(s)://USER:PASSWORD@HOST:PORT`")
+    smtp_url: str = _secret(
+        "mail server, `smtp(s)://USER:PASSWORD@HOST:PORT`; a `%` in user or password is written `%25`"
+    )
+    smtp_from: str = Field(
+        "", description="address mails come from; without it, `noreply@` the portal's host"
+    )
+    smtp_tls: str = Field(
+        "auto",
+        pattern="^(auto|starttls|none)$",
+        description="protects `smtp://`: `starttls` always, `none` never, `auto` unless it is this machine",
+    )
+    smtp_ca: Path | None = Field(None, description="authorities of the mail server's certificate, PEM")
     oidc_issuer: str = Field("", description="OpenID Connect issuer people sign in with")
     oidc_client_id: str = Field("", description="our name at that issuer")
     oidc_client_secret: str = _secret("our secret at that issuer")

@@ -22,12 +22,14 @@ from archive.catalogue.engine import Catalogue
 from archive.cli.vault import open_keyring, open_store, open_vault
 from archive.clock import SystemClock
 from archive.errors import Refused
+from archive.mail import server_of
 from archive.playback import Playback
-from archive.post import NoPost
+from archive.post import MailPost, NoPost, Post
 from archive.settings import Settings, load_settings
 from archive.shared import Derivatives
 from archive.telemetry import configure_logging
 from keys.errors import KeysError
+from keys.root import Root
 from playback_portal.app import create_app
 from playback_portal.exposure import exposure_of
 from playback_portal.services import Services
@@ -77,10 +79,16 @@ def make_services(settings: Settings) -> Services:
         checks={"database": catalogue.healthy, "store": store.healthy},
         exposure=exposure,
         root=root,
-        post=NoPost(),
+        post=_post(settings, root),
         url=settings.portal_address_shown,
         database_url=settings.database_url,
     )
+
+
+def _post(settings: Settings, root: Root) -> Post:
+    if server_of(settings) is None:
+        return NoPost()
+    return MailPost(root, SystemClock(), settings.database_url)
 
 
 async def serve(settings: Settings) -> None:

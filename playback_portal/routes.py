@@ -27,6 +27,7 @@ from playback_portal import audio, calls, events, health, me, openapi, recording
 from playback_portal.administration import ADMINISTRATION_ROUTES
 from playback_portal.authentication import authenticate, require
 from playback_portal.comments import COMMENT_ROUTES
+from playback_portal.emails import EMAIL_ROUTES
 from playback_portal.labels import LABEL_ROUTES
 from playback_portal.pages.annotations import ANNOTATION_ROUTES
 from playback_portal.pages.enrolment import ENROLMENT_ROUTES
@@ -108,6 +109,7 @@ ROUTES = (
     *SHARE_ROUTES,
     *COMMENT_ROUTES,
     *LABEL_ROUTES,
+    *EMAIL_ROUTES,
     Route("GET", f"{STATIC_PREFIX}{{name}}", static.get_file, None, None),
     *SIGN_IN_ROUTES,
     *SECURITY_ROUTES,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from archive.catalogue.identities import EMAIL_CHARS_MAX
+from archive.catalogue.mails import MailState
 from archive.catalogue.share_policies import DAYS_MAX
 from archive.catalogue.shares import (
     PIN_DIGITS_MAX,
@@ -18,6 +19,7 @@ from archive.catalogue.shares import (
     Proof,
     ShareState,
 )
+from playback_portal.emails import FileFormat, Form
 from playback_portal.operations import JSON, MERGE_PATCH, Operation
 from playback_portal.schemas import (
     COUNT,
@@ -31,6 +33,7 @@ from playback_portal.schemas import (
     page_of,
     words_of,
 )
+from playback_portal.shares import MESSAGE_CHARS_MAX
 
 _TITLE: Final[Schema] = {
     "type": "string",
@@ -51,6 +54,12 @@ _PIN: Final[Schema] = {"type": "string", "pattern": f"^[0-9]{{{PIN_DIGITS_MIN},{
 _FLAG: Final[Schema] = {"type": "boolean"}
 _DAYS: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": DAYS_MAX}
 _EMAIL: Final[Schema] = {"type": "string", "maxLength": EMAIL_CHARS_MAX}
+
+_MESSAGE: Final[Schema] = {
+    "type": "string",
+    "maxLength": MESSAGE_CHARS_MAX,
+    "description": "what the mail says beside the link or file",
+}
 
 _SHARE: Final[dict[str, Schema]] = {
     "id": ID,
@@ -95,10 +104,35 @@ SHARE_SCHEMAS: Final[dict[str, Schema]] = {
             proof=words_of(Proof),
             pin=_PIN,
             to={**_EMAIL, "description": "the link is sent there by mail"},
+            message=_MESSAGE,
         ),
         "required": [],
     },
     "SharePolicy": object_of(**_POLICY),
+    "Mail": object_of(
+        id=ID,
+        to=TEXT,
+        form={**words_of(Form), "description": "a play link, or the recording as a file"},
+        state=words_of(MailState),
+        reason={**TEXT, "description": "why it was not sent (yet)"},
+        attempts=COUNT,
+        queuedAt=TIME,
+        settledAt=maybe(TIME),
+        sender={**TEXT, "description": "`user:<id>` or `api-client:<id>`"},
+    ),
+    "MailPage": page_of("Mail"),
+    "AskedMail": object_of(to=TEXT, form=words_of(Form)),
+    "NewMail": {
+        **object_of(
+            to=_EMAIL,
+            form=words_of(Form),
+            format={**words_of(FileFormat), "description": "of a file"},
+            title={**_TITLE, "description": "of a link"},
+            days={**_DAYS, "description": "of a link"},
+            message=_MESSAGE,
+        ),
+        "required": ["to"],
+    },
     "SharePolicyPatch": {
         **object_of(**{name: maybe(each) for name, each in _POLICY.items()}),
         "required": [],
@@ -146,6 +180,20 @@ SHARE_OPERATIONS: Final[dict[str, Operation]] = {
         status=201,
         body="NewShare",
         body_required=False,
+    ),
+    "list_emails": Operation(
+        "The mails about a recording and what became of them, newest first",
+        ("id",),
+        "MailPage",
+        refusals=(400, 404),
+    ),
+    "post_email": Operation(
+        "Send a play link, or the recording as a file where the tenant allows it, by mail",
+        ("id", "purpose"),
+        "AskedMail",
+        refusals=(404, 409),
+        status=202,
+        body="NewMail",
     ),
     "get_share_policy": Operation(
         "What the tenant decided of play links and mailed files", (), "SharePolicy", refusals=(400,)

@@ -20,7 +20,7 @@ from aiohttp import web
 
 from archive.access import AccessScope, Scope, may_share, needs_purpose
 from archive.audit import Json
-from archive.catalogue import share_policies, shares
+from archive.catalogue import people, share_policies, shares
 from archive.catalogue.identities import EMAIL_CHARS_MAX, checked_email
 from archive.catalogue.share_policies import DAYS_MAX, SharePolicy
 from archive.catalogue.shares import (
@@ -62,6 +62,9 @@ from playback_portal.services import SCOPE, SERVICES, Services, recording_id_of
 DAYS = 7
 """How long a link lives when nobody says otherwise: a week is one holiday of whoever gets it."""
 
+MESSAGE_CHARS_MAX = 500
+"""A few sentences beside the link; what is longer is a mail of its own."""
+
 _STATES = {"active": True, "ended": False}
 
 
@@ -78,6 +81,7 @@ class Wish:
     proof: Proof | None = None
     pin: str | None = None
     to: str | None = None
+    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -189,7 +193,7 @@ async def make(request: web.Request, archived: ArchivedRecording, wish: Wish, la
         raise PurposeRequired("This recording is somebody else's: say what you share it for.")
     policy = await _policy(request)
     wanted = _within(wish, recording, policy, services.clock.now())
-    made, token, mail_id = await asyncio.to_thread(_add, services, scope, wanted, wish.to, language)
+    made, token, mail_id = await asyncio.to_thread(_add, services, scope, wanted, wish, language)
     if mail_id is not None:
         await asyncio.to_thread(services.post.hand_over, scope.tenant_id, mail_id)
     told: dict[str, Json] = {
@@ -285,6 +289,7 @@ def _wish(body: Body) -> Wish:
         proof=body.read("proof", json_word_of(Proof), None),
         pin=body.read("pin", bounded_text(PIN_DIGITS_MAX), None),
         to=body.read("to", email_address, None),
+        message=body.read("message", bounded_text(MESSAGE_CHARS_MAX), ""),
     )
     if wish.ends_at is not None and wish.days is not None:
         body.fault("days", "A link ends at a time or after days, not both.")
@@ -322,20 +327,25 @@ def _within(wish: Wish, recording: Recording, policy: SharePolicy, now: datetime
 
 
 def _add(
-    services: Services, scope: AccessScope, wanted: NewShare, to: str | None, language: Language
+    services: Services, scope: AccessScope, wanted: NewShare, wish: Wish, language: Language
 ) -> tuple[Share, str, str | None]:
     """Make the link, and the letter that carries it; return the link, its token and the letter's id."""
+    organisation = people.tenant_of(services.catalogue, scope.tenant_id).name
     with services.catalogue.transaction(scope.tenant_id) as connection:
         share, token = shares.add(connection, scope, wanted, now=services.clock.now())
-        if to is None:
+        if wish.to is None:
             return share, token, None
         fields = {
             "link": f"{services.url}/s/{token}",
+            "organisation": organisation,
             "title": share.title,
+            "message": wish.message,
             "proof": share.proof.value,
             "endsAt": documents.time_of(share.ends_at),
         }
-        letter = Letter(scope.tenant_id, "share", to, language.value, fields)
+        letter = Letter(
+            scope.tenant_id, "share", wish.to, language.value, fields, share.recording_id, scope.actor
+        )
         return share, token, services.post.queue(connection, letter)
 
 

@@ -29,5 +29,8 @@ SCHEDULES = (
     Schedule("scrub", "retention.scrub_all", timedelta(hours=24)),
     # What expires must be gone within a day; an hour leaves time for a store that is away.
     Schedule("quarantine", "retention.quarantine_sweep", timedelta(hours=1)),
+    # Whoever waits for a mail looks again after a minute.
+    Schedule("mails", "retention.mail_sweep", timedelta(minutes=1)),
+    Schedule("shares", "retention.shares_sweep", timedelta(hours=1)),
     Schedule("calls", "retention.calls_sweep", timedelta(hours=1)),
 )

@@ -6,13 +6,14 @@ time), in the transaction that defers it, so that any number of workers makes on
 of one due time, and takes up the jobs of workers that died. Jobs carry ids and nothing
 else, and may run twice.
 
-Not here: what jobs do (`retention.scrub`, `retention.quarantine`), what is due when
+Not here: what jobs do (`retention.scrub`, `retention.quarantine`, `retention.mail`), what is due when
 (`retention.schedule`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,21 +29,28 @@ from archive.audit import AuditWriter
 from archive.catalogue import call_events, commands, live_calls
 from archive.catalogue.directory import list_tenants
 from archive.catalogue.engine import Catalogue
-from archive.cli.vault import open_store, open_vault
+from archive.catalogue.mails import ATTEMPTS_MAX
+from archive.cli.vault import open_keyring, open_store, open_vault
 from archive.clock import Clock
 from archive.errors import Conflict, DependencyUnavailable, NotFound, Refused
 from archive.jobs import (
+    MAIL,
     QUARANTINE_ASSIGN,
     QUARANTINE_DESTROY,
     connection_arguments,
     connection_string,
     lock_of,
+    lock_of_mail,
 )
+from archive.mail import server_of
 from archive.model import KEEP_GRACE_H_MAX, RecordingId, TenantId, UserId
 from archive.settings import Settings
+from archive.shared import Derivatives
+from retention.mail import Mailer
 from retention.quarantine import ACTOR, Quarantine
 from retention.schedule import SCHEDULES, Schedule
 from retention.scrub import Scrub
+from retention.shares import Shares
 
 log = structlog.get_logger()
 
@@ -61,6 +69,8 @@ SCRUB_ALL = "retention.scrub_all"
 SCRUB_BATCH = "retention.scrub_batch"
 QUARANTINE_SWEEP = "retention.quarantine_sweep"
 CALLS_SWEEP = "retention.calls_sweep"
+MAIL_SWEEP = "retention.mail_sweep"
+SHARES_SWEEP = "retention.shares_sweep"
 
 
 @dataclass(frozen=True)
@@ -71,6 +81,8 @@ class Work:
     scrub: Scrub
     quarantine: Quarantine
     sweep_calls: Callable[[], int]
+    mailer: Mailer
+    sweep_shares: Callable[[TenantId], int]
 
 
 def make_app(database_url: str, work: Work) -> procrastinate.App:
@@ -83,6 +95,7 @@ def make_app(database_url: str, work: Work) -> procrastinate.App:
     app = procrastinate.App(connector=connector)
     _add_scrub(app, work)
     _add_quarantine(app, work)
+    _add_mail(app, work)
 
     @app.task(name=CALLS_SWEEP)
     async def calls_sweep(timestamp: int) -> None:
@@ -139,6 +152,39 @@ def _add_quarantine(app: procrastinate.App, work: Work) -> None:
                 await _defer_decision(app, QUARANTINE_ASSIGN, tenant_id, recording_id, user_id=user_id)
             for recording_id in await asyncio.to_thread(work.quarantine.due, tenant_id):
                 await _defer_decision(app, QUARANTINE_DESTROY, tenant_id, recording_id)
+
+
+def _add_mail(app: procrastinate.App, work: Work) -> None:
+    retry = procrastinate.RetryStrategy(
+        max_attempts=ATTEMPTS_MAX, exponential_wait=4, retry_exceptions=[DependencyUnavailable]
+    )
+
+    @app.task(name=MAIL, retry=retry)
+    async def mail(tenant_id: str, mail_id: str) -> None:
+        """Send a mail."""
+        await asyncio.to_thread(work.mailer.send, TenantId(tenant_id), mail_id)
+
+    @app.task(name=MAIL_SWEEP)
+    async def sweep(timestamp: int) -> None:
+        """Have sent what nobody took up, and forget what was settled long ago."""
+        for tenant_id in await asyncio.to_thread(work.tenants):
+            for mail_id in await asyncio.to_thread(work.mailer.forgotten, tenant_id):
+                await _defer_mail(app, tenant_id, mail_id)
+        log.debug("mails looked after", due_at=timestamp)
+
+    @app.task(name=SHARES_SWEEP)
+    async def sweep_shares(timestamp: int) -> None:
+        """Delete the audio of play links that work no longer."""
+        for tenant_id in await asyncio.to_thread(work.tenants):
+            deleted = await asyncio.to_thread(work.sweep_shares, tenant_id)
+            log.info("play links swept", due_at=timestamp, tenant_id=tenant_id, deleted=deleted)
+
+
+async def _defer_mail(app: procrastinate.App, tenant_id: TenantId, mail_id: str) -> None:
+    """Enqueue a mail as `archive.jobs.defer` does, unless it waits already."""
+    configured = app.configure_task(MAIL, lock=lock_of_mail(mail_id), queueing_lock=f"{MAIL}/{mail_id}")
+    with contextlib.suppress(AlreadyEnqueued):
+        await configured.defer_async(tenant_id=tenant_id, mail_id=mail_id)
 
 
 async def _decided(recording_id: str, decision: Callable[[], object]) -> None:
@@ -207,7 +253,17 @@ class Worker:
         vault = functools.cache(functools.partial(open_vault, settings))
         quarantine = Quarantine(self._store, vault, self._catalogue, audit, clock)
         scrub = Scrub(self._store, self._catalogue, audit, clock)
-        self.app = make_app(settings.database_url, Work(self._tenants, scrub, quarantine, self._sweep_calls))
+        mailer = Mailer(
+            self._catalogue,
+            audit,
+            clock,
+            server_of(settings),
+            functools.cache(functools.partial(open_keyring, settings)),
+            lambda: Derivatives(self._store, vault(), self._catalogue),
+        )
+        shares = Shares(self._store, self._catalogue, clock)
+        work = Work(self._tenants, scrub, quarantine, self._sweep_calls, mailer, shares.sweep)
+        self.app = make_app(settings.database_url, work)
 
     def _tenants(self) -> list[TenantId]:
         return [tenant.id for tenant in list_tenants(self._catalogue)]

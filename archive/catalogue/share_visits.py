@@ -22,7 +22,7 @@ from sqlalchemy import delete, insert, or_, select, update
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.shares import TOKEN_BYTES, Derivative, Share
 from archive.catalogue.tables import share_visits, shares
-from archive.model import new_id
+from archive.model import TenantId, new_id
 from archive.pace import Pace, turn
 
 VISIT_S_MAX = 6 * 3600
@@ -150,6 +150,14 @@ def grant(  # noqa: PLR0917 - what a piece depends on
             return Grant(granted=False, wait_s=0.0, over=True)
         connection.execute(update(shares).where(*of_share).values(free_at=wanted.free_at))
     return Grant(granted=True, wait_s=wanted.wait_s(now))
+
+
+def sweep(catalogue: Catalogue, tenant_id: TenantId, *, now: datetime) -> None:
+    """Forget the visits that are over."""
+    columns = share_visits.c
+    statement = delete(share_visits).where(columns.tenant_id == tenant_id, columns.ends_at <= now)
+    with catalogue.transaction(tenant_id) as connection:
+        connection.execute(statement)
 
 
 def _hash(token: str) -> str:

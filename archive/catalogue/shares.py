@@ -49,6 +49,19 @@ CODE_DIGITS = 6
 CODE_S = 10 * 60
 """A code by mail is typed at once or never."""
 
+SWEPT_COUNT_MAX = 500
+"""Of one tenant in an hour; what is left is found again."""
+
+_OF_DERIVATIVE = (
+    "object_key",
+    "version_id",
+    "plaintext_bytes",
+    "ciphertext_bytes",
+    "segments",
+    "plaintext_sha256",
+    "ciphertext_sha256",
+    "commitment",
+)
 _PIN = re.compile(rf"[0-9]{{{PIN_DIGITS_MIN},{PIN_DIGITS_MAX}}}")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{65}")
 _TENANT_CHARS = 22
@@ -298,6 +311,22 @@ def keep_derivative(catalogue: Catalogue, share: Share, made: Derivative) -> Der
     if kept is None:
         raise NotFound("The play link is gone.")
     return kept
+
+
+def over_with_audio(catalogue: Catalogue, tenant_id: TenantId, *, now: datetime) -> tuple[Share, ...]:
+    """Return links that ended and still have audio of their own, at most SWEPT_COUNT_MAX."""
+    columns = shares.c
+    ended = or_(columns.revoked_at.is_not(None), columns.ends_at <= now)
+    statement = select(shares).where(columns.tenant_id == tenant_id, columns.object_key.is_not(None), ended)
+    with catalogue.transaction(tenant_id) as connection:
+        return tuple(map(_share, connection.execute(statement.limit(SWEPT_COUNT_MAX))))
+
+
+def forget_derivative(catalogue: Catalogue, share: Share) -> None:
+    """Note that the audio of a link is gone."""
+    statement = update(shares).where(shares.c.tenant_id == share.tenant_id, shares.c.id == share.id)
+    with catalogue.transaction(share.tenant_id) as connection:
+        connection.execute(statement.values(dict.fromkeys(_OF_DERIVATIVE)))
 
 
 def new_token(tenant_id: TenantId) -> str:

@@ -20,7 +20,8 @@ from archive.cli.outcome import DONE, Row, add_json, parser, print_row
 from archive.cli.service import add_data, settings_of
 from archive.cli.vault import open_keyring
 from archive.errors import NotFound, Refused
-from archive.post import Letter, NoPost, Post
+from archive.mail import server_of
+from archive.post import Letter, MailPost, NoPost, Post
 
 ACTIONS = ("invite", "reset-second-factor")
 LANGUAGES = ("nl", "en")
@@ -64,7 +65,7 @@ def run(acting: Operator, options: argparse.Namespace, post: Post | None = None)
         fields = {"link": f"{url}/invitation/{token}", "login": options.login, "organisation": tenant.name}
         if not options.print_link:
             letter = Letter(tenant.id, Kind.INVITATION.value, email, options.language, fields)
-            (post or NoPost()).queue(connection, letter)
+            (post or _post(acting, options)).queue(connection, letter)
     acting.record("user.invited", user.id, tenant.id)
     row: Row = {"login": options.login, "email": email, "result": "invited"}
     print_row({**row, "link": fields["link"]} if options.print_link else row, as_json=options.json)
@@ -125,6 +126,14 @@ def _parser() -> argparse.ArgumentParser:
         help="a second factor the provider asked counts here too (claim amr: mfa)",
     )
     return made
+
+
+def _post(acting: Operator, options: argparse.Namespace) -> Post:
+    """Return what takes letters in; a worker finds them within a minute."""
+    settings = settings_of(options)
+    if server_of(settings) is None:
+        return NoPost()
+    return MailPost(open_keyring(settings), acting.clock)
 
 
 def _portal_url(options: argparse.Namespace) -> str:

@@ -105,6 +105,7 @@ SEEN = {*OF_ALL, "of lena", "quarantined", "theirs"}
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/recordings/{id}/position": {"positionMs": 0},
     "/v1/recordings/{id}/shares": {"days": 1},
+    "/v1/recordings/{id}/emails": {"to": "klant@voorbeeld.nl"},
     "/recordings/{id}/purpose": {"purpose": "Coaching"},
 }
 """What rows take that look at what they are sent before they look for the recording; a row that does adds it."""

@@ -15,6 +15,7 @@ from archive.playback import Action
 from playback_portal.administration import ADMINISTRATION_ROUTES
 from playback_portal.app import create_app
 from playback_portal.comments import COMMENT_ROUTES
+from playback_portal.emails import EMAIL_ROUTES
 from playback_portal.labels import LABEL_ROUTES
 from playback_portal.positions import POSITION_ROUTES
 from playback_portal.route import Route
@@ -62,6 +63,7 @@ OWN = [
         *SAVED_SEARCH_ROUTES,
         *POSITION_ROUTES,
         *SHARE_ROUTES,
+        *EMAIL_ROUTES,
         *ANNOTATION_ROUTES,
     )
 ]

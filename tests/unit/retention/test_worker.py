@@ -15,9 +15,11 @@ from archive.catalogue import call_events
 from archive.catalogue.call_events import CallEvent
 from archive.catalogue.engine import Catalogue
 from archive.errors import Conflict, StoreUnavailable
+from archive.mail import MailUnavailable
 from archive.model import RecordingId, Tenant, TenantId, UserId, new_id
 from archive.settings import Settings
 from retention import worker as worker_module
+from retention.mail import Mailer
 from retention.quarantine import Quarantine
 from retention.schedule import SCHEDULES, Schedule
 from retention.scrub import Batch, Scrub
@@ -76,6 +78,28 @@ class Decisions(Quarantine):
         return self.broken_off
 
 
+class Letters(Mailer):
+    """Notes which mails are sent, and raises what it is told to."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str]] = []
+        self.errors: list[Exception] = []
+        self.found: list[str] = []
+
+    def send(self, tenant_id: TenantId, mail_id: str) -> None:
+        self.sent.append((tenant_id, mail_id))
+        if self.errors:
+            raise self.errors.pop()
+
+    def forgotten(self, tenant_id: TenantId) -> list[str]:
+        return self.found
+
+
+@pytest.fixture
+def letters() -> Letters:
+    return Letters()
+
+
 @pytest.fixture
 def pages() -> Pages:
     return Pages()
@@ -92,12 +116,14 @@ def swept() -> list[int]:
 
 
 @pytest.fixture
-def app(database: Any, pages: Pages, decisions: Decisions, swept: list[int], bakery: Tenant) -> Any:
+def app(
+    database: Any, pages: Pages, decisions: Decisions, swept: list[int], letters: Letters, bakery: Tenant
+) -> Any:
     def sweep_calls() -> int:
         swept.append(1)
         return 1
 
-    work = Work(lambda: [bakery.id], pages, decisions, sweep_calls)
+    work = Work(lambda: [bakery.id], pages, decisions, sweep_calls, letters, lambda tenant_id: 0)
     return make_app(database.url("earwitness_worker"), work)
 
 
@@ -272,3 +298,29 @@ async def test_of_a_job_that_died_and_one_that_waits_for_its_lock_one_is_left(
 def test_the_limits_of_a_worker_are_what_a_machine_can_bear() -> None:
     """Four objects of 100 MB at once, and a pool that serves them."""
     assert worker_module.JOBS_AT_ONCE_MAX <= worker_module.POOL_CONNECTIONS_MAX
+
+
+async def test_a_mail_is_sent_by_the_job_that_was_handed_over_and_by_no_second(
+    database: Any, app: Any, letters: Letters, bakery: Tenant
+) -> None:
+    url = database.url("earwitness_portal")
+    assert archive_jobs.defer(url, archive_jobs.MAIL, tenant_id=bakery.id, mail_id="one")
+    assert not archive_jobs.defer(url, archive_jobs.MAIL, tenant_id=bakery.id, mail_id="one")
+    letters.found = ["two"]
+    async with app.open_async():
+        await defer_due(app, schedule("mails"), NOW)
+        await drain(app)
+    assert sorted(letters.sent) == [(bakery.id, "one"), (bakery.id, "two")]
+
+
+async def test_a_mail_is_tried_again_while_its_server_is_away(
+    database: Any, app: Any, letters: Letters, bakery: Tenant
+) -> None:
+    letters.errors = [MailUnavailable("Busy.")]
+    async with app.open_async():
+        archive_jobs.defer(
+            database.url("earwitness_portal"), archive_jobs.MAIL, tenant_id=bakery.id, mail_id="one"
+        )
+        await drain(app)
+    assert [job[:3] for job in jobs(database)] == [(archive_jobs.MAIL, "todo", 1)]
+    assert letters.sent == [(bakery.id, "one")]

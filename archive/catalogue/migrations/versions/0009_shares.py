@@ -101,6 +101,8 @@ GRANT SELECT, INSERT, UPDATE ON share_policies TO earwitness_operator;
 GRANT SELECT, UPDATE ON shares TO earwitness_worker;
 GRANT SELECT, DELETE ON share_visits TO earwitness_worker;
 GRANT SELECT, UPDATE, DELETE ON mails TO earwitness_worker;
+-- Before a recording leaves by mail it is asked once more whether it may.
+GRANT SELECT ON teams, team_members, share_policies TO earwitness_worker;
 """
 
 

@@ -1,0 +1,197 @@
+"""Mails that wait to be sent, and what became of them.
+
+What a mail says is sealed by the root and goes as soon as it was sent or given up: it may
+hold a link that opens something. What stays for a while is that it was sent, and to whom.
+
+Rules: a mail is queued in the transaction of what it tells of. Each attempt is counted
+before it is made, so that a worker that dies in the middle of it does not send for ever.
+Not here: sending (`retention.mail`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Row, delete, insert, select, update
+
+from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.identities import checked_email
+from archive.catalogue.tables import mails
+from archive.errors import NotFound, Refused
+from archive.model import RecordingId, TenantId, new_id
+from keys.root import Root
+
+FIELDS_BYTES_MAX = 4096
+"""What the root seals at once: a link, a title and some sentences."""
+
+ATTEMPTS_MAX = 8
+"""With doubling waits a mail server may be away for half a day; later than that nobody expects the mail."""
+
+KEPT = timedelta(days=90)
+"""How long it is told that a mail was sent."""
+
+FORGOTTEN = timedelta(seconds=30)
+"""By then whoever queued a mail has handed it over, or died, or may not hand over."""
+
+LISTED_COUNT_MAX = 200
+_CONTEXT = "earwitness-mail/1"
+
+
+class MailState(StrEnum):
+    """What became of a mail."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Mail:
+    """One mail; `reason` says why it was not sent (yet)."""
+
+    id: str
+    tenant_id: TenantId
+    recording_id: RecordingId | None
+    actor: str
+    kind: str
+    recipient: str
+    language: str
+    sealed: bytes | None
+    state: MailState
+    attempts: int
+    reason: str
+    queued_at: datetime
+    settled_at: datetime | None
+
+
+def queue(  # noqa: PLR0917 - the words of a mail
+    connection: Connection,
+    root: Root,
+    tenant_id: TenantId,
+    kind: str,
+    to: str,
+    language: str,
+    fields: Mapping[str, str],
+    *,
+    recording_id: RecordingId | None = None,
+    actor: str,
+    now: datetime,
+) -> str:
+    """Queue a mail in the caller's transaction and return its id; raises Refused."""
+    content = json.dumps(dict(fields), ensure_ascii=False).encode()
+    if len(content) > FIELDS_BYTES_MAX:
+        raise Refused("This is too much for one mail: write less.")
+    mail_id = new_id(now)
+    row = {
+        "id": mail_id,
+        "tenant_id": tenant_id,
+        "recording_id": recording_id,
+        "actor": actor,
+        "kind": kind,
+        "recipient": checked_email(to),
+        "language": language,
+        "sealed": root.wrap(content, _context(tenant_id, mail_id)),
+        "state": MailState.QUEUED.value,
+        "queued_at": now,
+    }
+    connection.execute(insert(mails), row)
+    return mail_id
+
+
+def fields_of(root: Root, mail: Mail) -> dict[str, str]:
+    """Return what a mail that waits is filled with; raises NotFound for one that was settled."""
+    if mail.sealed is None:
+        raise NotFound("What this mail said is gone.")
+    fields: dict[str, str] = json.loads(root.unwrap(mail.sealed, _context(mail.tenant_id, mail.id)))
+    return fields
+
+
+def begin(catalogue: Catalogue, tenant_id: TenantId, mail_id: str) -> Mail | None:
+    """Count an attempt and return the mail, None when there is nothing to send (any more).
+
+    A mail that was tried ATTEMPTS_MAX times is given up by `settle`.
+    """
+    columns = mails.c
+    statement = (
+        update(mails)
+        .where(columns.tenant_id == tenant_id, columns.id == mail_id, columns.state == MailState.QUEUED)
+        .values(attempts=columns.attempts + 1)
+        .returning(mails)
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        row = connection.execute(statement).one_or_none()
+    return None if row is None else _mail(row)
+
+
+def settle(connection: Connection, mail: Mail, state: MailState, *, now: datetime, reason: str = "") -> None:
+    """Note that a mail was sent or given up, and let what it said go."""
+    statement = update(mails).where(mails.c.tenant_id == mail.tenant_id, mails.c.id == mail.id)
+    values = {"state": state.value, "reason": reason, "settled_at": now, "sealed": None}
+    connection.execute(statement.values(values))
+
+
+def note(catalogue: Catalogue, mail: Mail, reason: str) -> None:
+    """Note why a mail was not sent yet."""
+    statement = update(mails).where(mails.c.tenant_id == mail.tenant_id, mails.c.id == mail.id)
+    with catalogue.transaction(mail.tenant_id) as connection:
+        connection.execute(statement.values(reason=reason))
+
+
+def forgotten(catalogue: Catalogue, tenant_id: TenantId, *, now: datetime) -> list[str]:
+    """Return the ids of mails that wait and nobody took up, oldest first.
+
+    One that was tried has a job already, which tries it again.
+    """
+    columns = mails.c
+    statement = (
+        select(columns.id)
+        .where(
+            columns.tenant_id == tenant_id,
+            columns.state == MailState.QUEUED,
+            columns.attempts == 0,
+            columns.queued_at < now - FORGOTTEN,
+        )
+        .order_by(columns.queued_at, columns.id)
+        .limit(LISTED_COUNT_MAX)
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        return list(connection.execute(statement).scalars())
+
+
+def of_recording(catalogue: Catalogue, tenant_id: TenantId, recording_id: RecordingId) -> tuple[Mail, ...]:
+    """Return the mails about a recording, newest first; the caller has asked who may know of them."""
+    columns = mails.c
+    statement = (
+        select(mails)
+        .where(columns.tenant_id == tenant_id, columns.recording_id == recording_id)
+        .order_by(columns.queued_at.desc(), columns.id.desc())
+        .limit(LISTED_COUNT_MAX)
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        return tuple(map(_mail, connection.execute(statement)))
+
+
+def sweep(catalogue: Catalogue, tenant_id: TenantId, *, now: datetime) -> int:
+    """Forget the mails that were settled long ago; return how many."""
+    columns = mails.c
+    statement = delete(mails).where(columns.tenant_id == tenant_id, columns.settled_at < now - KEPT)
+    with catalogue.transaction(tenant_id) as connection:
+        return connection.execute(statement).rowcount
+
+
+def _context(tenant_id: TenantId, mail_id: str) -> bytes:
+    return f"{_CONTEXT}\0{tenant_id}\0{mail_id}".encode()
+
+
+def _mail(row: Row[Any]) -> Mail:
+    fields = dict(row._mapping)  # noqa: SLF001 - the public name of a row's columns, despite its underscore
+    fields["state"] = MailState(row.state)
+    fields["sealed"] = None if row.sealed is None else bytes(row.sealed)
+    fields["queued_at"] = row.queued_at.astimezone(UTC)
+    fields["settled_at"] = None if row.settled_at is None else row.settled_at.astimezone(UTC)
+    return Mail(**fields)

@@ -1,0 +1,141 @@
+"""What mails say, in Dutch and in English.
+
+Each kind has a subject and a text for each language; `{name}` is filled in from the
+letter's fields, once: what a field holds is never read as a place to be filled.
+
+Rules: pure. Plain text, short, and never more than its reader may know. A letter nobody
+wrote the words of is refused. Not here: who gets one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date
+
+from archive.errors import Refused
+
+ZONE = ZoneInfo("Europe/Amsterdam")
+LOCALES: Final = {"nl": "nl_NL", "en": "en_GB"}
+
+
+@dataclass(frozen=True)
+class Words:
+    """A subject and a text with places to be filled."""
+
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What a mail says."""
+
+    subject: str
+    text: str
+
+
+LETTERS: Final[Mapping[str, Mapping[str, Words]]] = {
+    "invitation": {
+        "nl": Words(
+            "Je account bij {organisation}",
+            "Hallo,\n\n{organisation} heeft een account voor je gemaakt. Kies een wachtwoord om te "
+            "beginnen:\n\n{link}\n\nJe inlognaam is {login}. De link werkt één keer, een week lang.\n",
+        ),
+        "en": Words(
+            "Your account at {organisation}",
+            "Hello,\n\n{organisation} made an account for you. Choose a password to begin:\n\n{link}\n\n"
+            "Your sign-in name is {login}. The link works once, for a week.\n",
+        ),
+    },
+    "reset": {
+        "nl": Words(
+            "Nieuw wachtwoord kiezen",
+            "Hallo,\n\nIemand vroeg om een nieuw wachtwoord voor {login}. Was jij dat? Kies het hier:\n\n"
+            "{link}\n\nDe link werkt één keer, een uur lang. Was jij het niet? Doe dan niets: je "
+            "wachtwoord blijft zoals het is.\n",
+        ),
+        "en": Words(
+            "Choose a new password",
+            "Hello,\n\nSomebody asked for a new password for {login}. Was it you? Choose it here:\n\n"
+            "{link}\n\nThe link works once, for an hour. Was it not you? Then do nothing: your password "
+            "stays as it is.\n",
+        ),
+    },
+    "share": {
+        "nl": Words(
+            "{organisation} deelt een gesprek met je",
+            "Hallo,\n\n{organisation} deelt een opgenomen gesprek met je{titled}. Luister hier:\n\n{link}\n\n"
+            "Je kunt afspelen tot en met {until}. Downloaden kan niet.{proving}{message}\n",
+        ),
+        "en": Words(
+            "{organisation} shares a call with you",
+            "Hello,\n\n{organisation} shares a recorded call with you{titled}. Listen here:\n\n{link}\n\n"
+            "You can play it until {until}. There is no file to download.{proving}{message}\n",
+        ),
+    },
+    "share-code": {
+        "nl": Words(
+            "Je code: {code}",
+            "Hallo,\n\nJe code om het gesprek van {organisation} te beluisteren is:\n\n{code}\n\n"
+            "Hij geldt 10 minuten. Vroeg je hier niet om? Doe dan niets.\n",
+        ),
+        "en": Words(
+            "Your code: {code}",
+            "Hello,\n\nYour code to listen to the call of {organisation} is:\n\n{code}\n\n"
+            "It works for 10 minutes. Did you not ask for it? Then do nothing.\n",
+        ),
+    },
+    "file": {
+        "nl": Words(
+            "{organisation} stuurt je een opgenomen gesprek",
+            "Hallo,\n\nIn de bijlage zit een opgenomen gesprek van {organisation}, van {day}.{message}\n\n"
+            "Het is vertrouwelijk: deel het niet verder dan nodig en bewaar het niet langer dan nodig.\n",
+        ),
+        "en": Words(
+            "{organisation} sends you a recorded call",
+            "Hello,\n\nAttached is a recorded call of {organisation}, of {day}.{message}\n\n"
+            "It is confidential: do not pass it on further, or keep it longer, than needed.\n",
+        ),
+    },
+}
+
+PROVING: Final[Mapping[str, Mapping[str, str]]] = {
+    "none": {"nl": "", "en": ""},
+    "pin": {
+        "nl": " De pincode krijg je van wie dit met je deelt.",
+        "en": " Whoever shares this with you tells you the PIN.",
+    },
+    "email": {
+        "nl": " Voor het luisteren sturen we een code naar dit adres.",
+        "en": " Before you listen we send a code to this address.",
+    },
+}
+
+
+def filled(kind: str, language: str, fields: Mapping[str, str]) -> Filled:
+    """Return what a letter says; raises Refused for a kind or field nobody wrote of."""
+    words = LETTERS.get(kind, {}).get(language)
+    if words is None:
+        raise Refused(f"There are no words for a mail of the kind {kind[:40]!r}.")
+    known = {**fields, **_told(language, fields)}
+    try:
+        return Filled(words.subject.format_map(known), words.text.format_map(known))
+    except KeyError as error:
+        raise Refused(f"A mail of the kind {kind} needs the field {error}.") from None
+
+
+def _told(language: str, fields: Mapping[str, str]) -> dict[str, str]:
+    """Return fields as people read them: a title in quotes, a message as a paragraph, days in words."""
+    title, text = fields.get("title", ""), fields.get("message", "").strip()
+    told = {"titled": f": “{title}”" if title else "", "message": f"\n\n{text}" if text else ""}
+    told["proving"] = PROVING.get(fields.get("proof", ""), {}).get(language, "")
+    for name, moment in (("until", fields.get("endsAt")), ("day", fields.get("startedAt"))):
+        if moment is not None:
+            local = datetime.fromisoformat(moment).astimezone(ZONE)
+            told[name] = format_date(local, "d MMMM y", locale=LOCALES[language])
+    return told

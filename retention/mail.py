@@ -1,0 +1,185 @@
+"""Sending mails: each once as far as can be known, tried again while the mail server is away.
+
+A mail with a recording in it is judged once more when it is sent: whether its sender may
+(still) send it and the tenant lets files out. Its audit entry is durable before it leaves
+(invariant I9). Who gets the same mail twice, because a worker died between sending and
+writing it down, gets it under the same Message-ID.
+
+Rules: blocking, for one thread of the worker. Not here: the words (`retention.letters`),
+the connection (`archive.mail`), when it is tried again (`retention.worker`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Awaitable, Callable
+from email.message import EmailMessage
+
+import soundfile
+import structlog
+
+from archive.access import AccessScope, Scope, may_email
+from archive.audit import AuditWriter
+from archive.catalogue import accounts, mails, recordings, share_policies
+from archive.catalogue.engine import Catalogue
+from archive.catalogue.mails import ATTEMPTS_MAX, Mail, MailState
+from archive.clock import Clock
+from archive.data_key import translated_key_errors
+from archive.errors import Conflict, DependencyUnavailable, NotFound, Refused, VerificationFailed
+from archive.mail import ATTACHMENT_BYTES_MAX, Attachment, MailServer, message, send
+from archive.model import ArchivedRecording, ObjectKind, TenantId, UserId
+from archive.shared import Derivatives
+from keys.root import Root
+from retention.letters import filled
+
+ACTOR = "service:worker"
+FILE = "file"
+FLAC, WAV = "flac", "wav"
+
+_log = structlog.get_logger()
+
+
+class Mailer:
+    """Sends what is queued; any number of processes may."""
+
+    def __init__(  # noqa: PLR0917 - what it stands on, named by its one caller
+        self,
+        catalogue: Catalogue,
+        audit: AuditWriter,
+        clock: Clock,
+        server: MailServer | None,
+        root: Callable[[], Root],
+        audio: Callable[[], Derivatives],
+        hand_over: Callable[[MailServer, EmailMessage], Awaitable[None]] = send,
+    ) -> None:
+        """Remember what it stands on; `root` and `audio` are asked for when a mail needs them."""
+        self._catalogue = catalogue
+        self._audit = audit
+        self._clock = clock
+        self._server = server
+        self._root = root
+        self._audio = audio
+        self._hand_over = hand_over
+
+    def send(self, tenant_id: TenantId, mail_id: str) -> None:
+        """Send a mail, once; raises DependencyUnavailable when it is to be tried again.
+
+        One that can't be sent is given up, with the reason, and nothing is raised.
+        """
+        mail = mails.begin(self._catalogue, tenant_id, mail_id)
+        if mail is None:
+            return
+        try:
+            self._send(mail)
+        except DependencyUnavailable as error:
+            if mail.attempts < ATTEMPTS_MAX:
+                mails.note(self._catalogue, mail, str(error))
+                raise
+            self._settle(mail, MailState.FAILED, str(error))
+        except (Refused, NotFound, Conflict, VerificationFailed) as error:
+            self._settle(mail, MailState.FAILED, str(error))
+        else:
+            self._settle(mail, MailState.SENT)
+
+    def forgotten(self, tenant_id: TenantId) -> list[str]:
+        """Return the mails of a tenant nobody took up; what was settled long ago goes."""
+        now = self._clock.now()
+        mails.sweep(self._catalogue, tenant_id, now=now)
+        return mails.forgotten(self._catalogue, tenant_id, now=now)
+
+    def _send(self, mail: Mail) -> None:
+        if self._server is None:
+            raise Refused("No mail is sent from here: set EARWITNESS_SMTP_URL.")
+        with translated_key_errors():
+            fields = mails.fields_of(self._root(), mail)
+        said = filled(mail.kind, mail.language, fields)
+        attachments: tuple[Attachment, ...] = ()
+        if mail.kind == FILE:
+            attachments = (self._attachment(mail, fields),)
+        written = message(
+            self._server,
+            mail.recipient,
+            said.subject,
+            said.text,
+            mail_id=mail.id,
+            language=mail.language,
+            at=self._clock.now(),
+            attachments=attachments,
+        )
+        asyncio.run(self._handed_over(self._server, written))
+
+    async def _handed_over(self, server: MailServer, written: EmailMessage) -> None:
+        await self._hand_over(server, written)
+
+    def _attachment(self, mail: Mail, fields: dict[str, str]) -> Attachment:
+        """Return the recording as a file once its audit entry is durable; raises Refused, NotFound."""
+        scope, form = self._sender(mail), fields.get("format", FLAC)
+        if mail.recording_id is None:
+            raise Refused("This mail names no recording.")
+        archived = recordings.get(self._catalogue, scope, mail.recording_id)
+        policy = share_policies.policy_of(self._catalogue, mail.tenant_id)
+        if not policy.files_allowed or not may_email(scope, archived.recording):
+            self._enter(mail, "recording.mailed", "refused")
+            raise Refused("Its sender may send this recording no longer.")
+        content = self._content(archived, form)
+        self._enter(mail, "recording.mailed", "ok")
+        return Attachment(f"{archived.recording.id}.{form}", f"audio/{form}", content)
+
+    def _content(self, archived: ArchivedRecording, form: str) -> bytes:
+        reader = self._audio().source(archived, ObjectKind.AUDIO)
+        if reader.length > ATTACHMENT_BYTES_MAX:
+            raise Refused("The recording is too long for a mail: share a play link.")
+        content = b"".join(reader.chunks(0, reader.length))
+        return content if form == FLAC else wav_of(content)
+
+    def _sender(self, mail: Mail) -> AccessScope:
+        kind, _, name = mail.actor.partition(":")
+        if kind == "user":
+            return accounts.scope_of_user(self._catalogue, mail.tenant_id, UserId(name))
+        # What a program may was asked when it wrote the mail; the worker reads no programs.
+        scopes = frozenset({Scope.RECORDINGS_READ, Scope.RECORDINGS_PLAY, Scope.RECORDINGS_EMAIL})
+        return AccessScope(mail.tenant_id, mail.actor, scopes=scopes)
+
+    def _settle(self, mail: Mail, state: MailState, reason: str = "") -> None:
+        """Note what became of a mail, with its audit entry."""
+        with self._audit.transaction(mail.tenant_id) as connection:
+            mails.settle(connection, mail, state, now=self._clock.now(), reason=reason)
+            self._audit.append(
+                connection,
+                tenant_id=mail.tenant_id,
+                actor=ACTOR,
+                action=f"mail.{state.value}",
+                object=_object(mail),
+                at=self._clock.now(),
+                body={"mail": mail.id, "kind": mail.kind, "attempts": mail.attempts, "reason": reason},
+            )
+        _log.info("mail settled", mail_id=mail.id, kind=mail.kind, state=state.value, reason=reason)
+
+    def _enter(self, mail: Mail, action: str, result: str) -> None:
+        with self._audit.transaction(mail.tenant_id) as connection:
+            self._audit.append(
+                connection,
+                tenant_id=mail.tenant_id,
+                actor=mail.actor,
+                action=action,
+                object=_object(mail),
+                result=result,
+                at=self._clock.now(),
+                body={"mail": mail.id, "to": mail.recipient},
+            )
+
+
+def wav_of(flac: bytes) -> bytes:
+    """Return a FLAC as WAV; raises Refused when it is too long for a mail."""
+    with soundfile.SoundFile(io.BytesIO(flac)) as sound:
+        if sound.frames * sound.channels * 2 > ATTACHMENT_BYTES_MAX:
+            raise Refused("The recording is too long for a mail as WAV: send FLAC or share a play link.")
+        content = io.BytesIO()
+        samples = sound.read(dtype="int16", always_2d=True)
+        soundfile.write(content, samples, sound.samplerate, format="WAV", subtype="PCM_16")
+    return content.getvalue()
+
+
+def _object(mail: Mail) -> str:
+    return f"mail:{mail.id}" if mail.recording_id is None else f"recording:{mail.recording_id}"

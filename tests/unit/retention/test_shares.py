@@ -1,0 +1,127 @@
+"""The audio of links that ended goes; the recording and links that work stay as they are."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from archive.access import AccessScope, Right
+from archive.catalogue import accounts, directory, rights, share_visits, shares
+from archive.catalogue.engine import Catalogue
+from archive.catalogue.shares import NewShare
+from archive.errors import NotFound, VerificationFailed
+from archive.model import ArchivedRecording, ObjectKind, Tenant
+from archive.shared import Derivatives, standing
+from retention.shares import Shares
+
+CONTENT = b"\x1a\x45\xdf\xa3" + bytes(100_000)
+
+
+@pytest.fixture
+def archived(
+    house: Any, make_recording: Any, make_finished: Any, outcome_of: Any, operator: Catalogue, bakery: Tenant
+) -> ArchivedRecording:
+    anna = directory.add_user(operator, bakery.id, "anna", now=house.clock.now())
+    rights.set_rights(operator, bakery.id, anna.id, {Right.SHARE: True})
+    finished = make_finished(make_recording(bakery.id, owner=anna.id).recording)
+    return house.ingest().archive(finished, outcome_of(finished))
+
+
+@pytest.fixture
+def scope(portal: Catalogue, archived: ArchivedRecording) -> AccessScope:
+    owner = archived.recording.owner
+    assert owner is not None
+    return accounts.scope_of_user(portal, archived.recording.tenant_id, owner)
+
+
+@pytest.fixture
+def derivatives(house: Any, portal: Catalogue) -> Derivatives:
+    return Derivatives(house.store, house.vault, portal)
+
+
+def made(
+    portal: Catalogue, scope: AccessScope, archived: ArchivedRecording, derivatives: Derivatives, house: Any
+) -> shares.Share:
+    now = house.clock.now()
+    wanted = NewShare(archived.recording.id, "", 0, 1000, now + timedelta(days=1))
+    with portal.transaction(scope.tenant_id) as connection:
+        share, token = shares.add(connection, scope, wanted, now=now)
+        share_visits.open_visit(connection, share, now=now)
+    derivatives.keep(archived, share, CONTENT)
+    found = shares.find(portal, token)
+    assert found is not None
+    return found
+
+
+def test_ended_links_lose_their_audio_and_those_that_work_keep_it(
+    house: Any,
+    portal: Catalogue,
+    worker: Catalogue,
+    scope: AccessScope,
+    archived: ArchivedRecording,
+    derivatives: Derivatives,
+) -> None:
+    kept, revoked = (made(portal, scope, archived, derivatives, house) for _ in range(2))
+    shares.revoke(portal, scope, revoked.id, now=house.clock.now())
+    sweep = Shares(house.store, worker, house.clock)
+    assert sweep.sweep(scope.tenant_id) == 1
+    assert sweep.sweep(scope.tenant_id) == 0
+    assert kept.derivative is not None
+    prefix = f"{scope.tenant_id}/{archived.recording.id}/share/"
+    assert [each.key for each in house.store.versions(prefix)] == [kept.derivative.object_key]
+    reader = derivatives.open(archived, kept, kept.derivative)
+    assert reader.read(0, reader.length) == CONTENT
+    assert derivatives.source(archived, ObjectKind.AUDIO).read(0, 4) == b"fLaC"
+    house.clock.moment += timedelta(days=1)
+    assert sweep.sweep(scope.tenant_id) == 1
+    assert house.store.versions(prefix) == []
+
+
+def test_an_object_that_is_gone_already_is_no_fault(
+    house: Any,
+    portal: Catalogue,
+    worker: Catalogue,
+    scope: AccessScope,
+    archived: ArchivedRecording,
+    derivatives: Derivatives,
+) -> None:
+    share = made(portal, scope, archived, derivatives, house)
+    assert share.derivative is not None
+    house.store.delete(share.derivative.object_key, share.derivative.version_id)
+    house.clock.moment += timedelta(days=1)
+    assert Shares(house.store, worker, house.clock).sweep(scope.tenant_id) == 1
+
+
+def test_the_audio_of_one_link_does_not_open_as_that_of_another(
+    house: Any,
+    portal: Catalogue,
+    scope: AccessScope,
+    archived: ArchivedRecording,
+    derivatives: Derivatives,
+) -> None:
+    one, other = (made(portal, scope, archived, derivatives, house) for _ in range(2))
+    assert one.derivative is not None
+    with pytest.raises(VerificationFailed):
+        derivatives.open(archived, other, one.derivative)
+
+
+def test_a_link_stands_no_longer_than_its_maker_may_share(
+    operator: Catalogue,
+    house: Any,
+    portal: Catalogue,
+    scope: AccessScope,
+    archived: ArchivedRecording,
+    derivatives: Derivatives,
+) -> None:
+    share, now = made(portal, scope, archived, derivatives, house), house.clock.now()
+    assert standing(portal, share, now=now).recording.id == archived.recording.id
+    assert scope.user_id is not None
+    rights.set_rights(operator, scope.tenant_id, scope.user_id, {Right.SHARE: False})
+    with pytest.raises(NotFound):
+        standing(portal, share, now=now)
+    rights.set_rights(operator, scope.tenant_id, scope.user_id, {Right.SHARE: True})
+    standing(portal, share, now=share.ends_at - timedelta(microseconds=1))
+    with pytest.raises(NotFound):
+        standing(portal, share, now=share.ends_at)
