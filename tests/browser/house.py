@@ -19,7 +19,8 @@ from typing import Any
 
 import pyotp
 
-from archive.catalogue import accounts, directory, invitations, passwords
+from archive.access import Right, Scope
+from archive.catalogue import accounts, directory, invitations, passwords, rights
 from archive.catalogue.directory import Capacity
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.identities import Account
@@ -29,7 +30,7 @@ from recorder.client.call import SAMPLE_RATE_HZ, SILENCE, CallPlan, Delivery, St
 from recorder.client.session import SessionRecordingClient
 from recorder.client.speech import conversation
 from tests.behaviour.customer import operating
-from tests.running_service import SCOPES, RunningService, eventually
+from tests.running_service import RunningService, eventually
 
 PASSWORD = "correct horse battery"
 DOMAIN, EMPTY_DOMAIN = "lindekade.example", "leeg.example"
@@ -123,12 +124,21 @@ class House:
     authenticators: dict[str, Authenticator] = field(default_factory=dict)
     states: dict[str, Any] = field(default_factory=dict)
     teams: dict[str, str] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
     invitation: str = ""
 
     @property
     def url(self) -> str:
         """The address of the portal."""
         return f"http://127.0.0.1:{self.service.portal_port}"
+
+    def says(self, person: Person | None, method: str, path: str, **body: Any) -> Any:
+        """Ask the API as a person, or as a program of the organisation; returns what it answered."""
+        key = self.keys[person.login] if person else self.service.api_key
+        answer = self.service.send(method, path, body, key)
+        assert answer.status < 300, (path, answer.status, answer.body)
+        return answer.json() if answer.body else None
 
     def recording_with(self, number: str) -> dict[str, Any]:
         """Return the recording of the call with a number."""
@@ -170,6 +180,7 @@ def furnished(path: Path, calls: tuple[SampleCall, ...] = CALLS, **settings: str
                 placed = placing.result()
             house.recordings = _archived(service, placed)
             _enter_the_empty(catalogue, house)
+        write_on(house)
         yield house
         code = service.stop()
         assert code == 0, f"up ended with {code}"
@@ -189,7 +200,14 @@ def _entered(service: RunningService, catalogue: Catalogue) -> House:
     for name, person, capacity in MEMBERS:
         directory.set_team_member(catalogue, tenant.id, name, person.login, capacity, now=now)
     service.tenant_id = tenant.id
-    service.api_key = accounts.add_api_client(catalogue, tenant.id, "tests", SCOPES, now=now).key
+    service.api_key = accounts.add_api_client(catalogue, tenant.id, "tests", tuple(Scope), now=now).key
+    for each in (SANNE, MARK):
+        scopes = tuple(Scope)
+        client = accounts.add_api_client(
+            catalogue, tenant.id, f"app van {each.login}", scopes, now=now, user_id=house.ids[each.login]
+        )
+        house.keys[each.login] = client.key
+    rights.set_rights(catalogue, tenant.id, house.ids[SANNE.login], {Right.SHARE: True, Right.EMAIL: True})
     return house
 
 
@@ -262,3 +280,21 @@ def _archived(service: RunningService, call_ids: list[str]) -> list[dict[str, An
         return found if set(call_ids) <= {each["callId"] for each in found} else []
 
     return eventually(look, "every call is archived")[::-1]
+
+
+def write_on(house: House) -> None:
+    """Comment on a call, note, label and share it, as its people do."""
+    path = f"/v1/recordings/{house.recording_with(JANSEN)['id']}"
+    asked = house.says(
+        SANNE, "POST", f"{path}/comments", text="Hier noemt hij het nieuwe bezorgadres.", atMs=3200
+    )
+    house.says(MARK, "POST", f"{path}/comments/{asked['id']}/replies", text="Staat in het systeem.")
+    house.says(SANNE, "PUT", f"{path}/note", text="Levering verschoven naar week 48. Bel donderdag terug.")
+    house.says(SANNE, "POST", f"{path}/labels", name="Terugbellen", colour="orange", shape="triangle")
+    house.says(MARK, "POST", f"{path}/labels", name="Voorbeeld")
+    house.says(SANNE, "PUT", f"{path}/favourite")
+    house.links["open"] = house.says(SANNE, "POST", f"{path}/shares", title="Levering week 48", toMs=12_000)[
+        "link"
+    ]
+    pin = house.says(SANNE, "POST", f"{path}/shares", title="Levering", proof="pin", pin="27182818")
+    house.links["pin"] = pin["link"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Page, expect
 
@@ -81,6 +82,11 @@ def person(house: House) -> str:
 
 def recording(house: House, fragment: str = "") -> str:
     return f"/recordings/{house.recording_with(JANSEN)['id']}{fragment}"
+
+
+def _below(house: House, link: str) -> str:
+    """Return the path of a play link."""
+    return urlsplit(house.links[link]).path
 
 
 def _unknown(house: House) -> str:
@@ -165,6 +171,17 @@ SCENES = (
     ),
     Scene("invitation", FULL, lambda house: f"/invitation/{house.invitation}"),
     Scene("invitation", FAULT, "/invitation/is-over", status=404),
+    Scene(
+        "play-link", FULL, lambda house: _below(house, "open"), then=_pressed("[data-play]", "[data-play]")
+    ),
+    Scene("play-link-door", FULL, lambda house: _below(house, "pin")),
+    Scene(
+        "play-link-door",
+        FAULT,
+        lambda house: _below(house, "pin"),
+        then=_submitted("[name=code]", "1", ".error"),
+    ),
+    Scene("play-link", FAULT, "/s/is-over", status=404),
     Scene("page-not-found", FAULT, "/nergens", status=404),
     Scene("help", FULL, "/help", SANNE),
     Scene("recordings", FULL, "/recordings", SANNE, _pressed(".recs input[name=id]", "#bulk")),
@@ -178,6 +195,15 @@ SCENES = (
     Scene("recording", FULL, recording, SANNE, _drawn),
     Scene("history", FULL, recording, SANNE, _tab("history", "#history li")),
     Scene("why", FULL, recording, TOEZICHT, _tab("why", "#why .trace")),
+    Scene(
+        "recording-of-another",
+        FULL,
+        recording,
+        MARK,
+        _tab("access", "#access .verdict, #access li, #access table"),
+    ),
+    Scene("label-choice", FULL, recording, SANNE, _pressed("#add-label", "#label-choice")),
+    Scene("labels", FULL, "/admin/labels", BEHEER),
     Scene("recording-not-found", FAULT, _unknown, SANNE, status=404),
     Scene("me", FULL, "/me", SANNE),
     Scene("security", FULL, "/me/security", BEHEER),
@@ -207,3 +233,8 @@ SCENES = (
     Scene("rights", EMPTY, "/admin/rights", LEEGBEHEER),
     Scene("not-allowed", FAULT, "/admin/teams", SANNE, status=403),
 )
+
+
+def scene(name: str, state: str = FULL) -> Scene:
+    """Return a scene by its name."""
+    return next(each for each in SCENES if (each.name, each.state) == (name, state))

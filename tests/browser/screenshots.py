@@ -1,0 +1,119 @@
+"""Pictures of the pages: a few for the documents, or all of them, in both languages, for looking at.
+
+    python tests/browser/screenshots.py docs/pictures
+    python tests/browser/screenshots.py --all FOLDER
+
+Either starts a service of its own with real calls and ends it again; that takes a few minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.browser.desk import NARROW, WIDE, Desk, chromium
+from tests.browser.house import CALLS, DAAN, JANSEN, NOOR, SANNE, House, SampleCall, furnished
+from tests.browser.scenes import SCENES, Scene, scene
+
+PICTURE_BYTES_MAX = 150_000
+"""What a reader of the documents waits for; a page of text and a few waveforms stays far below."""
+
+CUSTOMERS = (
+    ("+31612340081", "Bakkerij Smit"),
+    ("+31612340082", "Garage De Vries"),
+    ("+31612340083", "Mevrouw Bos"),
+    ("+31612340084", ""),
+    ("+31612340085", "Schildersbedrijf Van Dam"),
+    ("+31612340086", ""),
+    ("+31612340087", "Hotel Aan Zee"),
+    ("+31612340088", "Fietsenmaker Kok"),
+)
+DAY = (
+    SampleCall(SANNE.number, JANSEN, 75.0, name="Bouwbedrijf Jansen", paused=(31.0, 40.0)),
+    SampleCall(NOOR.number, DAAN.number, 24.0, name="daan"),
+    *(
+        SampleCall(number, (SANNE, DAAN, NOOR)[at % 3].number, 12.0 + 6 * at, "callee", name, lost=lost)
+        for at, (number, name) in enumerate(CUSTOMERS)
+        for lost in [(5.0, 7.0) if at == 4 else None]
+    ),
+)
+"""A day at Lindekade Techniek."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A scene as it stands in the documents."""
+
+    name: str
+    scene: Scene
+    language: str
+    theme: str = "light"
+    width: int = WIDE
+
+
+PICTURES = (
+    Picture("sign-in", scene("sign-in"), "en"),
+    Picture("recordings", scene("recordings"), "nl"),
+    Picture("player", scene("recording"), "nl"),
+    Picture("player-dark", scene("recording"), "en", theme="dark"),
+    Picture("why", scene("why"), "en"),
+    Picture("teams", scene("teams"), "nl"),
+    Picture("play-link", scene("play-link"), "nl", width=NARROW),
+)
+
+
+def for_documents(desk: Desk, folder: Path) -> None:
+    """Make the pictures of the documents; fails when one is too large for them."""
+    for each in PICTURES:
+        page = each.scene.opened(desk, width=each.width, theme=each.theme, language=each.language)
+        path = folder / f"{each.name}.png"
+        page.screenshot(path=path, animations="disabled")
+        desk.close()
+        size = path.stat().st_size
+        print(f"{path}  {size / 1000:.0f} kB")
+        assert size <= PICTURE_BYTES_MAX, f"{path} has {size} octets; show less in it."
+
+
+def of_everything(desk: Desk, folder: Path) -> None:
+    """Make a picture of every scene in both languages, wide and light, and of each narrow and dark."""
+    looks = [("nl", "light", WIDE), ("en", "light", WIDE), ("nl", "dark", WIDE), ("nl", "light", NARROW)]
+    for each, (language, theme, width) in product(SCENES, looks):
+        page = each.opened(desk, width=width, theme=theme, language=language)
+        name = f"{each.name}-{each.state}-{language}-{theme}-{width}.png"
+        page.screenshot(path=folder / name, full_page=True, animations="disabled")
+        desk.close()
+    print(f"{len(SCENES) * len(looks)} pictures in {folder}")
+
+
+def main(arguments: list[str]) -> int:
+    """Make the pictures that are asked for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--all", action="store_true", help="every scene, in both languages")
+    parser.add_argument("folder", type=Path)
+    options = parser.parse_args(arguments)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    calls = (*CALLS[1:3], *DAY) if options.all else DAY
+    with (
+        tempfile.TemporaryDirectory(prefix="earwitness-pictures-") as path,
+        furnished(Path(path), calls) as house,
+    ):
+        take(house, options.folder, everything=options.all)
+    return 0
+
+
+def take(house: House, folder: Path, *, everything: bool) -> None:
+    """Take them in a browser."""
+    with chromium() as browser:
+        desk = Desk(browser, house)
+        (of_everything if everything else for_documents)(desk, folder)
+        assert desk.faults == []
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
