@@ -30,7 +30,6 @@ from archive.model import Recording
 from playback_portal import panel
 from playback_portal.annotated import annotated, named, tell
 from playback_portal.comments import OFFSET_MS_MAX, mark_favourite
-from playback_portal.language import mark
 from playback_portal.page import is_htmx, partial, see_other
 from playback_portal.problems import ParameterFault, wrong_parameters
 from playback_portal.route import Handler, Route
@@ -49,7 +48,7 @@ async def post_comment(request: web.Request) -> web.StreamResponse:
         lambda catalogue, scope, now: comments.add(catalogue, scope, recording, text, at_ms, now=now),
     )
     tell(request, comment=made.id)
-    return await _comments(request, recording, mark("The comment stands at its moment."), made.id)
+    return await _comments(request, recording, made.id)
 
 
 async def post_reply(request: web.Request) -> web.StreamResponse:
@@ -63,7 +62,7 @@ async def post_reply(request: web.Request) -> web.StreamResponse:
         ),
     )
     tell(request, comment=made.id)
-    return await _comments(request, recording, mark("The answer stands below the comment."), made.id)
+    return await _comments(request, recording, made.id)
 
 
 async def post_edit(request: web.Request) -> web.StreamResponse:
@@ -77,7 +76,7 @@ async def post_edit(request: web.Request) -> web.StreamResponse:
         ),
     )
     tell(request, comment=asked, revision=after.revision)
-    return await _comments(request, recording, mark("The comment is changed."), asked)
+    return await _comments(request, recording, asked)
 
 
 async def post_deletion(request: web.Request) -> web.StreamResponse:
@@ -88,7 +87,7 @@ async def post_deletion(request: web.Request) -> web.StreamResponse:
         request, lambda catalogue, scope, now: comments.delete(catalogue, scope, recording, asked, now=now)
     )
     undo = f"/recordings/{recording.id}/comments/{asked}/restoration"
-    return await _comments(request, recording, mark("The comment is deleted."), undo=undo)
+    return await _comments(request, recording, undo=undo)
 
 
 async def post_restoration(request: web.Request) -> web.StreamResponse:
@@ -98,7 +97,7 @@ async def post_restoration(request: web.Request) -> web.StreamResponse:
     await change(
         request, lambda catalogue, scope, now: comments.restore(catalogue, scope, recording, asked, now=now)
     )
-    return await _comments(request, recording, mark("The comment is back."), asked)
+    return await _comments(request, recording, asked)
 
 
 async def get_comment_history(request: web.Request) -> web.StreamResponse:
@@ -210,19 +209,14 @@ async def _panel(request: web.Request, recording: Recording) -> panel.Panel:
 
 
 async def _comments(
-    request: web.Request, recording: Recording, told: str, focus: str = "", *, undo: str = ""
+    request: web.Request, recording: Recording, focus: str = "", *, undo: str = ""
 ) -> web.StreamResponse:
+    """Answer with all threads; the comment of `focus` gets the keyboard, `undo` brings a deleted one back."""
     if not is_htmx(request):
         return see_other(request, f"/recordings/{recording.id}")
-    shown = {"recording": recording, "panel": await _panel(request, recording), "told": told}
+    shown = {"recording": recording, "panel": await _panel(request, recording), "undo": undo}
     return partial(
-        request,
-        "annotations/_changed.html",
-        status=HTTPStatus.OK,
-        focus=focus,
-        undo=undo,
-        **shown,
-        **panel.words(),
+        request, "annotations/_changed.html", status=HTTPStatus.OK, focus=focus, **shown, **panel.words()
     )
 
 

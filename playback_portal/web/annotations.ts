@@ -88,6 +88,10 @@ document.addEventListener("htmx:afterRequest", (event) => {
   if (elt === compose) {
     compose.reset();
     follow();
+  } else if (elt.matches("[hx-post='/recordings/labels']")) {
+    const box = elt.closest<HTMLElement>("[popover]");
+    box?.hidePopover();
+    for (const field of box?.querySelectorAll("input") ?? []) field.value = "";
   } else if (elt.matches(".star")) {
     const marked = elt.getAttribute("aria-pressed") !== "true";
     elt.setAttribute("aria-pressed", String(marked));

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import AsyncIterator, Callable
+from html.parser import HTMLParser
 from typing import Any
 
 import pytest
@@ -17,10 +18,26 @@ from playback_portal.app import create_app
 from playback_portal.pages.labels import BULK_COUNT_MAX
 from tests.annotation_desk import Desk
 
-INLINE = re.compile(
-    r"<script(?![^>]*\bsrc=)|<style|<[^>]*\s(style|on[a-z]+)=|<[^>]*javascript:", re.IGNORECASE
-)
 UNDO = re.compile(r'data-close hx-post="([^"]+)"')
+
+
+class Markup(HTMLParser):
+    """The elements and attributes of a page as browsers read them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.inline: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        scripted = tag == "script" and "src" not in found
+        if scripted or tag in {"style", "img"} or any(name.startswith("on") for name in found):
+            self.inline.append(tag)
+        if "style" in found or any("javascript:" in (value or "").lower() for value in found.values()):
+            self.inline.append(tag)
+
+
 HOSTILE = (
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
@@ -47,13 +64,12 @@ async def test_comments_stand_in_the_timeline_with_their_number_and_as_marks(des
     for told in ("Commentaar 1", "Commentaar 2", "Een programma", "Klopt", "Antwoord op commentaar 1"):
         assert told in text
     assert text.index("Eerst") < text.index("Klopt") < text.index("Later")
-    assert INLINE.search(text) is None
+    assert Markup(text).inline == []
 
 
 async def test_a_comment_is_placed_answered_changed_deleted_and_brought_back(desk: Desk) -> None:
     status, text = await desk.form("comments", text="Hier de prijs", at_ms="700")
     assert status == 200
-    assert "Het commentaar staat op zijn moment." in text
     assert text.lstrip().startswith("<li")
     (comment,) = (await desk.get("comments"))["items"]
     assert (comment["text"], comment["atMs"]) == ("Hier de prijs", 700)
@@ -66,7 +82,7 @@ async def test_a_comment_is_placed_answered_changed_deleted_and_brought_back(des
     history = html.unescape(await desk.page(f"{base}/history"))
     assert history.index("Hier noem ik de prijs") < history.index("Hier de prijs")
     status, text = await desk.form(f"{base}/deletion")
-    assert "Dit commentaar is gewist." in text
+    assert "Het commentaar is gewist." in text
     undo = UNDO.search(text)
     assert undo is not None
     assert undo[1] == f"/recordings/{desk.recording.id}/{base}/restoration"
@@ -188,8 +204,7 @@ async def test_hostile_texts_are_shown_as_text(desk: Desk, text: str) -> None:
         await desk.page("/admin/labels", "ada"),
         await desk.page(f"comments/{comment['id']}/history"),
     ):
-        assert INLINE.search(page) is None
-        assert "<img" not in page
+        assert Markup(page).inline == []
         assert name in html.unescape(page) or text in html.unescape(page)
     assert 'class="said" dir="auto"' in swapped
 
@@ -234,7 +249,8 @@ async def test_so_many_rows_are_labelled_at_once_and_no_more(desk: Desk) -> None
         ids = ",".join(f"{n:08x}-0000-7000-8000-000000000000" for n in range(count))
         assert (await desk.form("/recordings/labels", ids=ids, name="Klacht"))[0] == status
     assert (await desk.form("/recordings/labels", ids="x", name="Klacht"))[0] == 404
-    assert (await desk.form("/recordings/labels", "otto", ids=ids, name="Ander"))[0] == 403
+    one = desk.recording.id
+    assert (await desk.form("/recordings/labels", "otto", ids=one, name="Ander"))[0] == 403
 
 
 async def test_administrators_add_rename_and_retire_labels(desk: Desk) -> None:
