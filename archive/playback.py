@@ -27,8 +27,10 @@ from archive.store.object import Store
 from keys.streaming_aead import HEADER_BYTES, SEGMENT_BYTES, SealPin, SegmentOpener
 
 # One fetch of `chunks`: 16 segments are about a minute and a half of two-channel FLAC, one round
-# trip to the store, and little enough to hold for each of many listeners.
-CHUNK_BYTES = 16 * SEGMENT_BYTES
+# trip to the store, and little enough to hold for each of many listeners. The first one is small:
+# somebody waits for it, and who seeks leaves most of it unread. Each after it is twice as large.
+CHUNK_SEGMENTS_MIN, CHUNK_SEGMENTS_MAX = 2, 16
+CHUNK_BYTES = CHUNK_SEGMENTS_MAX * SEGMENT_BYTES
 
 
 class Action(StrEnum):
@@ -89,12 +91,13 @@ class SealedReader:
 
     def chunks(self, first: int, last_exclusive: int) -> Iterator[bytes]:
         """Return the same in pieces of at most `CHUNK_BYTES`, each verified before it is given."""
+        segments = CHUNK_SEGMENTS_MIN
         while first < last_exclusive:
             # Pieces end where segments end, so that no segment is fetched twice.
-            boundary = (first + HEADER_BYTES) // CHUNK_BYTES * CHUNK_BYTES + CHUNK_BYTES - HEADER_BYTES
-            until = min(boundary, last_exclusive)
+            segment = (first + HEADER_BYTES) // SEGMENT_BYTES
+            until = min((segment + segments) * SEGMENT_BYTES - HEADER_BYTES, last_exclusive)
             yield self.read(first, until)
-            first = until
+            first, segments = until, min(2 * segments, CHUNK_SEGMENTS_MAX)
 
 
 class Playback:

@@ -14,7 +14,7 @@ from archive.catalogue.audit_entries import of_object
 from archive.catalogue.engine import Catalogue
 from archive.errors import CatalogueUnavailable, NotFound, Refused, VerificationFailed
 from archive.model import ArchivedRecording, FinishedRecording, ObjectKind, RecordingState, Role, Tenant
-from archive.playback import CHUNK_BYTES, Action, Playback
+from archive.playback import CHUNK_BYTES, CHUNK_SEGMENTS_MIN, Action, Playback
 from archive.store.memory import MemoryStore
 from keys.streaming_aead import CIPHERTEXT_SEGMENT_BYTES, HEADER_BYTES
 
@@ -106,6 +106,7 @@ def test_chunks_fetch_no_segment_twice(
     pieces = list(reader.chunks(100, reader.length))
     assert b"".join(pieces) == finished.audio[100:]
     assert max(map(len, pieces)) <= CHUNK_BYTES
+    assert len(pieces[0]) <= CHUNK_SEGMENTS_MIN * CIPHERTEXT_SEGMENT_BYTES
     fetched = counting.ranges[1:]
     assert all(before[2] == after[1] for before, after in itertools.pairwise(fetched))
 
