@@ -268,6 +268,8 @@ def _shown(request: web.Request, asked: Asked, found: Found) -> dict[str, Any]:
     return {
         "asked": asked.filters,
         "view": asked.view,
+        # A view has a place of its own in the menu, and the reader is there.
+        **({} if asked.view is None else {"current": None}),
         "days": by_day(found.rows, _day_before(asked)) if by_start else [],
         "rows": found.rows,
         "by_start": by_start,

@@ -242,6 +242,7 @@ async def test_a_view_is_saved_opened_and_deleted_with_a_way_back(api: Any, pers
     raw = await (await api.get(opened, person)).text()
     assert "Met &lt;pauze&gt;" in raw
     assert f'href="{address}" aria-current="true"' in raw
+    assert 'aria-current="page"' not in raw
     answer = await api.client.post(f"{address}/delete", headers={**headers, **HX})
     text = await answer.text()
     assert 'hx-swap-oob="delete"' in text
