@@ -46,9 +46,10 @@ class Lane:
     parties: tuple[Party, ...]
 
     @property
-    def numbers(self) -> str:
-        """The numbers heard here, one after another."""
-        return ", ".join(dict.fromkeys(party.number for party in self.parties if party.number))
+    def voices(self) -> tuple[Party, ...]:
+        """Who can be named of those heard here, each once, however often they came and went."""
+        known = {(party.name, party.number): party for party in self.parties if party.name or party.number}
+        return tuple(known.values())
 
 
 @dataclass(frozen=True)
