@@ -411,7 +411,7 @@ def test_the_keys_are_shown_and_lead_along_the_list(page: Page, recorded: Record
     page.keyboard.press("Shift+P")
     page.wait_for_url(re.compile(r"/recordings(\?.*)?$"))
     page.keyboard.press("Control+k")
-    page.get_by_role("searchbox").fill("hulp")
+    page.locator("#palette-q").fill("hulp")
     page.keyboard.press("Enter")
     page.wait_for_url("**/help")
 
