@@ -317,7 +317,7 @@ async def ask(
     answer = await portal.request(
         route.method, path, headers=world.headers[actor], allow_redirects=False, **sent
     )
-    return answer.status, await told(answer, named)
+    return answer.status, await told(answer, path, named)
 
 
 async def ask_each(
@@ -328,12 +328,14 @@ async def ask_each(
     return dict(zip(named, answers, strict=True))
 
 
-async def told(answer: ClientResponse, named: str) -> str:
+async def told(answer: ClientResponse, *asked: str) -> str:
     text = (await answer.read()).decode(errors="replace")
     if answer.content_type == "application/problem+json":
         problem = json.loads(text)
         return json.dumps({name: problem[name] for name in sorted(set(problem) - {"instance"})})
-    return text.replace(answer.headers["X-Request-Id"], "").replace(named, "")
+    for each in (answer.headers["X-Request-Id"], *asked):
+        text = text.replace(each, "")
+    return text
 
 
 def permitted(actor: str, permission: Scope) -> bool:
