@@ -38,6 +38,7 @@ ACTIONS: Mapping[str, str] = {
     "share.code-sent": mark("had a code sent for the play link"),
     "share.opened": mark("opened the play link"),
     "share.played": mark("listened by the play link"),
+    "share.restored": mark("brought a play link back"),
     "share.revoked": mark("ended a play link"),
     "shares.listed": mark("looked at the play links"),
     "comment.added": mark("commented"),

@@ -37,8 +37,8 @@ from playback_portal.transcoding import Decoder
 RESPONSE_BYTES_MAX = 128 * 1024
 """DESIGN 6: no response carries more than this, nor more than a quarter of the derivative."""
 
-RESPONSE_BYTES = 32 * 1024
-"""What one carries: eleven seconds. Whoever seeks leaves most of a longer one unheard, and it counts."""
+RESPONSE_BYTES = 8 * 1024
+"""What one carries: some three seconds. Players fetch ahead, and who seeks waits for what was asked before."""
 
 QUARTER = 4
 PACE_TIMES = 3.2

@@ -43,6 +43,7 @@ from playback_portal.pages.purposes import PURPOSE_ROUTES
 from playback_portal.pages.recording import PLAYER_ROUTES
 from playback_portal.pages.recordings import RECORDING_PAGE_ROUTES
 from playback_portal.pages.security import SECURITY_ROUTES
+from playback_portal.pages.sharing import SHARING_ROUTES
 from playback_portal.pages.sign_in import SIGN_IN_ROUTES
 from playback_portal.positions import POSITION_ROUTES
 from playback_portal.problems import Problem, problem_of
@@ -122,6 +123,7 @@ ROUTES = (
     *ANNOTATION_ROUTES,
     *LABEL_PAGE_ROUTES,
     *PLAY_LINK_ROUTES,
+    *SHARING_ROUTES,
     *PREFERENCE_ROUTES,
     *PURPOSE_ROUTES,
     *PEOPLE_ROUTES,

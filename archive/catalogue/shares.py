@@ -15,6 +15,7 @@ import hashlib
 import re
 import secrets
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -25,7 +26,7 @@ from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, true
 from archive.access import AccessScope
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recordings import PAGE_ROWS_MAX, decode_cursor, encode_cursor
-from archive.catalogue.tables import shares
+from archive.catalogue.tables import recordings, shares
 from archive.errors import Conflict, NotFound, Refused
 from archive.model import RecordingId, Role, TenantId, UserId, new_id
 from keys.streaming_aead import SealPin
@@ -43,6 +44,9 @@ SPAN_MS_MAX = 4 * 3600 * 1000
 
 SHARES_PER_RECORDING_MAX = 100
 """Of those that work; a list nobody can look through controls nothing."""
+
+RESTORED_S_MAX = 5 * 60
+"""Ending a link by mistake is noticed at once."""
 
 PIN_DIGITS_MIN, PIN_DIGITS_MAX = 6, 12
 CODE_DIGITS = 6
@@ -265,15 +269,37 @@ def page(
 
 def revoke(catalogue: Catalogue, scope: AccessScope, share_id: str, *, now: datetime) -> Share:
     """End a link for good; one that was ended stays so. Raises NotFound, or Refused for another's."""
-    share = get(catalogue, scope, share_id)
-    if share.maker != scope.actor and scope.role not in {None, Role.ADMINISTRATOR}:
-        raise Refused("A play link is ended by who made it, or by an administrator.")
+    _answered_for(catalogue, scope, share_id)
     columns = shares.c
     of_share = (columns.tenant_id == scope.tenant_id, columns.id == share_id)
     with catalogue.transaction(scope.tenant_id) as connection:
         values = {"revoked_at": func.coalesce(columns.revoked_at, now)}
         row = connection.execute(update(shares).where(*of_share).values(values).returning(shares)).one()
     return _share(row)
+
+
+def restore(catalogue: Catalogue, scope: AccessScope, share_id: str, *, now: datetime) -> Share:
+    """Undo the ending of a link within RESTORED_S_MAX; raises Conflict when it is too late."""
+    share = _answered_for(catalogue, scope, share_id)
+    if share.revoked_at is not None and (now - share.revoked_at).total_seconds() > RESTORED_S_MAX:
+        raise Conflict("This play link was ended a while ago: make a new one.")
+    columns = shares.c
+    of_share = (columns.tenant_id == scope.tenant_id, columns.id == share_id)
+    with catalogue.transaction(scope.tenant_id) as connection:
+        statement = update(shares).where(*of_share).values(revoked_at=None).returning(shares)
+        return _share(connection.execute(statement).one())
+
+
+def beginnings(
+    catalogue: Catalogue, tenant_id: TenantId, ids: Iterable[RecordingId]
+) -> dict[RecordingId, datetime]:
+    """Return when recordings began, for a list of links that lead to them; nothing else of them is told."""
+    columns = recordings.c
+    statement = select(columns.id, columns.started_at).where(
+        columns.tenant_id == tenant_id, columns.id.in_(sorted(ids))
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        return {RecordingId(row.id): row.started_at.astimezone(UTC) for row in connection.execute(statement)}
 
 
 def set_code(connection: Connection, share: Share, token: str, code: str, *, now: datetime) -> None:
@@ -361,6 +387,14 @@ def new_pin() -> str:
 
 def _named(tenant_id: TenantId) -> str:
     return base64.urlsafe_b64encode(uuid.UUID(tenant_id).bytes).decode().rstrip("=")
+
+
+def _answered_for(catalogue: Catalogue, scope: AccessScope, share_id: str) -> Share:
+    """Return a link the scope may end; raises NotFound, or Refused for another's."""
+    share = get(catalogue, scope, share_id)
+    if share.maker != scope.actor and scope.role not in {None, Role.ADMINISTRATOR}:
+        raise Refused("A play link is ended by who made it, or by an administrator.")
+    return share
 
 
 def _check(wanted: NewShare, now: datetime) -> None:

@@ -1,5 +1,6 @@
 // What every page has: htmx, and the small things HTML can't do by itself.
 import "./exchange";
+import "./copy";
 import "./dialog";
 import "./palette";
 import "./preferences";

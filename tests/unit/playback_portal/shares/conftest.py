@@ -101,6 +101,7 @@ class Office:
         tenant = directory.add_tenant(house.operator, "Lindekade Techniek", f"{name}.example", now=NOW)
         self.tenant_id: TenantId = tenant.id
         self.keys: dict[str, str] = {}
+        self.people: dict[str, User] = {}
         self.sharer = self.person("anna")
         rights.set_rights(house.operator, tenant.id, self.sharer.id, {Right.SHARE: True})
         self.person("bert")
@@ -114,6 +115,7 @@ class Office:
         self.keys[login] = accounts.add_api_client(
             self.house.operator, self.tenant_id, f"of {login}", tuple(Scope), now=NOW, user_id=user.id
         ).key
+        self.people[login] = user
         return user
 
     def set_policy(self, **changes: Any) -> None:

@@ -110,7 +110,7 @@ async def test_who_asks_too_far_ahead_is_told_when_to_come_back(office: Any, rec
     await visitor.post("/plays")
 
     office.waiter.held = released = asyncio.Event()
-    waiting = [asyncio.create_task(visitor.sound("bytes=0-")) for _ in range(24)]
+    waiting = [asyncio.create_task(visitor.sound("bytes=0-")) for _ in range(60)]
     pending, refused = set(waiting), None
     async with asyncio.timeout(10):
         while refused is None:

@@ -1,0 +1,221 @@
+"""Sharing as people do it: the dialog beside the player, and the list of play links."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+
+import pytest
+from aiohttp import ClientResponse
+
+from archive.access import Right
+from archive.catalogue import portal_sessions, rights
+from archive.catalogue.portal_sessions import Proof, Stage
+from archive.model import Recording, User
+from playback_portal import browser_session
+from playback_portal.pages.sharing import DAYS_OFFERED
+
+HOSTILE = "<script>alert(1)</script>\"'{{7*7}}"
+
+
+class Browser:
+    """Somebody signed in, asking as htmx does."""
+
+    def __init__(self, office: Any, user: User) -> None:
+        with office.house.portal.transaction(user.tenant_id) as connection:
+            token, _ = portal_sessions.open_session(
+                connection,
+                user.tenant_id,
+                user.id,
+                stage=Stage.SIGNED_IN,
+                proofs=[Proof.PASSWORD, Proof.TOTP],
+                now=office.clock.now(),
+            )
+        self.office = office
+        self.headers = {
+            "Cookie": f"{browser_session.COOKIE}={token}",
+            browser_session.HEADER: browser_session.csrf_of(token),
+            "Accept-Language": "en",
+            "HX-Request": "true",
+        }
+
+    async def get(self, path: str) -> tuple[int, str]:
+        return await self._read(await self.office.client.get(path, headers=self.headers))
+
+    async def post(self, path: str, **form: str) -> tuple[int, str]:
+        answer = await self.office.client.post(path, data=form, headers=self.headers, allow_redirects=False)
+        return await self._read(answer)
+
+    async def _read(self, answer: ClientResponse) -> tuple[int, str]:
+        return answer.status, html.unescape(await answer.text())
+
+
+@pytest.fixture
+def anna(office: Any) -> Browser:
+    return Browser(office, office.sharer)
+
+
+@pytest.fixture
+def ada(office: Any) -> Browser:
+    return Browser(office, office.people["ada"])
+
+
+def link_in(page: str) -> str:
+    found = re.search(r'id="share-link" value="([^"]+)"', page)
+    assert found is not None, page
+    return found[1]
+
+
+async def test_the_button_stands_beside_the_player_of_who_may_share(
+    office: Any, anna: Browser, recording: Recording
+) -> None:
+    path = f"/recordings/{recording.id}"
+    assert f'hx-get="{path}/share"' in (await anna.get(path))[1]
+    rights.set_rights(office.house.operator, office.tenant_id, office.sharer.id, {Right.SHARE: False})
+    assert f'hx-get="{path}/share"' not in (await anna.get(path))[1]
+    status, dialog = await anna.get(f"{path}/share")
+    assert status == 200
+    assert "You may not share this call" in dialog
+    assert "<form" not in dialog
+
+
+async def test_three_things_send_a_link(office: Any, anna: Browser, recording: Recording) -> None:
+    path = f"/recordings/{recording.id}/share"
+    status, dialog = await anna.get(path)
+    assert status == 200
+    assert "data-now" in dialog
+    status, page = await anna.post(path, do="send", to="klant@voorbeeld.nl", days="7", proof="none")
+    assert status == 200
+    assert "Sent to klant@voorbeeld.nl." in page
+    (letter,) = office.house.post.sent
+    assert letter.fields["link"] == link_in(page)
+    visitor = await office.visitor(link_in(page))
+    assert (await visitor.get()).status == 200
+
+
+async def test_a_fragment_with_a_pin_and_a_title(office: Any, anna: Browser, recording: Recording) -> None:
+    form = {"do": "link", "proof": "pin", "from": "0:05", "until": "0:15", "plays": "3", "days": "1"}
+    status, page = await anna.post(f"/recordings/{recording.id}/share", title=HOSTILE, **form)
+    assert status == 200
+    pin = re.search(r'id="share-pin">(\d{6})<', page)
+    assert pin is not None
+    listed = (await (await office.api("GET", "/v1/shares")).json())["items"][0]
+    told = (listed["fromMs"], listed["toMs"], listed["playsMax"], listed["title"])
+    assert told == (5000, 15000, 3, HOSTILE)
+    visitor = await office.visitor(link_in(page))
+    assert (await visitor.post("/proof", {"code": pin[1]})).status == 303
+    shown = await (await visitor.get()).text()
+    assert "<script>alert" not in shown
+    assert "0:10" in shown
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ({"do": "send"}, "This is no e-mail address."),
+        ({"do": "send", "to": "x"}, "This is no e-mail address."),
+        ({"do": "link", "proof": "email"}, "This is no e-mail address."),
+        ({"do": "link", "from": "ten"}, "Write a time as 2:10."),
+        ({"do": "link", "until": "0:61"}, "Write a time as 2:10."),
+        ({"do": "link", "until": "9:00"}, "The end lies after the beginning"),
+        ({"do": "link", "from": "0:20", "until": "0:20"}, "The end lies after the beginning"),
+    ],
+)
+async def test_what_is_wrong_is_said_beside_its_field(
+    anna: Browser, recording: Recording, form: dict[str, str], told: str
+) -> None:
+    status, page = await anna.post(f"/recordings/{recording.id}/share", **form)
+    assert status == 400
+    assert told in page
+    assert "<dialog" not in page
+
+
+async def test_what_the_policy_does_not_allow_is_refused_in_the_dialog(
+    office: Any, anna: Browser, recording: Recording
+) -> None:
+    path = f"/recordings/{recording.id}/share"
+    office.set_policy(days_max=5, proof_required=True)
+    dialog = (await anna.get(path))[1]
+    assert 'value="none"' not in dialog
+    assert re.findall(r'<option value="(\d+)"', dialog)[:2] == ["1", "5"]
+    status, page = await anna.post(path, do="link", days="14", proof="pin")
+    assert status == 409
+    assert "This can't be shared like this" in page
+    assert len(DAYS_OFFERED) == 4
+
+
+async def test_a_file_is_offered_where_it_may_leave(office: Any, anna: Browser, recording: Recording) -> None:
+    path = f"/recordings/{recording.id}/share"
+    assert "file-flac" not in (await anna.get(path))[1]
+    rights.set_rights(office.house.operator, office.tenant_id, office.sharer.id, {Right.EMAIL: True})
+    office.set_policy(files_allowed=True)
+    assert "file-flac" in (await anna.get(path))[1]
+    status, page = await anna.post(path, do="send", to="klant@voorbeeld.nl", what="file-wav")
+    assert status == 200
+    assert "The recording is on its way" in page
+    assert "share-link" not in page
+    assert office.house.post.sent[0].fields["format"] == "wav"
+
+
+async def test_the_list_shows_ones_own_links_and_ends_them_with_a_way_back(
+    office: Any, anna: Browser, recording: Recording
+) -> None:
+    share = await office.share(recording, title=HOSTILE)
+    status, page = await anna.get("/shares")
+    assert status == 200
+    assert "What your organisation allows" not in page
+    raw = await (await office.client.get("/shares", headers=anna.headers)).text()
+    assert "<script>alert" not in raw
+    status, row = await anna.post(f"/shares/{share['id']}/revocation")
+    assert "Ended" in row
+    assert "The play link is ended." in row
+    assert (await (await office.visitor(share)).get()).status == 404
+    status, row = await anna.post(f"/shares/{share['id']}/restoration")
+    assert "The play link works again." in row
+    assert (await (await office.visitor(share)).get()).status == 200
+    await anna.post(f"/shares/{share['id']}/revocation")
+    office.clock.passes(301)
+    assert (await anna.post(f"/shares/{share['id']}/restoration"))[0] == 409
+    assert "no play links that work" in (await anna.get("/shares"))[1]
+    assert share["id"] in (await anna.get("/shares?state=ended"))[1]
+
+
+async def test_nobody_ends_or_brings_back_the_link_of_another(office: Any, recording: Recording) -> None:
+    share = await office.share(recording)
+    bert, otto = (Browser(office, office.people[name]) for name in ("bert", "otto"))
+    for act in ("revocation", "restoration"):
+        assert (await bert.post(f"/shares/{share['id']}/{act}"))[0] == 404
+        assert (await otto.post(f"/shares/{share['id']}/{act}"))[0] == 403
+    assert (await (await office.visitor(share)).get()).status == 200
+    # The auditor sees all of them, without a button.
+    page = (await otto.get("/shares"))[1]
+    assert share["id"] in page
+    assert "/revocation" not in page
+
+
+async def test_the_administrator_decides_what_is_shared(
+    office: Any, anna: Browser, ada: Browser, recording: Recording
+) -> None:
+    share = await office.share(recording)
+    assert "What your organisation allows" in (await ada.get("/shares"))[1]
+    assert (await anna.post("/shares/policy", rule="links_allowed", on="false"))[0] == 403
+    status, switch = await ada.post("/shares/policy", rule="links_allowed", on="false")
+    assert status == 200
+    assert 'aria-checked="false"' in switch
+    assert (await (await office.visitor(share)).get()).status == 404
+    await ada.post("/shares/policy", rule="links_allowed", on="true")
+    await ada.post("/shares/policy", days="3")
+    await ada.post("/shares/policy", days="31")
+    await ada.post("/shares/policy", rule="days_max", on="true")
+    policy = await (await office.api("GET", "/v1/share-policy", "ada")).json()
+    assert (policy["linksAllowed"], policy["daysMax"]) == (True, 3)
+
+
+async def test_beside_the_player_stand_the_links_of_the_recording(
+    office: Any, anna: Browser, recording: Recording
+) -> None:
+    path = f"/recordings/{recording.id}/links"
+    assert (await anna.get(path))[1].strip() == ""
+    await office.share(recording, title="Afspraak")
+    assert "Afspraak" in (await anna.get(path))[1]
