@@ -38,7 +38,7 @@ RESPONSE_BYTES_MAX = 128 * 1024
 """DESIGN 6: no response carries more than this, nor more than a quarter of the derivative."""
 
 RESPONSE_BYTES = 8 * 1024
-"""What one carries: some three seconds. Players fetch ahead, and who seeks waits for what was asked before."""
+"""What one carries: some three seconds. Players fetch ahead; who seeks waits for what was asked before."""
 
 QUARTER = 4
 PACE_TIMES = 3.2
