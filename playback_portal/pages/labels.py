@@ -90,10 +90,10 @@ async def post_change(request: web.Request) -> web.StreamResponse:
     return see_other(request, PAGE)
 
 
-async def post_retirement(request: web.Request) -> web.StreamResponse:
-    """Offer a label no more, or again; a notice brings it back."""
+async def post_offer(request: web.Request) -> web.StreamResponse:
+    """Offer a label, or no more; the notice takes it back."""
     before, form = await label_asked(request), await form_of(request)
-    retired = form.get("on") == "true"
+    retired = form.get("on") != "true"
     tell(request, retired=retired)
     after = await change(
         request,
@@ -196,7 +196,7 @@ LABEL_PAGE_ROUTES = (
     _row("GET", PAGE, list_labels, "labels.listed"),
     _row("POST", PAGE, post_label, "label.added"),
     _row("POST", f"{PAGE}/{{id}}", post_change, "label.changed"),
-    _row("POST", f"{PAGE}/{{id}}/retirement", post_retirement, "label.retired"),
+    _row("POST", f"{PAGE}/{{id}}/offer", post_offer, "label.retired"),
     Route("POST", f"{LIST}/labels", post_bulk, Scope.RECORDINGS_ANNOTATE, "recordings.labelled", page=True),
     Route(
         "POST",

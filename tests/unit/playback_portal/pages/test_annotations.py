@@ -265,12 +265,12 @@ async def test_administrators_add_rename_and_retire_labels(desk: Desk) -> None:
     page = await desk.page("/admin/labels", "ada")
     assert 'class="tag label c-pink s-dot"' in page
     assert f'<a href="/recordings?label={label["id"]}">1</a>' in page
-    status, text = await desk.form(f"{path}/retirement", "ada", on="true")
+    status, text = await desk.form(f"{path}/offer", "ada", on="false")
     assert "Het blijft staan op 1 opnames." in text
     undo = UNDO.search(text)
     assert undo is not None
     assert "vervallen" in await desk.page()
-    status, text = await desk.form(undo[1], "ada", on="false")
+    status, text = await desk.form(undo[1], "ada", on="true")
     assert "weer te kiezen" in text
     for who in ("anna", "otto"):
         assert (await desk.form(path, who, name="x"))[0] == 403
