@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --progress-bar o
 SHARED := tests/architecture tests/unit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench docs messages constraints clean
+.PHONY: help setup run test soak pictures check bench docs messages constraints clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,14 @@ test: $(VENV)/.test $(PAGES) node_modules/axe-core ## lint, types, architecture 
 	@$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(SHARED)
 	$(BIN)/python -m pytest $(addprefix --ignore ,$(SHARED)) tests
+
+soak: $(VENV)/.test $(PAGES) node_modules/axe-core ## every page in every language, theme and width instead of each pair of them
+	@sh tests/system_packages.sh
+	$(BIN)/python -m pytest --soak tests/browser/test_accessibility.py
+
+pictures: $(VENV)/.test $(PAGES) ## take the pictures of the documents anew
+	@sh tests/system_packages.sh
+	$(BIN)/python tests/browser/screenshots.py docs/pictures
 
 check: $(VENV)/.test node_modules/axe-core ## lint, types and architecture contracts only
 	$(BIN)/ruff check .
