@@ -88,3 +88,18 @@ def test_a_purpose_is_asked_and_told(desk: Desk, hands: HandsOn) -> None:
     finally:
         switch.click()
         expect(switch).to_have_attribute("aria-checked", "false")
+
+
+def test_somebody_is_invited_by_an_address_and_a_press(desk: Desk, hands: HandsOn) -> None:
+    """A new user is a name; on the tab of signing in their address is typed, and the link is on its way."""
+    page = desk.page(BEHEER)
+    page.goto(f"{desk.house.url}/admin/users")
+    way = hands(page)
+    login = f"gast.{type(way).__name__.lower()}"
+    way.press(page.locator("a[href='/admin/users/new']"))
+    way.write(page.locator("[name=login]"), login, end="Enter")
+    expect(page.locator("h1")).to_have_text(login)
+    way.press(page.locator("[role=tab][aria-controls=credentials]"))
+    way.write(page.locator("#f-email"), f"{login}@lindekade.example", end="Enter")
+    expect(page.locator("[data-toast]")).to_be_visible()
+    way.within(Cost(presses=3, typed=2))

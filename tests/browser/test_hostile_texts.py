@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http.client
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -96,6 +96,41 @@ def test_a_saved_view_is_called_like_that(desk: Desk, text: str) -> None:
         page.locator("#delete-view").click()
         expect(page.locator("[data-toast]")).to_be_visible()
     made_nothing(page)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_people_write_on_a_call_is_text(desk: Desk, text: str) -> None:
+    """A comment, a note, a label and the title of a play link, on the pages of people and of strangers."""
+    path = f"/v1/recordings/{of_name(desk.house, 0)}"
+    desk.house.says(None, "POST", f"{path}/comments", text=text, atMs=500)
+    desk.house.says(None, "PUT", f"{path}/note", text=text)
+    page = desk.page(SANNE)
+    page.goto(f"{desk.house.url}/recordings/{of_name(desk.house, 0)}")
+    shown(page, text)
+    expect(page.locator("#marks")).to_contain_text(straight(text))
+    assert page.locator("#note-text").input_value().replace("\u2028", " ") == straight(text)
+    page.locator("#add-label").click()
+    page.fill("#label-name", text[:40])
+    page.press("#label-name", "Enter")
+    expect(page.locator("#labels .tag, [role=alert], #toasts .notice, [data-toast]").first).to_be_visible()
+    made_nothing(page)
+    page.goto(f"{desk.house.url}/recordings?sort=-start")
+    expect(page.locator(".recs tbody tr[id]").first).to_be_visible()
+    made_nothing(page)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_the_title_of_a_play_link_is_text(desk: Desk, text: str) -> None:
+    """Strangers read it as a heading; what can't be shown is refused when the link is made."""
+    path = f"/v1/recordings/{of_name(desk.house, 0)}/shares"
+    answer = desk.house.service.send("POST", path, {"title": text}, desk.house.keys[SANNE.login])
+    if answer.status == 400:
+        return
+    assert answer.status == 201, answer.body
+    page = desk.page()
+    page.goto(desk.house.url + urlsplit(answer.json()["link"]).path)
+    shown(page, text)
+    assert not TURNING & set(page.title())
 
 
 @pytest.mark.parametrize("text", HEADERS)

@@ -118,3 +118,19 @@ def test_who_listened_to_my_call_is_one_press(desk: Desk, hands: HandsOn) -> Non
     way.press(page.locator("#tab-history"))
     expect(page.locator("#history li", has_text="mark").first).to_be_visible()
     way.within(Cost(presses=1))
+
+
+def test_the_next_recording_is_one_key(desk: Desk, hands: HandsOn) -> None:
+    """Shift N opens the one below in the list, Shift P the one above; so do the arrows on the page."""
+    page = desk.page(MARK)
+    page.goto(desk.house.url + NEWEST)
+    rows = page.locator(".recs tbody tr[id] a.cell")
+    addresses = [str(each.get_attribute("href")) for each in rows.all()]
+    rows.first.click()
+    page.wait_for_url(f"**{addresses[0]}")
+    way = hands(page)
+    way.key("Shift+N")
+    page.wait_for_url(f"**{addresses[1]}")
+    way.within(Cost(presses=1))
+    way.press(page.locator("a[rel=prev]"))
+    page.wait_for_url(f"**{addresses[0]}")
