@@ -131,7 +131,7 @@ class House:
     @property
     def url(self) -> str:
         """The address of the portal."""
-        return f"http://127.0.0.1:{self.service.portal_port}"
+        return f"http://localhost:{self.service.portal_port}"
 
     def says(self, person: Person | None, method: str, path: str, **body: Any) -> Any:
         """Ask the API as a person, or as a program of the organisation; returns what it answered."""
