@@ -30,6 +30,8 @@ from recorder.client.call import SAMPLE_RATE_HZ, SILENCE, CallPlan, Delivery, St
 from recorder.client.session import SessionRecordingClient
 from recorder.client.speech import conversation
 from tests.behaviour.customer import operating
+from tests.browser import letterbox
+from tests.browser.letterbox import Letterbox
 from tests.running_service import RunningService, eventually
 
 PASSWORD = "correct horse battery"
@@ -119,6 +121,7 @@ class House:
 
     service: RunningService
     tenant_id: TenantId
+    letterbox: Letterbox
     ids: dict[str, UserId] = field(default_factory=dict)
     recordings: list[dict[str, Any]] = field(default_factory=list)
     authenticators: dict[str, Authenticator] = field(default_factory=dict)
@@ -174,11 +177,17 @@ class Authenticator:
 @contextmanager
 def furnished(path: Path, calls: tuple[SampleCall, ...] = CALLS, **settings: str) -> Iterator[House]:
     """Start a service below `path`, enter everybody, place the calls, and end it afterwards."""
-    service = RunningService(path / "data", media_silence_s="20", **settings)
+    with letterbox.opened() as box:
+        mail = {"smtp_url": f"smtp://127.0.0.1:{box.port}", "smtp_from": f"opname@{DOMAIN}"}
+        service = RunningService(path / "data", media_silence_s="20", **mail, **settings)
+        yield from _furnished(service, box, calls)
+
+
+def _furnished(service: RunningService, box: Letterbox, calls: tuple[SampleCall, ...]) -> Iterator[House]:
     service.start()
     try:
         with operating(service) as catalogue:
-            house = _entered(service, catalogue)
+            house = _entered(service, catalogue, box)
             # In a thread, for Playwright has the loop of this one.
             with ThreadPoolExecutor(1) as pool:
                 placing = pool.submit(asyncio.run, _place(service, calls))
@@ -194,10 +203,10 @@ def furnished(path: Path, calls: tuple[SampleCall, ...] = CALLS, **settings: str
         service.kill_everything()
 
 
-def _entered(service: RunningService, catalogue: Catalogue) -> House:
+def _entered(service: RunningService, catalogue: Catalogue, box: Letterbox) -> House:
     now = datetime.now(UTC)
     tenant = directory.add_tenant(catalogue, "Lindekade Techniek", DOMAIN, now=now)
-    house = House(service, tenant.id)
+    house = House(service, tenant.id, box)
     for person in PEOPLE:
         if person.domain == DOMAIN:
             _enter(catalogue, house, tenant.id, person)

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.desk import Desk, sounds
 from tests.browser.effort import Cost, Hands
-from tests.browser.house import DAAN
+from tests.browser.house import DAAN, JANSEN, SANNE
 
 HandsOn = Callable[[Page], Hands]
 GARAGE = "+31612340079"
@@ -73,3 +73,37 @@ def test_a_note_is_typed_and_found_again(desk: Desk, hands: HandsOn) -> None:
     way.within(Cost(presses=1, typed=1))
     page.goto(f"{desk.house.url}/recordings?q={word}")
     expect(page.locator(".recs tbody tr[id]")).to_have_count(1)
+
+
+def test_a_call_is_sent_to_somebody_by_two_presses_and_an_address(desk: Desk, hands: HandsOn) -> None:
+    """Share, the address, Enter; whoever gets the mail hears it by its link, and nothing else."""
+    page = desk.page(SANNE)
+    page.goto(f"{desk.house.url}/recordings/{desk.house.recording_with(JANSEN)['id']}")
+    way = hands(page)
+    to = f"klant.{type(way).__name__.lower()}@elders.example"
+    way.press(page.get_by_role("button", name="Deel", exact=True))
+    way.write(page.locator("#share-to"), to, end="Enter")
+    expect(page.locator("#share-inner")).to_contain_text(to)
+    way.within(Cost(presses=3, typed=1))
+    stranger = desk.page()
+    stranger.goto(desk.house.letterbox.link_to(to))
+    stranger.locator("[data-play]").click()
+    sounds(stranger, "audio")
+
+
+def test_a_link_is_ended_where_links_are_listed(desk: Desk, hands: HandsOn) -> None:
+    """One press ends it; the notice brings it back."""
+    made = desk.house.says(
+        SANNE, "POST", f"/v1/recordings/{desk.house.recording_with(JANSEN)['id']}/shares", title="Voor even"
+    )
+    page = desk.page(SANNE)
+    page.goto(f"{desk.house.url}/shares")
+    row = page.locator(f"#share-{made['id']}")
+    way = hands(page)
+    way.press(row.get_by_role("button").last)
+    expect(page.locator("[data-toast]")).to_be_visible()
+    way.within(Cost(presses=1))
+    stranger = desk.page()
+    answer = stranger.goto(made["link"])
+    assert answer is not None
+    assert answer.status in {404, 410}
