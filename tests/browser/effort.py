@@ -92,8 +92,11 @@ class Mouse(Hands):
 
     def press(self, target: Locator) -> None:
         """Click."""
+        target.wait_for()
+        # Before the click, for what is pressed may be gone after it.
+        name = _name(target)
         target.click()
-        self._count(f"click {_name(target)}")
+        self._count(f"click {name}")
 
     def enter(self, target: Locator) -> None:
         """Click into it."""
@@ -142,6 +145,4 @@ def _name(target: Locator) -> str:
         target.evaluate(
             "element => element.getAttribute('aria-label') || element.textContent.trim().slice(0, 40) || element.name"
         )
-        if target.count()
-        else target
     )
