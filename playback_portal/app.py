@@ -59,6 +59,7 @@ def create_app(services: Services, routes: tuple[Route, ...] = ROUTES) -> web.Ap
     app[STREAMS] = Streams(services.catalogue)
     app[ERRANDS] = set()
     app[play_links.SLEEP], app[play_links.MAKING] = asyncio.sleep, {}
+    app[play_links.RUNS] = play_links.Runs()
     # Streams go on until they are told, and a server that stops waits for whoever it still serves.
     app.on_shutdown.append(end_streams)
     app.on_shutdown.append(finish_errands)

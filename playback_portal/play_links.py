@@ -29,6 +29,7 @@ from archive.pace import Pace
 from archive.shared import standing
 from archive.throttle import Subject
 from playback_portal import admission, browser_session, opus
+from playback_portal.byte_range import ByteRange
 from playback_portal.language import mark
 from playback_portal.problems import Problem
 from playback_portal.services import SERVICES, Services
@@ -47,6 +48,15 @@ PACE_TIMES = 3.2
 BURST_S = 60
 """What may come at once after a rest, at most a quarter: players fill their buffer and people jump about."""
 
+RESERVED_PART = 3
+JUMP_BYTES = 64 * 1024
+"""Two blocks of the buffer of a browser, which fetches no less where somebody jumps to.
+
+What is fetched on from there leaves two thirds of the burst to the next jump."""
+
+RUNS_COUNT_MAX = 2000
+"""Visits of which it is remembered how far they fetched on; whose is forgotten only seems to jump."""
+
 COOKIE = "ew_visit"
 COOKIE_CHARS_MAX = 64
 
@@ -59,6 +69,26 @@ MAKING = web.AppKey("MAKING", dict[str, "asyncio.Task[Derivative]"])
 """Derivatives being made, by the id of their link: whoever comes meanwhile waits for the same."""
 
 _log = structlog.get_logger()
+
+
+class Runs:
+    """Where each visit last jumped to, and how far it fetched on from there."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, tuple[int, int]] = {}
+
+    def length(self, visit_id: str, part: ByteRange) -> int:
+        """Note a piece, and return how much was fetched in one go with it."""
+        start, until = self._runs.pop(visit_id, (part.first, part.first))
+        if until != part.first:
+            start = part.first
+        self._runs[visit_id] = (start, part.last_exclusive)
+        if len(self._runs) > RUNS_COUNT_MAX:
+            del self._runs[next(iter(self._runs))]
+        return part.last_exclusive - start
+
+
+RUNS = web.AppKey("RUNS", Runs)
 
 
 @dataclass(frozen=True)
@@ -136,6 +166,15 @@ def pace_of(share: Share, derivative: Derivative) -> Pace:
     octets_per_s = length / (share.length_ms / 1000)
     burst = min(octets_per_s * BURST_S, length / QUARTER)
     return Pace(octets_per_s * PACE_TIMES, max(int(burst), response_bytes(derivative)))
+
+
+def pace_for(app: web.Application, link: Link, visit: Visit, derivative: Derivative, part: ByteRange) -> Pace:
+    """Return the pace of one piece: that of the link, and for what is fetched ahead a smaller burst."""
+    pace = pace_of(link.share, derivative)
+    if app[RUNS].length(visit.id, part) <= JUMP_BYTES:
+        return pace
+    ahead = max(pace.burst_octets // RESERVED_PART, response_bytes(derivative))
+    return Pace(pace.octets_per_s, ahead)
 
 
 def response_bytes(derivative: Derivative) -> int:

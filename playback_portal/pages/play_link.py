@@ -40,7 +40,7 @@ from playback_portal.play_links import (
     keep_visit,
     link_of,
     over,
-    pace_of,
+    pace_for,
     response_bytes,
     too_early,
     visit_of,
@@ -162,7 +162,7 @@ async def get_sound(request: web.Request) -> web.StreamResponse:
         derivative,
         visit,
         part.length,
-        pace_of(link.share, derivative),
+        pace_for(request.app, link, visit, derivative, part),
         now=services.clock.now(),
     )
     if granted.over:

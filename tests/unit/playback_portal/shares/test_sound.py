@@ -12,7 +12,14 @@ import pytest
 from archive.access import Right
 from archive.catalogue import audit_entries, rights, shares
 from archive.model import Recording
-from playback_portal.play_links import PACE_TIMES, RESPONSE_BYTES, RESPONSE_BYTES_MAX
+from playback_portal.byte_range import ByteRange
+from playback_portal.play_links import (
+    PACE_TIMES,
+    RESPONSE_BYTES,
+    RESPONSE_BYTES_MAX,
+    RUNS_COUNT_MAX,
+    Runs,
+)
 
 CLIP_S = 40
 
@@ -216,3 +223,13 @@ async def test_a_derivative_that_was_altered_is_not_played(
     assert status == 500
     assert b"\x1a\x45\xdf\xa3" not in body
     house.store.alter.clear()
+
+
+def test_what_is_fetched_in_one_go_is_told_from_jumps() -> None:
+    runs = Runs()
+    lengths = [runs.length("one", ByteRange(first, first + 10)) for first in (0, 10, 20, 500, 510, 0)]
+    assert lengths == [10, 20, 30, 10, 20, 10]
+    for n in range(RUNS_COUNT_MAX):
+        runs.length(f"other {n}", ByteRange(0, 10))
+    # Forgotten: what went on seems to jump.
+    assert runs.length("one", ByteRange(10, 20)) == 10
