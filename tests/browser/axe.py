@@ -30,6 +30,7 @@ RUN = """async tags => {
 UNDECIDED = {
     # Patterns and waveforms are drawn over plain colours whose contrast tests of the tokens hold.
     "color-contrast": "text over a drawing or a gradient",
+    "label-content-name-mismatch": "On and Off in a switch are its value, which it tells as checked or not",
     "th-has-data-cells": "no call of the list has a mark, so that the cells of that column are empty",
 }
 """What axe may leave undecided, and why."""

@@ -171,6 +171,10 @@ SCENES = (
     ),
     Scene("invitation", FULL, lambda house: f"/invitation/{house.invitation}"),
     Scene("invitation", FAULT, "/invitation/is-over", status=404),
+    Scene("share", FULL, recording, SANNE, _pressed("button[hx-get$='/share']", "#share-dialog")),
+    Scene("shares", FULL, "/shares", SANNE),
+    Scene("shares", EMPTY, "/shares", EVA),
+    Scene("shares-policy", FULL, "/shares", BEHEER),
     Scene(
         "play-link", FULL, lambda house: _below(house, "open"), then=_pressed("[data-play]", "[data-play]")
     ),

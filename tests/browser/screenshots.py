@@ -9,11 +9,15 @@ Either starts a service of its own with real calls and ends it again; that takes
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import tempfile
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import product
 from pathlib import Path
+
+import av
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -21,8 +25,11 @@ from tests.browser.desk import NARROW, WIDE, Desk, chromium
 from tests.browser.house import CALLS, DAAN, JANSEN, NOOR, SANNE, House, SampleCall, furnished
 from tests.browser.scenes import SCENES, Scene, scene
 
-PICTURE_BYTES_MAX = 150_000
-"""What a reader of the documents waits for; a page of text and a few waveforms stays far below."""
+PICTURE_BYTES_MAX = 120_000
+"""What a reader of the documents waits for."""
+
+COLOURS_COUNT = 160
+"""A page has few; more are shades at the edges of letters that nobody sees."""
 
 CUSTOMERS = (
     ("+31612340081", "Bakkerij Smit"),
@@ -73,11 +80,45 @@ def for_documents(desk: Desk, folder: Path) -> None:
     for each in PICTURES:
         page = each.scene.opened(desk, width=each.width, theme=each.theme, language=each.language)
         path = folder / f"{each.name}.png"
-        page.screenshot(path=path, animations="disabled")
+        path.write_bytes(with_few_colours(page.screenshot(animations="disabled")))
         desk.close()
         size = path.stat().st_size
         print(f"{path}  {size / 1000:.0f} kB")
         assert size <= PICTURE_BYTES_MAX, f"{path} has {size} octets; show less in it."
+
+
+def with_few_colours(png: bytes) -> bytes:
+    """Return a picture with a palette of its own: some third of the octets."""
+    with av.open(io.BytesIO(png)) as source:
+        frame = next(source.decode(video=0)).reformat(format="rgba")
+    graph = av.filter.Graph()
+    begin = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 25)
+    )
+    split, generate = (
+        graph.add("split"),
+        graph.add("palettegen", f"max_colors={COLOURS_COUNT}:stats_mode=full"),
+    )
+    use, end = graph.add("paletteuse", "dither=none"), graph.add("buffersink")
+    begin.link_to(split)
+    split.link_to(generate, 0, 0)
+    split.link_to(use, 1, 0)
+    generate.link_to(use, 0, 1)
+    use.link_to(end)
+    graph.configure()
+    frame.pts, frame.time_base = 0, Fraction(1, 25)
+    graph.push(frame)
+    graph.push(None)
+    few = graph.pull()
+    encoder = av.CodecContext.create("png", "w")
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = (
+        few.width,
+        few.height,
+        "pal8",
+        Fraction(1, 25),
+    )
+    encoder.options = {"compression_level": "9", "pred": "none"}
+    return b"".join(bytes(packet) for packet in [*encoder.encode(few), *encoder.encode(None)])
 
 
 def of_everything(desk: Desk, folder: Path) -> None:

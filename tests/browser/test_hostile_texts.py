@@ -112,7 +112,7 @@ def test_what_people_write_on_a_call_is_text(desk: Desk, text: str) -> None:
     page.locator("#add-label").click()
     page.fill("#label-name", text[:40])
     page.press("#label-name", "Enter")
-    expect(page.locator("#labels .tag, [role=alert], #toasts .notice, [data-toast]").first).to_be_visible()
+    expect(page.locator("#labels .body .tag, #toasts > *").first).to_be_visible()
     made_nothing(page)
     page.goto(f"{desk.house.url}/recordings?sort=-start")
     expect(page.locator(".recs tbody tr[id]").first).to_be_visible()
@@ -124,7 +124,7 @@ def test_the_title_of_a_play_link_is_text(desk: Desk, text: str) -> None:
     """Strangers read it as a heading; what can't be shown is refused when the link is made."""
     path = f"/v1/recordings/{of_name(desk.house, 0)}/shares"
     answer = desk.house.service.send("POST", path, {"title": text}, desk.house.keys[SANNE.login])
-    if answer.status == 400:
+    if answer.status in {400, 403}:
         return
     assert answer.status == 201, answer.body
     page = desk.page()
