@@ -7,6 +7,8 @@ const SVG = "http://www.w3.org/2000/svg";
 const STEP_S = 5;
 
 const audio = document.querySelector<HTMLAudioElement>("#inline-audio")!;
+// With an index before it every place can be sought; what was archived without one comes as it is.
+const INDEXED = "?format=mp4";
 let playing = "";
 
 function buttonOf(address: string): HTMLButtonElement | null {
@@ -23,7 +25,7 @@ function play(address: string): void {
   if (address !== playing) {
     forget();
     playing = address;
-    audio.src = address;
+    audio.src = address + INDEXED;
   }
   audio.play().catch(() => undefined);
 }
@@ -95,6 +97,11 @@ for (const name of ["play", "playing", "pause", "timeupdate", "seeked"]) audio.a
 audio.addEventListener("ended", forget);
 audio.addEventListener("error", () => {
   if (playing === "") return;
+  if (audio.src.endsWith(INDEXED)) {
+    audio.src = playing;
+    audio.play().catch(() => undefined);
+    return;
+  }
   forget();
   say(audio.dataset["failed"] ?? "");
 });
