@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -296,21 +297,24 @@ def outcome_of(recording: Recording) -> SessionOutcome:
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def house() -> Iterator[House]:
     """Start PostgreSQL, archive some recordings of two tenants, and stop it at the end."""
-    directory_ = tmp_path_factory.mktemp("portal")
-    server = EmbeddedPostgres(directory_ / "postgres")
-    opened: list[Catalogue] = []
-    try:
-        url = server.start()
-        forget_durability(url)
-        migrate.prepare(url, PASSWORDS)
-        opened += [Catalogue(server.url(role, PASSWORDS[role], migrate.DATABASE)) for role in migrate.ROLES]
-        yield furnished(directory_, *opened)
-    finally:
-        for catalogue in opened:
-            catalogue.close()
-        server.stop()
+    # Not below pytest's own folder: another run that starts closes that one to PostgreSQL's user.
+    with tempfile.TemporaryDirectory(prefix="earwitness-portal-", ignore_cleanup_errors=True) as folder:
+        server = EmbeddedPostgres(Path(folder) / "postgres")
+        opened: list[Catalogue] = []
+        try:
+            url = server.start()
+            forget_durability(url)
+            migrate.prepare(url, PASSWORDS)
+            opened += [
+                Catalogue(server.url(role, PASSWORDS[role], migrate.DATABASE)) for role in migrate.ROLES
+            ]
+            yield furnished(Path(folder), *opened)
+        finally:
+            for catalogue in opened:
+                catalogue.close()
+            server.stop()
 
 
 def forget_durability(url: str) -> None:
