@@ -175,9 +175,7 @@ SCENES = (
     Scene("shares", FULL, "/shares", SANNE),
     Scene("shares", EMPTY, "/shares", EVA),
     Scene("shares-policy", FULL, "/shares", BEHEER),
-    Scene(
-        "play-link", FULL, lambda house: _below(house, "open"), then=_pressed("[data-play]", "[data-play]")
-    ),
+    Scene("play-link", FULL, lambda house: _below(house, "open")),
     Scene("play-link-door", FULL, lambda house: _below(house, "pin")),
     Scene(
         "play-link-door",
@@ -188,11 +186,11 @@ SCENES = (
     Scene("play-link", FAULT, "/s/is-over", status=404),
     Scene("page-not-found", FAULT, "/nergens", status=404),
     Scene("help", FULL, "/help", SANNE),
-    Scene("recordings", FULL, "/recordings", SANNE, _pressed(".recs input[name=id]", "#bulk")),
-    Scene("recordings-of-team", FULL, "/recordings?sort=-duration", MARK),
+    Scene("recordings", FULL, "/recordings?sort=-start", SANNE, _pressed(".recs input[name=id]", "#bulk")),
+    Scene("recordings-of-team", FULL, "/recordings?sort=-start", MARK),
     Scene("recordings", EMPTY, "/recordings", EVA),
     Scene("recordings-nothing-found", EMPTY, "/recordings?q=bestaatniet&has=pause", SANNE),
-    Scene("filters", FULL, "/recordings", DAAN, _pressed(".chip.add", "#filters")),
+    Scene("filters", FULL, "/recordings?sort=-start", DAAN, _pressed(".chip.add", "#filters")),
     Scene(
         "save-view", FULL, "/recordings?has=pause", SANNE, _pressed("[data-opens=save-view]", "#save-view")
     ),
@@ -229,6 +227,7 @@ SCENES = (
     Scene("user-access", FULL, person, BEHEER, _tab("access", "#access .verdict")),
     Scene("user-rights", FULL, person, BEHEER, _tab("rights", "#rights .rights")),
     Scene("teams", FULL, team, BEHEER, _pressed("[data-opens=remove-team]", "#remove-team")),
+    Scene("team", FULL, team, BEHEER),
     Scene("team-candidates", FULL, team, BEHEER, lambda page: _typed(page, "#add", "no", "#candidates li")),
     Scene("teams", EMPTY, "/admin/teams", LEEGBEHEER),
     Scene("new-team", FULL, "/admin/teams/new", BEHEER),

@@ -66,11 +66,11 @@ class Picture:
 
 PICTURES = (
     Picture("sign-in", scene("sign-in"), "en"),
-    Picture("recordings", scene("recordings"), "nl"),
+    Picture("recordings", scene("recordings-of-team"), "nl"),
     Picture("player", scene("recording"), "nl"),
     Picture("player-dark", scene("recording"), "en", theme="dark"),
     Picture("why", scene("why"), "en"),
-    Picture("teams", scene("teams"), "nl"),
+    Picture("teams", scene("team"), "nl"),
     Picture("play-link", scene("play-link"), "nl", width=NARROW),
 )
 

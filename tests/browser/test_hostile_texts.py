@@ -42,7 +42,7 @@ def test_a_name_from_the_exchange_is_text_on_every_page(desk: Desk, number: int)
     """In the list, on the page of the call, its reasons and its history, to its owner and to an auditor."""
     for person in (SANNE, TOEZICHT):
         page = desk.page(person)
-        page.goto(f"{desk.house.url}/recordings")
+        page.goto(f"{desk.house.url}/recordings?sort=-start")
         shown(page, HOSTILE[number])
         page.goto(f"{desk.house.url}/recordings/{of_name(desk.house, number)}")
         page.locator("svg.lanes path.wa").first.wait_for()
