@@ -309,15 +309,10 @@ class Outcome:
         self.objects = self.search.look(opened_objects(service, before))
 
     def _opened_when_cut(self, stage: Stage, seizure: Seizure) -> Found | None:
-        """Return what a copy of the journal says; None as long as it has anything of what is to be cut.
-
-        A cut replaces files, and a copy made meanwhile may miss the old one and the new one:
-        a copy without the beginning of a call that is kept says nothing and is made again.
-        """
+        """Return what a copy of the journal says; None as long as it has anything of what is to be cut."""
         found = Search(stage.marks, [call.peer for call in stage.calls]).look(seizure.opened())
         waiting = [call for call in stage.calls if call.cut is not None and found.of(call.forbidden())]
-        torn = [call for call in stage.calls if _is_kept(call) and not found.of(call.wanted())]
-        return None if waiting or torn else found
+        return None if waiting else found
 
     def _peers(self) -> list[MarkedPeer]:
         return [call.peer for call in self.calls.values()]
@@ -330,8 +325,9 @@ class Outcome:
             assert self._service.outcome_of(call.peer.call_id)["outcome"] == "not kept"
 
 
-def _is_kept(call: MarkedCall) -> bool:
-    return call.begins and call.stored
+def _stays(call: MarkedCall) -> bool:
+    """Tell whether a call is in the journal until it is hung up; one that was cut is archived at once."""
+    return call.begins and call.stored and call.cut is None
 
 
 @pytest.fixture(scope="module")
@@ -435,7 +431,7 @@ def test_a_copy_taken_during_a_call_nobody_kept_does_not_open_afterwards(
 
 def test_the_journal_and_the_small_files_do_open(outcome: Outcome) -> None:
     """What is being recorded is found in the journal, what was recorded in an object, names in the directory."""
-    kept = {name: call for name, call in outcome.calls.items() if _is_kept(call)}
+    kept = {name: call for name, call in outcome.calls.items() if _stays(call)}
     assert [name for name, call in kept.items() if not outcome.during.of(call.wanted())] == []
     assert outcome.after.of(outcome.neighbour.wanted()), "the journal opens as long as a call runs"
     assert any(place == "directory.sealed" and ANNA.encode() in octets for place, octets in outcome.seized)
