@@ -7,8 +7,12 @@ PAGES := playback_portal/static/manifest.json
 WEB := $(wildcard playback_portal/web/*) hatch_build.py package.json package-lock.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --progress-bar on -c constraints.txt
 
-# These levels share the cores; the others place real calls, and each has the machine for itself.
+# These levels share the cores; the others place real calls and open real browsers, and each has the
+# machine for itself. What failed is shown, and tried once more, alone and in services of its own: a
+# machine that others use is late at times. Who fails twice has failed.
 SHARED := tests/architecture tests/unit
+ALONE = $(addprefix --ignore ,$(SHARED)) tests
+AGAIN = $(BIN)/python -m pytest --last-failed --last-failed-no-failures none
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test soak pictures check bench docs messages constraints clean
@@ -52,8 +56,8 @@ run: $(PAGES) ## start everything, place sample calls, show what was recorded
 test: $(VENV)/.test $(PAGES) node_modules/axe-core ## lint, types, architecture contracts, every level of tests
 	@sh tests/system_packages.sh
 	@$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(SHARED)
-	$(BIN)/python -m pytest $(addprefix --ignore ,$(SHARED)) tests
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(SHARED) || $(AGAIN) $(SHARED)
+	$(BIN)/python -m pytest $(ALONE) || $(AGAIN) $(ALONE)
 
 soak: $(VENV)/.test $(PAGES) node_modules/axe-core ## every page in every language, theme and width instead of each pair of them
 	@sh tests/system_packages.sh
