@@ -24,6 +24,7 @@ from archive.catalogue.portal_sessions import SECOND_FACTOR_ROLES
 from archive.catalogue.second_factors import Factors
 from archive.errors import Conflict, Refused
 from archive.model import UserId
+from playback_portal.browser_session import SESSION
 from playback_portal.language import language_of, mark
 from playback_portal.page import is_htmx, partial, see_other
 from playback_portal.pages.invitation import queue_link
@@ -37,6 +38,7 @@ NO_MAIL = mark("No mail goes out from here yet. The operator can make a link wit
 INVITED = mark("A link is on its way to %(address)s.")
 RESET = mark("The second step of %(login)s is taken away; they are signed out.")
 ENDED = mark("%(login)s is signed out everywhere.")
+NO_SESSION = "This is for people who signed in, not for keys."
 OWN = mark("Your own password and second step stand at My settings.")
 
 
@@ -127,7 +129,12 @@ async def _change(request: web.Request, account: Account, work: Callable[[Connec
 
 
 def _account(request: web.Request) -> Account:
-    """Return the person the path names; raises the 403 Problem for oneself."""
+    """Return the person the path names; raises the 403 Problem for oneself, and for a key.
+
+    A key that may administer could else become anybody: by their address, a link and no second step.
+    """
+    if "Authorization" in request.headers or SESSION not in request:
+        raise Problem(HTTPStatus.FORBIDDEN, "no-session", NO_SESSION)
     scope = request[SCOPE]
     user_id = UserId(recording_id_of(request))
     if user_id == scope.user_id:

@@ -151,6 +151,7 @@ async def office(house: Any) -> AsyncIterator[Office]:
     server = TestServer(app)
     await server.start_server()
     client: TestClient[Any, Any] = TestClient(server)
+    house.post.sent.clear()
     made = Office(house, client, waiter, f"sharing-{next(_offices)}")
     yield made
     for each in (*made.visitors, client):

@@ -156,7 +156,8 @@ def clock() -> PassingClock:
 
 @pytest.fixture
 def door(house: Any, clock: PassingClock) -> Any:
-    """People at the door; afterwards nobody has to wait any more."""
+    """People at the door; afterwards nobody has to wait any more. Letters of other tests are gone."""
+    house.post.sent.clear()
     yield Door(house, clock)
     with house.portal.transaction() as connection:
         connection.execute(delete(sign_in_attempts))

@@ -116,3 +116,14 @@ async def test_nobody_helps_themselves_by_this_way(browser: Any, door: Any, ada:
     assert answer.status == 403
     assert door.house.post.sent == []
     assert door.events(ada)[-1][1] == "refused"
+
+
+@pytest.mark.parametrize("row", ["invitations", "second-factor/resets", "sessions/ends"])
+async def test_a_key_that_administers_helps_nobody_to_sign_in(browser: Any, door: Any, row: str) -> None:
+    """Who finds such a key would else be anybody: by an address of their own, a link, and no second step."""
+    otto = door.person(role=Role.AUDITOR)
+    headers = {"Authorization": f"Bearer {door.house.keys['all']}"}
+    form = {"email": "thief@mail.example"}
+    answer = await browser.post(f"/admin/users/{otto.id}/{row}", form, token=False, **headers)
+    assert answer.status == 403
+    assert door.house.post.sent == []
