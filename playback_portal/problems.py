@@ -65,7 +65,8 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
             document["errors"] = [{"parameter": fault.name, "detail": fault.detail} for fault in self.faults]
         if self.required_scope is not None:
             document["requiredScope"] = self.required_scope
-        body = json.dumps(document, ensure_ascii=False).encode()
+        # A field may be named by half a character, which no encoding of text has.
+        body = json.dumps(document, ensure_ascii=False).encode(errors="replace")
         return web.Response(status=self.status, body=body, content_type=MEDIA_TYPE, headers=self.headers)
 
 

@@ -215,7 +215,7 @@ def decode_cursor(cursor: str) -> tuple[datetime, str]:
         started_at = datetime.fromisoformat(moment)
     except ValueError as error:
         raise refused from error
-    if started_at.tzinfo is None or not row_id.isprintable():
+    if started_at.tzinfo is None or not BEGINNING <= started_at <= END or not row_id.isprintable():
         raise refused
     return started_at, row_id
 

@@ -68,3 +68,10 @@ def test_what_aiohttp_refuses_is_a_problem_too_and_keeps_allow() -> None:
     assert problem.status is HTTPStatus.METHOD_NOT_ALLOWED
     assert problem.headers == {"Allow": "GET"}
     assert isinstance(problem, Problem)
+
+
+def test_a_parameter_named_by_half_a_character_is_told_all_the_same() -> None:
+    """Such a name can be written in JSON, and is no reason to fail while refusing it."""
+    response = wrong_parameters(ParameterFault("a\ud800", "It is unknown.")).response("0190-reference")
+    assert isinstance(response.body, bytes)
+    assert json.loads(response.body)["errors"] == [{"parameter": "a?", "detail": "It is unknown."}]

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Never
 
 import pytest
@@ -224,6 +224,13 @@ def test_a_page_that_is_exactly_full_is_the_last(
         archive(make_recording(bakery.id, minutes=n))
     assert recordings.find(portal, auditor(bakery.id), limit=3).next is None
     assert recordings.find(portal, auditor(bakery.id), limit=2).next is not None
+
+
+def test_a_cursor_of_a_time_no_zone_has_is_refused() -> None:
+    """A page that shows the day of the last moment there is, in Amsterdam, would end beyond it."""
+    for moment in (datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)):
+        with pytest.raises(Refused, match="not one of ours"):
+            recordings.decode_cursor(recordings.encode_cursor(moment, "x"))
 
 
 @pytest.mark.parametrize("limit", [0, PAGE_ROWS_MAX + 1])
