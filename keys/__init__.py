@@ -8,6 +8,8 @@ The chain of keys, from the top:
              `- segment key   one per sealed object, derived from its header (`streaming_aead`)
     root
      `- node key  one per recorder, for its journal (`node_key`)
+    root
+     `- signatory  one per archive, signs what leaves it (`signatory`, in the form of `cms`)
 
 Rules: this package imports none of ours and knows nothing of calls, databases or
 S3. A key never stands in a message, a log or a repr. What may be destroyed lives in
