@@ -15,18 +15,18 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from archive.access import AccessScope, Scope, may_email, needs_purpose
+from archive.access import Scope, may_email, needs_purpose
 from archive.audit import Json
 from archive.catalogue import mails, people, share_policies
 from archive.catalogue.mails import Mail
 from archive.catalogue.share_policies import DAYS_MAX
-from archive.catalogue.shares import TITLE_CHARS_MAX
+from archive.catalogue.shares import Proof
 from archive.errors import PurposeRequired, Refused
 from archive.ingest import object_of
 from archive.mail import ATTACHMENT_BYTES_MAX
-from archive.model import PLAYABLE_STATES, ArchivedRecording, ObjectKind
+from archive.model import PLAYABLE_STATES, ArchivedRecording, ObjectKind, Recording
 from archive.post import Letter
-from playback_portal import documents, shares
+from playback_portal import documents, outbox, shares
 from playback_portal.language import Language, language_of, mark
 from playback_portal.parameters import (
     Parameters,
@@ -38,8 +38,8 @@ from playback_portal.parameters import (
 from playback_portal.purposes import purpose_of
 from playback_portal.recordings import archived_recording, not_playable
 from playback_portal.route import DETAILS, Route
-from playback_portal.services import SCOPE, SERVICES, Services
-from playback_portal.shares import MESSAGE_CHARS_MAX, Wish, email_address
+from playback_portal.services import ENTRY, SCOPE, SERVICES
+from playback_portal.shares import MESSAGE_CHARS_MAX, Wish, email_address, title_text
 
 NO_FILES = mark("Your organisation sends no recordings as files. Share a play link instead.")
 TOO_LONG = mark("This recording is too long for a mail. Share a play link instead.")
@@ -74,7 +74,7 @@ async def post_email(request: web.Request) -> web.StreamResponse:
     to = body.need("to", email_address, "")
     form = body.read("form", json_word_of(Form), Form.LINK)
     file_format = body.read("format", json_word_of(FileFormat), FileFormat.FLAC)
-    title = body.read("title", bounded_text(TITLE_CHARS_MAX), "")
+    title = body.read("title", title_text, "")
     days = body.read("days", json_whole_number(1, DAYS_MAX), None)
     text = body.read("message", bounded_text(MESSAGE_CHARS_MAX), "")
     body.check()
@@ -82,9 +82,9 @@ async def post_email(request: web.Request) -> web.StreamResponse:
     if form is Form.FILE:
         await send_file(request, archived, to=to, file_format=file_format, text=text, language=language)
     else:
-        if not may_email(request[SCOPE], archived.recording):
-            raise Refused("You may not send this recording by mail: ask the administrator for the right.")
-        await shares.make(request, archived, Wish(title=title, days=days, to=to, message=text), language)
+        # A PIN would be told to nobody: the answer is that a mail was asked for.
+        wish = Wish(title=title, days=days, to=to, message=text, proof_of_policy=Proof.EMAIL)
+        await shares.make(request, archived, wish, language)
     response = documents.json_response({"to": to, "form": form.value})
     response.set_status(HTTPStatus.ACCEPTED)
     response.headers["Location"] = f"/v1/recordings/{archived.recording.id}/emails"
@@ -114,13 +114,11 @@ async def send_file(
     purpose = await purpose_of(request, recording.id)
     if purpose is None and needs_purpose(scope, recording):
         raise PurposeRequired("This recording is somebody else's: say what you send it for.")
-    fields = {"format": file_format.value, "message": text}
-    mail_id = await asyncio.to_thread(
-        lambda: _write_down(services, scope, archived, to=to, fields=fields, language=language)
-    )
-    await asyncio.to_thread(services.post.hand_over, scope.tenant_id, mail_id)
     told: dict[str, Json] = {"to": to, "form": Form.FILE.value, "format": file_format.value}
     request[DETAILS] = {**told, **({} if purpose is None else {"purpose": purpose})}
+    fields = {"format": file_format.value, "message": text}
+    mail_id = await asyncio.to_thread(_write_down, request, recording, to, fields, language)
+    await outbox.hand_over(services, scope.tenant_id, mail_id)
 
 
 def document(mail: Mail) -> dict[str, Json]:
@@ -148,20 +146,15 @@ def _file_bytes(archived: ArchivedRecording, file_format: FileFormat) -> int:
 
 
 def _write_down(
-    services: Services,
-    scope: AccessScope,
-    archived: ArchivedRecording,
-    *,
-    to: str,
-    fields: dict[str, str],
-    language: Language,
+    request: web.Request, recording: Recording, to: str, fields: dict[str, str], language: Language
 ) -> str:
-    recording = archived.recording
+    """Queue the letter that carries a file, with its audit entry; return the letter's id."""
+    services, scope = request.app[SERVICES], request[SCOPE]
     organisation = people.tenant_of(services.catalogue, scope.tenant_id).name
     said = {**fields, "organisation": organisation, "startedAt": documents.time_of(recording.started_at)}
     letter = Letter(scope.tenant_id, "file", to, language.value, said, recording.id, scope.actor)
-    with services.catalogue.transaction(scope.tenant_id) as connection:
-        return services.post.queue(connection, letter)
+    with request[ENTRY].transaction() as connection:
+        return outbox.queue(services, connection, letter)
 
 
 EMAIL_ROUTES = (

@@ -14,13 +14,13 @@ an exempt party joins, must leave nothing behind that tells of it.
 
 from __future__ import annotations
 
-import asyncio
 from http import HTTPStatus
 
 from aiohttp import web
 
 from archive.access import AccessScope, Scope
 from archive.audit import Json
+from archive.catalogue.engine import Connection
 from archive.errors import ArchiveError
 from archive.playback import Action
 from playback_portal import audio, calls, events, health, me, openapi, recordings, static, why
@@ -139,7 +139,11 @@ def guarded(route: Route) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         scope = request[SCOPE] = await authenticate(request)
-        entry = request[ENTRY] = Entry(lambda result: _enter(request, scope, route, event, result))
+        audit, tenant_id = request.app[SERVICES].audit, scope.tenant_id
+        entry = request[ENTRY] = Entry(
+            lambda: audit.transaction(tenant_id),
+            lambda connection, result: _append(connection, request, scope, route, result),
+        )
         try:
             require(scope, permission)
         except Problem:
@@ -159,9 +163,11 @@ def guarded(route: Route) -> Handler:
     return handle
 
 
-async def _enter(request: web.Request, scope: AccessScope, route: Route, event: str, result: str) -> None:
-    """Make the audit entry of a request durable."""
-    services = request.app[SERVICES]
+def _append(
+    connection: Connection, request: web.Request, scope: AccessScope, route: Route, result: str
+) -> None:
+    """Append the audit entry of a request to a transaction."""
+    services, event = request.app[SERVICES], str(route.audit)
     subject = event.partition(".")[0]
     if SUBJECT in request:
         subject = request[SUBJECT]
@@ -169,18 +175,13 @@ async def _enter(request: web.Request, scope: AccessScope, route: Route, event: 
         subject = f"{route.subject}:{recording_id_of(request)}"
     address = services.exposure.client_address(request.remote, request.headers.get("X-Forwarded-For"))
     body: dict[str, Json] = {"query": dict(request.query), "address": address, "request": request[REFERENCE]}
-
-    def append() -> None:
-        with services.audit.transaction(scope.tenant_id) as connection:
-            services.audit.append(
-                connection,
-                tenant_id=scope.tenant_id,
-                actor=scope.actor,
-                action=str(event),
-                object=subject,
-                result=result,
-                body={**body, **request.get(DETAILS, {})},
-                at=services.clock.now(),
-            )
-
-    await asyncio.to_thread(append)
+    services.audit.append(
+        connection,
+        tenant_id=scope.tenant_id,
+        actor=scope.actor,
+        action=event,
+        object=subject,
+        result=result,
+        body={**body, **request.get(DETAILS, {})},
+        at=services.clock.now(),
+    )

@@ -63,7 +63,7 @@ async def patch_saved_search(request: web.Request) -> web.StreamResponse:
     shared = body.read("shared", _flag, None)
     body.check()
     scope, before = request[SCOPE], await saved_search(request)
-    require_match(request.headers.get("If-Match"), document(scope, before))
+    asked = request.headers.get("If-Match")
     changed = await asyncio.to_thread(
         saved_searches.change,
         request.app[SERVICES].catalogue,
@@ -72,6 +72,7 @@ async def patch_saved_search(request: web.Request) -> web.StreamResponse:
         name=name,
         query=None if query is None else checked(request, query),
         shared=shared,
+        expect=lambda seen: require_match(asked, document(scope, seen)),
     )
     return tagged_response(document(scope, changed))
 

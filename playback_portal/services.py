@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,7 +18,7 @@ from aiohttp import web
 
 from archive.access import AccessScope
 from archive.audit import AuditWriter
-from archive.catalogue.engine import Catalogue
+from archive.catalogue.engine import Catalogue, Connection
 from archive.clock import Clock
 from archive.model import ObjectKind, RecordingId
 from archive.playback import SealedReader
@@ -80,23 +81,44 @@ class Services:
 class Entry:
     """The audit entry of one request: made once, by whoever is first to know how it ended."""
 
-    def __init__(self, write: Callable[[str], Awaitable[None]]) -> None:
-        """Remember how to write an entry with a result."""
-        self._write = write
+    def __init__(
+        self,
+        transaction: Callable[[], AbstractContextManager[Connection]],
+        append: Callable[[Connection, str], None],
+    ) -> None:
+        """Remember how to open a transaction of the log, and how to append an entry with a result to it."""
+        self._transaction = transaction
+        self._append = append
         self._made = False
 
     async def make(self, result: str) -> None:
         """Make the entry durable, unless it is already."""
         if not self._made:
-            await self._write(result)
-            self._made = True
+            await asyncio.to_thread(self._make, result)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Open a transaction for a change that is made with its entry or not at all; blocks.
+
+        The entry is appended at its end, so that others who append wait for no more than the commit.
+        """
+        with self._transaction() as connection:
+            yield connection
+            self._append(connection, "ok")
+        self._made = True
+
+    def _make(self, result: str) -> None:
+        with self._transaction() as connection:
+            self._append(connection, result)
+        self._made = True
 
 
 SERVICES = web.AppKey("SERVICES", Services)
 SCOPE = web.RequestKey("SCOPE", AccessScope)
 REFERENCE = web.RequestKey("REFERENCE", str)
 ENTRY = web.RequestKey("ENTRY", Entry)
-"""For a response that begins long before its handler ends: such a handler makes the entry itself."""
+"""For a response that begins long before its handler ends, and for a change that must not be made without
+its entry: such a handler makes the entry itself."""
 
 
 def recording_id_of(request: web.Request) -> RecordingId:

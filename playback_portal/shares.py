@@ -3,8 +3,9 @@
 A link is told once, when it is made; so is a PIN that was made for it. With `to` it is
 sent by mail as well.
 
-Rules: who makes a link may share the recording (`archive.access.may_share`), says what
-for where the tenant wants to know, and stays within the tenant's policy. Who reaches a
+Rules: who makes a link may share the recording (`archive.access.may_share`), and mail it
+(`may_email`) where the link is to be sent; says what for where the tenant wants to know,
+and stays within the tenant's policy. Who reaches a
 recording sees which links lead to it; ending one is its maker's and the administrator's.
 """
 
@@ -12,13 +13,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from aiohttp import web
 
-from archive.access import AccessScope, Scope, may_share, needs_purpose
+from archive.access import AccessScope, Scope, may_email, may_share, needs_purpose
 from archive.audit import Json
 from archive.catalogue import people, share_policies, shares
 from archive.catalogue.identities import EMAIL_CHARS_MAX, checked_email
@@ -35,7 +36,7 @@ from archive.catalogue.shares import (
 from archive.errors import PurposeRequired, Refused
 from archive.model import PLAYABLE_STATES, ArchivedRecording, Recording
 from archive.post import Letter
-from playback_portal import documents, play_links
+from playback_portal import documents, outbox, play_links
 from playback_portal.administration import administrators_only
 from playback_portal.entity_tag import require_match, tagged_response
 from playback_portal.language import Language, language_of
@@ -57,7 +58,7 @@ from playback_portal.problems import ParameterFault, wrong_parameters
 from playback_portal.purposes import purpose_of
 from playback_portal.recordings import archived_recording, not_playable
 from playback_portal.route import DETAILS, SUBJECT, Route
-from playback_portal.services import SCOPE, SERVICES, Services, recording_id_of
+from playback_portal.services import ENTRY, SCOPE, SERVICES, Services, recording_id_of
 
 DAYS = 7
 """How long a link lives when nobody says otherwise: a week is one holiday of whoever gets it."""
@@ -82,6 +83,8 @@ class Wish:
     pin: str | None = None
     to: str | None = None
     message: str = ""
+    proof_of_policy: Proof = Proof.PIN
+    """What it asks for where the policy wants something: a PIN is for who is told of it."""
 
 
 @dataclass(frozen=True)
@@ -166,16 +169,16 @@ async def patch_share_policy(request: web.Request) -> web.StreamResponse:
         None,
     )
     body.check()
-    before = await _policy(request)
-    require_match(request.headers.get("If-Match"), policy_document(before))
-    wanted = replace(
-        before,
-        links_allowed=before.links_allowed if links_allowed is None else links_allowed,
-        days_max=before.days_max if days_max is None else days_max,
-        proof_required=before.proof_required if proof_required is None else proof_required,
-        files_allowed=before.files_allowed if files_allowed is None else files_allowed,
-    )
-    return tagged_response(policy_document(await change_policy(request, wanted)))
+    changes: share_policies.Changes = {}
+    if links_allowed is not None:
+        changes["links_allowed"] = links_allowed
+    if proof_required is not None:
+        changes["proof_required"] = proof_required
+    if files_allowed is not None:
+        changes["files_allowed"] = files_allowed
+    if days_max is not None:
+        changes["days_max"] = days_max
+    return tagged_response(policy_document(await change_policy(request, changes)))
 
 
 async def make(request: web.Request, archived: ArchivedRecording, wish: Wish, language: Language) -> Made:
@@ -188,25 +191,17 @@ async def make(request: web.Request, archived: ArchivedRecording, wish: Wish, la
         raise not_playable(recording.state)
     if not may_share(scope, recording):
         raise Refused("You may not make play links of this recording: ask the administrator for the right.")
+    if wish.to is not None and not may_email(scope, recording):
+        raise Refused("You may not send this recording by mail: ask the administrator for the right.")
     purpose = await purpose_of(request, recording.id)
     if purpose is None and needs_purpose(scope, recording):
         raise PurposeRequired("This recording is somebody else's: say what you share it for.")
-    policy = await _policy(request)
-    wanted = _within(wish, recording, policy, services.clock.now())
-    made, token, mail_id = await asyncio.to_thread(_add, services, scope, wanted, wish, language)
+    wanted = _within(wish, recording, await _policy(request), services.clock.now())
+    share, token, mail_id = await asyncio.to_thread(_add, request, wanted, wish, language, purpose)
     if mail_id is not None:
-        await asyncio.to_thread(services.post.hand_over, scope.tenant_id, mail_id)
-    told: dict[str, Json] = {
-        "share": made.id,
-        "fromMs": made.from_ms,
-        "toMs": made.to_ms,
-        "endsAt": documents.time_of(made.ends_at),
-        "proof": made.proof.value,
-        "playsMax": made.plays_max,
-    }
-    request[DETAILS] = {**told, "to": wish.to, **({} if purpose is None else {"purpose": purpose})}
-    play_links.begin_making(request.app, Link(token, made, archived))
-    return Made(made, f"{services.url}/s/{token}", wanted.pin)
+        await outbox.hand_over(services, scope.tenant_id, mail_id)
+    play_links.begin_making(request.app, Link(token, share, archived))
+    return Made(share, f"{services.url}/s/{token}", wanted.pin)
 
 
 async def end(request: web.Request) -> Share:
@@ -221,20 +216,26 @@ async def end(request: web.Request) -> Share:
     )
 
 
-async def change_policy(request: web.Request, wanted: SharePolicy) -> SharePolicy:
-    """Set the policy, and let the audit log tell what of it changed."""
-    before = await _policy(request)
-    given = {name: value for name, value in vars(wanted).items() if value != getattr(before, name)}
-    services, tenant_id = request.app[SERVICES], request[SCOPE].tenant_id
-    policy = await asyncio.to_thread(
-        lambda: share_policies.set_policy(services.catalogue, tenant_id, **given)
-    )
-    old, new = policy_document(before), policy_document(policy)
-    changed: dict[str, Json] = {
-        name: {"from": old[name], "to": new[name]} for name in new if old[name] != new[name]
-    }
-    request[DETAILS] = {"changed": changed}
-    return policy
+async def change_policy(request: web.Request, changes: share_policies.Changes) -> SharePolicy:
+    """Set what is to change of the policy, and let the audit log tell it.
+
+    What somebody else changed meanwhile stays; raises the 412 Problem when the request wants none of that.
+    """
+    tenant_id = request[SCOPE].tenant_id
+
+    def change() -> SharePolicy:
+        with request[ENTRY].transaction() as connection:
+            before = share_policies.locked(connection, tenant_id)
+            require_match(request.headers.get("If-Match"), policy_document(before))
+            policy = share_policies.change(connection, tenant_id, changes)
+            old, new = policy_document(before), policy_document(policy)
+            changed: dict[str, Json] = {
+                name: {"from": old[name], "to": new[name]} for name in new if old[name] != new[name]
+            }
+            request[DETAILS] = {"changed": changed}
+        return policy
+
+    return await asyncio.to_thread(change)
 
 
 def document(share: Share, now: datetime) -> dict[str, Json]:
@@ -277,10 +278,18 @@ def email_address(value: Json) -> str:
         raise ValueError(str(error)) from None
 
 
+def title_text(value: Json) -> str:
+    """Read the title of a link: one line that can be shown."""
+    title = bounded_text(TITLE_CHARS_MAX)(value)
+    if not title.isprintable():
+        raise ValueError("It is one line of characters that can be shown.")
+    return title
+
+
 def _wish(body: Body) -> Wish:
     milliseconds = json_whole_number(0, DURATION_S_MAX * 1000)
     wish = Wish(
-        title=body.read("title", bounded_text(TITLE_CHARS_MAX), ""),
+        title=body.read("title", title_text, ""),
         from_ms=body.read("fromMs", milliseconds, 0),
         to_ms=body.read("toMs", milliseconds, None),
         ends_at=body.read("endsAt", json_moment, None),
@@ -303,7 +312,8 @@ def _within(wish: Wish, recording: Recording, policy: SharePolicy, now: datetime
         raise Refused("Your organisation makes no play links.")
     proof = wish.proof
     if proof is None:
-        proof = Proof.PIN if policy.proof_required or wish.pin is not None else Proof.NONE
+        asked = wish.proof_of_policy if policy.proof_required else Proof.NONE
+        proof = asked if wish.pin is None else Proof.PIN
     if proof is Proof.NONE and policy.proof_required:
         raise Refused("Play links of your organisation ask for a PIN or a code by mail.")
     days = min(DAYS, policy.days_max) if wish.days is None else wish.days
@@ -327,26 +337,51 @@ def _within(wish: Wish, recording: Recording, policy: SharePolicy, now: datetime
 
 
 def _add(
-    services: Services, scope: AccessScope, wanted: NewShare, wish: Wish, language: Language
+    request: web.Request, wanted: NewShare, wish: Wish, language: Language, purpose: str | None
 ) -> tuple[Share, str, str | None]:
-    """Make the link, and the letter that carries it; return the link, its token and the letter's id."""
+    """Make the link, the letter that carries it and their audit entry: all of them or nothing.
+
+    Return the link, its token and the letter's id.
+    """
+    services, scope = request.app[SERVICES], request[SCOPE]
     organisation = people.tenant_of(services.catalogue, scope.tenant_id).name
-    with services.catalogue.transaction(scope.tenant_id) as connection:
+    with request[ENTRY].transaction() as connection:
         share, token = shares.add(connection, scope, wanted, now=services.clock.now())
-        if wish.to is None:
-            return share, token, None
-        fields = {
-            "link": f"{services.url}/s/{token}",
-            "organisation": organisation,
-            "title": share.title,
-            "message": wish.message,
-            "proof": share.proof.value,
+        mail_id = None
+        if wish.to is not None:
+            letter = _letter(services, scope, share, token, organisation, wish, language)
+            mail_id = outbox.queue(services, connection, letter)
+        told: dict[str, Json] = {
+            "share": share.id,
+            "fromMs": share.from_ms,
+            "toMs": share.to_ms,
             "endsAt": documents.time_of(share.ends_at),
+            "proof": share.proof.value,
+            "playsMax": share.plays_max,
         }
-        letter = Letter(
-            scope.tenant_id, "share", wish.to, language.value, fields, share.recording_id, scope.actor
-        )
-        return share, token, services.post.queue(connection, letter)
+        request[DETAILS] = {**told, "to": wish.to, **({} if purpose is None else {"purpose": purpose})}
+    return share, token, mail_id
+
+
+def _letter(  # noqa: PLR0917 - what a letter tells
+    services: Services,
+    scope: AccessScope,
+    share: Share,
+    token: str,
+    organisation: str,
+    wish: Wish,
+    language: Language,
+) -> Letter:
+    fields = {
+        "link": f"{services.url}/s/{token}",
+        "organisation": organisation,
+        "title": share.title,
+        "message": wish.message,
+        "proof": share.proof.value,
+        "endsAt": documents.time_of(share.ends_at),
+    }
+    to = wish.to or ""
+    return Letter(scope.tenant_id, "share", to, language.value, fields, share.recording_id, scope.actor)
 
 
 def _active(text: str) -> bool:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, delete, func, insert, or_, select, true, update
 
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.identities import checked_email
@@ -39,6 +39,14 @@ FORGOTTEN = timedelta(seconds=30)
 """By then whoever queued a mail has handed it over, or died, or may not hand over."""
 
 LISTED_COUNT_MAX = 200
+
+MAILS_PER_SENDER_MAX = 60
+"""In COUNTED, of one sender: one a minute is plenty for who shares calls, too few for a spammer."""
+
+MAILS_PER_TENANT_MAX = 600
+"""In COUNTED: ten busy people. Mail servers bar a sender who sends strangers much more."""
+
+COUNTED = timedelta(hours=1)
 _CONTEXT = "earwitness-mail/1"
 
 
@@ -101,6 +109,27 @@ def queue(  # noqa: PLR0917 - the words of a mail
     }
     connection.execute(insert(mails), row)
     return mail_id
+
+
+def wait_s(connection: Connection, tenant_id: TenantId, actor: str, *, now: datetime) -> float:
+    """Return for how many seconds somebody may queue no mail, 0 when they may.
+
+    Whoever of the tenant asks too waits until the caller's transaction ends: limits hold for many at once.
+    """
+    connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"mails:{tenant_id}", 0))))
+    columns = mails.c
+    of_people = (
+        columns.tenant_id == tenant_id,
+        or_(columns.actor.like("user:%"), columns.actor.like("api-%")),
+    )
+    limits = ((MAILS_PER_SENDER_MAX, columns.actor == actor), (MAILS_PER_TENANT_MAX, true()))
+    waits = [0.0]
+    for count_max, counted in limits:
+        newest = select(columns.queued_at).where(*of_people, counted).order_by(columns.queued_at.desc())
+        # The one that must be an hour old before there is room again.
+        queued_at = connection.execute(newest.offset(count_max - 1).limit(1)).scalar()
+        waits.append(0.0 if queued_at is None else (queued_at + COUNTED - now).total_seconds())
+    return max(waits)
 
 
 def fields_of(root: Root, mail: Mail) -> dict[str, str]:

@@ -10,6 +10,7 @@ Not here: what a query string may hold (`playback_portal.filters`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -100,19 +101,29 @@ def change(
     name: str | None = None,
     query: str | None = None,
     shared: bool | None = None,
+    expect: Callable[[SavedSearch], None] = lambda _: None,
 ) -> SavedSearch:
-    """Change one's own search; what is None stays. Raises NotFound, Refused for another's, or Conflict."""
+    """Change one's own search; what is None stays, also what somebody else changes at the same moment.
+
+    `expect` raises when the search is not what its caller saw. Raises NotFound, Refused for
+    another's, or Conflict.
+    """
+    values: dict[str, object] = {}
+    if name is not None:
+        values["name"] = _named(name)
+    if query is not None:
+        values["query"] = _query(query)
+    if shared is not None:
+        values["shared"] = shared
     with catalogue.transaction(scope.tenant_id) as connection:
-        before = _seen(connection, scope, search_id)
+        before = _seen(connection, scope, search_id, locks=True)
         if before.user_id != scope.user_id:
             raise Refused("A search is changed by who made it; save it again under a name of your own.")
-        values = {
-            "name": before.name if name is None else _named(name),
-            "query": before.query if query is None else _query(query),
-            "shared": before.shared if shared is None else shared,
-        }
-        if values["name"] != before.name:
+        expect(before)
+        if values.get("name", before.name) != before.name:
             _free(connection, before.user_id, str(values["name"]))
+        if not values:
+            return before
         statement = update(saved_searches).where(saved_searches.c.id == search_id).values(values)
         row = connection.execute(statement.returning(saved_searches)).one()
         return _search(row)
@@ -158,9 +169,11 @@ def _seen_by(scope: AccessScope) -> Any:
     return or_(saved_searches.c.user_id == (scope.user_id or ""), saved_searches.c.shared)
 
 
-def _seen(connection: Connection, scope: AccessScope, search_id: str) -> SavedSearch:
+def _seen(connection: Connection, scope: AccessScope, search_id: str, *, locks: bool = False) -> SavedSearch:
+    """Return one that the person sees; with `locks` nobody else changes it until the transaction ends."""
     condition = and_(saved_searches.c.tenant_id == scope.tenant_id, saved_searches.c.id == search_id)
-    row = connection.execute(select(saved_searches).where(condition, _seen_by(scope))).one_or_none()
+    statement = select(saved_searches).where(condition, _seen_by(scope))
+    row = connection.execute(statement.with_for_update() if locks else statement).one_or_none()
     if row is None:
         raise NotFound("There is no such search.")
     return _search(row)

@@ -8,8 +8,9 @@ Not here: who may make one at all (`archive.access.may_share`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict, Unpack
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.catalogue.engine import Catalogue, Connection
@@ -40,34 +41,40 @@ def policy_of(catalogue: Catalogue, tenant_id: TenantId) -> SharePolicy:
         return in_transaction(connection, tenant_id)
 
 
-def set_policy(
-    catalogue: Catalogue,
-    tenant_id: TenantId,
-    *,
-    links_allowed: bool | None = None,
-    days_max: int | None = None,
-    proof_required: bool | None = None,
-    files_allowed: bool | None = None,
-) -> SharePolicy:
+class Changes(TypedDict, total=False):
+    """What of a policy is to change."""
+
+    links_allowed: bool
+    days_max: int
+    proof_required: bool
+    files_allowed: bool
+
+
+def set_policy(catalogue: Catalogue, tenant_id: TenantId, **changes: Unpack[Changes]) -> SharePolicy:
     """Change what is given and return all of it; raises Refused for days out of 1 to DAYS_MAX."""
-    if days_max is not None and not 1 <= days_max <= DAYS_MAX:
-        raise Refused(f"A play link lives 1 to {DAYS_MAX} days.")
-    given: dict[str, object] = {
-        name: value
-        for name, value in (
-            ("links_allowed", links_allowed),
-            ("days_max", days_max),
-            ("proof_required", proof_required),
-            ("files_allowed", files_allowed),
-        )
-        if value is not None
-    }
     with catalogue.transaction(tenant_id) as connection:
-        if given:
-            row = {"tenant_id": tenant_id, **vars(in_transaction(connection, tenant_id)), **given}
-            statement = upsert(share_policies).values(row)
-            connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=given))
-        return in_transaction(connection, tenant_id)
+        return change(connection, tenant_id, changes)
+
+
+def change(connection: Connection, tenant_id: TenantId, changes: Changes) -> SharePolicy:
+    """Change what is given, and nothing else, in the caller's transaction; raises as `set_policy`."""
+    if not 1 <= changes.get("days_max", DAYS_MAX) <= DAYS_MAX:
+        raise Refused(f"A play link lives 1 to {DAYS_MAX} days.")
+    locked(connection, tenant_id)
+    if changes:
+        statement = update(share_policies).where(share_policies.c.tenant_id == tenant_id)
+        connection.execute(statement.values(**changes))
+    return in_transaction(connection, tenant_id)
+
+
+def locked(connection: Connection, tenant_id: TenantId) -> SharePolicy:
+    """Return the policy of the caller's tenant; who else changes it waits until the transaction ends."""
+    # A policy that was never decided has no row yet that could be locked.
+    defaults = upsert(share_policies).values({"tenant_id": tenant_id, **vars(SharePolicy())})
+    connection.execute(defaults.on_conflict_do_nothing())
+    own = share_policies.c.tenant_id == tenant_id
+    connection.execute(select(share_policies.c.tenant_id).where(own).with_for_update())
+    return in_transaction(connection, tenant_id)
 
 
 def in_transaction(connection: Connection, tenant_id: TenantId) -> SharePolicy:

@@ -26,7 +26,7 @@ from archive.catalogue.shares import CODE_DIGITS, Derivative, Proof
 from archive.model import ObjectKind
 from archive.playback import SealedReader
 from archive.post import Letter
-from playback_portal import admission, browser_session, byte_range, fragment
+from playback_portal import admission, browser_session, byte_range, fragment, outbox
 from playback_portal.byte_range import ByteRange, Unsatisfiable
 from playback_portal.language import language_of, mark
 from playback_portal.page import render, see_other
@@ -100,7 +100,7 @@ async def post_code(request: web.Request) -> web.StreamResponse:
         return mail_id
 
     mail_id = await asyncio.to_thread(send)
-    await asyncio.to_thread(services.post.hand_over, share.tenant_id, mail_id)
+    await outbox.hand_over(services, share.tenant_id, mail_id)
     return _door(request, link, Door(share.proof, masked(share.recipient), sent=True))
 
 

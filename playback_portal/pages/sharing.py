@@ -10,17 +10,19 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
+from typing import cast
 
 from aiohttp import web
 
 from archive.access import Scope, may_administer, may_email, may_share
 from archive.catalogue import people, share_policies, shares
-from archive.catalogue.share_policies import DAYS_MAX, SharePolicy
+from archive.catalogue.share_policies import DAYS_MAX, Changes, SharePolicy
 from archive.catalogue.shares import PLAYS_COUNT_MAX, TITLE_CHARS_MAX, Proof, Share, ShareState
 from archive.errors import Conflict, Refused
+from archive.mail import one_line
 from archive.model import ArchivedRecording, RecordingId, UserId
 from playback_portal import emails
 from playback_portal import shares as sharing
@@ -116,6 +118,9 @@ async def post_share(request: web.Request) -> web.StreamResponse:
         else:
             made = await sharing.make(request, archived, wish, language)
     except (Refused, Conflict, Problem) as error:
+        if isinstance(error, Problem) and error.status is HTTPStatus.TOO_MANY_REQUESTS:
+            # What was filled in stays in the dialog: the notice stands above it.
+            raise
         await request[ENTRY].make("refused")
         known = str(error) if isinstance(error, Refused) else ""
         told = known if known in {emails.NO_FILES, emails.TOO_LONG} else NOT_ALLOWED
@@ -195,16 +200,13 @@ async def post_restoration(request: web.Request) -> web.StreamResponse:
 async def post_policy(request: web.Request) -> web.StreamResponse:
     """Switch a rule of the tenant, or set the longest life of a link."""
     form = await fields_of(request)
-    services, tenant_id = request.app[SERVICES], request[SCOPE].tenant_id
-    before = await asyncio.to_thread(share_policies.policy_of, services.catalogue, tenant_id)
     name, days = form.get("rule", ""), form.get("days", "")
+    changes: Changes = {}
     if name in POLICIES:
-        wanted = replace(before, **{name: form.get("on") == "true"})
+        changes = cast("Changes", {name: form.get("on") == "true"})
     elif days.isdecimal() and len(days) < 4 and 1 <= int(days) <= DAYS_MAX:
-        wanted = replace(before, days_max=int(days))
-    else:
-        wanted = before
-    policy = await sharing.change_policy(request, wanted)
+        changes = {"days_max": int(days)}
+    policy = await sharing.change_policy(request, changes)
     if not is_htmx(request) or name not in POLICIES:
         return see_other(request, "/shares")
     return partial(request, "sharing/switched.html", name=name, policy=policy, policies=POLICIES)
@@ -220,7 +222,8 @@ async def _dialog(
     services, scope, recording = request.app[SERVICES], request[SCOPE], archived.recording
     policy = await asyncio.to_thread(share_policies.policy_of, services.catalogue, scope.tenant_id)
     links = may_share(scope, recording) and policy.links_allowed
-    files = may_email(scope, recording) and policy.files_allowed
+    mails = may_email(scope, recording)
+    files = mails and policy.files_allowed
     # The answer to a form that was wrong stands in the dialog that is open.
     template = "sharing/_form.html" if form else "sharing/dialog.html"
     days = [each for each in DAYS_OFFERED if each < policy.days_max]
@@ -232,6 +235,7 @@ async def _dialog(
         form=form,
         faults=faults,
         links=links,
+        mails=mails,
         files=files,
         asks=await is_missing(request, recording),
         days_offered=sorted({*days, min(DAYS, policy.days_max), policy.days_max}),
@@ -240,7 +244,7 @@ async def _dialog(
         proofs={
             each.value: text
             for each, text in PROOFS.items()
-            if each is not Proof.NONE or not policy.proof_required
+            if (each is not Proof.NONE or not policy.proof_required) and (each is not Proof.EMAIL or mails)
         },
         title_chars_max=TITLE_CHARS_MAX,
         message_chars_max=MESSAGE_CHARS_MAX,
@@ -267,7 +271,7 @@ def _wish(form: Mapping[str, str], duration_ms: int) -> tuple[Wish, dict[str, st
         faults["until"] = NO_SPAN
     proof = form.get("proof", "")
     wish = Wish(
-        title=form.get("title", "").strip()[:TITLE_CHARS_MAX],
+        title=one_line(form.get("title", ""))[:TITLE_CHARS_MAX],
         from_ms=from_ms or 0,
         to_ms=end_ms,
         days=_number(form.get("days", ""), DAYS_MAX),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 
 import pytest
 
@@ -73,6 +75,22 @@ def test_a_search_is_changed_by_who_made_it_and_deleted_by_an_administrator_too(
     assert saved_searches.remove(portal, ada, made.id) == made
     with pytest.raises(NotFound):
         saved_searches.remove(portal, anna, made.id)
+
+
+def test_what_is_changed_at_the_same_moment_stays(portal: Catalogue, bakery: Tenant, person: Person) -> None:
+    """Somebody renames a search in one window and shares it in the other."""
+    anna = person(bakery, "anna")
+    made = saved_searches.add(portal, anna, "Gisteren", "within=2", shared=False, now=NOW)
+    with ThreadPoolExecutor(1) as other:
+        with portal.transaction(bakery.id) as connection:
+            connection.exec_driver_sql("UPDATE saved_searches SET name = 'Vandaag'")
+            shared = other.submit(saved_searches.change, portal, anna, made.id, shared=True)
+            deadline = monotonic() + 5
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid <> pg_backend_pid()"
+            while connection.exec_driver_sql(waiting).scalar() == 0:
+                assert monotonic() < deadline
+        after = shared.result(10)
+    assert (after.name, after.shared, after.query) == ("Vandaag", True, "within=2")
 
 
 def test_a_name_is_used_once_by_a_person(portal: Catalogue, bakery: Tenant, person: Person) -> None:

@@ -103,7 +103,7 @@ class Office:
         self.keys: dict[str, str] = {}
         self.people: dict[str, User] = {}
         self.sharer = self.person("anna")
-        rights.set_rights(house.operator, tenant.id, self.sharer.id, {Right.SHARE: True})
+        rights.set_rights(house.operator, tenant.id, self.sharer.id, {Right.SHARE: True, Right.EMAIL: True})
         self.person("bert")
         self.person("ada", Role.ADMINISTRATOR)
         self.person("otto", Role.AUDITOR)

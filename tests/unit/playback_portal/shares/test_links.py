@@ -11,8 +11,10 @@ import jsonschema
 import pytest
 
 from archive.access import Right
+from archive.audit import AuditWriter
 from archive.catalogue import audit_entries, policies, rights, share_policies
 from archive.catalogue.shares import SHARES_PER_RECORDING_MAX, hash_of
+from archive.errors import CatalogueUnavailable
 from archive.model import Recording
 from playback_portal.openapi import document
 from playback_portal.routes import ROUTES
@@ -91,7 +93,7 @@ async def test_who_lacks_the_right_makes_no_link(office: Any, recording: Recordi
         ({"playsMax": 0}, 400),
         ({"playsMax": 1001}, 400),
         ({"title": "x" * 121}, 400),
-        ({"title": "a\nb"}, 403),
+        ({"title": "a\nb"}, 400),
         ({"proof": "pin", "pin": "12345"}, 403),
         ({"proof": "pin", "pin": "1" * 13}, 400),
         ({"proof": "none", "pin": "123456"}, 403),
@@ -108,6 +110,57 @@ async def test_what_is_out_of_bounds_is_refused(
 ) -> None:
     answer = await office.api("POST", f"/v1/recordings/{recording.id}/shares", body=body)
     assert answer.status == status, await answer.text()
+
+
+async def test_sending_a_link_takes_the_right_to_mail_too(office: Any, recording: Recording) -> None:
+    path = f"/v1/recordings/{recording.id}/shares"
+    rights.set_rights(office.house.operator, office.tenant_id, office.sharer.id, {Right.EMAIL: False})
+    assert (await office.api("POST", path, body={"to": "klant@voorbeeld.nl"})).status == 403
+    assert office.house.post.sent == []
+    assert (await office.api("POST", path, body={})).status == 201
+
+
+async def test_a_link_is_made_with_its_entry_or_not_at_all(
+    office: Any, recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def append(self: AuditWriter, connection: Any, **entry: Any) -> Any:
+        raise CatalogueUnavailable("The audit log takes nothing just now.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(AuditWriter, "append", append)
+        body = {"to": "klant@voorbeeld.nl"}
+        answer = await office.api("POST", f"/v1/recordings/{recording.id}/shares", body=body)
+    assert answer.status == 503
+    assert (await (await office.api("GET", "/v1/shares")).json())["items"] == []
+    assert office.house.post.sent == []
+    share = await office.share(recording)
+    log = audit_entries.of_object(office.house.portal, office.tenant_id, f"recording:{recording.id}")
+    made = [entry.body for entry in log if entry.action == "share.added"]
+    assert [(body or {})["share"] for body in made] == [share["id"]]
+
+
+async def test_what_somebody_else_decides_meanwhile_stays(
+    office: Any, recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = share_policies.policy_of
+
+    def meanwhile(catalogue: Any, tenant_id: Any) -> Any:
+        found = asked(catalogue, tenant_id)
+        office.set_policy(links_allowed=False)
+        return found
+
+    monkeypatch.setattr(share_policies, "policy_of", meanwhile)
+    first = share_policies.change
+
+    def changed(connection: Any, tenant_id: Any, changes: Any) -> Any:
+        policy = first(connection, tenant_id, {"links_allowed": False})
+        assert not policy.links_allowed
+        return first(connection, tenant_id, changes)
+
+    monkeypatch.setattr(share_policies, "change", changed)
+    answer = await office.api("PATCH", "/v1/share-policy", "ada", {"daysMax": 3})
+    told = await answer.json()
+    assert (told["daysMax"], told["linksAllowed"]) == (3, False)
 
 
 async def test_a_recording_has_a_bounded_number_of_links(office: Any, recording: Recording) -> None:

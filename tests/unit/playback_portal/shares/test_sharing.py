@@ -72,7 +72,15 @@ async def test_the_button_stands_beside_the_player_of_who_may_share(
 ) -> None:
     path = f"/recordings/{recording.id}"
     assert f'hx-get="{path}/share"' in (await anna.get(path))[1]
-    rights.set_rights(office.house.operator, office.tenant_id, office.sharer.id, {Right.SHARE: False})
+    of_anna = (office.tenant_id, office.sharer.id)
+    rights.set_rights(office.house.operator, *of_anna, {Right.EMAIL: False})
+    status, dialog = await anna.get(f"{path}/share")
+    assert status == 200
+    assert 'value="link">Only a link' in dialog
+    assert 'name="to"' not in dialog
+    assert 'value="send"' not in dialog
+    assert "A code by mail" not in dialog
+    rights.set_rights(office.house.operator, *of_anna, {Right.SHARE: False})
     assert f'hx-get="{path}/share"' not in (await anna.get(path))[1]
     status, dialog = await anna.get(f"{path}/share")
     assert status == 200
