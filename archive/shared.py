@@ -26,7 +26,7 @@ from archive.errors import NotFound
 from archive.ingest import object_of
 from archive.model import ArchivedRecording, ObjectKind, StoredObject
 from archive.placing import objects_prefix
-from archive.playback import SealedReader, open_sealed
+from archive.sealed_object import SealedObjects, SealedReader
 from archive.store.object import Store, sha256_hex
 from keys.binding import Binding
 from keys.streaming_aead import seal
@@ -63,16 +63,17 @@ class Derivatives:
     def __init__(self, store: Store, vault: Vault, catalogue: Catalogue) -> None:
         self._store = store
         self._vault = vault
+        self._sealed = SealedObjects(store, vault)
         self._catalogue = catalogue
 
     def source(self, archived: ArchivedRecording, kind: ObjectKind) -> SealedReader:
-        """Open what a derivative is made from; raises as `archive.playback.open_sealed`."""
+        """Open what a derivative is made from; raises as `archive.sealed_object.SealedObjects.open`."""
         recording = archived.recording
         binding = object_binding(recording.tenant_id, recording.id, kind)
-        return open_sealed(self._store, self._vault, archived, object_of(archived, kind), binding)
+        return self._sealed.open(archived, object_of(archived, kind), binding)
 
     def open(self, archived: ArchivedRecording, share: Share, derivative: Derivative) -> SealedReader:
-        """Open the derivative of a link; raises as `archive.playback.open_sealed`."""
+        """Open the derivative of a link; raises as `archive.sealed_object.SealedObjects.open`."""
         stored = StoredObject(
             kind=ObjectKind.AUDIO,
             key=derivative.object_key,
@@ -85,7 +86,7 @@ class Derivatives:
             commitment=derivative.pin.commitment,
             media_type=DERIVATIVE_MEDIA_TYPE,
         )
-        return open_sealed(self._store, self._vault, archived, stored, _binding(share))
+        return self._sealed.open(archived, stored, _binding(share))
 
     def keep(self, archived: ArchivedRecording, share: Share, content: bytes) -> Derivative:
         """Seal and store the derivative of a link, once; return where it stands.

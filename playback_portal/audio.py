@@ -1,6 +1,6 @@
 """The sound of a recording over HTTP: forms, ranges, and nothing before its audit entry.
 
-Rules: `Playback.open_object` has made the audit entry durable before this module
+Rules: `Playback.open_archived` has made the audit entry durable before this module
 holds anything to send; without it there is a 403 or a 503 and no octet. The first
 piece is opened before the status goes out, so that a store that is away is a 503;
 what fails later breaks the connection, and never looks like the end of the audio.
@@ -22,8 +22,9 @@ from aiohttp import web
 
 from archive.access import Scope, may_play
 from archive.errors import ArchiveError, PurposeRequired, Refused
-from archive.model import PLAYABLE_STATES, ObjectKind, Recording
-from archive.playback import Action, SealedReader
+from archive.model import PLAYABLE_STATES, ArchivedRecording, ObjectKind, Recording
+from archive.playback import Action
+from archive.sealed_object import SealedReader
 from playback_portal import byte_range
 from playback_portal.authentication import authenticate, require
 from playback_portal.byte_range import ByteRange, Unsatisfiable
@@ -77,14 +78,15 @@ async def get_audio(request: web.Request) -> web.StreamResponse:
     name = parameters.read("channel", search_text, ALL_CHANNELS)
     download = parameters.read("download", flag, False)
     parameters.check()
-    recording = (await archived_recording(request)).recording
+    archived = await archived_recording(request)
+    recording = archived.recording
     if recording.state not in PLAYABLE_STATES:
         raise not_playable(recording.state)
     wanted = Wanted(form, _channel(recording, name), name, download)
     if wanted.format is Format.MP4 and wanted.channel is not None:
         raise wrong_parameters(ParameterFault("format", "One channel can be had as flac or wav."))
     services = request.app[SERVICES]
-    reader = await _opened(request, recording, wanted)
+    reader = await _opened(request, archived, wanted)
     if reader.media_type != ARCHIVED_MEDIA_TYPE:
         raise Problem(
             HTTPStatus.CONFLICT,
@@ -99,14 +101,14 @@ async def get_audio(request: web.Request) -> web.StreamResponse:
     return await _send(request, source, headers)
 
 
-async def _opened(request: web.Request, recording: Recording, wanted: Wanted) -> SealedReader:
+async def _opened(request: web.Request, archived: ArchivedRecording, wanted: Wanted) -> SealedReader:
     """Return the opened audio once its audit entry is durable; a refusal has one too."""
     playback, scope = request.app[SERVICES].playback, request[SCOPE]
     action = Action.DOWNLOAD if wanted.download else Action.PLAY
-    purpose = await purpose_of(request, recording.id)
+    purpose = await purpose_of(request, archived.recording.id)
 
     def open_audio() -> SealedReader:
-        return playback.open_object(scope, recording.id, ObjectKind.AUDIO, action, purpose=purpose)
+        return playback.open_archived(scope, archived, ObjectKind.AUDIO, action, purpose=purpose)
 
     try:
         return await asyncio.to_thread(open_audio)
@@ -138,7 +140,7 @@ async def _source(services: Services, reader: SealedReader, wanted: Wanted) -> A
     if wanted.format is Format.WAV:
         return await asyncio.to_thread(Wav, reader, wanted.channel)
     if wanted.format is Format.MP4:
-        return await asyncio.to_thread(Mp4, reader)
+        return await asyncio.to_thread(Mp4, reader, services.mp4_heads)
     if wanted.channel is None:
         return WholeFlac(reader)
     async with services.transcodes:

@@ -18,15 +18,24 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from archive.errors import Conflict, VerificationFailed
+from archive.remembered import Remembered
+from keys.streaming_aead import FIRST_SEGMENT_BYTES, SEGMENT_BYTES
 from playback_portal.transcoding import Plaintext
 
-HEAD_BYTES = 64 * 1024
+HEAD_BYTES = FIRST_SEGMENT_BYTES
 """Fetched first: the metadata of half an hour of calls, one sealed segment."""
+
+HEADS_COUNT_MAX, HEAD_KEPT_BYTES_MAX = 64, 512 * 1024
+"""What is kept of what is listened to just now, at most 32 MiB; a call of 17 hours has a longer head."""
+
+HEAD_S_MAX = 300.0
+"""The sizes of frames say a little of what was spoken: they are forgotten as soon as the keys are."""
 
 BLOCKS_COUNT_MAX = 64
 """The finaliser writes four blocks and one for each channel of mu-law."""
@@ -39,6 +48,14 @@ _UNDETERMINED = 0x55C4  # the language "und", five bits a letter
 
 class NotIndexed(Conflict):
     """The archived FLAC has no point for each of its frames; it can be had as FLAC."""
+
+
+class Opened(Plaintext, Protocol):
+    """An opened object whose digest is known."""
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the whole in hex."""
 
 
 @dataclass(frozen=True)
@@ -70,15 +87,40 @@ class FrameIndex:
         return int.from_bytes(self.streaminfo[13:18], "big") & 0xFFFFFFFFF
 
 
+@dataclass(frozen=True)
+class Head:
+    """What stands before the first frame of the file, and how much shorter that is than in the FLAC."""
+
+    octets: bytes
+    shift: int
+
+
+Heads = Remembered[str, Head]
+"""By the SHA-256 of the FLAC. Who asks for one has been allowed to hear it, and it was opened for them."""
+
+
+def no_heads() -> Heads:
+    """Return where the heads are kept of what is listened to."""
+    return Remembered(count_max=HEADS_COUNT_MAX, age_s_max=HEAD_S_MAX)
+
+
 class Mp4:
     """The frames of an archived FLAC as an MP4 file, of which a range opens only what it touches."""
 
-    def __init__(self, reader: Plaintext) -> None:
-        """Read the index; raises NotIndexed, VerificationFailed, DependencyUnavailable."""
+    def __init__(self, reader: Opened, heads: Heads) -> None:
+        """Read the index unless `heads` has it.
+
+        Raises NotIndexed, VerificationFailed, DependencyUnavailable.
+        """
         self._reader = reader
-        index = read_index(reader)
-        self._head = head_of(index)
-        self._shift = index.first_frame_at - len(self._head)
+        head = heads.get(reader.sha256)
+        if head is None:
+            index = read_index(reader)
+            octets = head_of(index)
+            head = Head(octets, index.first_frame_at - len(octets))
+            if len(octets) <= HEAD_KEPT_BYTES_MAX:
+                heads.keep(reader.sha256, head)
+        self._head, self._shift = head.octets, head.shift
 
     @property
     def length(self) -> int:
@@ -94,17 +136,28 @@ class Mp4:
             yield from self._reader.chunks(start + self._shift, last_exclusive + self._shift)
 
 
+class _Metadata:
+    """The metadata before the first frame: what is read of it is held, and up to the end of its segment."""
+
+    def __init__(self, reader: Plaintext) -> None:
+        self._reader = reader
+        self._at, self._held = 0, reader.read(0, min(HEAD_BYTES, reader.length))
+
+    def octets(self, first: int, last_exclusive: int) -> bytes:
+        """Return those octets, which are never before the last ones; raises VerificationFailed."""
+        if last_exclusive > self._reader.length:
+            raise VerificationFailed("The metadata of the archived FLAC ends in the middle; report it.")
+        if last_exclusive > self._at + len(self._held):
+            self._at, self._held = first, self._held[first - self._at :]
+            segments = -(-(last_exclusive - FIRST_SEGMENT_BYTES) // SEGMENT_BYTES)
+            until = min(FIRST_SEGMENT_BYTES + segments * SEGMENT_BYTES, self._reader.length)
+            self._held += self._reader.read(first + len(self._held), until)
+        return self._held[first - self._at : last_exclusive - self._at]
+
+
 def read_index(reader: Plaintext) -> FrameIndex:
     """Return where the frames of an archived FLAC are, by its metadata alone; raises NotIndexed."""
-    head = reader.read(0, min(HEAD_BYTES, reader.length))
-
-    def octets(first: int, last_exclusive: int) -> bytes:
-        if last_exclusive > reader.length:
-            raise VerificationFailed("The metadata of the archived FLAC ends in the middle; report it.")
-        if last_exclusive <= len(head):
-            return head[first:last_exclusive]
-        return reader.read(first, last_exclusive)
-
+    octets = _Metadata(reader).octets
     streaminfo, points, at = b"", b"", 4
     for _ in range(BLOCKS_COUNT_MAX):
         kind, size = octets(at, at + 1)[0], int.from_bytes(octets(at + 1, at + 4), "big")

@@ -20,13 +20,14 @@ from archive.access import AccessScope
 from archive.audit import AuditWriter
 from archive.catalogue.engine import Catalogue, Connection
 from archive.clock import Clock
-from archive.model import ObjectKind, RecordingId
-from archive.playback import SealedReader
+from archive.model import ArchivedRecording, ObjectKind, RecordingId
 from archive.post import Post
+from archive.sealed_object import SealedReader
 from archive.shared import Derivatives
 from keys.root import Root
 from playback_portal.exposure import Exposure
 from playback_portal.metrics import Metrics
+from playback_portal.mp4 import Heads, no_heads
 from playback_portal.problems import not_found
 
 TRANSCODES_COUNT_MAX = 4
@@ -52,6 +53,17 @@ class Player(Protocol):
     ) -> SealedReader:
         """Open an object for somebody once its audit entry is durable."""
 
+    def open_archived(
+        self,
+        scope: AccessScope,
+        archived: ArchivedRecording,
+        kind: ObjectKind,
+        action: str,
+        *,
+        purpose: str | None = None,
+    ) -> SealedReader:
+        """Open an object of a recording this request has read, once its audit entry is durable."""
+
 
 @dataclass(frozen=True)
 class Services:
@@ -74,6 +86,7 @@ class Services:
     exposure: Exposure = field(default_factory=Exposure)
     metrics: Metrics = field(default_factory=Metrics)
     database_url: str = ""
+    mp4_heads: Heads = field(default_factory=no_heads)
     hashes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(HASHES_COUNT_MAX))
     transcodes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TRANSCODES_COUNT_MAX))
 

@@ -49,7 +49,7 @@ from archive.model import (
     UserId,
 )
 from archive.placing import Placing, objects_prefix
-from archive.playback import pin_of
+from archive.sealed_object import pin_of
 from archive.store.clock_guard import compare_clocks
 from archive.store.object import Store
 from keys.binding import Binding

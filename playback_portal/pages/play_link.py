@@ -24,8 +24,8 @@ from archive.catalogue.engine import Connection
 from archive.catalogue.share_visits import HEARD_TIMES_MAX, Visit
 from archive.catalogue.shares import CODE_DIGITS, Derivative, Proof
 from archive.model import ObjectKind
-from archive.playback import SealedReader
 from archive.post import Letter
+from archive.sealed_object import SealedReader
 from playback_portal import admission, browser_session, byte_range, fragment, outbox
 from playback_portal.byte_range import ByteRange, Unsatisfiable
 from playback_portal.language import language_of, mark

@@ -49,7 +49,16 @@ from archive.catalogue.lexemes import Facet
 from archive.catalogue.recordings import RecordingQuery, Sort
 from archive.clock import SystemClock
 from archive.embedded.postgres import EmbeddedPostgres
-from archive.model import Direction, ObjectKind, RecordingId, RecordingMode, Role, TenantId, UserId
+from archive.model import (
+    ArchivedRecording,
+    Direction,
+    ObjectKind,
+    RecordingId,
+    RecordingMode,
+    Role,
+    TenantId,
+    UserId,
+)
 from keys.envelope import new_key
 from keys.local_keyring import LocalKeyring
 from playback_portal.app import create_app
@@ -271,6 +280,17 @@ class Silent:
         self,
         scope: AccessScope,
         recording_id: RecordingId,
+        kind: ObjectKind,
+        action: str,
+        *,
+        purpose: str | None = None,
+    ) -> Never:
+        raise AssertionError("A list opens no object.")
+
+    def open_archived(
+        self,
+        scope: AccessScope,
+        archived: ArchivedRecording,
         kind: ObjectKind,
         action: str,
         *,

@@ -55,10 +55,13 @@ async def test_a_range_is_that_part_of_the_whole(api: Any, header: str, first: i
     assert answer.headers["Content-Range"] == f"bytes {start}-{stop - 1}/{len(api.house.flac)}"
 
 
-async def test_a_range_fetches_only_the_header_and_the_segments_it_touches(api: Any) -> None:
+async def test_a_range_fetches_only_the_segments_it_touches(api: Any) -> None:
+    """And the header before them, for who listens on only once."""
+    await (await api.audio("two-party", headers={"Range": "bytes=200000-200010"})).read()
+    del api.house.store.fetched[:]
     await (await api.audio("two-party", headers={"Range": "bytes=200000-200010"})).read()
     sizes = [stop - start for key, start, stop in api.house.store.fetched if key.endswith("/audio")]
-    assert sizes == [HEADER_BYTES, CIPHERTEXT_SEGMENT_BYTES]
+    assert sizes == [CIPHERTEXT_SEGMENT_BYTES]
 
 
 async def test_a_range_outside_the_audio_is_416_with_its_length(api: Any) -> None:

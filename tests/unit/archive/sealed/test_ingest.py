@@ -25,7 +25,7 @@ from archive.model import (
     SessionOutcome,
     Tenant,
 )
-from archive.playback import pin_of
+from archive.sealed_object import pin_of
 from archive.store.memory import MemoryStore
 from archive.store.object import StoreCorrupts, sha256_hex, whole_second
 from keys.streaming_aead import open_sealed

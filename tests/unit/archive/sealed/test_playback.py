@@ -14,8 +14,10 @@ from archive.catalogue.audit_entries import of_object
 from archive.catalogue.engine import Catalogue
 from archive.errors import CatalogueUnavailable, NotFound, Refused, VerificationFailed
 from archive.model import ArchivedRecording, FinishedRecording, ObjectKind, RecordingState, Role, Tenant
-from archive.playback import CHUNK_BYTES, CHUNK_SEGMENTS_MIN, Action, Playback
+from archive.playback import Action, Playback
+from archive.sealed_object import CHUNK_BYTES, CHUNK_SEGMENTS_MIN
 from archive.store.memory import MemoryStore
+from archive.store.object import ObjectFacts
 from keys.streaming_aead import CIPHERTEXT_SEGMENT_BYTES, HEADER_BYTES
 
 
@@ -39,6 +41,7 @@ class CountingStore(MemoryStore):
     def __init__(self, clock: object) -> None:
         super().__init__(clock)
         self.ranges: list[tuple[str, int, int]] = []
+        self.heads: list[str] = []
         self.before_get: Callable[[], None] = lambda: None
 
     def get(
@@ -47,6 +50,10 @@ class CountingStore(MemoryStore):
         self.before_get()
         self.ranges.append((key.rpartition("/")[2], first, last_exclusive))
         return super().get(key, version_id, first, last_exclusive)
+
+    def head(self, key: str, version_id: str) -> ObjectFacts:
+        self.heads.append(key)
+        return super().head(key, version_id)
 
 
 @pytest.fixture
@@ -88,6 +95,38 @@ def test_only_touched_segments_are_fetched(
         ("audio", HEADER_BYTES, 2 * segment),
         ("audio", 4 * segment, size),
     ]
+
+
+def test_who_listens_on_fetches_what_they_hear_and_nothing_else(
+    counting: CountingStore, playback: Playback, bakery: Tenant, archived: ArchivedRecording
+) -> None:
+    """What the store says of a version and its header never change: they are asked once in a while."""
+    segment = CIPHERTEXT_SEGMENT_BYTES
+    for _ in range(3):
+        reader = playback.open_object(auditor(bakery), archived.recording.id, ObjectKind.AUDIO, Action.PLAY)
+        counting.ranges.clear()
+        counting.heads.clear()
+    reader.read(0, 1)
+    reader.read(140_000, 140_001)
+    assert counting.ranges == [("audio", HEADER_BYTES, segment), ("audio", 2 * segment, 3 * segment)]
+    assert counting.heads == []
+
+
+def test_what_is_lost_while_somebody_listens_is_damage_and_told_so(
+    house: object, playback: Playback, bakery: Tenant, archived: ArchivedRecording
+) -> None:
+    """Also where the header of it is still remembered."""
+    audio = archived.objects[0]
+
+    def play() -> bytes:
+        scope = auditor(bakery)
+        return playback.open_object(scope, archived.recording.id, ObjectKind.AUDIO, Action.PLAY).read(0, 9)
+
+    assert len(play()) == 9
+    house.clock.moment = archived.recording.retain_until.replace(year=2030)
+    house.store.delete(audio.key, audio.version_id)
+    with pytest.raises(VerificationFailed):
+        play()
 
 
 def test_chunks_fetch_no_segment_twice(
