@@ -263,6 +263,17 @@ class Settings(BaseSettings):
     oidc_issuer: str = Field("", description="OpenID Connect issuer people sign in with")
     oidc_client_id: str = Field("", description="our name at that issuer")
     oidc_client_secret: str = _secret("our secret at that issuer")
+    audit_lock_mode: str = Field(
+        "GOVERNANCE",
+        pattern="^(GOVERNANCE|COMPLIANCE)$",
+        description="lock of the audit log's leaves and checkpoints: `COMPLIANCE` where a law asks for it",
+    )
+    audit_kept_days: int = Field(
+        2922,
+        ge=1,
+        le=36_525,
+        description="how long leaves and checkpoints are locked: a year beyond the longest retention",
+    )
     tsa_url: str = Field("", description="RFC 3161 time-stamping authority")
     log_level: str = Field(
         "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged"

@@ -33,4 +33,6 @@ SCHEDULES = (
     Schedule("mails", "retention.mail_sweep", timedelta(minutes=1)),
     Schedule("shares", "retention.shares_sweep", timedelta(hours=1)),
     Schedule("calls", "retention.calls_sweep", timedelta(hours=1)),
+    # Who removes an entry has this long before its place is known outside the database.
+    Schedule("audit-log", "retention.audit_round", timedelta(minutes=1)),
 )

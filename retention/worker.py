@@ -46,6 +46,7 @@ from archive.mail import server_of
 from archive.model import KEEP_GRACE_H_MAX, RecordingId, TenantId, UserId
 from archive.settings import Settings
 from archive.shared import Derivatives
+from retention.audit_log import add_audit_log, sequencer_of
 from retention.mail import Mailer
 from retention.quarantine import ACTOR, Quarantine
 from retention.schedule import SCHEDULES, Schedule
@@ -253,17 +254,20 @@ class Worker:
         vault = functools.cache(functools.partial(open_vault, settings))
         quarantine = Quarantine(self._store, vault, self._catalogue, audit, clock)
         scrub = Scrub(self._store, self._catalogue, audit, clock)
+        keyring = functools.cache(functools.partial(open_keyring, settings))
         mailer = Mailer(
             self._catalogue,
             audit,
             clock,
             server_of(settings),
-            functools.cache(functools.partial(open_keyring, settings)),
+            keyring,
             lambda: Derivatives(self._store, vault(), self._catalogue),
         )
         shares = Shares(self._store, self._catalogue, clock)
         work = Work(self._tenants, scrub, quarantine, self._sweep_calls, mailer, shares.sweep)
         self.app = make_app(settings.database_url, work)
+        sequencer = sequencer_of(settings, self._catalogue, self._store, keyring, audit, clock)
+        add_audit_log(self.app, sequencer.round)
 
     def _tenants(self) -> list[TenantId]:
         return [tenant.id for tenant in list_tenants(self._catalogue)]

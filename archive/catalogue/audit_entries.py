@@ -72,6 +72,17 @@ def chain(catalogue: Catalogue, writer: str, *, last: int) -> Iterator[AuditEntr
     yield from _pages(catalogue, None, and_(columns.writer == writer, columns.sequence <= last))
 
 
+def following(connection: Connection, writer: str, after: int, *, limit: int) -> list[AuditEntry]:
+    """Return the entries of a writer behind number `after`, as worker: all tenants, no bodies."""
+    statement = (
+        _entries()
+        .where(audit_entries.c.writer == writer, audit_entries.c.sequence > after)
+        .order_by(audit_entries.c.sequence)
+        .limit(limit)
+    )
+    return [_entry(row) for row in connection.execute(statement)]
+
+
 def of_tenant(catalogue: Catalogue, tenant_id: TenantId) -> Iterator[AuditEntry]:
     """Yield a tenant's entries with their bodies, by writer and number."""
     yield from _pages(catalogue, tenant_id, audit_entries.c.tenant_id == tenant_id)

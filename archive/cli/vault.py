@@ -9,6 +9,9 @@ from archive.store.s3 import ObjectStore
 from keys.kek import KekVault
 from keys.key_store import DirectoryKeyStore
 from keys.root import Root, open_root
+from keys.signing_key import SigningKey, load_or_create
+
+SIGNING_KEY_NAME = "audit-log/signing-1"
 
 
 def open_store(settings: Settings) -> ObjectStore:
@@ -34,6 +37,15 @@ def open_keyring(settings: Settings) -> Root:
 def open_vault(settings: Settings, root: Root | None = None) -> KekVault:
     """Return the vault of the settings, under `root` if it is open; raises Refused, KeyringLocked."""
     settings.require("keyring", "keyring_passphrase", "key_store")
-    return KekVault(
-        root or open_keyring(settings), DirectoryKeyStore(Path(settings.key_store.removeprefix("dir:")))
-    )
+    return KekVault(root or open_keyring(settings), open_key_store(settings))
+
+
+def open_key_store(settings: Settings) -> DirectoryKeyStore:
+    """Return the store of wrapped keys; raises Refused."""
+    settings.require("key_store")
+    return DirectoryKeyStore(Path(settings.key_store.removeprefix("dir:")))
+
+
+def open_signing_key(settings: Settings, root: Root) -> SigningKey:
+    """Return the key that signs checkpoints of the audit log, made at first; raises Refused, KeysError."""
+    return load_or_create(open_key_store(settings), root, SIGNING_KEY_NAME)

@@ -94,8 +94,8 @@ class MemoryStore:
         """Return the facts of one version."""
         return self._find(key, version_id).facts
 
-    def versions(self, prefix: str) -> list[ObjectVersion]:
-        """Return every version and delete marker under `prefix`, newest first within a key."""
+    def versions(self, prefix: str, after: str = "") -> list[ObjectVersion]:
+        """Return every version and marker under `prefix` behind `after`, newest first within a key."""
         with self._guard:
             return [
                 ObjectVersion(
@@ -106,7 +106,7 @@ class MemoryStore:
                     version.is_delete_marker,
                 )
                 for key, versions in sorted(self._versions.items())
-                if key.startswith(prefix)
+                if key.startswith(prefix) and key > after
                 for version in reversed(versions)
             ]
 

@@ -94,8 +94,8 @@ class Store(Protocol):
     def head(self, key: str, version_id: str) -> ObjectFacts:
         """Return the facts of one version."""
 
-    def versions(self, prefix: str) -> list[ObjectVersion]:
-        """Return every version and delete marker whose key starts with `prefix`."""
+    def versions(self, prefix: str, after: str = "") -> list[ObjectVersion]:
+        """Return every version and delete marker whose key starts with `prefix` and sorts behind `after`."""
 
     def delete(self, key: str, version_id: str) -> None:
         """Delete one version; raises `Refused` while it is locked."""

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         GetObjectOutputTypeDef,
         GetObjectRequestTypeDef,
         HeadObjectOutputTypeDef,
+        ListObjectVersionsRequestTypeDef,
         PutObjectRequestTypeDef,
     )
 
@@ -228,21 +229,27 @@ class ObjectStore:
             )
         return _facts(key, version_id, answer)
 
-    def versions(self, prefix: str) -> list[ObjectVersion]:
-        """Return every version and delete marker under `prefix`, in the order of the store."""
+    def versions(self, prefix: str, after: str = "") -> list[ObjectVersion]:
+        """Return every version and delete marker under `prefix` behind `after`, in the order of the store."""
         found: list[ObjectVersion] = []
-        with _reaching(prefix):
-            pages = self._client.get_paginator("list_object_versions")
-            for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
-                found += [
-                    ObjectVersion(item["Key"], item["VersionId"], item["Size"], item["IsLatest"], False)
-                    for item in page.get("Versions", [])
-                ]
-                found += [
-                    ObjectVersion(item["Key"], item["VersionId"], 0, item["IsLatest"], True)
-                    for item in page.get("DeleteMarkers", [])
-                ]
-        return found
+        request: ListObjectVersionsRequestTypeDef = {"Bucket": self._bucket, "Prefix": prefix}
+        if after:
+            request["KeyMarker"] = after
+        while True:
+            with _reaching(prefix):
+                page = self._client.list_object_versions(**request)
+            found += [
+                ObjectVersion(item["Key"], item["VersionId"], item["Size"], item["IsLatest"], False)
+                for item in page.get("Versions", [])
+            ]
+            found += [
+                ObjectVersion(item["Key"], item["VersionId"], 0, item["IsLatest"], True)
+                for item in page.get("DeleteMarkers", [])
+            ]
+            if not page.get("IsTruncated"):
+                return found
+            request["KeyMarker"] = page["NextKeyMarker"]
+            request["VersionIdMarker"] = page["NextVersionIdMarker"]
 
     def delete(self, key: str, version_id: str) -> None:
         """Delete one version; raises `Refused` while it is locked, `StoreUnavailable`."""

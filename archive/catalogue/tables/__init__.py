@@ -17,7 +17,15 @@ from archive.catalogue.tables.annotations import (
     notes,
     recording_labels,
 )
-from archive.catalogue.tables.audit import audit_bodies, audit_entries, audit_writers
+from archive.catalogue.tables.audit import (
+    audit_bodies,
+    audit_checkpoints,
+    audit_entries,
+    audit_leaves,
+    audit_logs,
+    audit_nodes,
+    audit_writers,
+)
 from archive.catalogue.tables.calls import call_events, commands, live_calls
 from archive.catalogue.tables.columns import metadata
 from archive.catalogue.tables.directory import (
@@ -72,7 +80,11 @@ __all__ = [
     "annotation_revisions",
     "api_clients",
     "audit_bodies",
+    "audit_checkpoints",
     "audit_entries",
+    "audit_leaves",
+    "audit_logs",
+    "audit_nodes",
     "audit_writers",
     "call_events",
     "commands",
@@ -125,4 +137,15 @@ __all__ = [
     "users",
 ]
 
-INSTANCE_TABLES = frozenset({"exempt_days", "audit_writers", "sign_in_attempts", "spent_challenges"})
+INSTANCE_TABLES = frozenset(
+    {
+        "audit_checkpoints",
+        "audit_leaves",
+        "audit_logs",
+        "audit_nodes",
+        "audit_writers",
+        "exempt_days",
+        "sign_in_attempts",
+        "spent_challenges",
+    }
+)

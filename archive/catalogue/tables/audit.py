@@ -1,14 +1,19 @@
-"""The audit log: chains of entries, their bodies, and the head of each chain."""
+"""The audit log: chains of entries, their bodies, the head of each chain, and the tree over them all."""
 
 from __future__ import annotations
 
 from sqlalchemy import (
     Column,
+    ForeignKey,
     ForeignKeyConstraint,
     Index,
+    Integer,
+    LargeBinary,
     PrimaryKeyConstraint,
     Table,
     Text,
+    UniqueConstraint,
+    text,
 )
 
 from archive.catalogue.tables.columns import (
@@ -55,4 +60,51 @@ audit_writers = Table(
     Column("writer", Text, primary_key=True),
     count("sequence"),
     word("hash"),
+)
+
+audit_logs = Table(
+    "audit_logs",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    word("origin"),
+    time("begun_at"),
+    word("reason"),
+)
+
+audit_leaves = Table(
+    "audit_leaves",
+    metadata,
+    Column("log", Integer, ForeignKey("audit_logs.number"), nullable=False),
+    count("index"),
+    word("writer"),
+    count("sequence"),
+    word("hash"),
+    PrimaryKeyConstraint("log", "index"),
+    UniqueConstraint("log", "writer", "sequence"),
+)
+
+audit_nodes = Table(
+    "audit_nodes",
+    metadata,
+    Column("log", Integer, ForeignKey("audit_logs.number"), nullable=False),
+    Column("level", Integer, nullable=False),
+    count("index"),
+    Column("hash", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("log", "level", "index"),
+)
+
+audit_checkpoints = Table(
+    "audit_checkpoints",
+    metadata,
+    Column("log", Integer, ForeignKey("audit_logs.number"), nullable=False),
+    count("size"),
+    count("first"),
+    time("at"),
+    Column("note", LargeBinary, nullable=False),
+    maybe("leaves_version"),
+    maybe("note_version"),
+    maybe("token_version"),
+    PrimaryKeyConstraint("log", "size"),
+    Index("audit_checkpoints_unpublished_idx", "log", "size", postgresql_where=text("note_version IS NULL")),
+    Index("audit_checkpoints_stamped_idx", "log", "size", postgresql_where=text("token_version IS NOT NULL")),
 )

@@ -74,6 +74,17 @@ def test_a_range_past_the_end_is_a_failed_verification(store: Store, first: int)
         store.get("tenant/recording/audio", version, first, first + 10)
 
 
+def test_versions_are_listed_from_a_key_on(store: Store) -> None:
+    """Under the prefix, every version of every key that sorts behind the given one."""
+    for number in range(5):
+        put(store, f"log/{number:03}", data=b"x")
+    put(store, "logs", data=b"x")
+    listed = [version.key for version in store.versions("log/", after="log/002")]
+    assert listed == ["log/003", "log/004"]
+    assert store.versions("log/", after="log/004") == []
+    assert len(store.versions("log/")) == 5
+
+
 def test_an_unknown_version_is_not_found(store: Store) -> None:
     put(store)
     for key, version in (("tenant/recording/audio", "0" * 32), ("tenant/recording/peaks", "0" * 32)):

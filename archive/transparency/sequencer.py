@@ -1,0 +1,255 @@
+"""The sequencer: gives entries their place in the tree, and locks leaves and checkpoints away.
+
+Each round first puts into the bucket what an earlier one could not, then takes the
+entries that have no place yet, checks that they go on with their chains, adds them to
+the tree and signs a checkpoint, all in one transaction; then the segment of leaves and
+the checkpoint go to the bucket, in this order, each under its lock. A round that is
+broken off anywhere is gone on with by the next one: what was signed is in the
+database, so that the same octets are put again, or found there and adopted.
+
+An entry is durable before the sequencer sees it; a bucket that is away delays
+checkpoints and nothing else. When nothing happens for an hour an entry says so, so that
+a tail cut off shows by its age.
+
+Rules: never two checkpoints of one size, never an object replaced. A bucket that holds
+a later checkpoint than the database knows is a database that was set back: nothing is
+signed then until an operator begins a new log (`earwitness audit begin`). Not here:
+when it runs (`retention.worker`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from archive.audit import AuditWriter
+from archive.audit_chain import verify_chain
+from archive.catalogue import audit_entries, audit_tree
+from archive.catalogue.audit_tree import CheckpointRow, Log
+from archive.catalogue.engine import Catalogue, Connection
+from archive.clock import Clock
+from archive.data_key import translated_key_errors
+from archive.errors import NotFound, VerificationFailed
+from archive.store.clock_guard import compare_clocks
+from archive.store.object import KeyTaken, LockMode, Store, StoreCorrupts, sha256_hex, whole_second
+from archive.transparency.checkpoint import NO_PREVIOUS, Checkpoint, PublicKey, note_hash, open_note, sign
+from archive.transparency.leaves import (
+    KEYS_PREFIX,
+    SEGMENT_LEAVES_MAX,
+    Leaf,
+    checkpoint_key,
+    checkpoints_prefix,
+    segment,
+    segment_key,
+)
+from archive.transparency.tree import Node, Tree, peaks_of
+from keys.signing_key import SigningKey
+
+ACTOR = "service:worker"
+HEARTBEAT = timedelta(hours=1)
+ROUND_CHECKPOINTS_MAX = 200
+"""A round of a minute keeps up with three thousand entries a second; more wait for the next."""
+
+FIRST_REASON = "the first log of this instance"
+
+
+@dataclass(frozen=True)
+class Custody:
+    """How the objects of the log are locked: for how long, and in which mode."""
+
+    kept: timedelta
+    mode: LockMode
+
+
+class LogOverruled(VerificationFailed):
+    """The bucket knows more of the log than the database: it was set back, or another writes here too."""
+
+
+class Sequencer:
+    """Adds to the tree; any number of processes may, one at a time does."""
+
+    def __init__(  # noqa: PLR0917 - what it stands on, named by its one caller
+        self,
+        catalogue: Catalogue,
+        store: Store,
+        key: Callable[[], SigningKey],
+        audit: AuditWriter,
+        clock: Clock,
+        custody: Custody,
+        name: str,
+    ) -> None:
+        """Remember what it stands on; `name` begins the origin of logs, `key` is asked for when it signs."""
+        self._catalogue = catalogue
+        self._store = store
+        self._key = key
+        self._audit = audit
+        self._clock = clock
+        self._custody = custody
+        self._name = name
+
+    def round(self) -> int:
+        """Give every waiting entry its place; return how many checkpoints were locked away.
+
+        Raises StoreUnavailable, CatalogueUnavailable (the next round goes on), and
+        VerificationFailed when chain, tree or bucket are not as they were written.
+        """
+        with translated_key_errors():
+            key = self._key()
+        log = self._log()
+        self._announce(log, key)
+        count = self._publish_waiting(log)
+        self._refuse_set_back(log)
+        while count < ROUND_CHECKPOINTS_MAX:
+            row = self._sequence(log, key)
+            if row is None:
+                break
+            self._publish(row)
+            count += 1
+        return count
+
+    def _log(self) -> Log:
+        with self._catalogue.transaction() as connection:
+            found = audit_tree.newest_log(connection)
+            if found is None:
+                audit_tree.lock(connection)
+                found = audit_tree.newest_log(connection)
+            if found is None:
+                found = Log(1, f"{self._name}/1", self._clock.now(), FIRST_REASON)
+                audit_tree.begin_log(connection, found)
+        return found
+
+    def _announce(self, log: Log, key: SigningKey) -> None:
+        """See to it that the key that signs stands in the bucket, for everybody who checks."""
+        public = PublicKey(log.origin, key.public)
+        name = f"{KEYS_PREFIX}{log.number}-{public.id.hex()}"
+        if not self._store.versions(name):
+            self._place(name, f"{public.line()}\n".encode())
+
+    def _refuse_set_back(self, log: Log) -> None:
+        with self._catalogue.transaction() as connection:
+            newest = audit_tree.newest_checkpoint(connection, log.number)
+        after = "" if newest is None else checkpoint_key(log.number, newest.size)
+        # Another sequencer may have gone on meanwhile; what it puts is in the database first.
+        beyond = self._store.versions(checkpoints_prefix(log.number), after=after)
+        if not beyond:
+            return
+        with self._catalogue.transaction() as connection:
+            newest = audit_tree.newest_checkpoint(connection, log.number)
+        last = max(version.key for version in beyond)
+        if newest is None or last > checkpoint_key(log.number, newest.size):
+            raise LogOverruled(
+                f"The bucket holds {last}, beyond what the database knows: the database was set back. "
+                "Nothing is signed until an operator has looked and begun a new log: earwitness audit begin."
+            )
+
+    def _sequence(self, log: Log, key: SigningKey) -> CheckpointRow | None:
+        """Add waiting entries to the tree, with a signed checkpoint; None when there are none."""
+        with self._catalogue.transaction() as connection:
+            audit_tree.lock(connection)
+            last = audit_tree.newest_checkpoint(connection, log.number)
+            leaves = self._waiting(connection, log)
+            now = self._clock.now()
+            if not leaves and (last is None or now - last.at >= HEARTBEAT):
+                self._beat(connection, log)
+                leaves = self._waiting(connection, log)
+            if not leaves:
+                return None
+            tree = self._tree(connection, log, key, last)
+            nodes: list[Node] = []
+            for leaf in leaves:
+                nodes += tree.append(leaf.hash())
+            # A clock that was set back must not make the log look written backwards.
+            at = now if last is None else max(now, last.at)
+            previous = NO_PREVIOUS if last is None else note_hash(last.note)
+            checkpoint = Checkpoint(log.origin, tree.size, tree.root(), at, previous)
+            note = sign(checkpoint, log.origin, key)
+            row = CheckpointRow(log.number, tree.size, tree.size - len(leaves), at, note)
+            audit_tree.add(connection, row, leaves, nodes)
+            return row
+
+    def _waiting(self, connection: Connection, log: Log) -> list[Leaf]:
+        """Return entries without a place, at most a segment; raises ChainBroken when one was altered."""
+        leaves: list[Leaf] = []
+        for writer, head in audit_tree.unsequenced(connection, log.number):
+            room = SEGMENT_LEAVES_MAX - len(leaves)
+            if room == 0:
+                break
+            entries = audit_entries.following(connection, writer, head.sequence, limit=room)
+            verify_chain(entries, after=head)
+            leaves += [Leaf(writer, entry.sequence, entry.hash) for entry in entries]
+        return leaves
+
+    def _beat(self, connection: Connection, log: Log) -> None:
+        self._audit.append(
+            connection,
+            tenant_id=None,
+            actor=ACTOR,
+            action="log.idle",
+            object=f"log:{log.number}",
+            at=self._clock.now(),
+        )
+
+    def _tree(self, connection: Connection, log: Log, key: SigningKey, last: CheckpointRow | None) -> Tree:
+        """Return the tree so far, and see that it is the one the last checkpoint signed."""
+        if last is None:
+            return Tree()
+        public = PublicKey(log.origin, key.public)
+        try:
+            signed = open_note(last.note, {public.id: public})
+            peaks = [audit_tree.node(connection, log.number, *place) for place in peaks_of(last.size)]
+        except (VerificationFailed, LookupError) as error:
+            raise VerificationFailed(f"The last checkpoint of the audit log is not ours: {error}.") from error
+        tree = Tree(last.size, peaks)
+        if tree.root() != signed.root or signed.size != last.size:
+            raise VerificationFailed(
+                f"The leaves of the audit log in the database are not those of checkpoint {last.size}: "
+                "run earwitness audit verify."
+            )
+        return tree
+
+    def _publish_waiting(self, log: Log) -> int:
+        waiting = audit_tree.unpublished(self._catalogue, log.number)
+        for row in waiting:
+            self._publish(row)
+        return len(waiting)
+
+    def _publish(self, row: CheckpointRow) -> None:
+        """Put segment and checkpoint into the bucket, and write down where they stand."""
+        with self._catalogue.transaction() as connection:
+            leaves = audit_tree.leaves(connection, row.log, row.first, row.size)
+        leaves_version = self._place(segment_key(row.log, row.first, row.size), segment(leaves))
+        note_version = self._place(checkpoint_key(row.log, row.size), row.note)
+        self._store.barrier()
+        audit_tree.placed(self._catalogue, row, leaves_version=leaves_version, note_version=note_version)
+
+    def _place(self, key: str, data: bytes) -> str:
+        """Put an object under its lock, or adopt the same one an earlier round put; return its version."""
+        now = self._clock.now()
+        compare_clocks(self._store.clock(), now)
+        until = now + self._custody.kept if self._store.locks else None
+        digest = sha256_hex(data)
+        try:
+            version = self._store.put(key, data, until, self._custody.mode, sha256=digest)
+        except KeyTaken:
+            return self._adopted(key, data)
+        try:
+            stored, facts = self._store.fetch(key, version)
+        except NotFound as error:
+            raise StoreCorrupts(f"The store lost {key} after acknowledging it.") from error
+        locked = until is None or (
+            facts.retain_until is not None and facts.retain_until >= whole_second(until)
+        )
+        if stored != data or not locked:
+            raise StoreCorrupts(f"The store does not keep {key} as it was put, under its lock.")
+        return version
+
+    def _adopted(self, key: str, data: bytes) -> str:
+        for version in self._store.versions(key):
+            if version.key != key or version.is_delete_marker:
+                continue
+            if self._store.get(key, version.version_id) == data:
+                return version.version_id
+        raise LogOverruled(
+            f"Something else stands at {key}: the database was set back, or another writes there."
+        )

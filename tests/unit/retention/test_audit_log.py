@@ -1,0 +1,87 @@
+"""The job of the audit log, on a real PostgreSQL with real keys."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from archive.audit import AuditWriter
+from archive.catalogue.engine import Catalogue
+from archive.errors import ArchiveError, StoreUnavailable, VerificationFailed
+from archive.settings import Settings
+from archive.store.memory import MemoryStore
+from archive.transparency.checkpoint import open_note, public_key
+from keys.local_keyring import LocalKeyring
+from retention.audit_log import AUDIT_ROUND, add_audit_log, sequencer_of
+from retention.schedule import SCHEDULES
+from retention.worker import defer_due
+from tests.unit.archive.sealed.conftest import NOW, SettableClock
+
+
+def test_the_log_of_the_settings_signs_with_the_key_of_the_key_store(
+    worker: Catalogue, tmp_path: Path
+) -> None:
+    """Made at first, sealed by the root, the same after a restart; locked as the settings say."""
+    (tmp_path / "keys").mkdir()
+    settings = Settings(
+        key_store=f"dir:{tmp_path / 'keys'}", audit_lock_mode="COMPLIANCE", audit_kept_days=10
+    )
+    clock = SettableClock()
+    store, root = MemoryStore(clock), LocalKeyring(bytes(32))
+    audit = AuditWriter(worker, "worker/one")
+    for _ in range(2):
+        sequencer = sequencer_of(settings, worker, store, lambda: root, audit, clock)
+        with audit.transaction(None) as connection:
+            audit.append(connection, tenant_id=None, actor="a", action="b", object="c", at=clock.now())
+        assert sequencer.round() == 1
+    (announced,) = store.versions("audit/keys/")
+    key = public_key(store.get(announced.key, announced.version_id).decode())
+    assert key.name == "earwitness/earwitness/1"
+    notes = store.versions("audit/1/checkpoints/")
+    assert len(notes) == 2
+    for note in notes:
+        assert open_note(store.get(note.key, note.version_id), {key.id: key}).origin == key.name
+        facts = store.head(note.key, note.version_id)
+        assert facts.mode == "COMPLIANCE"
+        assert facts.retain_until is not None
+        assert (facts.retain_until - NOW).days == 10
+
+
+@pytest.mark.parametrize(
+    ("fault", "level"),
+    [(StoreUnavailable("away"), "warning"), (VerificationFailed("altered"), "error"), (None, "debug")],
+)
+async def test_a_round_is_made_every_minute_and_its_fault_is_told(
+    database: Any, worker: Catalogue, fault: ArchiveError | None, level: str
+) -> None:
+    """No job is left behind by an outage: the next minute makes its own."""
+    import procrastinate
+
+    from archive.jobs import connection_arguments, connection_string
+
+    def round_() -> int:
+        if fault is not None:
+            raise fault
+        return 3
+
+    app = procrastinate.App(
+        connector=procrastinate.PsycopgConnector(
+            conninfo=connection_string(database.url("earwitness_worker")), kwargs=connection_arguments()
+        )
+    )
+    add_audit_log(app, round_)
+    (schedule,) = (each for each in SCHEDULES if each.task == AUDIT_ROUND)
+    assert schedule.interval.total_seconds() == 60
+    with capture_logs() as told:
+        async with app.open_async():
+            await defer_due(app, schedule, NOW)
+            await app.run_worker_async(wait=False, install_signal_handlers=False, listen_notify=False)
+    assert level in [line["log_level"] for line in told]
+    rows = await asyncio.to_thread(
+        lambda: database.connect().execute("SELECT status FROM jobs.procrastinate_jobs").fetchall()
+    )
+    assert {status for (status,) in rows} <= {"succeeded"}
