@@ -1,0 +1,181 @@
+"""Checking a package: what `verify.sh` does, in one process, with all that is wrong and not the first only.
+
+A package is as it was signed when the files that are listed are the files that are
+there, each with its hash, the list is signed by a certificate of the authority, and
+the time-stamp that belongs to it is one over that signature.
+
+Rules: nothing is taken from the package but what is checked; the certificates of the
+authorities come from whoever asks. What a signature says of its time counts only
+without a time-stamp. Reading never follows a link.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+from rfc3161_client import VerificationError, VerifierBuilder, decode_timestamp_response
+
+from archive.errors import Refused
+from archive.evidence.bag import (
+    BAG_INFO,
+    BAGIT,
+    MANIFEST,
+    PAYLOAD,
+    SIGNATURE,
+    TAG_MANIFEST,
+    TIMESTAMP,
+    check_name,
+    read_manifest,
+)
+from keys.cms import is_issued_by, verify_detached
+from keys.errors import SealBroken
+
+SMALL_FILE_BYTES_MAX = 64 * 1024 * 1024
+"""A manifest of FILES_COUNT_MAX files has some 30 MB; more is no file to read whole."""
+
+STAMP_REQUIRED = "Timestamp-Required"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found: nothing in `faults` means that the package is as it was signed."""
+
+    faults: tuple[str, ...]
+    files_count: int
+    signer: str | None = None
+    stamped_at: datetime | None = None
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing was added, changed or taken away."""
+        return not self.faults
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Whom the one who checks trusts: who signs packages, and who stamps time (their roots)."""
+
+    authority: x509.Certificate
+    timestamp_authorities: tuple[x509.Certificate, ...] = ()
+
+
+def verify_package(folder: Path, trust: Trust, now: datetime) -> Verdict:
+    """Check the package in `folder`; `now` counts where there is no time-stamp.
+
+    Never raises for what is wrong with a package: that stands in the verdict. Raises
+    OSError when it can't be read.
+    """
+    faults: list[str] = []
+    present = _present(folder, faults)
+    tags, payload = (_listed(folder, name, faults) for name in (TAG_MANIFEST, MANIFEST))
+    faults += [
+        f"{name} is listed as evidence and is none" for name in payload if not name.startswith(PAYLOAD)
+    ]
+    required = _is_stamp_required(folder, faults)
+    own = {TAG_MANIFEST, SIGNATURE, *((TIMESTAMP,) if required else ())}
+    listed = {**payload, **tags}
+    faults += [f"{name} is missing" for name in sorted((listed.keys() | own) - present)]
+    faults += [f"{name} is not listed" for name in sorted(present - listed.keys() - own)]
+    faults += [f"{name} does not explain itself" for name in (BAGIT, BAG_INFO, MANIFEST) if name not in tags]
+    faults += [
+        f"{name} was changed"
+        for name in sorted(listed.keys() & present)
+        if _hash(folder / name) != listed[name]
+    ]
+    signer, stamped_at = (
+        _signed(folder, trust, now, faults) if {SIGNATURE, TAG_MANIFEST} <= present else (None, None)
+    )
+    return Verdict(tuple(faults), len(present), signer, stamped_at)
+
+
+def _present(folder: Path, faults: list[str]) -> set[str]:
+    found: set[str] = set()
+    for entry in _walk(folder):
+        name = Path(entry.path).relative_to(folder).as_posix()
+        try:
+            check_name(name)
+        except Refused as error:
+            faults.append(str(error))
+            continue
+        if entry.is_file(follow_symlinks=False):
+            found.add(name)
+        elif not entry.is_dir(follow_symlinks=False):
+            faults.append(f"{name} is neither a file nor a folder")
+    return found
+
+
+def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            yield entry
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(Path(entry.path))
+
+
+def _listed(folder: Path, name: str, faults: list[str]) -> dict[str, str]:
+    try:
+        return read_manifest(_small(folder / name))
+    except (Refused, OSError) as error:
+        faults.append(f"{name} can't be read: {error}")
+        return {}
+
+
+def _is_stamp_required(folder: Path, faults: list[str]) -> bool:
+    """Read it from the signed information, so that nobody takes a stamp away unseen."""
+    try:
+        lines = _small(folder / BAG_INFO).decode("utf-8", "replace").splitlines()
+    except OSError:
+        return False  # that it is missing is a fault already
+    said = [line.partition(": ")[2] for line in lines if line.startswith(f"{STAMP_REQUIRED}:")]
+    if said not in (["yes"], ["no"]):
+        faults.append(f"{BAG_INFO} does not say whether a time-stamp belongs to the package")
+    return said == ["yes"]
+
+
+def _signed(
+    folder: Path, trust: Trust, now: datetime, faults: list[str]
+) -> tuple[str | None, datetime | None]:
+    signature = _small(folder / SIGNATURE)
+    stamped_at = None
+    if (folder / TIMESTAMP).is_file():
+        stamped_at = _stamped_at(_small(folder / TIMESTAMP), signature, trust)
+        if stamped_at is None:
+            faults.append("the time-stamp is not of this signature, or of nobody who is trusted")
+    try:
+        signed = verify_detached(signature, _small(folder / TAG_MANIFEST))
+    except SealBroken:
+        faults.append("the signature is not of this package")
+        return None, stamped_at
+    if not is_issued_by(signed.certificate, trust.authority, stamped_at or now):
+        faults.append("the signature is of nobody the trusted authority vouched for at that time")
+    return signed.certificate.subject.rfc4514_string(), stamped_at
+
+
+def _stamped_at(token: bytes, signature: bytes, trust: Trust) -> datetime | None:
+    try:
+        response = decode_timestamp_response(token)
+        builder = VerifierBuilder(roots=list(trust.timestamp_authorities))
+        builder.build().verify_message(response, signature)
+        is_canonical = bytes(response.as_bytes()) == token
+    except (ValueError, VerificationError):
+        return None
+    return response.tst_info.gen_time if is_canonical else None
+
+
+def _small(path: Path) -> bytes:
+    with path.open("rb") as file:
+        data = file.read(SMALL_FILE_BYTES_MAX + 1)
+    if len(data) > SMALL_FILE_BYTES_MAX:
+        raise Refused(f"{path.name} has more than {SMALL_FILE_BYTES_MAX} octets.")
+    return data
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

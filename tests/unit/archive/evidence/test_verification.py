@@ -1,0 +1,239 @@
+"""V1, V2, V3: an untouched package passes with standard tools alone; whatever is altered shows, in both checks."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+
+import bagit
+import pytest
+from cryptography import x509
+
+from archive.evidence.bag import MANIFEST, PAYLOAD, SIGNATURE, TAG_MANIFEST, TIMESTAMP, BagFile, manifest
+from archive.evidence.verification import Trust, verify_package
+from keys.key_store import DirectoryKeyStore
+from keys.local_keyring import LocalKeyring
+from keys.signatory import AUTHORITY_VALIDITY, CERTIFICATE_VALIDITY, Signatory, load_or_create
+from tests.unit.archive.evidence.conftest import OpenSslTimestampAuthority, lay_down
+
+TOOLS = ("sh", "find", "sort", "sha256sum", "openssl")
+SCRIPT = Path(str(files("archive.evidence") / "verify.sh"))
+
+
+@pytest.fixture(scope="session")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the standard tools and nothing else, to be the whole PATH."""
+    folder = tmp_path_factory.mktemp("tools")
+    for tool in TOOLS:
+        found = shutil.which(tool)
+        assert found is not None, f"the test needs {tool}: install it"
+        (folder / tool).symlink_to(found)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run_script(
+    tools: Path, tmp_path_factory: pytest.TempPathFactory, signatory: Signatory,
+    timestamp_authority: OpenSslTimestampAuthority,
+) -> Callable[[Path], subprocess.CompletedProcess[str]]:  # fmt: skip
+    trusted = tmp_path_factory.mktemp("trusted")
+    (trusted / "authority.pem").write_bytes(signatory.authority_pem())
+    (trusted / "time.pem").write_bytes(timestamp_authority.root())
+
+    def run(package: Path) -> subprocess.CompletedProcess[str]:
+        command = [tools / "sh", SCRIPT, package, trusted / "authority.pem", trusted / "time.pem"]
+        environment = {"PATH": str(tools)}
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    return run
+
+
+Script = Callable[[Path], subprocess.CompletedProcess[str]]
+
+
+def verdict_of(package: Path, trust: Trust) -> tuple[str, ...]:
+    return verify_package(package, trust, datetime.now(UTC)).faults
+
+
+def test_v1_an_untouched_package_passes_with_standard_tools_alone(package: Path, run_script: Script) -> None:
+    done = run_script(package)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "OK: nothing was added, changed or taken away" in done.stdout
+    assert "Time-stamped: " in done.stdout
+    assert done.stderr == ""
+
+
+def test_v1_our_own_check_finds_nothing_either_and_names_signer_and_time(package: Path, trust: Trust) -> None:
+    verdict = verify_package(package, trust, datetime.now(UTC))
+    assert verdict.faults == ()
+    assert verdict.signer is not None
+    assert "Voorbeeld BV" in verdict.signer
+    assert verdict.stamped_at is not None
+    assert abs(verdict.stamped_at - datetime.now(UTC)) < timedelta(hours=1)
+
+
+def test_a_package_without_a_time_stamp_says_so_and_passes(
+    tmp_path: Path, signatory: Signatory, timestamp_authority: OpenSslTimestampAuthority, trust: Trust,
+    run_script: Script,
+) -> None:  # fmt: skip
+    plain = lay_down(tmp_path / "plain", signatory, timestamp_authority, stamped=False)
+    assert verdict_of(plain, trust) == ()
+    assert run_script(plain).returncode == 0
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def append(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"\x00")
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def rename(path: Path) -> None:
+    path.rename(path.with_name("other-" + path.name))
+
+
+def duplicate(path: Path) -> None:
+    shutil.copy(path, path.with_name("copy-" + path.name))
+
+
+EACH_FILE = (flip, append, cut, rename, duplicate, Path.unlink)
+
+
+@pytest.mark.parametrize("change", EACH_FILE, ids=lambda change: change.__name__)
+def test_v2_a_change_to_any_file_is_found_by_both(
+    package: Path, tmp_path: Path, trust: Trust, run_script: Script, change: Callable[[Path], None]
+) -> None:
+    names = sorted(path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file())
+    assert len(names) == 13
+    for name in names:
+        copy = tmp_path / "copy"
+        shutil.copytree(package, copy)
+        change(copy / name)
+        assert verdict_of(copy, trust), f"our check took {change.__name__} of {name} for an untouched package"
+        done = run_script(copy)
+        assert done.returncode != 0, f"the script took {change.__name__} of {name} for an untouched package"
+        assert "FAILED" in done.stdout
+        shutil.rmtree(copy)
+
+
+def swap_audio(package: Path) -> None:
+    one, two = (package / f"data/recordings/r{number}/audio.flac" for number in (1, 2))
+    first = one.read_bytes()
+    one.write_bytes(two.read_bytes())
+    two.write_bytes(first)
+
+
+def add_a_file(package: Path) -> None:
+    (package / "data" / "extra.txt").write_text("something nobody listed\n")
+
+
+def empty_the_manifest(package: Path) -> None:
+    (package / MANIFEST).write_bytes(b"")
+
+
+def rehash(package: Path) -> None:
+    """Change a recording and write both manifests anew, as whoever has no key would."""
+    flip(package / "data/recordings/r1/audio.flac")
+    for name, is_tag in ((MANIFEST, False), (TAG_MANIFEST, True)):
+        listed = []
+        for path in sorted(package.rglob("*")):
+            file = path.relative_to(package).as_posix()
+            if path.is_file() and file.startswith(PAYLOAD) != is_tag and not file.startswith(TAG_MANIFEST):
+                listed.append(BagFile(file, hashlib.sha256(path.read_bytes()).hexdigest(), 0))
+        (package / name).write_bytes(manifest(listed))
+
+
+def strip_the_stamp(package: Path) -> None:
+    (package / TIMESTAMP).unlink()
+
+
+def strip_the_stamp_and_say_so(package: Path) -> None:
+    strip_the_stamp(package)
+    info = package / "bag-info.txt"
+    info.write_text(info.read_text().replace("Timestamp-Required: yes", "Timestamp-Required: no"))
+
+
+def put_a_link(package: Path) -> None:
+    audio = package / "data/recordings/r1/audio.flac"
+    shutil.copy(audio, package.parent / "elsewhere.flac")
+    audio.unlink()
+    audio.symlink_to(package.parent / "elsewhere.flac")
+
+
+def name_a_newline(package: Path) -> None:
+    (package / "data" / "a\nb").write_text("x")
+
+
+WHOLE = (
+    swap_audio, add_a_file, empty_the_manifest, rehash, strip_the_stamp, strip_the_stamp_and_say_so,
+    put_a_link, name_a_newline,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("change", WHOLE, ids=lambda change: change.__name__)
+def test_v2_what_is_done_to_the_whole_is_found_by_both(
+    package: Path, tmp_path: Path, trust: Trust, run_script: Script, change: Callable[[Path], None]
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(package, copy)
+    change(copy)
+    assert verdict_of(copy, trust)
+    assert run_script(copy).returncode != 0
+
+
+def test_v2_a_package_signed_by_somebody_else_fails(
+    tmp_path: Path, timestamp_authority: OpenSslTimestampAuthority, trust: Trust, run_script: Script
+) -> None:
+    store = DirectoryKeyStore(tmp_path / "keys")
+    (tmp_path / "keys").mkdir()
+    stranger = load_or_create(store, LocalKeyring(bytes([7]) * 32), "Voorbeeld BV", datetime.now(UTC))
+    forged = lay_down(tmp_path / "forged", stranger, timestamp_authority)
+    assert verdict_of(forged, trust)
+    assert run_script(forged).returncode != 0
+
+
+def test_v2_the_stamp_of_another_package_fails(
+    package: Path, tmp_path: Path, signatory: Signatory, timestamp_authority: OpenSslTimestampAuthority,
+    trust: Trust, run_script: Script,
+) -> None:  # fmt: skip
+    other = lay_down(tmp_path / "other", signatory, timestamp_authority)
+    shutil.copy(package / TIMESTAMP, other / TIMESTAMP)
+    assert (package / SIGNATURE).read_bytes() != (other / SIGNATURE).read_bytes()
+    assert verdict_of(other, trust)
+    assert run_script(other).returncode != 0
+
+
+def test_v2_a_signer_whose_certificate_has_ended_since_counts_by_the_stamp(
+    tmp_path: Path, timestamp_authority: OpenSslTimestampAuthority
+) -> None:
+    """Made some years ago with the clock of those days, and looked at after its certificate has ended."""
+    store = DirectoryKeyStore(tmp_path / "keys")
+    (tmp_path / "keys").mkdir()
+    made_at = datetime.now(UTC) - CERTIFICATE_VALIDITY + timedelta(days=1)
+    old = load_or_create(store, LocalKeyring(bytes(32)), "Voorbeeld BV", made_at)
+    root = x509.load_pem_x509_certificate(timestamp_authority.root())
+    later = datetime.now(UTC) + timedelta(days=2)
+    assert later < old.authority.not_valid_after_utc == made_at.replace(microsecond=0) + AUTHORITY_VALIDITY
+    stamped = lay_down(tmp_path / "stamped", old, timestamp_authority)
+    assert verify_package(stamped, Trust(old.authority, (root,)), later).faults == ()
+    plain = lay_down(tmp_path / "plain", old, timestamp_authority, stamped=False)
+    assert verify_package(plain, Trust(old.authority, (root,)), later).faults != ()
+
+
+def test_v3_a_package_is_a_bag_to_the_tool_of_the_library_of_congress(package: Path) -> None:
+    bagit.Bag(str(package)).validate()
