@@ -65,9 +65,17 @@ def object_binding(tenant_id: TenantId, recording_id: RecordingId, kind: ObjectK
 def make_data_key(vault: Vault, tenant_id: TenantId, recording_id: RecordingId, day: date) -> DataKey:
     """Make the data key of a recording that expires on `day`; raises `KeysUnavailable`."""
     with translated_key_errors():
-        kek = vault.current(tenant_id, day)
-        key = new_key()
-        return DataKey(kek.id, wrap_key(kek.key, key, _context(tenant_id, recording_id)), key)
+        return rewrap_data_key(vault.current(tenant_id, day), tenant_id, recording_id, new_key())
+
+
+def rewrap_data_key(kek: Kek, tenant_id: TenantId, recording_id: RecordingId, key: bytes) -> DataKey:
+    """Return a data key wrapped under `kek`, for this recording alone."""
+    return DataKey(kek.id, wrap_key(kek.key, key, _context(tenant_id, recording_id)), key)
+
+
+def unwrap_data_key(kek: Kek, tenant_id: TenantId, recording_id: RecordingId, wrapped: bytes) -> DataKey:
+    """Return the data key in `wrapped`; raises SealBroken unless `kek` wrapped it for this recording."""
+    return DataKey(kek.id, wrapped, unwrap_key(kek.key, wrapped, _context(tenant_id, recording_id)))
 
 
 def open_data_key(
@@ -79,8 +87,7 @@ def open_data_key(
     wrapped for another recording or altered, `KeysUnavailable`.
     """
     with translated_key_errors():
-        kek = vault.get(kek_id)
-        return DataKey(kek_id, wrapped, unwrap_key(kek.key, wrapped, _context(tenant_id, recording_id)))
+        return unwrap_data_key(vault.get(kek_id), tenant_id, recording_id, wrapped)
 
 
 @contextmanager

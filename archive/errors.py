@@ -9,6 +9,7 @@
     │   └── ChainBroken              an audit chain is not, from `position` on
     └── DependencyUnavailable    something outside us is away; asking later may help
         ├── CatalogueUnavailable     PostgreSQL
+        ├── KeyRetired               the key something was to hang from is on its way out
         ├── StoreUnavailable         the object store
         ├── MailUnavailable          the mail server (`archive.mail`)
         └── StoreClockDiffers        the store's clock and ours are too far apart to lock by
@@ -59,6 +60,10 @@ class DependencyUnavailable(ArchiveError):  # noqa: N818 - a state of the world
 
 class CatalogueUnavailable(DependencyUnavailable):
     """PostgreSQL can't be reached or gave up on a statement."""
+
+
+class KeyRetired(DependencyUnavailable):
+    """A key-encryption key was retired before what hangs from it was committed; take the next version."""
 
 
 class StoreUnavailable(DependencyUnavailable):

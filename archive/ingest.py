@@ -11,6 +11,9 @@ The order is the promise (DESIGN 3, invariants I2, I4 and I5):
 6. row, outcome and audit entry in one transaction;
 7. the intent goes, and the caller may release the journal slot.
 
+A KEK that is retired meanwhile takes nothing new: then the data key is wrapped under the
+next one, and that key stands beside the objects (`archive.key_object`).
+
 A rerun after a stop at any step goes on from there: the intent gives the same key,
 objects that are in their place are adopted, a row that is there ends it. Errors of
 store, catalogue and key store are `DependencyUnavailable`; the caller keeps the
@@ -20,18 +23,27 @@ journal and calls again.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import structlog
 
 from archive.access import AccessScope
 from archive.audit import AuditWriter
-from archive.catalogue import recordings, sessions, waveforms
+from archive.catalogue import keks, recordings, sessions, waveforms
 from archive.catalogue.engine import Catalogue
 from archive.clock import Clock
-from archive.data_key import DataKey, Vault, expiry_day, make_data_key, open_data_key
-from archive.errors import NotFound
+from archive.data_key import (
+    DataKey,
+    Vault,
+    expiry_day,
+    make_data_key,
+    open_data_key,
+    translated_key_errors,
+)
+from archive.errors import KeyRetired, NotFound
 from archive.intent import Intent, IntentDirectory
+from archive.key_object import place_key, verify_key
 from archive.model import (
     ArchivedRecording,
     FinishedRecording,
@@ -87,10 +99,15 @@ class Ingest:
             # Another finaliser may have committed, and taken its intent away, just before ours was made.
             archived = self._find(recording)
         if archived is None:
-            placing = Placing(self._store, recording, data_key, lock_of(self._store, self._clock, recording))
+            lock = lock_of(self._store, self._clock, recording)
+            placing = Placing(self._store, recording, data_key, lock)
             settled = replace(finished, recording=recording)
             archived = upload(self._store, placing, settled, data_key, outcome)
-            archived = self._commit(archived, outcome, of_peaks(finished.peaks))
+            try:
+                archived = self._commit(archived, outcome, of_peaks(finished.peaks))
+            except KeyRetired:
+                archived = self._under_next_key(archived, data_key, lock)
+                archived = self._commit(archived, outcome, of_peaks(finished.peaks))
         self._intents.remove(recording.id)
         return archived
 
@@ -123,6 +140,18 @@ class Ingest:
             self._vault, intent.tenant_id, intent.recording_id, intent.kek_id, intent.wrapped_key
         )
 
+    def _under_next_key(
+        self, archived: ArchivedRecording, data_key: DataKey, lock: Lock
+    ) -> ArchivedRecording:
+        """Wrap the data key anew: its KEK was retired while the objects were put."""
+        recording = archived.recording
+        with translated_key_errors():
+            kek = self._vault.current(recording.tenant_id, expiry_day(recording.retain_until))
+        placed = place_key(self._store, recording, data_key.key, kek, lock)
+        self._store.barrier()
+        verify_key(self._store, placed)
+        return replace(archived, kek_id=placed.wrapped.kek_id, wrapped_key=placed.wrapped.wrapped)
+
     def _commit(
         self, archived: ArchivedRecording, outcome: SessionOutcome, waveform: Waveform | None
     ) -> ArchivedRecording:
@@ -132,6 +161,7 @@ class Ingest:
             committed = recordings.insert_recording(connection, archived)
             if committed is not None:
                 return committed
+            keks.hold(connection, archived.kek_id)
             waveforms.keep(connection, recording.tenant_id, recording.id, waveform)
             sessions.insert_outcome(connection, outcome)
             self._audit.append(
@@ -149,8 +179,18 @@ class Ingest:
 
 def lock_of(store: Store, clock: Clock, recording: Recording) -> Lock:
     """Return the lock a recording gets now; raises `StoreClockDiffers`, `StoreUnavailable`."""
+    return lock_at(agreed_time(store, clock), store, recording)
+
+
+def agreed_time(store: Store, clock: Clock) -> datetime:
+    """Return the store's time; raises `StoreClockDiffers` when it is not ours, `StoreUnavailable`."""
     store_now = store.clock()
     compare_clocks(store_now, clock.now())
+    return store_now
+
+
+def lock_at(store_now: datetime, store: Store, recording: Recording) -> Lock:
+    """Return the lock a recording gets at that time of the store."""
     # A recording whose term ended while it waited gets no lock: the sweep is about to delete it.
     over = recording.retain_until <= store_now
     free = over or recording.state is RecordingState.QUARANTINED or not store.locks

@@ -21,6 +21,7 @@ from archive.data_key import Vault, object_binding
 from archive.errors import PurposeRequired, Refused
 from archive.ingest import object_of
 from archive.model import ArchivedRecording, ObjectKind, Recording, RecordingId
+from archive.recording_keys import RecordingKeys
 from archive.sealed_object import SealedObjects, SealedReader
 from archive.store.object import Store
 
@@ -56,7 +57,7 @@ class Playback:
         audit: AuditWriter,
         clock: Clock | None = None,
     ) -> None:
-        self._sealed = SealedObjects(store, vault)
+        self._sealed = SealedObjects(store, RecordingKeys(vault, catalogue))
         self._catalogue = catalogue
         self._audit = audit
         self._clock = clock or SystemClock()

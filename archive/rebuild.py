@@ -16,7 +16,7 @@ destroyed is gone by design.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import structlog
@@ -24,8 +24,10 @@ import structlog
 from archive.catalogue import recordings, sessions
 from archive.catalogue.directory import ensure_tenant
 from archive.catalogue.engine import Catalogue
-from archive.data_key import Vault, object_binding, open_data_key, translated_key_errors
+from archive.catalogue.keks import WrappedKey
+from archive.data_key import DataKey, Vault, object_binding, open_data_key, translated_key_errors
 from archive.errors import NotFound, VerificationFailed
+from archive.key_object import is_key_object, keys_beside
 from archive.model import (
     ArchivedRecording,
     ObjectKind,
@@ -51,6 +53,14 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Found:
+    """What may be the `record` object of a recording, and what its keys wrapped anew."""
+
+    records: list[ObjectVersion] = field(default_factory=list)
+    keys: list[ObjectVersion] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Rebuilt:
     """A recording as its `record` object tells it, and the outcome of its session."""
 
@@ -66,8 +76,8 @@ def rebuild(store: Store, vault: Vault, catalogue: Catalogue) -> int:
     inserted until then stays, and a second run goes on.
     """
     added = 0
-    for place, versions in sorted(_records(store).items()):
-        rebuilt = _first_that_opens(store, vault, place, versions)
+    for place, found in sorted(_records(store).items()):
+        rebuilt = _first_that_opens(store, vault, place, found)
         if rebuilt is None:
             _log.warning("recording not rebuilt", tenant_id=place.tenant_id, recording_id=place.recording_id)
         elif _insert(catalogue, rebuilt):
@@ -75,38 +85,40 @@ def rebuild(store: Store, vault: Vault, catalogue: Catalogue) -> int:
     return added
 
 
-def _records(store: Store) -> dict[Place, list[ObjectVersion]]:
-    """Return every version that may be the `record` object of a recording, best first."""
-    found: dict[Place, list[ObjectVersion]] = defaultdict(list)
+def _records(store: Store) -> dict[Place, Found]:
+    """Return every version that may be the `record` or a key of a recording, best records first."""
+    found: dict[Place, Found] = defaultdict(Found)
     for version in store.versions(""):
         tenant_id, _, rest = version.key.partition("/")
         place = Place(TenantId(tenant_id), RecordingId(rest.partition("/")[0]))
-        if not version.is_delete_marker and version.key in key_names(object_key(*place, ObjectKind.RECORD)):
-            found[place].append(version)
-    for versions in found.values():
+        if version.is_delete_marker:
+            continue
+        if version.key in key_names(object_key(*place, ObjectKind.RECORD)):
+            found[place].records.append(version)
+        elif is_key_object(version.key):
+            found[place].keys.append(version)
+    for each in found.values():
         # A later name was only used because the earlier ones were strays.
-        versions.sort(key=lambda version: version.key, reverse=True)
+        each.records.sort(key=lambda version: version.key, reverse=True)
     return found
 
 
-def _first_that_opens(
-    store: Store, vault: Vault, place: Place, versions: list[ObjectVersion]
-) -> Rebuilt | None:
-    for version in versions:
+def _first_that_opens(store: Store, vault: Vault, place: Place, found: Found) -> Rebuilt | None:
+    beside = keys_beside(store, found.keys)
+    for version in found.records:
         try:
-            return _open(store, vault, place, version)
+            return _open(store, vault, place, version, beside)
         except (NotFound, VerificationFailed) as error:
             _log.warning("record object not usable", recording_id=place.recording_id, reason=str(error))
     return None
 
 
-def _open(store: Store, vault: Vault, place: Place, version: ObjectVersion) -> Rebuilt:
+def _open(
+    store: Store, vault: Vault, place: Place, version: ObjectVersion, beside: list[WrappedKey]
+) -> Rebuilt:
     data, facts = store.fetch(version.key, version.version_id)
     header, sealed = split(data)
-    try:
-        data_key = open_data_key(vault, *place, header.kek_id, header.wrapped_key)
-    except ValueError as error:
-        raise VerificationFailed("A record object names a key that is none of ours.") from error
+    data_key = _data_key(vault, place, [*beside, WrappedKey(header.kek_id, header.wrapped_key)])
     with translated_key_errors():
         plaintext = open_sealed(
             data_key.key, object_binding(*place, ObjectKind.RECORD), sealed, header.record
@@ -125,8 +137,23 @@ def _open(store: Store, vault: Vault, place: Place, version: ObjectVersion) -> R
         commitment=header.record.commitment,
         media_type="application/json",
     )
-    archived = ArchivedRecording(record.recording, (*objects, own), header.kek_id, header.wrapped_key)
+    archived = ArchivedRecording(record.recording, (*objects, own), data_key.kek_id, data_key.wrapped)
     return Rebuilt(archived, record.outcome)
+
+
+def _data_key(vault: Vault, place: Place, candidates: list[WrappedKey]) -> DataKey:
+    """Return the data key from the first of these that opens; raises what the last one said."""
+    for position, candidate in enumerate(candidates, 1):
+        try:
+            return open_data_key(vault, *place, candidate.kek_id, candidate.wrapped)
+        except ValueError as error:
+            refusal: Exception = VerificationFailed("A record object names a key that is none of ours.")
+            refusal.__cause__ = error
+        except (NotFound, VerificationFailed) as error:
+            refusal = error
+        if position == len(candidates):
+            raise refusal
+    raise NotFound("A recording has no wrapped key.")
 
 
 def _located(store: Store, stored: StoredObject) -> StoredObject:

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archive.data_key import Vault, open_data_key, translated_key_errors
+from archive.data_key import translated_key_errors
 from archive.errors import NotFound, VerificationFailed
 from archive.model import ArchivedRecording, StoredObject
+from archive.recording_keys import RecordingKeys
 from archive.remembered import Remembered
 from archive.store.object import Store
 from keys.streaming_aead import HEADER_BYTES, SEGMENT_BYTES, SealPin, SegmentOpener
@@ -84,10 +85,10 @@ class SealedReader:
 class SealedObjects:
     """Opens what is sealed in a store; safe to share among threads."""
 
-    def __init__(self, store: Store, vault: Vault) -> None:
+    def __init__(self, store: Store, keys: RecordingKeys) -> None:
         """Take where the objects and where the keys are."""
         self._store = store
-        self._vault = vault
+        self._keys = keys
         self._headers: Remembered[StoredObject, bytes] = Remembered(
             count_max=HEADERS_COUNT_MAX, age_s_max=HEADER_S_MAX
         )
@@ -98,14 +99,11 @@ class SealedObjects:
         Whoever calls it has asked who may, and makes the audit entry. Raises `NotFound`,
         `VerificationFailed`, `DependencyUnavailable`.
         """
-        recording = archived.recording
         known = self._headers.get(stored)
         if known is None:
             _check_facts(self._store, stored)
         header = known or _version(self._store, stored, 0, HEADER_BYTES)
-        data_key = open_data_key(
-            self._vault, recording.tenant_id, recording.id, archived.kek_id, archived.wrapped_key
-        )
+        data_key = self._keys.open(archived)
         with translated_key_errors():
             opener = SegmentOpener(data_key.key, binding, header, pin_of(stored))
         if known is None:

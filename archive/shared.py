@@ -21,11 +21,12 @@ from archive.access import AccessScope, may_share
 from archive.catalogue import accounts, recordings, share_policies, shares
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.shares import Derivative, Share, ShareState
-from archive.data_key import Vault, object_binding, open_data_key, translated_key_errors
+from archive.data_key import Vault, object_binding, translated_key_errors
 from archive.errors import NotFound
 from archive.ingest import object_of
 from archive.model import ArchivedRecording, ObjectKind, StoredObject
 from archive.placing import objects_prefix
+from archive.recording_keys import RecordingKeys
 from archive.sealed_object import SealedObjects, SealedReader
 from archive.store.object import Store, sha256_hex
 from keys.binding import Binding
@@ -62,8 +63,8 @@ class Derivatives:
 
     def __init__(self, store: Store, vault: Vault, catalogue: Catalogue) -> None:
         self._store = store
-        self._vault = vault
-        self._sealed = SealedObjects(store, vault)
+        self._keys = RecordingKeys(vault, catalogue)
+        self._sealed = SealedObjects(store, self._keys)
         self._catalogue = catalogue
 
     def source(self, archived: ArchivedRecording, kind: ObjectKind) -> SealedReader:
@@ -94,9 +95,7 @@ class Derivatives:
         Raises NotFound (the link or the recording's key is gone), DependencyUnavailable.
         """
         recording = archived.recording
-        data_key = open_data_key(
-            self._vault, recording.tenant_id, recording.id, archived.kek_id, archived.wrapped_key
-        )
+        data_key = self._keys.open(archived)
         with translated_key_errors():
             sealed = seal(data_key.key, _binding(share), content)
         # A name of its own each time, so that two that make it at once do not meet.

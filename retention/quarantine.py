@@ -22,8 +22,8 @@ from dataclasses import replace
 from archive.access import AccessScope
 from archive.audit import AuditWriter
 from archive.audit_chain import Json
+from archive.catalogue import keks, quarantine, recordings, sessions
 from archive.catalogue import minutes as booking
-from archive.catalogue import quarantine, recordings, sessions
 from archive.catalogue.engine import Catalogue, Connection
 from archive.clock import Clock
 from archive.data_key import (
@@ -33,10 +33,12 @@ from archive.data_key import (
     expiry_day,
     object_binding,
     open_data_key,
+    rewrap_data_key,
     translated_key_errors,
 )
 from archive.errors import Conflict, NotFound, Refused, StoreUnavailable
 from archive.ingest import lock_of, object_of, upload
+from archive.key_object import key_object_name
 from archive.model import (
     ArchivedRecording,
     FinishedRecording,
@@ -48,12 +50,10 @@ from archive.model import (
     TenantId,
     UserId,
 )
-from archive.placing import Placing, objects_prefix
+from archive.placing import Placing, key_names, objects_prefix
 from archive.sealed_object import pin_of
 from archive.store.clock_guard import compare_clocks
 from archive.store.object import Store
-from keys.binding import Binding
-from keys.envelope import wrap_key
 from keys.streaming_aead import open_sealed
 from retention import minutes
 from retention.policy import PARTIAL
@@ -149,6 +149,8 @@ class Quarantine:
                 raise NotFound("There is no such user in this tenant.")
             recording = minutes.applied(recording, booked)
             key = self._rewrapped(archived, recording)
+            # Held until the commit, so that nobody destroys the key this recording is about to hang from.
+            keks.hold(connection, key.kek_id)
             claimed = replace(archived, recording=recording, kek_id=key.kek_id, wrapped_key=key.wrapped)
             quarantine.claim_for_owner(connection, claimed, _told(recording))
             body: dict[str, Json] = {
@@ -201,10 +203,13 @@ class Quarantine:
 
     def _clear(self, archived: ArchivedRecording) -> None:
         """Delete the objects that were put without a lock; the pinned ones stay."""
+        place = (archived.recording.tenant_id, archived.recording.id)
         pinned = {(stored.key, stored.version_id) for stored in archived.objects}
-        prefix = objects_prefix(archived.recording.tenant_id, archived.recording.id)
+        # The key wrapped anew since: with it, the bucket alone opens the recording.
+        key = tuple(key_names(key_object_name(*place, archived.kek_id)))
+        prefix = objects_prefix(*place)
         for version in self._store.versions(prefix):
-            if (version.key, version.version_id) not in pinned:
+            if (version.key, version.version_id) not in pinned and version.key not in key:
                 # What is locked there is of a try that was broken off, and goes with its term.
                 with contextlib.suppress(Refused):
                     self._store.delete(version.key, version.version_id)
@@ -229,8 +234,7 @@ class Quarantine:
         data_key = open_data_key(
             vault, recording.tenant_id, recording.id, archived.kek_id, archived.wrapped_key
         )
-        context = Binding(recording.tenant_id, recording.id, "data-key").associated_data()
-        return DataKey(kek.id, wrap_key(kek.key, data_key.key, context), data_key.key)
+        return rewrap_data_key(kek, recording.tenant_id, recording.id, data_key.key)
 
     def _opened(self, archived: ArchivedRecording, kind: ObjectKind, data_key: DataKey) -> bytes:
         """Return what one object holds; raises NotFound, VerificationFailed, StoreUnavailable."""

@@ -138,6 +138,23 @@ def get(catalogue: Catalogue, scope: AccessScope, recording_id: RecordingId) -> 
     return found[0]
 
 
+def under_kek(
+    connection: Connection, tenant_id: TenantId, kek_id: str, *, after: str, count: int
+) -> list[ArchivedRecording]:
+    """Return up to `count` recordings whose data key hangs from a KEK, by id, those behind `after`.
+
+    Without a scope: whoever keeps the keys works for everybody of the tenant and hears nothing.
+    """
+    columns = recordings.c
+    chosen = (
+        select(columns.id)
+        .where(columns.tenant_id == tenant_id, columns.kek_id == kek_id, columns.id > after)
+        .order_by(columns.id)
+        .limit(count)
+    )
+    return sorted(_load(connection, columns.id.in_(chosen)), key=lambda archived: archived.recording.id)
+
+
 def in_transaction(connection: Connection, recording_id: RecordingId) -> Recording:
     """Return a recording for a change to it in the caller's transaction, which has asked who may.
 

@@ -50,6 +50,7 @@ from archive.catalogue.tables.find import (
     saved_searches,
     searchable,
 )
+from archive.catalogue.tables.keys import retired_keks
 from archive.catalogue.tables.positions import positions
 from archive.catalogue.tables.purposes import recording_purposes
 from archive.catalogue.tables.recordings import (
@@ -117,6 +118,7 @@ __all__ = [
     "recording_waveforms",
     "recordings",
     "recovery_codes",
+    "retired_keks",
     "saved_searches",
     "searchable",
     "sessions",

@@ -76,6 +76,7 @@ recordings = Table(
         postgresql_where=sql_text("on_hold"),
     ),
     Index(None, "tenant_id", "call_group"),
+    Index(None, "tenant_id", "kek_id", "id"),
     Index(None, "retain_until"),
 )
 

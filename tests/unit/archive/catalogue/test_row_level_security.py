@@ -21,6 +21,7 @@ from archive.catalogue import (
     exempt_numbers,
     favourites,
     keep_next,
+    keks,
     labels,
     notes,
     passwords,
@@ -128,6 +129,7 @@ def filled(
         _fill_purposes(database, user, archived, now)
         _fill_shares(portal, scope, archived, now)
         _fill_sign_in(operator, portal, user, now)
+        keks.retire(operator, tenant.id, f"{tenant.id}/2027-02-20/1", now=now)
     return database
 
 

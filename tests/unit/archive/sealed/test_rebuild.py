@@ -27,6 +27,7 @@ from archive.model import (
 )
 from archive.playback import Action, Playback
 from archive.rebuild import rebuild
+from archive.rewrap import Rewrapping
 from archive.store.memory import MemoryStore
 from archive.store.object import sha256_hex
 
@@ -220,3 +221,26 @@ def test_a_recording_in_quarantine_is_back_in_quarantine(
     operator = empty("earwitness_operator")
     assert rebuild(house.store, house.vault, operator) == 1
     assert recordings.get(operator, scope_of(archived), unknown.id) == archived
+
+
+def test_a_recording_whose_key_was_wrapped_anew_is_back_too(
+    house: object,
+    worker: Catalogue,
+    empty: Callable[[str], Catalogue],
+    archive_many: list[tuple[ArchivedRecording, FinishedRecording]],
+) -> None:
+    """The locked record names a KEK that is gone; the key beside it opens."""
+    first = archive_many[0][0]
+    rewrapping = Rewrapping(house.store, house.vault, worker, AuditWriter(worker, "worker/test"), house.clock)
+    for kek_id in (first.kek_id, first.kek_id.removesuffix("1") + "2"):
+        rewrapping.supersede(first.recording.tenant_id, kek_id, actor="operator:0", reason="rotation")
+    assert rebuild(house.store, house.vault, empty(migrate.ROLES[3])) == len(archive_many)
+    portal = empty(migrate.ROLES[1])
+    playback = Playback(house.store, house.vault, portal, AuditWriter(portal, "portal/rebuilt"))
+    for archived, finished in archive_many:
+        reader = playback.open_object(
+            scope_of(archived), archived.recording.id, ObjectKind.AUDIO, Action.PLAY
+        )
+        assert reader.read(0, reader.length) == finished.audio
+    rebuilt = recordings.get(portal, scope_of(first), first.recording.id)
+    assert rebuilt.kek_id == first.kek_id.removesuffix("1") + "3"

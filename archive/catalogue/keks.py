@@ -1,0 +1,132 @@
+"""Which data keys hang from which key-encryption key, and which of those are on their way out.
+
+A KEK may only be destroyed when no recording hangs from it that is to stay, and none
+may be committed under it meanwhile. So whoever commits a wrapped data key calls `hold`
+in that transaction, and whoever is to destroy a KEK calls `retire` first: the two wait
+for each other by a lock on the id, which ends with the transaction.
+
+Rules: retiring is for ever, as destroying is. The keys themselves are elsewhere
+(`keys.kek`); here are only their ids. Not here: the order of it all (`archive.rewrap`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.tables import recordings, retired_keks
+from archive.errors import KeyRetired, NotFound
+from archive.model import RecordingId, TenantId
+
+
+@dataclass(frozen=True)
+class WrappedKey:
+    """A data key as it is stored: wrapped under the KEK `kek_id`."""
+
+    kek_id: str
+    wrapped: bytes
+
+
+def hold(connection: Connection, kek_id: str) -> None:
+    """Keep a KEK from being retired until this transaction ends; raises KeyRetired when it was."""
+    connection.execute(select(func.pg_advisory_xact_lock_shared(_lock_number(kek_id))))
+    # A statement of its own: what the lock waited for is seen only by the next one.
+    if connection.execute(select(retired_keks.c.kek_id).where(retired_keks.c.kek_id == kek_id)).first():
+        raise KeyRetired("The key of that day has just been replaced; call again to take the next one.")
+
+
+def retire(catalogue: Catalogue, tenant_id: TenantId, kek_id: str, *, now: datetime) -> None:
+    """Let nothing more be committed under a KEK; returns after who holds it has ended. Repeatable."""
+    with catalogue.transaction(tenant_id) as connection:
+        connection.execute(select(func.pg_advisory_xact_lock(_lock_number(kek_id))))
+        row = {"kek_id": kek_id, "tenant_id": tenant_id, "retired_at": now}
+        connection.execute(upsert(retired_keks).values(row).on_conflict_do_nothing())
+
+
+def note_destroyed(connection: Connection, kek_id: str, *, now: datetime) -> None:
+    """Write down that a retired KEK is destroyed."""
+    columns = retired_keks.c
+    connection.execute(
+        update(retired_keks)
+        .where(columns.kek_id == kek_id, columns.destroyed_at.is_(None))
+        .values(destroyed_at=now)
+    )
+
+
+def unfinished(catalogue: Catalogue, tenant_id: TenantId) -> tuple[str, ...]:
+    """Return the KEKs that were retired and not destroyed yet: somebody has to go on."""
+    columns = retired_keks.c
+    statement = (
+        select(columns.kek_id)
+        .where(columns.tenant_id == tenant_id, columns.destroyed_at.is_(None))
+        .order_by(columns.retired_at, columns.kek_id)
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        return tuple(connection.execute(statement).scalars())
+
+
+def used(catalogue: Catalogue, tenant_id: TenantId) -> dict[str, int]:
+    """Return how many recordings hang from each KEK of a tenant."""
+    columns = recordings.c
+    statement = (
+        select(columns.kek_id, func.count().label("recordings"))
+        .where(columns.tenant_id == tenant_id)
+        .group_by(columns.kek_id)
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        return {row.kek_id: row.recordings for row in connection.execute(statement)}
+
+
+def hanging(
+    connection: Connection, tenant_id: TenantId, kek_id: str, besides: Collection[RecordingId] = ()
+) -> int:
+    """Return how many recordings hang from a KEK, not counting `besides`."""
+    columns = recordings.c
+    statement = select(func.count()).where(columns.tenant_id == tenant_id, columns.kek_id == kek_id)
+    if besides:
+        statement = statement.where(columns.id.not_in(sorted(besides)))
+    return int(connection.execute(statement).scalar_one())
+
+
+def hand_over(
+    connection: Connection,
+    tenant_id: TenantId,
+    recording_id: RecordingId,
+    former: WrappedKey,
+    wrapped: WrappedKey,
+) -> bool:
+    """Let a recording hang from another KEK; return False when its key is not `former` any more."""
+    columns = recordings.c
+    changed = connection.execute(
+        update(recordings)
+        .where(
+            columns.tenant_id == tenant_id,
+            columns.id == recording_id,
+            columns.kek_id == former.kek_id,
+            columns.wrapped_key == former.wrapped,
+        )
+        .values(kek_id=wrapped.kek_id, wrapped_key=wrapped.wrapped)
+    )
+    return changed.rowcount == 1
+
+
+def key_of(catalogue: Catalogue, tenant_id: TenantId, recording_id: RecordingId) -> WrappedKey:
+    """Return the wrapped data key of a recording as it is now; raises NotFound."""
+    columns = recordings.c
+    statement = select(columns.kek_id, columns.wrapped_key).where(
+        columns.tenant_id == tenant_id, columns.id == recording_id
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise NotFound("There is no such recording.")
+    return WrappedKey(row.kek_id, bytes(row.wrapped_key))
+
+
+def _lock_number(kek_id: str) -> object:
+    return func.hashtextextended(kek_id, 0)
