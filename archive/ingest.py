@@ -170,7 +170,11 @@ class Ingest:
                 actor=_ACTOR,
                 action=_ACTIONS.get(recording.state, "recording.archived"),
                 object=f"recording:{recording.id}",
-                body={item.kind.value: item.ciphertext_sha256 for item in archived.objects},
+                # The sound's own hash too: who takes it out later shows that it is the same.
+                body={
+                    **{item.kind.value: item.ciphertext_sha256 for item in archived.objects},
+                    "sound": archived.recording.sha256,
+                },
                 at=self._clock.now(),
             )
         _log.info("recording archived", recording_id=recording.id, objects=len(archived.objects))

@@ -88,6 +88,13 @@ def of_tenant(catalogue: Catalogue, tenant_id: TenantId) -> Iterator[AuditEntry]
     yield from _pages(catalogue, tenant_id, audit_entries.c.tenant_id == tenant_id)
 
 
+def history(catalogue: Catalogue, tenant_id: TenantId, object_: str) -> Iterator[AuditEntry]:
+    """Yield all that happened to one object of a tenant, with bodies, by writer and number."""
+    columns = audit_entries.c
+    wanted = and_(columns.tenant_id == tenant_id, columns.object == object_)
+    yield from _pages(catalogue, tenant_id, wanted)
+
+
 def _pages(
     catalogue: Catalogue, tenant_id: TenantId | None, wanted: ColumnElement[bool]
 ) -> Iterator[AuditEntry]:

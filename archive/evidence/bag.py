@@ -109,6 +109,10 @@ class BagWriter:
         self._remove_strangers()
         return (self._folder / listed.name).read_bytes()
 
+    def path(self, name: str) -> Path:
+        """Return where a file of the bag lies, to read it again; raises LookupError for one it has not."""
+        return self._folder / self._files[name].name
+
     def _place(self, name: str) -> Path:
         check_name(name)
         if name in self._files:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0040"
-down_revision = "0009"
+down_revision = "0030"
 
 TABLES = """
 CREATE TABLE retired_keks (

@@ -1,0 +1,218 @@
+"""What is in a package: of each recording the sound, what is known of it, and who did what with it.
+
+    data/report-nl.html, report-en.html       for people
+    data/recordings/<id>/audio.flac           as it was archived, octet for octet
+                        /record.json          the facts, with the hashes it was archived with
+                        /timeline.json        pauses, holds and losses, each stream's quality
+                        /metadata.json        what the exchange said, revision by revision
+                        /siprec-NNN.xml       the same bodies as they came
+                        /vcon.json            the IETF's exchange format (`vcon`)
+                        /custody.jsonl        the audit log of this recording, oldest first
+    verify/verify.sh, authority.pem, VERIFY.txt
+
+Rules: each object is opened by `archive.playback`, so that the right is asked and the
+audit entry durable before its first octet leaves, and what was altered in the store
+stops the package by name. After a crash the same call goes on where it stopped. No
+sound of a pause is anywhere, since none was kept.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from archive.access import AccessScope
+from archive.audit import AuditEntry, canonical_json
+from archive.catalogue import audit_entries, recordings
+from archive.catalogue.engine import Catalogue
+from archive.errors import Refused, VerificationFailed
+from archive.evidence import report, vcon
+from archive.evidence.bag import PAYLOAD, BagFile, BagWriter
+from archive.evidence.seal import TimestampAuthority, seal_package
+from archive.evidence.verification import STAMP_REQUIRED
+from archive.model import ArchivedRecording, ObjectKind, RecordingId
+from archive.playback import Action, Playback
+from archive.waveform import of_peaks
+from keys.signatory import Signatory
+
+RECORDINGS_COUNT_MAX = 10_000
+"""Ten files each, half of what a bag holds; a case of more is exported in parts."""
+
+XML_TYPES = ("application/rs-metadata+xml", "application/rs-metadata", "application/xml", "text/xml")
+
+Progress = Callable[[int, int], None]
+"""Told how many recordings are done, and of how many."""
+
+
+@dataclass(frozen=True)
+class Commission:
+    """What is asked for: which recordings, as whom, why, and the names that stand in the report."""
+
+    scope: AccessScope
+    recording_ids: tuple[RecordingId, ...]
+    reference: str
+    purpose: str
+    requested_by: str
+    organisation: str
+
+
+@dataclass(frozen=True)
+class TimeStamping:
+    """An authority of time, and the certificate by which others check its stamps."""
+
+    authority: TimestampAuthority
+    root_pem: bytes
+
+
+class Packer:
+    """Makes packages; keeps nothing between them."""
+
+    def __init__(
+        self,
+        playback: Playback,
+        catalogue: Catalogue,
+        signatory: Signatory,
+        stamping: TimeStamping | None = None,
+    ) -> None:
+        """Take what a package is made with; without `stamping` it says that no time-stamp belongs to it."""
+        self._playback = playback
+        self._catalogue = catalogue
+        self._signatory = signatory
+        self._stamping = stamping
+
+    def pack(
+        self, commission: Commission, folder: Path, now: datetime, progress: Progress = lambda *_: None
+    ) -> tuple[BagFile, ...]:
+        """Make the package in `folder` and return its files of evidence.
+
+        Raises Refused for no or too many recordings, `NotFound` and `Refused` for one
+        the scope may not take out, `VerificationFailed` naming the recording when a
+        stored object is not what was archived, `DependencyUnavailable`; then the folder
+        holds what was done, and the same call goes on from there.
+        """
+        ids = tuple(dict.fromkeys(commission.recording_ids))
+        if not 1 <= len(ids) <= RECORDINGS_COUNT_MAX:
+            raise Refused(f"A package has 1 to {RECORDINGS_COUNT_MAX} recordings, not {len(ids)}.")
+        bag = BagWriter(folder)
+        exhibits = []
+        for done, recording_id in enumerate(ids):
+            progress(done, len(ids))
+            exhibits.append(self._recording(bag, commission, recording_id))
+        self._explain(bag, commission, tuple(exhibits))
+        tags = bag.close(self._info(commission, now))
+        authority = self._stamping.authority if self._stamping else None
+        seal_package(folder, tags, self._signatory, authority, now)
+        progress(len(ids), len(ids))
+        return bag.payload
+
+    def _recording(self, bag: BagWriter, commission: Commission, recording_id: RecordingId) -> report.Exhibit:
+        archived = recordings.get(self._catalogue, commission.scope, recording_id)
+        place = f"{PAYLOAD}recordings/{recording_id}/"
+
+        def sealed(kind: ObjectKind) -> Iterator[bytes]:
+            reader = self._playback.open_archived(
+                commission.scope, archived, kind, Action.EXPORT, purpose=commission.purpose
+            )
+            return reader.chunks(0, reader.length)
+
+        try:
+            audio = bag.adopt(place + vcon.AUDIO_NAME) or bag.add(
+                place + vcon.AUDIO_NAME, sealed(ObjectKind.AUDIO)
+            )
+            timeline, metadata, peaks = (
+                b"".join(sealed(kind))
+                for kind in (ObjectKind.TIMELINE, ObjectKind.METADATA, ObjectKind.PEAKS)
+            )
+        except VerificationFailed as error:
+            raise VerificationFailed(
+                f"Recording {recording_id}: {error} No package is made of it."
+            ) from error
+        if audio.sha256 != archived.recording.sha256:
+            raise VerificationFailed(
+                f"Recording {recording_id} is not the sound that was archived; report it."
+            )
+        bag.add(place + "record.json", (_record(archived),))
+        bag.add(place + "timeline.json", (timeline,))
+        bag.add(place + "metadata.json", (metadata,))
+        for number, body in enumerate(_bodies(metadata), start=1):
+            bag.add(f"{place}siprec-{number:03}.xml", (body,))
+        with bag.path(audio.name).open("rb") as file:
+            sha512 = hashlib.file_digest(file, "sha512").digest()
+        bag.add(place + "vcon.json", (vcon.document(archived.recording, sha512),))
+        bag.add(place + "custody.jsonl", self._custody(archived))
+        return report.Exhibit(archived.recording, of_peaks(peaks))
+
+    def _custody(self, archived: ArchivedRecording) -> Iterator[bytes]:
+        recording = archived.recording
+        history = audit_entries.history(self._catalogue, recording.tenant_id, f"recording:{recording.id}")
+        for entry in sorted(history, key=lambda one: (one.at, one.writer, one.sequence)):
+            yield _entry(entry) + b"\n"
+
+    def _explain(self, bag: BagWriter, commission: Commission, exhibits: tuple[report.Exhibit, ...]) -> None:
+        script = (files("archive.evidence") / "verify.sh").read_bytes()
+        subject = report.Subject(
+            commission.reference,
+            commission.organisation,
+            commission.purpose,
+            commission.requested_by,
+            self._signatory.authority_fingerprint(),
+            hashlib.sha256(script).hexdigest(),
+        )
+        for language in report.LANGUAGES:
+            bag.add(f"{PAYLOAD}report-{language}.html", (report.page(subject, exhibits, language),))
+        bag.add("verify/verify.sh", (script,))
+        bag.add("verify/VERIFY.txt", ((files("archive.evidence") / "VERIFY.txt").read_bytes(),))
+        bag.add("verify/authority.pem", (self._signatory.authority_pem(),))
+        if self._stamping:
+            bag.add("verify/timestamp-authority.pem", (self._stamping.root_pem,))
+
+    def _info(self, commission: Commission, now: datetime) -> dict[str, str]:
+        return {
+            "Source-Organization": commission.organisation,
+            "External-Identifier": commission.reference,
+            "External-Description": commission.purpose,
+            "Contact-Name": commission.requested_by,
+            "Bagging-Date": now.date().isoformat(),
+            "Bag-Software-Agent": "earwitness",
+            STAMP_REQUIRED: "yes" if self._stamping else "no",
+        }
+
+
+def _record(archived: ArchivedRecording) -> bytes:
+    """Return the facts of a recording and the hashes of its objects; no key is among them."""
+    content = {
+        "recording": asdict(archived.recording),
+        "objects": [
+            {
+                "kind": stored.kind.value,
+                "plaintextBytes": stored.plaintext_bytes,
+                "plaintextSha256": stored.plaintext_sha256,
+                "ciphertextBytes": stored.ciphertext_bytes,
+                "ciphertextSha256": stored.ciphertext_sha256,
+                "key": stored.key,
+                "versionId": stored.version_id,
+            }
+            for stored in archived.objects
+        ],
+    }
+    return TypeAdapter(object).dump_json(content, indent=1) + b"\n"
+
+
+def _bodies(metadata: bytes) -> Iterator[bytes]:
+    """Return the bodies the exchange sent that are XML, in the order they came."""
+    for revision in json.loads(metadata).get("revisions", ()):
+        if str(revision.get("contentType", "")).partition(";")[0].strip().lower() in XML_TYPES:
+            yield base64.b64decode(revision["bodyBase64"])
+
+
+def _entry(entry: AuditEntry) -> bytes:
+    """Return one entry of the log, with all that its hash is made of."""
+    return canonical_json({**asdict(entry), "at": entry.at.isoformat()})
