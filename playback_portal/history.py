@@ -92,6 +92,11 @@ class Deed:
         kind, _, name = self.actor.partition(":")
         return name if kind == "user" else ""
 
+    @property
+    def by_link(self) -> bool:
+        """Whether it was somebody outside, by a play link; nobody knows who."""
+        return self.actor.startswith("share:")
+
 
 def deeds(entries: Iterable[AuditEntry]) -> list[Deed]:
     """Return the deeds of entries that come oldest first, newest first."""

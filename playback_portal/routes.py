@@ -38,6 +38,7 @@ from playback_portal.pages.organisation import ORGANISATION_ROUTES
 from playback_portal.pages.passkeys import PASSKEY_ROUTES
 from playback_portal.pages.people import PEOPLE_ROUTES
 from playback_portal.pages.play_link import PLAY_LINK_ROUTES
+from playback_portal.pages.policies import POLICY_ROUTES
 from playback_portal.pages.preferences import PREFERENCE_ROUTES
 from playback_portal.pages.purposes import PURPOSE_ROUTES
 from playback_portal.pages.recording import PLAYER_ROUTES
@@ -124,6 +125,7 @@ ROUTES = (
     *LABEL_PAGE_ROUTES,
     *PLAY_LINK_ROUTES,
     *SHARING_ROUTES,
+    *POLICY_ROUTES,
     *PREFERENCE_ROUTES,
     *PURPOSE_ROUTES,
     *PEOPLE_ROUTES,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -153,6 +154,13 @@ def under_kek(
         .limit(count)
     )
     return sorted(_load(connection, columns.id.in_(chosen)), key=lambda archived: archived.recording.id)
+
+
+def reached(catalogue: Catalogue, scope: AccessScope, ids: Iterable[RecordingId]) -> frozenset[RecordingId]:
+    """Return which of these recordings the scope may see."""
+    statement = select(recordings.c.id).where(_within(scope), recordings.c.id.in_(sorted(ids)))
+    with catalogue.transaction(scope.tenant_id) as connection:
+        return frozenset(RecordingId(each) for each in connection.execute(statement).scalars())
 
 
 def in_transaction(connection: Connection, recording_id: RecordingId) -> Recording:

@@ -1,4 +1,4 @@
-"""The matrix of rights: what each team may do, who has a setting of their own, and the asking of purposes.
+"""The matrix of rights: what each team may do, and who has a setting of their own.
 
 Rules: for administrators; a switch works at once, can be undone, and stands in the audit log.
 """
@@ -10,14 +10,13 @@ import asyncio
 from aiohttp import web
 
 from archive.access import Right
-from archive.catalogue import policies, teams
+from archive.catalogue import teams
 from archive.catalogue.teams import Membership
-from archive.model import TenantPolicy, UserId
+from archive.model import UserId
 from playback_portal import words
-from playback_portal.page import is_htmx, partial, render, see_other
+from playback_portal.page import render
 from playback_portal.pages.teams import row
 from playback_portal.rights import Matrix, matrix_of
-from playback_portal.route import DETAILS
 from playback_portal.services import SCOPE, SERVICES
 
 
@@ -25,34 +24,22 @@ async def get_rights(request: web.Request) -> web.StreamResponse:
     """Show the matrix."""
     catalogue, tenant_id = request.app[SERVICES].catalogue, request[SCOPE].tenant_id
 
-    def read() -> tuple[Matrix, TenantPolicy, dict[UserId, list[Membership]]]:
+    def read() -> tuple[Matrix, dict[UserId, list[Membership]]]:
         matrix = matrix_of(catalogue, tenant_id)
         ids = [person.user_id for person in matrix.people]
         inside = teams.memberships_by_person(catalogue, tenant_id, ids)
-        return matrix, policies.policy_of(catalogue, tenant_id), inside
+        return matrix, inside
 
-    matrix, policy, inside = await asyncio.to_thread(read)
+    matrix, inside = await asyncio.to_thread(read)
     return render(
         request,
         "rights/page.html",
         matrix=matrix,
-        policy=policy,
         by_teams={
             person.user_id: _by_teams(matrix, inside.get(person.user_id, [])) for person in matrix.people
         },
         words=words,
     )
-
-
-async def post_purpose_policy(request: web.Request) -> web.StreamResponse:
-    """Switch whether opening somebody else's recording takes a purpose."""
-    on = (await request.post()).get("on") == "true"
-    catalogue, tenant_id = request.app[SERVICES].catalogue, request[SCOPE].tenant_id
-    await asyncio.to_thread(lambda: policies.set_policy(catalogue, tenant_id, purpose_required=on))
-    request[DETAILS] = {"changed": {"purposeRequired": {"to": on}}}
-    if not is_htmx(request):
-        return see_other(request, "/admin/rights")
-    return partial(request, "rights/purpose_switched.html", on=on)
 
 
 def _by_teams(matrix: Matrix, memberships: list[Membership]) -> frozenset[Right]:
@@ -61,7 +48,4 @@ def _by_teams(matrix: Matrix, memberships: list[Membership]) -> frozenset[Right]
     return frozenset[Right]().union(*(team.rights for team in matrix.teams if team.id in inside))
 
 
-RIGHTS_ROUTES = (
-    row("GET", "/admin/rights", get_rights, "rights.viewed", "rights"),
-    row("POST", "/admin/rights/purpose", post_purpose_policy, "policy.changed", "policy"),
-)
+RIGHTS_ROUTES = (row("GET", "/admin/rights", get_rights, "rights.viewed", "rights"),)

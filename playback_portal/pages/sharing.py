@@ -13,20 +13,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import cast
 
 from aiohttp import web
 
-from archive.access import Scope, may_administer, may_email, may_share
-from archive.catalogue import people, share_policies, shares
-from archive.catalogue.share_policies import DAYS_MAX, Changes, SharePolicy
+from archive.access import Scope, may_email, may_share
+from archive.catalogue import people, recordings, share_policies, shares
+from archive.catalogue.share_policies import DAYS_MAX
 from archive.catalogue.shares import PLAYS_COUNT_MAX, TITLE_CHARS_MAX, Proof, Share, ShareState
 from archive.errors import Conflict, Refused
 from archive.mail import one_line
 from archive.model import ArchivedRecording, RecordingId, UserId
 from playback_portal import emails
 from playback_portal import shares as sharing
-from playback_portal.administration import administrators_only
 from playback_portal.emails import FileFormat, Form
 from playback_portal.language import language_of, mark
 from playback_portal.page import is_htmx, partial, render, see_other
@@ -53,18 +51,6 @@ STATES = {
     ShareState.REVOKED: mark("Ended"),
     ShareState.SPENT: mark("Played out"),
 }
-POLICIES = {
-    "links_allowed": (
-        mark("Play links"),
-        mark("Without it nobody makes a link, and none that is there works."),
-    ),
-    "proof_required": (mark("Always a PIN or code"), mark("Counts for new links.")),
-    "files_allowed": (
-        mark("Files by mail"),
-        mark("Recordings may leave as files, sent by who has the right to mail."),
-    ),
-}
-
 NO_ADDRESS = mark("This is no e-mail address.")
 NO_TIME = mark("Write a time as 2:10.")
 NO_SPAN = mark("The end lies after the beginning, and within the call.")
@@ -75,11 +61,12 @@ _TIME = re.compile(r"(?:(\d{1,3}):)?(\d{1,3}):(\d{2})")
 
 @dataclass(frozen=True)
 class Row:
-    """A link in the list, with who made it and when the call was."""
+    """A link in the list, with who made it, when the call was, and whether its page opens for who looks."""
 
     share: Share
     maker: str
     began: datetime | None
+    opens: bool
     state: ShareState
 
     @property
@@ -153,13 +140,11 @@ async def list_shares(request: web.Request) -> web.StreamResponse:
     ended, cursor = request.query.get("state") == "ended", request.query.get("cursor")
     now = services.clock.now()
 
-    def read() -> tuple[shares.SharePage, SharePolicy]:
-        page = shares.page(
+    page = await asyncio.to_thread(
+        lambda: shares.page(
             services.catalogue, scope, now=now, active=not ended, limit=SHARES_PER_PAGE, cursor=cursor
         )
-        return page, share_policies.policy_of(services.catalogue, scope.tenant_id)
-
-    page, policy = await asyncio.to_thread(read)
+    )
     return render(
         request,
         "sharing/list.html",
@@ -167,10 +152,6 @@ async def list_shares(request: web.Request) -> web.StreamResponse:
         next=page.next,
         cursor=cursor,
         ended=ended,
-        policy=policy,
-        policies=POLICIES,
-        days_max=DAYS_MAX,
-        administers=may_administer(scope),
         may_end=scope.permits(Scope.RECORDINGS_SHARE),
         states=STATES,
     )
@@ -195,21 +176,6 @@ async def post_restoration(request: web.Request) -> web.StreamResponse:
         return see_other(request, "/shares")
     (row,) = await _rows(request, (share,))
     return partial(request, "sharing/ended.html", row=row, undone=True, may_end=True, states=STATES)
-
-
-async def post_policy(request: web.Request) -> web.StreamResponse:
-    """Switch a rule of the tenant, or set the longest life of a link."""
-    form = await fields_of(request)
-    name, days = form.get("rule", ""), form.get("days", "")
-    changes: Changes = {}
-    if name in POLICIES:
-        changes = cast("Changes", {name: form.get("on") == "true"})
-    elif days.isdecimal() and len(days) < 4 and 1 <= int(days) <= DAYS_MAX:
-        changes = {"days_max": int(days)}
-    policy = await sharing.change_policy(request, changes)
-    if not is_htmx(request) or name not in POLICIES:
-        return see_other(request, "/shares")
-    return partial(request, "sharing/switched.html", name=name, policy=policy, policies=POLICIES)
 
 
 async def _dialog(
@@ -307,18 +273,20 @@ async def _rows(request: web.Request, found: tuple[Share, ...]) -> list[Row]:
     makers = {UserId(each.user_id) for each in found if each.user_id is not None}
     ids = {RecordingId(each.recording_id) for each in found}
 
-    def read() -> tuple[dict[UserId, str], dict[RecordingId, datetime]]:
+    def read() -> tuple[dict[UserId, str], dict[RecordingId, datetime], frozenset[RecordingId]]:
         who = people.of_ids(services.catalogue, scope.tenant_id, makers)
         began = shares.beginnings(services.catalogue, scope.tenant_id, ids)
-        return {user_id: user.login for user_id, user in who.items()}, began
+        reached = recordings.reached(services.catalogue, scope, ids)
+        return {user_id: user.login for user_id, user in who.items()}, began, reached
 
-    names, began = await asyncio.to_thread(read)
+    names, began, reached = await asyncio.to_thread(read)
     now = services.clock.now()
     return [
         Row(
             each,
             "" if each.user_id is None else names.get(each.user_id, ""),
             began.get(each.recording_id),
+            each.recording_id in reached,
             each.state(now),
         )
         for each in found
@@ -327,15 +295,6 @@ async def _rows(request: web.Request, found: tuple[Share, ...]) -> list[Row]:
 
 SHARING_ROUTES = (
     Route("GET", "/shares", list_shares, Scope.RECORDINGS_READ, "shares.listed", page=True),
-    Route(
-        "POST",
-        "/shares/policy",
-        administrators_only(post_policy),
-        Scope.ADMINISTRATION,
-        "share-policy.changed",
-        "share-policy",
-        page=True,
-    ),
     Route(
         "POST",
         "/shares/{id}/revocation",

@@ -174,7 +174,7 @@ SCENES = (
     Scene("share", FULL, recording, SANNE, _pressed("button[hx-get$='/share']", "#share-dialog")),
     Scene("shares", FULL, "/shares", SANNE),
     Scene("shares", EMPTY, "/shares", EVA),
-    Scene("shares-policy", FULL, "/shares", BEHEER),
+    Scene("shares-of-all", FULL, "/shares", BEHEER),
     Scene("play-link", FULL, lambda house: _below(house, "open")),
     Scene("play-link-door", FULL, lambda house: _below(house, "pin")),
     Scene(
@@ -233,6 +233,7 @@ SCENES = (
     Scene("new-team", FULL, "/admin/teams/new", BEHEER),
     Scene("new-team", FAULT, "/admin/teams/new", BEHEER, _submitted("[name=name]", SALES, ".error")),
     Scene("rights", FULL, "/admin/rights", BEHEER, _switched),
+    Scene("policies", FULL, "/admin/policies", BEHEER),
     Scene("rights", EMPTY, "/admin/rights", LEEGBEHEER),
     Scene("not-allowed", FAULT, "/admin/teams", SANNE, status=403),
 )

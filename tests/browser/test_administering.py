@@ -71,7 +71,7 @@ def test_who_hears_somebody_is_one_press(desk: Desk, hands: HandsOn) -> None:
 def test_a_purpose_is_asked_and_told(desk: Desk, hands: HandsOn) -> None:
     """Where the organisation wants it, opening a colleague's call takes a reason, which its history shows."""
     admin = desk.page(BEHEER)
-    admin.goto(f"{desk.house.url}/admin/rights")
+    admin.goto(f"{desk.house.url}/admin/policies")
     switch = admin.locator("#purpose-switch")
     switch.click()
     expect(switch).to_have_attribute("aria-checked", "true")

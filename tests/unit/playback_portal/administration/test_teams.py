@@ -301,7 +301,7 @@ async def test_a_team_is_removed_only_when_its_name_is_typed(office: Any, sales:
 
 
 async def test_a_purpose_is_asked_by_a_switch(office: Any) -> None:
-    assert 'aria-checked="true"' in await swapped(office, "/admin/rights/purpose", on="true")
+    assert 'aria-checked="true"' in await swapped(office, "/admin/policies/purpose", on="true")
     assert (await office.read("/v1/policy", "Policy"))["purposeRequired"] is True
-    assert 'aria-checked="true"' in await page_of(office, "/admin/rights")
+    assert 'aria-checked="true"' in await page_of(office, "/admin/policies")
     assert office.log("policy")[0].body["changed"] == {"purposeRequired": {"to": True}}

@@ -16,6 +16,7 @@ from archive.model import Recording, User
 from playback_portal import browser_session
 from playback_portal.pages.sharing import DAYS_OFFERED
 
+SHARING = "/admin/policies/sharing"
 HOSTILE = "<script>alert(1)</script>\"'{{7*7}}"
 
 
@@ -206,18 +207,37 @@ async def test_the_administrator_decides_what_is_shared(
     office: Any, anna: Browser, ada: Browser, recording: Recording
 ) -> None:
     share = await office.share(recording)
-    assert "What your organisation allows" in (await ada.get("/shares"))[1]
-    assert (await anna.post("/shares/policy", rule="links_allowed", on="false"))[0] == 403
-    status, switch = await ada.post("/shares/policy", rule="links_allowed", on="false")
+    for page in ("/shares", "/help"):
+        assert 'href="/admin/policies"' in (await ada.get(page))[1]
+        assert 'href="/admin/policies"' not in (await anna.get(page))[1]
+    assert (await anna.get("/admin/policies"))[0] == 403
+    assert "Sharing and mail" in (await ada.get("/admin/policies"))[1]
+    assert (await anna.post(SHARING, rule="links_allowed", on="false"))[0] == 403
+    status, switch = await ada.post(SHARING, rule="links_allowed", on="false")
     assert status == 200
     assert 'aria-checked="false"' in switch
+    # What undoes it puts the switch back where it stands.
+    assert 'id="policy-links_allowed"' in switch
+    assert 'hx-target="#policy-links_allowed"' in switch
     assert (await (await office.visitor(share)).get()).status == 404
-    await ada.post("/shares/policy", rule="links_allowed", on="true")
-    await ada.post("/shares/policy", days="3")
-    await ada.post("/shares/policy", days="31")
-    await ada.post("/shares/policy", rule="days_max", on="true")
+    await ada.post(SHARING, rule="links_allowed", on="true")
+    await ada.post(SHARING, days="3")
+    status, refused = await ada.post(SHARING, days="31")
+    assert status == 400
+    assert "from 1 to 30" in refused
+    assert (await ada.post(SHARING, rule="days_max", on="true"))[0] == 400
     policy = await (await office.api("GET", "/v1/share-policy", "ada")).json()
     assert (policy["linksAllowed"], policy["daysMax"]) == (True, 3)
+
+
+async def test_a_link_leads_to_its_recording_only_whom_its_page_lets_in(
+    office: Any, anna: Browser, ada: Browser, recording: Recording
+) -> None:
+    await office.share(recording, title="Afspraak")
+    for who, leads in ((anna, True), (ada, False)):
+        page = (await who.get("/shares"))[1]
+        assert "Afspraak" in page
+        assert (f'href="/recordings/{recording.id}"' in page) is leads
 
 
 async def test_beside_the_player_stand_the_links_of_the_recording(

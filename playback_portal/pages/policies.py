@@ -1,0 +1,97 @@
+"""What an organisation allows all of its people: sharing, mail of files, and asking for a purpose.
+
+Rules: for administrators. A switch counts at once and can be undone for a moment; the audit
+log tells what changed. Who may share is not here: it is a right of teams and people.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import cast
+
+from aiohttp import web
+
+from archive.catalogue import policies, share_policies
+from archive.catalogue.share_policies import DAYS_MAX, Changes, SharePolicy
+from playback_portal import shares as sharing
+from playback_portal.language import mark
+from playback_portal.page import is_htmx, partial, render, see_other
+from playback_portal.pages.sign_in import fields_of
+from playback_portal.pages.teams import row
+from playback_portal.route import DETAILS
+from playback_portal.services import SCOPE, SERVICES
+
+PAGE = "/admin/policies"
+
+RULES = {
+    "links_allowed": (
+        mark("Play links"),
+        mark("Without it nobody makes a link, and none that is there works."),
+    ),
+    "proof_required": (mark("Always a PIN or code"), mark("Counts for new links.")),
+    "files_allowed": (
+        mark("Files by mail"),
+        mark("Recordings may leave as files, sent by who has the right to mail."),
+    ),
+}
+
+
+async def get_policies(request: web.Request) -> web.StreamResponse:
+    """Show what the organisation allows."""
+    return await _page(request)
+
+
+async def post_sharing(request: web.Request) -> web.StreamResponse:
+    """Switch a rule of sharing, or set the longest life of a link."""
+    form = await fields_of(request)
+    name, days = form.get("rule", ""), form.get("days", "")
+    changes: Changes = {}
+    if name in RULES:
+        changes = cast("Changes", {name: form.get("on") == "true"})
+    elif days.isdecimal() and len(days) < 4 and 1 <= int(days) <= DAYS_MAX:
+        changes = {"days_max": int(days)}
+    else:
+        return await _page(request, wrong_days=True)
+    policy = await sharing.change_policy(request, changes)
+    if not is_htmx(request) or name not in RULES:
+        return see_other(request, PAGE)
+    return partial(request, "policies/switched.html", name=name, policy=policy, rules=RULES)
+
+
+async def post_purpose(request: web.Request) -> web.StreamResponse:
+    """Switch whether opening somebody else's recording takes a purpose."""
+    on = (await fields_of(request)).get("on") == "true"
+    catalogue, tenant_id = request.app[SERVICES].catalogue, request[SCOPE].tenant_id
+    await asyncio.to_thread(lambda: policies.set_policy(catalogue, tenant_id, purpose_required=on))
+    request[DETAILS] = {"changed": {"purposeRequired": {"to": on}}}
+    if not is_htmx(request):
+        return see_other(request, PAGE)
+    return partial(request, "policies/purpose_switched.html", on=on)
+
+
+async def _policy(request: web.Request) -> SharePolicy:
+    services, tenant_id = request.app[SERVICES], request[SCOPE].tenant_id
+    return await asyncio.to_thread(share_policies.policy_of, services.catalogue, tenant_id)
+
+
+async def _page(request: web.Request, *, wrong_days: bool = False) -> web.Response:
+    services, tenant_id = request.app[SERVICES], request[SCOPE].tenant_id
+    tenant = await asyncio.to_thread(policies.policy_of, services.catalogue, tenant_id)
+    return render(
+        request,
+        "policies/page.html",
+        status=HTTPStatus.BAD_REQUEST if wrong_days else HTTPStatus.OK,
+        policy=await _policy(request),
+        rules=RULES,
+        days_max=DAYS_MAX,
+        wrong_days=wrong_days,
+        purpose_required=tenant.purpose_required,
+    )
+
+
+POLICY_ROUTES = (
+    row("GET", PAGE, get_policies, "policies.viewed", "policies"),
+    row("POST", f"{PAGE}/sharing", post_sharing, "share-policy.changed", "share-policy"),
+    row("POST", f"{PAGE}/purpose", post_purpose, "policy.changed", "policy"),
+)
