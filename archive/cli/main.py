@@ -42,6 +42,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
         "assign or destroy recordings of nobody known",
     ),
     "audit": ("archive.cli.proofs", "run_audit", "verify the audit log"),
+    "evidence": ("archive.cli.evidence", "run_evidence", "check a package of evidence"),
     "storage": ("archive.cli.proofs", "run_storage", "rebuild the catalogue from the object store"),
     "database": ("archive.cli.database", "run_database", "upgrade the data of the embedded PostgreSQL"),
     "doctor": ("archive.cli.doctor", "run_doctor", "check this machine and say what to change"),

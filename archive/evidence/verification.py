@@ -19,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from rfc3161_client import VerificationError, VerifierBuilder, decode_timestamp_response
 
 from archive.errors import Refused
@@ -63,6 +64,10 @@ class Trust:
 
     authority: x509.Certificate
     timestamp_authorities: tuple[x509.Certificate, ...] = ()
+
+    def authority_fingerprint(self) -> str:
+        """Return SHA-256 of the authority's certificate in hexadecimal, to compare with the published one."""
+        return self.authority.fingerprint(hashes.SHA256()).hex()
 
 
 def verify_package(folder: Path, trust: Trust, now: datetime) -> Verdict:
