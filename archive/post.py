@@ -48,6 +48,11 @@ class Post(Protocol):
         """Have a letter that is written down sent; raises CatalogueUnavailable."""
 
 
+def address_changed(tenant_id: TenantId, to: str, language: str, told: Mapping[str, str]) -> Letter:
+    """Return the letter to an address that is a person's no longer; `told` is login, organisation and by."""
+    return Letter(tenant_id, "address-changed", to, language, told)
+
+
 class NoPost:
     """Takes no letter in: for an installation without a mail server."""
 

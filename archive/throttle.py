@@ -128,6 +128,11 @@ def second_factor_subjects(user_id: str) -> tuple[Subject, ...]:
     return (Subject(_hash("second-factor", user_id), SECOND_FACTOR),)
 
 
+def own_password_subjects(user_id: str) -> tuple[Subject, ...]:
+    """Return how the password of now is counted that somebody gives who is in, to change it."""
+    return (Subject(_hash("own-password", user_id), ACCOUNT_HERE),)
+
+
 def reset_subjects(typed: str, address: str) -> tuple[Subject, ...]:
     """Return how the wish for a new password is counted."""
     return (

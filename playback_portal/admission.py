@@ -13,20 +13,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from functools import wraps
 from http import HTTPStatus
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 
 from archive.audit import Json
 from archive.catalogue import identities, portal_sessions, second_factors, sign_in_attempts
 from archive.catalogue.identities import Account
-from archive.catalogue.portal_sessions import Proof, Stage, Visit
+from archive.catalogue.portal_sessions import LASTING, PortalSession, Proof, Stage, Visit
 from archive.throttle import Subject
 from playback_portal import browser_session
+from playback_portal.browser_session import SESSION
 from playback_portal.language import mark
 from playback_portal.page import see_other
 from playback_portal.problems import Problem, not_found
+from playback_portal.route import Handler
 from playback_portal.services import REFERENCE, SERVICES
 
 SIGN_IN = "/sign-in"
@@ -34,7 +37,9 @@ STEPS = {Stage.SECOND_FACTOR: "/sign-in/second-factor", Stage.ENROLMENT: "/sign-
 """Where somebody goes on who is not in yet."""
 
 FRESH_S_MAX = 15 * 60
-"""Who changes how they prove themselves has done so within these minutes."""
+"""Who changes how somebody proves themselves, or what they may, has signed in within these minutes."""
+
+NOT_FRESH = mark("Sign in again to change this. We want to be sure it is you.")
 
 
 async def admit(request: web.Request, account: Account, proofs: Iterable[Proof], back: str) -> web.Response:
@@ -162,10 +167,57 @@ def address_of(request: web.Request) -> str:
     return exposure.client_address(request.remote, request.headers.get("X-Forwarded-For"))
 
 
-def is_fresh(request: web.Request, visit: Visit) -> bool:
-    """Return whether somebody proved who they are a short while ago."""
-    age = request.app[SERVICES].clock.now() - visit.session.opened_at
-    return age.total_seconds() < FRESH_S_MAX
+def is_fresh(request: web.Request, session: PortalSession) -> bool:
+    """Return whether somebody proved who they are a short while ago.
+
+    What a provider's own session says is no such proof: it may be of this morning.
+    """
+    age = request.app[SERVICES].clock.now() - session.opened_at
+    return age.total_seconds() < FRESH_S_MAX and not session.proofs <= LASTING
+
+
+def require_fresh(request: web.Request, back: str | None = None) -> None:
+    """Raise the 403 Problem that leads somebody to sign in again, and then `back` to where they were.
+
+    Requests with a key pass: what they may change is decided by what they are.
+    """
+    if "Authorization" in request.headers or is_fresh(request, request[SESSION]):
+        return
+    where = {"Location": address_again(_shown(request) if back is None else back)}
+    raise Problem(HTTPStatus.FORBIDDEN, "sign-in-again", NOT_FRESH, headers=where)
+
+
+def freshly(handler: Handler) -> Handler:
+    """Return a handler for those alone who signed in a short while ago."""
+
+    @wraps(handler)
+    async def handle(request: web.Request) -> web.StreamResponse:
+        require_fresh(request)
+        return await handler(request)
+
+    return handle
+
+
+def again(request: web.Request) -> str:
+    """Return where somebody signs in again to change what this page shows, '' for who just did."""
+    if SESSION not in request or is_fresh(request, request[SESSION]):
+        return ""
+    return address_again(_shown(request))
+
+
+def address_again(back: str) -> str:
+    """Return where somebody signs in who is in already."""
+    return f"{SIGN_IN}?again=yes&next={quote(back, safe='/')}"
+
+
+def _shown(request: web.Request) -> str:
+    """Return the page somebody asked from, as their browser tells it."""
+    if request.method == "GET":
+        return request.path_qs
+    headers = request.headers
+    asked: str = headers.get("HX-Current-URL") or headers.get("Referer") or "/"
+    told = urlsplit(asked)
+    return (told.path or "/") + (f"?{told.query}" if told.query else "")
 
 
 def way_on(stage: Stage, back: str) -> str:

@@ -11,6 +11,7 @@ asked before a handler runs; what it may do with one recording is decided by
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from aiohttp import web
@@ -26,6 +27,8 @@ from playback_portal.services import SERVICES
 KEY_CHARS_MAX = 512
 """A key has about 85 characters; what is longer is not looked for."""
 
+Visiting = Callable[[web.Request], Awaitable[Visit | None]]
+
 _SCHEME = "bearer"
 
 
@@ -34,10 +37,22 @@ async def authenticate(request: web.Request) -> AccessScope:
 
     Raises the 403 Problem for a change asked with a cookie alone.
     """
+    return await _scope(request, browser_session.visit_of)
+
+
+async def authenticate_again(request: web.Request) -> AccessScope:
+    """Return who asks as it is now, for an answer that lasts; a session does not stay open by it.
+
+    Raises as `authenticate`.
+    """
+    return await _scope(request, browser_session.visit_now)
+
+
+async def _scope(request: web.Request, visiting: Visiting) -> AccessScope:
     if "Authorization" in request.headers:
         scope = await _by_key(request)
     else:
-        scope = await _by_session(request)
+        scope = await _by_session(request, visiting)
     if scope is None:
         request.app[SERVICES].metrics.keys_refused.inc()
         raise Problem(
@@ -63,8 +78,8 @@ async def _by_key(request: web.Request) -> AccessScope | None:
     return await asyncio.to_thread(accounts.authenticate_key, catalogue, key.strip())
 
 
-async def _by_session(request: web.Request) -> AccessScope | None:
-    visit = await browser_session.visit_of(request)
+async def _by_session(request: web.Request, visiting: Visiting) -> AccessScope | None:
+    visit = await visiting(request)
     if visit is None or not is_complete(visit):
         return None
     browser_session.introduce(request, visit)

@@ -77,11 +77,25 @@ async def visit_of(request: web.Request) -> Visit | None:
     """
     if _VISIT in request:
         return request[_VISIT]
+    return await _visit(request, noting=True)
+
+
+async def visit_now(request: web.Request) -> Visit | None:
+    """Return the session a request came with as it is now, without taking the request for activity.
+
+    It is read afresh at each call: a request may last longer than its session. Raises CatalogueUnavailable.
+    """
+    return await _visit(request, noting=False)
+
+
+async def _visit(request: web.Request, *, noting: bool) -> Visit | None:
     services, token = request.app[SERVICES], token_of(request)
     visit = None
     if token:
         now = services.clock.now()
-        visit = await asyncio.to_thread(portal_sessions.find, services.catalogue, token, now=now)
+        visit = await asyncio.to_thread(
+            portal_sessions.find, services.catalogue, token, now=now, noting=noting
+        )
     request[_VISIT] = visit
     if visit is not None:
         request[SESSION] = visit.session

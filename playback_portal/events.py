@@ -5,9 +5,10 @@ the last event it sent; a client that was away goes on where it was by Last-Even
 as long as events are kept (a day).
 
 Rules: a stream shows what its caller may see now: who asks is found out again every
-AGAIN_S, and a right that was taken away ends the stream. Streams are bounded, in number
-and in the work they make, so that commands never wait for them. The audit entry is
-durable before the first octet.
+AGAIN_S, and a right that was taken away or a session that is over ends the stream; the
+stream itself is no activity that keeps a session open. Streams are bounded, in number and
+in the work they make, so that commands never wait for them. The audit entry is durable
+before the first octet.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from archive.catalogue.call_events import CHANNEL, StoredEvent
 from archive.catalogue.engine import Catalogue
 from archive.errors import DependencyUnavailable
 from archive.model import TenantId
-from playback_portal.authentication import authenticate, require
+from playback_portal.authentication import authenticate_again, require
 from playback_portal.documents import time_of
 from playback_portal.notices import Notices
 from playback_portal.parameters import Parameters
@@ -192,7 +193,7 @@ async def _flow(
     await _write(request, response, f"retry: {RETRY_AFTER_S * 1000}\n\n")
     while not streams.ended:
         if now() - known_at >= AGAIN_S:
-            scope = await authenticate(request)
+            scope = await authenticate_again(request)
             require(scope, Scope.CALLS_READ)
             known_at = now()
         bell.clear()

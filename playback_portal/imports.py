@@ -20,12 +20,21 @@ from archive.access import AccessScope
 from archive.audit import Json
 from archive.catalogue import directory, people
 from archive.catalogue.directory import UserFields
+from archive.catalogue.engine import Connection
 from archive.errors import Refused
-from archive.model import Tenant, User
+from archive.model import Role, Tenant, User
 from archive.roster import RosterResult
 from playback_portal import documents
+from playback_portal.admission import require_fresh
 from playback_portal.parameters import Parameters
-from playback_portal.people import TOLD_FIELDS, changes, login_within, user_document
+from playback_portal.people import (
+    BY_KEY,
+    TOLD_FIELDS,
+    changes,
+    changes_power,
+    login_within,
+    user_document,
+)
 from playback_portal.problems import ParameterFault, Problem, wrong_parameters
 from playback_portal.route import DETAILS
 from playback_portal.services import SCOPE, SERVICES, Services
@@ -45,7 +54,8 @@ async def post_import(request: web.Request) -> web.StreamResponse:
         text = (await request.read()).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise wrong_parameters(ParameterFault("/", "The file is not UTF-8.")) from None
-    roll = Roll(request.app[SERVICES], request[SCOPE])
+    require_fresh(request)
+    roll = Roll(request.app[SERVICES], request[SCOPE], by_key="Authorization" in request.headers)
     try:
         results = await asyncio.to_thread(roll.enter, text)
     except Refused as error:
@@ -58,7 +68,8 @@ async def post_import(request: web.Request) -> web.StreamResponse:
 class Roll:
     """The people of the tenant of a request, while a file of them is read."""
 
-    def __init__(self, services: Services, scope: AccessScope) -> None:
+    def __init__(self, services: Services, scope: AccessScope, *, by_key: bool) -> None:
+        self._by_key = by_key
         self._services = services
         self._scope = scope
         self._people: dict[str, User] = {}
@@ -78,31 +89,33 @@ class Roll:
         own = before is not None and before.id == self._scope.user_id
         if before is not None and own and fields.get("role", before.role) is not before.role:
             raise Refused("Nobody changes their own role: ask another administrator.")
+        known = Role.USER if before is None else before.role
+        if self._by_key and changes_power(known, fields.get("role", known)):
+            raise Refused(BY_KEY)
         if "@" not in login:
             raise Refused(f"{login!r} is not LOGIN@DOMAIN, for instance anna@{tenant.domain}.")
-        change = directory.add_user if before is None else directory.set_user
+        change = directory.insert_user if before is None else directory.update_user
         name, now = login_within(tenant, login), self._services.clock.now()
-        user = change(self._services.catalogue, tenant.id, name, now=now, **fields)
-        document = user_document(user, tenant)
-        told: dict[str, Json] = {name: document[name] for name in TOLD_FIELDS}
-        if before is not None:
-            told = changes(user_document(before, tenant), document)
+        with self._services.audit.transaction(tenant.id) as connection:
+            user = change(connection, tenant.id, name, now=now, **fields)
+            document = user_document(user, tenant)
+            told: dict[str, Json] = {name: document[name] for name in TOLD_FIELDS}
+            if before is not None:
+                told = changes(user_document(before, tenant), document)
+            self._record(connection, "user.added" if before is None else "user.changed", user, told)
         self._people[login] = user
-        self._record("user.added" if before is None else "user.changed", user, told)
         return before is None
 
-    def _record(self, action: str, user: User, told: dict[str, Json]) -> None:
-        audit, scope = self._services.audit, self._scope
-        with audit.transaction(scope.tenant_id) as connection:
-            audit.append(
-                connection,
-                tenant_id=scope.tenant_id,
-                actor=scope.actor,
-                action=action,
-                object=f"user:{user.id}",
-                body={"changed": told},
-                at=self._services.clock.now(),
-            )
+    def _record(self, connection: Connection, action: str, user: User, told: dict[str, Json]) -> None:
+        self._services.audit.append(
+            connection,
+            tenant_id=user.tenant_id,
+            actor=self._scope.actor,
+            action=action,
+            object=f"user:{user.id}",
+            body={"changed": told},
+            at=self._services.clock.now(),
+        )
 
 
 def _result(result: RosterResult) -> Json:

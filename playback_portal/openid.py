@@ -3,6 +3,9 @@
 What must be remembered until the browser comes back is a sealed challenge in a cookie of
 that browser alone; so an answer counts only where it was asked for, and only once.
 
+Who is to prove themselves anew is asked for with `prompt=login` and `max_age=0`, and only an
+answer whose `auth_time` lies after the question counts: a provider may overlook the wish.
+
 Rules: addresses come from the issuer's own document and have the issuer's scheme; nothing
 follows a redirect. Of an id_token count the signature (asymmetric algorithms only),
 issuer, audience, expiry, nonce. Not here: whose account a subject is (`pages.organisation`).
@@ -88,8 +91,11 @@ class OpenIdClient:
         self._provider = provider
         self._redirect_uri = redirect_uri
 
-    async def question(self, pending: Pending, login_hint: str = "") -> str:
-        """Return where the browser goes; raises ProviderError."""
+    async def question(self, pending: Pending, login_hint: str = "", *, anew: bool = False) -> str:
+        """Return where the browser goes; raises ProviderError.
+
+        With `anew` the provider lets nobody through whom it let in before (OpenID Connect Core 3.1.2.1).
+        """
         async with _session() as session:
             endpoints = await self._discover(session)
         challenge = base64.urlsafe_b64encode(hashlib.sha256(pending.verifier.encode()).digest())
@@ -103,12 +109,18 @@ class OpenIdClient:
             "code_challenge": challenge.decode().rstrip("="),
             "code_challenge_method": "S256",
             **({"login_hint": login_hint} if login_hint else {}),
+            **({"prompt": "login", "max_age": "0"} if anew else {}),
         }
         joined = "&" if urlsplit(endpoints.authorization).query else "?"
         return f"{endpoints.authorization}{joined}{urlencode(query, quote_via=quote)}"
 
-    async def answer(self, pending: Pending, query: Mapping[str, str], now: datetime) -> Subject:
-        """Return who came back with these parameters; raises ProviderError for anything amiss."""
+    async def answer(
+        self, pending: Pending, query: Mapping[str, str], now: datetime, *, since: datetime | None = None
+    ) -> Subject:
+        """Return who came back with these parameters; raises ProviderError for anything amiss.
+
+        With `since` also for a person who proved nothing to the provider after that moment.
+        """
         if not hmac.compare_digest(query.get("state", "").encode(), pending.state.encode()):
             raise ProviderError("The answer is to another question.")
         if query.get("iss", self._provider.issuer) != self._provider.issuer:
@@ -120,7 +132,7 @@ class OpenIdClient:
             endpoints = await self._discover(session)
             tokens = await self._exchange(session, endpoints, query["code"], pending.verifier)
             keys = _document(await _open(session, "GET", endpoints.keys))
-        return self._judge(str(tokens.get("id_token", "")), keys, pending.nonce, now)
+        return self._judge(str(tokens.get("id_token", "")), keys, pending.nonce, now, since)
 
     async def _discover(self, session: aiohttp.ClientSession) -> Endpoints:
         address = f"{self._provider.issuer.rstrip('/')}/.well-known/openid-configuration"
@@ -152,13 +164,17 @@ class OpenIdClient:
         headers = {"Authorization": f"Basic {credentials}"}
         return _document(await _open(session, "POST", endpoints.token, data=form, headers=headers))
 
-    def _judge(self, id_token: str, keys: Mapping[str, object], nonce: str, now: datetime) -> Subject:
+    def _judge(
+        self, id_token: str, keys: Mapping[str, object], nonce: str, now: datetime, since: datetime | None
+    ) -> Subject:
         claims = self._verified(id_token, keys, now)
         if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
             raise ProviderError("The token is of another question.")
         audience = claims.get("aud")
         if isinstance(audience, list) and len(audience) > 1 and claims.get("azp") != self._provider.client_id:
             raise ProviderError("The token is for somebody else.")
+        if since is not None and not _proved_since(claims.get("auth_time"), since):
+            raise ProviderError("The person was not asked anew.")
         email, methods = claims.get("email"), claims.get("amr")
         vouched = claims.get("email_verified") is True and isinstance(email, str)
         asked = isinstance(methods, list) and bool(SECOND_FACTOR_METHODS & {str(each) for each in methods})
@@ -190,6 +206,12 @@ class OpenIdClient:
         if not isinstance(issued, int) or moment - issued > TOKEN_AGE_S_MAX + LEEWAY_S:
             raise ProviderError("The token is from another time.")
         return claims
+
+
+def _proved_since(auth_time: object, since: datetime) -> bool:
+    """Return whether a claim says that somebody proved who they are after a moment."""
+    is_time = isinstance(auth_time, int | float) and not isinstance(auth_time, bool)
+    return is_time and float(auth_time) >= since.timestamp() - LEEWAY_S  # type: ignore[arg-type]
 
 
 def _session() -> aiohttp.ClientSession:

@@ -145,9 +145,11 @@ def is_for_page(request: web.Request) -> bool:
 
 
 def refusal(request: web.Request, problem: Problem) -> web.Response:
-    """Return what a person sees of a problem: the way to sign in, a page, or a notice."""
+    """Return what a person sees of a problem: the way to sign in (again), a page, or a notice."""
     if problem.status is HTTPStatus.UNAUTHORIZED:
         return _to_sign_in(request)
+    if "Location" in problem.headers:
+        return see_other(request, problem.headers["Location"])
     context = {
         "explained": explanation_of(language_of(request), problem),
         "reference": request[REFERENCE],

@@ -4,8 +4,10 @@ A change is a merge patch (RFC 7396): what is not named stays, null empties. Wha
 wrong in it is told at once; who changed what from what to what stands in the audit log,
 but for numbers and names.
 
-Rules: nobody changes their own role. Not here: teams, and what people set for
-themselves (`playback_portal.me`).
+Rules: nobody changes their own role. No key makes or unmakes an administrator or auditor:
+who found one would else be such a person of their own making; a person who signed in a
+short while ago does, and so does the operator. A change is durable together with its audit
+entry. Not here: teams, and what people set for themselves (`playback_portal.me`).
 """
 
 from __future__ import annotations
@@ -24,9 +26,11 @@ from archive.audit import Json
 from archive.catalogue import directory, licences, minutes, people
 from archive.catalogue.directory import NAME_CHARS_MAX, NUMBERS_PER_USER_MAX, UserFields
 from archive.catalogue.licences import LicencePreview
+from archive.catalogue.portal_sessions import SECOND_FACTOR_ROLES
 from archive.errors import Refused
 from archive.model import RecordingMode, RetentionClass, Role, Tenant, User, UserId
 from playback_portal import documents
+from playback_portal.admission import require_fresh
 from playback_portal.entity_tag import require_match, tagged_response
 from playback_portal.parameters import (
     Body,
@@ -39,11 +43,15 @@ from playback_portal.parameters import (
 )
 from playback_portal.problems import ParameterFault, Problem, wrong_parameters
 from playback_portal.route import DETAILS, SUBJECT
-from playback_portal.services import SCOPE, SERVICES, recording_id_of
+from playback_portal.services import ENTRY, SCOPE, SERVICES, recording_id_of
 
 NUMBER_CHARS_MAX = 256
 """A range of two E.164 numbers has 33; an address of record may be longer."""
 
+BY_KEY = (
+    "No key makes somebody an administrator or auditor, or takes it from them: an administrator who is "
+    "signed in does, or the operator (`earwitness user set`)."
+)
 TOLD_FIELDS = ("role", "access", "licence", "mode", "ownModes")
 """What the audit log says from what to what; of the rest only that it changed."""
 
@@ -74,20 +82,23 @@ async def post_user(request: web.Request) -> web.StreamResponse:
     fields = read_fields(body)
     body.check()
     services, tenant_id = request.app[SERVICES], request[SCOPE].tenant_id
+    check_role(request, Role.USER, fields)
 
-    def add() -> tuple[User, Tenant]:
+    def add() -> dict[str, Json]:
         tenant = people.tenant_of(services.catalogue, tenant_id)
         name = login_within(tenant, login)
         now = services.clock.now()
-        return directory.add_user(services.catalogue, tenant_id, name, now=now, **fields), tenant
+        with request[ENTRY].transaction() as connection:
+            user = directory.insert_user(connection, tenant_id, name, now=now, **fields)
+            document = user_document(user, tenant)
+            request[SUBJECT] = f"user:{user.id}"
+            request[DETAILS] = {"set": {name: document[name] for name in TOLD_FIELDS}}
+        return document
 
-    user, tenant = await asyncio.to_thread(as_fault, add)
-    document = user_document(user, tenant)
-    request[SUBJECT] = f"user:{user.id}"
-    request[DETAILS] = {"set": {name: document[name] for name in TOLD_FIELDS}}
+    document = await asyncio.to_thread(as_fault, add)
     response = tagged_response(document)
     response.set_status(201)
-    response.headers["Location"] = f"/v1/users/{user.id}"
+    response.headers["Location"] = f"/v1/users/{document['id']}"
     return response
 
 
@@ -113,13 +124,17 @@ async def patch_user(request: web.Request) -> web.StreamResponse:
             HTTPStatus.FORBIDDEN, "own-role", "Nobody changes their own role: ask another administrator."
         )
 
-    def change() -> User:
-        now = services.clock.now()
-        return directory.set_user(services.catalogue, scope.tenant_id, before.login, now=now, **fields)
+    check_role(request, before.role, fields)
 
-    changed = user_document(await asyncio.to_thread(as_fault, change), tenant)
-    request[DETAILS] = {"changed": changes(known, changed)}
-    return tagged_response(changed)
+    def change() -> dict[str, Json]:
+        now = services.clock.now()
+        with request[ENTRY].transaction() as connection:
+            user = directory.update_user(connection, scope.tenant_id, before.login, now=now, **fields)
+            changed = user_document(user, tenant)
+            request[DETAILS] = {"changed": changes(known, changed)}
+        return changed
+
+    return tagged_response(await asyncio.to_thread(as_fault, change))
 
 
 async def list_licences(request: web.Request) -> web.StreamResponse:
@@ -250,6 +265,20 @@ def read_fields(body: Body) -> UserFields:
     if "licence" in body.names:
         fields["licence"] = body.read("licence", _licence, None)
     return fields
+
+
+def check_role(request: web.Request, before: Role, fields: UserFields) -> None:
+    """Raise the 403 Problem of a request whose key may not give or take such a role, or any in haste."""
+    after = fields.get("role", before)
+    if "Authorization" in request.headers and changes_power(before, after):
+        raise Problem(HTTPStatus.FORBIDDEN, "role-by-key", BY_KEY)
+    if after is not before or "access" in fields:
+        require_fresh(request)
+
+
+def changes_power(before: Role, after: Role) -> bool:
+    """Return whether somebody becomes, or is no longer, one who decides for others or hears all."""
+    return after is not before and bool({before, after} & SECOND_FACTOR_ROLES)
 
 
 def login_within(tenant: Tenant, login: str) -> str:

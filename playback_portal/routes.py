@@ -3,9 +3,11 @@
 A row with a permission is reached only by somebody who was recognised and has it;
 its audit entry is durable before the response leaves. Where the event is an `Action`,
 `archive.playback` writes the entry, for it alone knows when an object is opened;
-else `guarded` does, after the handler and before the response is sent. What was to
-change something and was refused is entered too. A row with neither is open to everyone
-and tells nothing of anybody.
+else `guarded` does, after the handler and before the response is sent; a handler that
+changes who may what makes it in the transaction of the change (`Entry.transaction`). What
+was to change something and was refused is entered too, whether the refusal was raised or
+is the page that was returned. A row with neither is open to everyone and tells nothing of
+anybody.
 
 Rules: no route is added anywhere else; a test walks this table. A call under way stands
 in the audit log by its id only when its recorder obeyed: one that nobody keeps, or that
@@ -159,7 +161,7 @@ def guarded(route: Route) -> Handler:
                 await entry.make(RESULTS[problem.status])
             raise
         if not isinstance(event, Action):
-            await entry.make("ok")
+            await entry.make(_result_of(response))
         return response
 
     return handle
@@ -187,3 +189,8 @@ def _append(
         body={**body, **request.get(DETAILS, {})},
         at=services.clock.now(),
     )
+
+
+def _result_of(response: web.StreamResponse) -> str:
+    """Return what the audit log says of an answer: a refusal in the form of a page is one all the same."""
+    return "ok" if response.status < HTTPStatus.BAD_REQUEST else "refused"

@@ -66,6 +66,20 @@ LETTERS: Final[Mapping[str, Mapping[str, Words]]] = {
             "stays as it is.\n",
         ),
     },
+    "address-changed": {
+        "nl": Words(
+            "Je e-mailadres bij {organisation} is gewijzigd",
+            "Hallo,\n\nBij {login} van {organisation} hoort voortaan een ander e-mailadres. Links om een "
+            "wachtwoord te kiezen gaan daarheen en niet meer naar dit adres.\n\nDe wijziging is gedaan door "
+            "{by}. Klopt dit niet? Vraag het meteen daar of bij een andere beheerder van {organisation}.\n",
+        ),
+        "en": Words(
+            "Your e-mail address at {organisation} was changed",
+            "Hello,\n\n{login} of {organisation} has another e-mail address from now on. Links to choose a "
+            "password go there, and no longer to this address.\n\nIt was changed by {by}. Is that not right? "
+            "Ask there at once, or another administrator of {organisation}.\n",
+        ),
+    },
     "share": {
         "nl": Words(
             "{organisation} deelt een gesprek met je",

@@ -203,14 +203,21 @@ def add_user(
     Raises Conflict when login, number or BroadWorks id belongs to somebody else, and
     Refused for a mode that records without a licence or for a value that is not one.
     """
+    with catalogue.transaction(tenant_id) as connection:
+        return insert_user(connection, tenant_id, login, now=now, **fields)
+
+
+def insert_user(
+    connection: Connection, tenant_id: TenantId, login: str, *, now: datetime, **fields: Unpack[UserFields]
+) -> User:
+    """Add a person in the caller's transaction; raises as `add_user`."""
     login = login.strip().lower()
     if not _LOGIN.fullmatch(login) or len(login) > NAME_CHARS_MAX:
         raise Refused(f"{login!r} is not a login: letters, digits and . _ % + - only.")
     user = User(UserId(new_id(now)), tenant_id, login)
-    with catalogue.transaction(tenant_id) as connection:
-        row = {name: getattr(user, name) for name in ("id", "tenant_id", "login", "role", "access", "mode")}
-        connection.execute(insert(users), row)
-        return _change(connection, user, fields, now)
+    row = {name: getattr(user, name) for name in ("id", "tenant_id", "login", "role", "access", "mode")}
+    connection.execute(insert(users), row)
+    return _change(connection, user, fields, now)
 
 
 def set_user(
@@ -218,10 +225,17 @@ def set_user(
 ) -> User:
     """Change a person; what is not given stays. Raises NotFound, and as `add_user`."""
     with catalogue.transaction(tenant_id) as connection:
-        user = _load_user(connection, tenant_id, login)
-        if user is None:
-            raise NotFound(f"There is no user {login!r} in this tenant.")
-        return _change(connection, user, fields, now)
+        return update_user(connection, tenant_id, login, now=now, **fields)
+
+
+def update_user(
+    connection: Connection, tenant_id: TenantId, login: str, *, now: datetime, **fields: Unpack[UserFields]
+) -> User:
+    """Change a person in the caller's transaction; raises as `set_user`."""
+    user = _load_user(connection, tenant_id, login)
+    if user is None:
+        raise NotFound(f"There is no user {login!r} in this tenant.")
+    return _change(connection, user, fields, now)
 
 
 def list_users(catalogue: Catalogue, tenant_id: TenantId) -> list[User]:

@@ -1,8 +1,12 @@
 """Whom a name means: login@domain, a proved e-mail address, or a subject of the organisation's own sign-in.
 
-An address counts for signing in only once its owner proved it, by an invitation or a
-provider that vouches for it, and while it means one person of all tenants. A login of a
-tenant's own domain comes before any address that looks the same.
+An address counts for signing in only once its owner proved it, by a link that was mailed
+there, and while it means one person of all tenants. A login of a tenant's own domain comes
+before any address that looks the same.
+
+A provider's subject is linked to the one person who proved the address it vouches for, and
+never on a guess: an address that means two people means nobody. A login is such an address
+where the operator said so of the provider. An account has one subject of a provider.
 
 Rules: finding an account takes the same questions to the database whether there is one
 or not. Not here: proving anything.
@@ -121,9 +125,7 @@ def set_email(connection: Connection, account: Account, email: str) -> str:
     of the tenant has the address.
     """
     plain = checked_email(email)
-    columns = user_emails.c
-    own = (columns.tenant_id == account.tenant_id, columns.user_id == account.user_id)
-    if connection.execute(select(columns.email).where(*own)).scalar() == plain:
+    if email_of(connection, account) == plain:
         return plain
     row = {"tenant_id": account.tenant_id, "user_id": account.user_id, "email": plain, "verified_at": None}
     statement = upsert(user_emails).values(row)
@@ -132,6 +134,13 @@ def set_email(connection: Connection, account: Account, email: str) -> str:
     sent = (invitations.c.tenant_id == account.tenant_id, invitations.c.user_id == account.user_id)
     connection.execute(delete(invitations).where(*sent))
     return plain
+
+
+def email_of(connection: Connection, account: Account) -> str | None:
+    """Return the address of a person, proved or not, in the caller's transaction."""
+    columns = user_emails.c
+    own = (columns.tenant_id == account.tenant_id, columns.user_id == account.user_id)
+    return connection.execute(select(columns.email).where(*own)).scalar()
 
 
 def prove_email(connection: Connection, account: Account, *, now: datetime) -> None:
@@ -152,11 +161,19 @@ def of_subject(catalogue: Catalogue, tenant_id: TenantId, issuer: str, subject: 
     return None if user_id is None else Account(tenant_id, UserId(user_id))
 
 
-def of_vouched_email(catalogue: Catalogue, tenant_id: TenantId, email: str) -> Account | None:
-    """Return the person of a tenant whose address, or login@domain, a provider vouches for."""
+def of_vouched_email(
+    catalogue: Catalogue, tenant_id: TenantId, email: str, *, logins_are_addresses: bool = False
+) -> Account | None:
+    """Return the one person of a tenant who proved the address a provider vouches for, or None.
+
+    With `logins_are_addresses` also the person whose login@domain it is. A login that looks like
+    the address of somebody else means nobody, either way.
+    """
     plain = identifier(email)
     by_email = select(user_emails.c.user_id).where(
-        user_emails.c.tenant_id == tenant_id, user_emails.c.email == plain
+        user_emails.c.tenant_id == tenant_id,
+        user_emails.c.email == plain,
+        user_emails.c.verified_at.is_not(None),
     )
     by_login = (
         select(users.c.id)
@@ -164,12 +181,16 @@ def of_vouched_email(catalogue: Catalogue, tenant_id: TenantId, email: str) -> A
         .where(users.c.tenant_id == tenant_id, users.c.login + "@" + tenants.c.domain == plain)
     )
     with catalogue.transaction(tenant_id) as connection:
-        user_id = connection.execute(by_email).scalar() or connection.execute(by_login).scalar()
-    return None if user_id is None else Account(tenant_id, UserId(user_id))
+        proved = set(connection.execute(by_email).scalars())
+        named = set(connection.execute(by_login).scalars())
+    meant = proved | named
+    if len(meant) != 1 or not (proved or logins_are_addresses):
+        return None
+    return Account(tenant_id, UserId(meant.pop()))
 
 
 def link(connection: Connection, account: Account, issuer: str, subject: str, *, now: datetime) -> None:
-    """Link a subject to an account, in the caller's transaction; raises Conflict when it is linked."""
+    """Link a subject to an account, in the caller's transaction; raises Conflict when either is linked."""
     row = {
         "tenant_id": account.tenant_id,
         "issuer": issuer,
@@ -178,3 +199,10 @@ def link(connection: Connection, account: Account, issuer: str, subject: str, *,
         "linked_at": now,
     }
     connection.execute(insert(identities), row)
+
+
+def unlink(connection: Connection, account: Account) -> bool:
+    """Let a person be linked anew, by whatever subject comes first; False when they were not linked."""
+    columns = identities.c
+    own = (columns.tenant_id == account.tenant_id, columns.user_id == account.user_id)
+    return connection.execute(delete(identities).where(*own)).rowcount > 0

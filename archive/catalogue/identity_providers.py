@@ -30,12 +30,17 @@ _FORMAT = "earwitness-oidc-secret/1"
 
 @dataclass(frozen=True)
 class Provider:
-    """A tenant's provider; with `trusts_second_factor` one it asked for counts here too."""
+    """A tenant's provider; with `trusts_second_factor` one it asked for counts here too.
+
+    With `logins_are_addresses` the mailbox login@domain is that of the login: the tenant's mail is at
+    its domain, and nobody else gets a mailbox there.
+    """
 
     issuer: str
     client_id: str
     client_secret: str = field(repr=False)
     trusts_second_factor: bool = False
+    logins_are_addresses: bool = False
 
 
 def set_provider(connection: Connection, root: Root, tenant_id: TenantId, provider: Provider) -> None:
@@ -48,6 +53,7 @@ def set_provider(connection: Connection, root: Root, tenant_id: TenantId, provid
         "client_id": provider.client_id,
         "sealed_secret": root.wrap(provider.client_secret.encode(), _context(tenant_id)),
         "trusts_second_factor": provider.trusts_second_factor,
+        "logins_are_addresses": provider.logins_are_addresses,
     }
     statement = upsert(identity_providers).values({"tenant_id": tenant_id, **changed})
     connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=changed))
@@ -63,7 +69,7 @@ def provider_of(catalogue: Catalogue, root: Root, tenant_id: TenantId) -> Provid
     if row is None:
         return None
     secret = root.unwrap(row.sealed_secret, _context(tenant_id)).decode()
-    return Provider(row.issuer, row.client_id, secret, row.trusts_second_factor)
+    return Provider(row.issuer, row.client_id, secret, row.trusts_second_factor, row.logins_are_addresses)
 
 
 def remove_provider(connection: Connection, tenant_id: TenantId) -> bool:

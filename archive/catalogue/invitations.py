@@ -2,8 +2,10 @@
 
 The token is 256 random bits behind the id of its tenant; kept is its SHA-256.
 
-Rules: a newer link ends the earlier ones of the same person. Using one proves that its
-reader has the person's mail, and nothing more: a second factor is asked as ever.
+Rules: a newer link ends the earlier ones of the same person, and so does a new password, in
+the database itself. Using one that was mailed proves that its reader has the person's mail,
+and nothing more: a second factor is asked as ever. One that was handed over in another way
+proves no address.
 """
 
 from __future__ import annotations
@@ -45,10 +47,14 @@ class Invitation:
     id: str
     account: Account
     kind: Kind
+    mailed: bool
 
 
-def make(connection: Connection, account: Account, kind: Kind, *, now: datetime) -> str:
-    """Make a link's token, once to be seen, and end the person's earlier links."""
+def make(connection: Connection, account: Account, kind: Kind, *, now: datetime, mailed: bool = True) -> str:
+    """Make a link's token, once to be seen, and end the person's earlier links.
+
+    Only one that goes to the person's address by mail, and nowhere else, is `mailed`.
+    """
     columns = invitations.c
     useless = or_(columns.user_id == account.user_id, columns.ends_at < now)
     connection.execute(delete(invitations).where(columns.tenant_id == account.tenant_id, useless))
@@ -61,6 +67,7 @@ def make(connection: Connection, account: Account, kind: Kind, *, now: datetime)
         "token_hash": _hash(token),
         "made_at": now,
         "ends_at": now + timedelta(seconds=LIFE_S[kind]),
+        "mailed": mailed,
     }
     connection.execute(insert(invitations), row)
     return token
@@ -72,7 +79,8 @@ def find(catalogue: Catalogue, token: str, *, now: datetime) -> Invitation | Non
     if match is None:
         return None
     columns = invitations.c
-    statement = select(columns.id, columns.tenant_id, columns.user_id, columns.kind).where(
+    shown = (columns.id, columns.tenant_id, columns.user_id, columns.kind, columns.mailed)
+    statement = select(*shown).where(
         columns.tenant_id == match[1],
         columns.token_hash == _hash(token),
         columns.used_at.is_(None),
@@ -82,7 +90,8 @@ def find(catalogue: Catalogue, token: str, *, now: datetime) -> Invitation | Non
         row = connection.execute(statement).one_or_none()
     if row is None:
         return None
-    return Invitation(row.id, Account(TenantId(row.tenant_id), UserId(row.user_id)), Kind(row.kind))
+    account = Account(TenantId(row.tenant_id), UserId(row.user_id))
+    return Invitation(row.id, account, Kind(row.kind), row.mailed)
 
 
 def use(connection: Connection, invitation: Invitation, *, now: datetime) -> bool:

@@ -16,7 +16,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -69,10 +69,15 @@ class Proof(StrEnum):
     TOTP = "totp"
     RECOVERY_CODE = "recovery-code"
     PROVIDER = "provider"
+    PROVIDER_ANEW = "provider-anew"
+    """The organisation's own sign-in, which asked its person anew at our word."""
     VERIFIED_PROVIDER = "verified-provider"
     """The organisation's own sign-in, which asked a second factor, where the tenant trusts it to."""
     MAIL = "mail"
 
+
+LASTING = frozenset({Proof.PROVIDER, Proof.VERIFIED_PROVIDER})
+"""What a browser may go on having that nobody sits behind any more: the provider's own session."""
 
 SECOND_FACTORS = frozenset(
     {Proof.PASSKEY, Proof.VERIFIED_PASSKEY, Proof.TOTP, Proof.RECOVERY_CODE, Proof.VERIFIED_PROVIDER}
@@ -93,6 +98,11 @@ class PortalSession:
     ends_at: datetime
     address: str = ""
     agent: str = ""
+
+    @property
+    def idle_ends_at(self) -> datetime:
+        """When it ends if nobody does anything meanwhile."""
+        return min(self.ends_at, self.seen_at + timedelta(seconds=IDLE_S_MAX))
 
 
 @dataclass(frozen=True)
@@ -160,8 +170,11 @@ def open_session(
     return token, session
 
 
-def find(catalogue: Catalogue, token: str, *, now: datetime) -> Visit | None:
-    """Return whose token this is, and note that they are here; None when it opens nothing (any more)."""
+def find(catalogue: Catalogue, token: str, *, now: datetime, noting: bool = True) -> Visit | None:
+    """Return whose token this is, and note that they are here; None when it opens nothing (any more).
+
+    Without `noting` they are not: what a page asks by itself keeps no session open.
+    """
     match = _TOKEN.fullmatch(token)
     if match is None:
         return None
@@ -182,8 +195,9 @@ def find(catalogue: Catalogue, token: str, *, now: datetime) -> Visit | None:
         if now >= session.ends_at or idle >= timedelta(seconds=IDLE_S_MAX):
             connection.execute(delete(portal_sessions).where(columns.id == session.id))
             return None
-        if idle >= timedelta(seconds=SEEN_EVERY_S):
+        if noting and idle >= timedelta(seconds=SEEN_EVERY_S):
             connection.execute(update(portal_sessions).where(columns.id == session.id).values(seen_at=now))
+            session = replace(session, seen_at=now)
         return Visit(session, row.login, row.domain, row.name, Role(row.role))
 
 
@@ -209,6 +223,13 @@ def end(connection: Connection, tenant_id: TenantId, user_id: UserId, session_id
         columns.tenant_id == tenant_id, columns.user_id == user_id, columns.id == session_id
     )
     return connection.execute(statement).rowcount > 0
+
+
+def is_open(connection: Connection, session: PortalSession) -> bool:
+    """Return whether a session has not been ended meanwhile by another browser of the person."""
+    columns = portal_sessions.c
+    own = (columns.tenant_id == session.tenant_id, columns.id == session.id)
+    return connection.execute(select(columns.id).where(*own)).first() is not None
 
 
 def end_all(connection: Connection, tenant_id: TenantId, user_id: UserId, *, but: str | None = None) -> int:

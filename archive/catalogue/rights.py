@@ -91,16 +91,23 @@ def set_rights(
     catalogue: Catalogue, tenant_id: TenantId, user_id: UserId, rights: Mapping[Right, bool | None]
 ) -> PersonRights:
     """Allow, forbid, or with None let a person follow their teams; raises NotFound."""
+    with catalogue.transaction(tenant_id) as connection:
+        return switch(connection, tenant_id, user_id, rights)
+
+
+def switch(
+    connection: Connection, tenant_id: TenantId, user_id: UserId, rights: Mapping[Right, bool | None]
+) -> PersonRights:
+    """Do as `set_rights` in the caller's transaction."""
     values = {
         "granted": switched(users.c.granted, {right: allowed is True for right, allowed in rights.items()}),
         "denied": switched(users.c.denied, {right: allowed is False for right, allowed in rights.items()}),
     }
     own = (users.c.tenant_id == tenant_id, users.c.id == storable(user_id))
-    with catalogue.transaction(tenant_id) as connection:
-        if rights:
-            connection.execute(update(users).where(*own).values(values))
-            announce(connection)
-        return _person(connection, tenant_id, user_id)
+    if rights:
+        connection.execute(update(users).where(*own).values(values))
+        announce(connection)
+    return _person(connection, tenant_id, user_id)
 
 
 def hearers_of(catalogue: Catalogue, tenant_id: TenantId, user_id: UserId) -> list[Hearer]:

@@ -5,7 +5,9 @@ root and bound to its person: the database alone makes no code. Each code counts
 Recovery codes are 80 random bits each and kept as their SHA-256; each counts once.
 
 Rules: who loses all of them is helped by the operator or administrator (`reset`), which
-ends every session. Not here: how often one may try (`archive.throttle`).
+ends every session. What adds or removes a factor reads them `locked`, so that two at once
+are one after the other; recovery codes go with the last of them. Not here: how often one
+may try (`archive.throttle`).
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from archive.catalogue import portal_sessions
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.identities import Account
-from archive.catalogue.tables import passkeys, recovery_codes, totp_secrets
+from archive.catalogue.tables import passkeys, recovery_codes, totp_secrets, users
 from keys.binding import length_prefixed
 from keys.root import Root
 
@@ -60,6 +62,18 @@ class Factors:
 
 def of_account(catalogue: Catalogue, account: Account) -> Factors:
     """Return the second factors of a person, and how many recovery codes are left."""
+    with catalogue.transaction(account.tenant_id) as connection:
+        return _factors(connection, account)
+
+
+def locked(connection: Connection, account: Account) -> Factors:
+    """Return the second factors of a person; nobody else changes them until the transaction ends."""
+    own = (users.c.tenant_id == account.tenant_id, users.c.id == account.user_id)
+    connection.execute(select(users.c.id).where(*own).with_for_update())
+    return _factors(connection, account)
+
+
+def _factors(connection: Connection, account: Account) -> Factors:
     statement = select(
         *(
             select(func.count())
@@ -73,8 +87,7 @@ def of_account(catalogue: Catalogue, account: Account) -> Factors:
             )
         )
     )
-    with catalogue.transaction(account.tenant_id) as connection:
-        totp, keys, codes = connection.execute(statement).one()
+    totp, keys, codes = connection.execute(statement).one()
     return Factors(totp > 0, keys, codes)
 
 
@@ -170,6 +183,12 @@ def use_recovery_code(catalogue: Catalogue, account: Account, code: str, *, now:
     )
     with catalogue.transaction(account.tenant_id) as connection:
         return connection.execute(statement.values(used_at=now)).rowcount > 0
+
+
+def drop_stray_codes(connection: Connection, account: Account) -> None:
+    """Take the recovery codes of somebody without a factor away: there is nothing left to recover."""
+    if not _factors(connection, account).any:
+        _delete(connection, account, "recovery_codes")
 
 
 def reset(connection: Connection, account: Account) -> None:

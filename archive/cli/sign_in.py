@@ -10,7 +10,14 @@ import argparse
 import sys
 from typing import Any
 
-from archive.catalogue import directory, identities, identity_providers, invitations, second_factors
+from archive.catalogue import (
+    directory,
+    identities,
+    identity_providers,
+    invitations,
+    portal_sessions,
+    second_factors,
+)
 from archive.catalogue.identities import Account
 from archive.catalogue.identity_providers import FIELD_CHARS_MAX, Provider
 from archive.catalogue.invitations import Kind
@@ -21,10 +28,11 @@ from archive.cli.service import add_data, settings_of
 from archive.cli.vault import open_keyring
 from archive.errors import NotFound, Refused
 from archive.mail import server_of
-from archive.post import Letter, MailPost, NoPost, Post
+from archive.post import Letter, MailPost, NoPost, Post, address_changed
 
-ACTIONS = ("invite", "reset-second-factor")
-LANGUAGES = ("nl", "en")
+ACTIONS = ("invite", "reset-second-factor", "unlink")
+BY = {"nl": "de aanbieder van de dienst", "en": "the operator of the service"}
+LANGUAGES = tuple(BY)
 
 
 def add_actions(actions: Any) -> None:
@@ -39,12 +47,19 @@ def add_actions(actions: Any) -> None:
         help="take all second factors of a person away and end their sessions",
         epilog="example: earwitness user reset-second-factor anna@jansen.example",
     )
-    for each in (invite, reset):
+    unlink = actions.add_parser(
+        "unlink",
+        help="let a person be linked anew to their account at the customer's provider",
+        epilog="example: earwitness user unlink anna@jansen.example",
+    )
+    for each in (invite, reset, unlink):
         each.add_argument("login", metavar="LOGIN@DOMAIN", help="sign-in name and the customer's domain")
     invite.add_argument("--email", required=True, metavar="ADDRESS", help="where the link goes")
     invite.add_argument("--language", choices=LANGUAGES, default="nl", help="of the mail (default: nl)")
     invite.add_argument(
-        "--print-link", action="store_true", help="print the link instead of mailing it; it works once"
+        "--print-link",
+        action="store_true",
+        help="print the link instead of mailing it; it works once, and proves no address",
     )
 
 
@@ -58,14 +73,29 @@ def run(acting: Operator, options: argparse.Namespace, post: Post | None = None)
         acting.record("second-factor.reset", user.id, tenant.id)
         print_row({"login": options.login, "result": "reset"}, as_json=options.json)
         return DONE
-    url = _portal_url(options)
+    if options.action == "unlink":
+        with acting.catalogue.transaction(tenant.id) as connection:
+            if not identities.unlink(connection, account):
+                raise NotFound(f"{options.login} is not linked to any account of a provider.")
+            portal_sessions.end_all(connection, tenant.id, user.id)
+        acting.record("identity.unlinked", user.id, tenant.id)
+        print_row({"login": options.login, "result": "unlinked"}, as_json=options.json)
+        return DONE
+    url, taking = _portal_url(options), post or _post(acting, options)
     with acting.catalogue.transaction(tenant.id) as connection:
+        before = identities.email_of(connection, account)
         email = identities.set_email(connection, account, options.email)
-        token = invitations.make(connection, account, Kind.INVITATION, now=acting.clock.now())
+        token = invitations.make(
+            connection, account, Kind.INVITATION, now=acting.clock.now(), mailed=not options.print_link
+        )
         fields = {"link": f"{url}/invitation/{token}", "login": options.login, "organisation": tenant.name}
         if not options.print_link:
             letter = Letter(tenant.id, Kind.INVITATION.value, email, options.language, fields)
-            (post or _post(acting, options)).queue(connection, letter)
+            taking.queue(connection, letter)
+        # Without a mail server there is nobody to tell it; the audit log does.
+        if before not in {None, email} and (post is not None or server_of(settings_of(options)) is not None):
+            told = {"login": options.login, "organisation": tenant.name, "by": BY[options.language]}
+            taking.queue(connection, address_changed(tenant.id, str(before), options.language, told))
     acting.record("user.invited", user.id, tenant.id)
     row: Row = {"login": options.login, "email": email, "result": "invited"}
     print_row({**row, "link": fields["link"]} if options.print_link else row, as_json=options.json)
@@ -85,7 +115,13 @@ def run_sign_in(arguments: list[str]) -> int:
             print_row({"tenant": options.tenant, "result": "removed"}, as_json=options.json)
             return DONE
         secret = sys.stdin.readline(FIELD_CHARS_MAX + 2).rstrip("\r\n")
-        provider = Provider(options.issuer, options.client_id, secret, options.trust_second_factor)
+        provider = Provider(
+            options.issuer,
+            options.client_id,
+            secret,
+            options.trust_second_factor,
+            options.logins_are_addresses,
+        )
         root = open_keyring(settings_of(options))
         with acting.catalogue.transaction(tenant.id) as connection:
             identity_providers.set_provider(connection, root, tenant.id, provider)
@@ -95,6 +131,7 @@ def run_sign_in(arguments: list[str]) -> int:
             "issuer": provider.issuer,
             "clientId": provider.client_id,
             "trustsSecondFactor": provider.trusts_second_factor,
+            "loginsAreAddresses": provider.logins_are_addresses,
         }
         print_row(row, as_json=options.json)
     return DONE
@@ -124,6 +161,12 @@ def _parser() -> argparse.ArgumentParser:
         "--trust-second-factor",
         action="store_true",
         help="a second factor the provider asked counts here too (claim amr: mfa)",
+    )
+    setting.add_argument(
+        "--logins-are-addresses",
+        action="store_true",
+        help="LOGIN@DOMAIN is the person's mailbox at the customer, so that nobody else can have it: "
+        "the provider's word for it links them at the first time, without an invitation",
     )
     return made
 

@@ -1,8 +1,9 @@
 """How a person signs in, as administrators see and help it: a link by mail, second factors, sessions.
 
-Rules: for administrators, and of others; one's own stand at `security`. Nobody chooses or
-sees a password of somebody else here: links go to the person's address and nowhere else,
-and an address that changed has to be proved anew.
+Rules: for administrators who signed in a short while ago, and of others; one's own stand at
+`security`. Nobody chooses or sees a password of somebody else here: links go to the
+person's address and nowhere else. An address that changed has to be proved anew, and the
+one before is told. Each change is durable together with its audit entry, or not made.
 """
 
 from __future__ import annotations
@@ -24,12 +25,16 @@ from archive.catalogue.portal_sessions import SECOND_FACTOR_ROLES
 from archive.catalogue.second_factors import Factors
 from archive.errors import Conflict, Refused
 from archive.model import UserId
+from archive.post import address_changed
+from playback_portal.admission import require_fresh
 from playback_portal.browser_session import SESSION
 from playback_portal.language import language_of, mark
 from playback_portal.page import is_htmx, partial, see_other
 from playback_portal.pages.invitation import queue_link
 from playback_portal.pages.teams import row
+from playback_portal.person import ME
 from playback_portal.problems import Problem, not_found
+from playback_portal.route import DETAILS
 from playback_portal.services import ENTRY, SCOPE, SERVICES, recording_id_of
 
 NOT_AN_ADDRESS = mark("That is not an e-mail address, for instance anna@bakery.example.")
@@ -79,11 +84,19 @@ async def post_invitation(request: web.Request) -> web.StreamResponse:
         now = services.clock.now()
         known = credentials_of(services.catalogue, account, now)
         kind = Kind.RESET if known.has_password else Kind.INVITATION
-        with services.catalogue.transaction(account.tenant_id) as connection:
+        with request[ENTRY].transaction() as connection:
+            before = identities.email_of(connection, account)
             address = identities.set_email(connection, account, typed)
             person = dataclasses.replace(known.person, email=address)
-            mail_id = queue_link(services, connection, person, kind, language)
-        services.post.hand_over(account.tenant_id, mail_id)
+            queued = [queue_link(services, connection, person, kind, language)]
+            if before != address:
+                request[DETAILS] = {"changed": {"email": "changed"}}
+            if before not in {None, address}:
+                told = {"login": _name(person), "organisation": person.tenant_name, "by": request[ME].login}
+                letter = address_changed(account.tenant_id, str(before), language.value, told)
+                queued.append(services.post.queue(connection, letter))
+        for mail_id in queued:
+            services.post.hand_over(account.tenant_id, mail_id)
         return address
 
     try:
@@ -122,19 +135,20 @@ async def _change(request: web.Request, account: Account, work: Callable[[Connec
 
     def change() -> None:
         credentials_of(catalogue, account, now)
-        with catalogue.transaction(account.tenant_id) as connection:
+        with request[ENTRY].transaction() as connection:
             work(connection)
 
     await asyncio.to_thread(change)
 
 
 def _account(request: web.Request) -> Account:
-    """Return the person the path names; raises the 403 Problem for oneself, and for a key.
+    """Return the person the path names; raises the 403 Problem for oneself, a key, and a sign-in of long ago.
 
     A key that may administer could else become anybody: by their address, a link and no second step.
     """
     if "Authorization" in request.headers or SESSION not in request:
         raise Problem(HTTPStatus.FORBIDDEN, "no-session", NO_SESSION)
+    require_fresh(request, f"/admin/users/{recording_id_of(request)}")
     scope = request[SCOPE]
     user_id = UserId(recording_id_of(request))
     if user_id == scope.user_id:
@@ -165,6 +179,10 @@ async def _panel(
     services = request.app[SERVICES]
     found = await asyncio.to_thread(credentials_of, services.catalogue, account, services.clock.now())
     return partial(request, "credentials/changed.html", status=status, credentials=found, **context)
+
+
+def _name(person: Particulars) -> str:
+    return f"{person.login}@{person.domain}"
 
 
 CREDENTIAL_ROUTES = (

@@ -29,14 +29,16 @@ from playback_portal.page import render, see_other
 from playback_portal.pages.passkeys import answer_of, asker_of, party_of, refused, spend, text_of, told
 from playback_portal.pages.preferences import local
 from playback_portal.pages.sign_in import WRONG_CODE, at_stage, fields_of
+from playback_portal.problems import Problem
 from playback_portal.route import Route
-from playback_portal.services import SERVICES
+from playback_portal.services import ENTRY, SERVICES
 
 SET_UP = "/sign-in/set-up"
 PURPOSE = "totp-enrolment"
 LIFE_S = 15 * 60
 """Time to find, install and open an app."""
 
+CHANGED_MEANWHILE = mark("This was changed in another browser a moment ago. Sign in again.")
 NOT_MADE = mark("The passkey could not be added. Press the button again.")
 
 
@@ -79,11 +81,15 @@ async def post_passkey(request: web.Request) -> web.StreamResponse:
         return refused(request, NOT_MADE)
     await browser_session.require_token(request)
     answer = await answer_of(request)
-    made = await keep_passkey(request, visit, answer)
+    try:
+        made = await keep_passkey(request, visit, answer)
+    except Problem as problem:
+        return refused(request, problem.detail, problem.status)
     if made is None:
         return refused(request, NOT_MADE)
     proof = Proof.VERIFIED_PASSKEY if made.user_verified else Proof.PASSKEY
-    led = await admission.admit(request, account_of(visit), {*visit.session.proofs, proof}, "/me/security")
+    back = local(text_of(answer, "next"))
+    led = await admission.admit(request, account_of(visit), {*visit.session.proofs, proof}, back)
     response = told({"location": led.headers["Location"]})
     response.cookies.update(led.cookies)
     return response
@@ -154,17 +160,27 @@ async def change(
 ) -> None:
     """Change how somebody proves who they are, in the transaction of the audit entry.
 
-    Without an event the row of the route table writes the entry. All their other sessions
-    end: one that waits to set up a second factor with no more than a password, too.
+    Without an event the entry is that of the row of the route table. All their other sessions
+    end: one that waits to set up a second factor with no more than a password, too. Raises the
+    409 Problem when another browser ended this one, or set a second factor up, a moment before.
     """
     services, account = request.app[SERVICES], account_of(visit)
 
+    def work_alone(connection: Connection) -> None:
+        before = second_factors.locked(connection, account)
+        first = visit.session.stage is Stage.ENROLMENT
+        if not portal_sessions.is_open(connection, visit.session) or (first and before.any):
+            raise Problem(HTTPStatus.CONFLICT, "changed-meanwhile", CHANGED_MEANWHILE)
+        work(connection)
+        portal_sessions.end_all(connection, account.tenant_id, account.user_id, but=visit.session.id)
+
     def changed() -> None:
+        if event is None:
+            with request[ENTRY].transaction() as connection:
+                work_alone(connection)
+            return
         with services.audit.transaction(account.tenant_id) as connection:
-            work(connection)
-            portal_sessions.end_all(connection, account.tenant_id, account.user_id, but=visit.session.id)
-            if event is None:
-                return
+            work_alone(connection)
             services.audit.append(
                 connection,
                 tenant_id=account.tenant_id,

@@ -2,8 +2,8 @@
 
 Rules: who asks for a new password learns nothing of who exists, neither from the answer
 nor from its time: the answer leaves before anything is looked up. Opening a link changes
-nothing, for mail servers open links too; the form behind it does, once. A link proves an
-address; a second factor is asked all the same.
+nothing, for mail servers open links too; the form behind it does, once. A link that went
+there by mail proves an address; a second factor is asked all the same.
 """
 
 from __future__ import annotations
@@ -104,14 +104,15 @@ async def finish_errands(app: web.Application) -> None:
 
 
 def _accept(request: web.Request, invitation: Invitation, password_hash: str) -> bool:
-    """Use the link up, set the password and take the address as proved, with the audit entry of it."""
+    """Use the link up and set the password, with the audit entry of it; a mailed one proves the address."""
     services, account = request.app[SERVICES], invitation.account
     now = services.clock.now()
     with services.audit.transaction(account.tenant_id) as connection:
         if not invitations.use(connection, invitation, now=now):
             return False
         passwords.store(connection, account.tenant_id, account.user_id, password_hash)
-        identities.prove_email(connection, account, now=now)
+        if invitation.mailed:
+            identities.prove_email(connection, account, now=now)
         services.audit.append(
             connection,
             tenant_id=account.tenant_id,

@@ -2,7 +2,8 @@
 
 Somebody names their organisation by its domain, goes there, and comes back with an
 answer. Its subject is linked to an account at the first time, by an address the provider
-vouches for; from then on the subject alone counts, whatever address it has later.
+vouches for and its owner proved here; from then on the subject alone counts, whatever
+address it has later. Who is to sign in again is asked anew by their provider.
 
 Rules: an account is linked within the tenant whose provider it is, and made by nobody
 here. A second factor counts only where the tenant trusts its provider to ask one; else
@@ -12,7 +13,7 @@ ours is asked. The question's cookie is that of one browser, and gone after the 
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 import structlog
@@ -23,6 +24,7 @@ from archive.catalogue import identities, identity_providers, spent_challenges
 from archive.catalogue.identities import Account
 from archive.catalogue.identity_providers import Provider
 from archive.catalogue.portal_sessions import Proof
+from archive.errors import Conflict
 from archive.model import TenantId
 from keys import challenge
 from playback_portal import admission, browser_session
@@ -46,14 +48,16 @@ NEXT_CHARS_MAX = 1000
 NO_PROVIDER = mark("This organisation does not sign in this way. Check the name, or use your password.")
 AWAY = mark("Your organisation's sign-in does not answer. Try again in a moment, or use your password.")
 NOT_LET_IN = mark("Your organisation did not let you in. Begin again.")
-NO_ACCOUNT = mark("Nobody here has the address your organisation gave. Ask your administrator.")
+NO_ACCOUNT = mark(
+    "Nobody here proved the address your organisation gave. Ask your administrator for an invitation."
+)
 
 _log = structlog.get_logger()
 
 
 async def get_organisation(request: web.Request) -> web.StreamResponse:
     """Ask which organisation."""
-    return _form(request, local(request.query.get("next", "/")))
+    return _form(request, local(request.query.get("next", "/")), again="again" in request.query)
 
 
 async def post_organisation(request: web.Request) -> web.StreamResponse:
@@ -61,23 +65,25 @@ async def post_organisation(request: web.Request) -> web.StreamResponse:
     browser_session.require_own_site(request)
     form = await fields_of(request)
     typed, back = form.get("organisation", ""), local(form.get("next", "/"))
+    again = "again" in form
     await admission.begin(request, throttle.passkey_subjects(admission.address_of(request)))
     domain = typed.strip().lower().rpartition("@")[2]
     catalogue = request.app[SERVICES].catalogue
     tenant_id = await asyncio.to_thread(identities.tenant_of_domain, catalogue, domain)
     provider = None if tenant_id is None else await _provider(request, tenant_id)
     if tenant_id is None or provider is None:
-        return _form(request, back, typed, NO_PROVIDER, HTTPStatus.NOT_FOUND)
+        return _form(request, back, typed, NO_PROVIDER, HTTPStatus.NOT_FOUND, again=again)
     await admission.succeeded(request, throttle.passkey_subjects(admission.address_of(request)))
     pending = Pending.fresh()
     try:
-        address = await _client(request, provider).question(pending, typed if "@" in typed else "")
+        hint = typed if "@" in typed else ""
+        address = await _client(request, provider).question(pending, hint, anew=again)
     except ProviderError as fault:
         _log.warning("a provider could not be asked", tenant_id=tenant_id, reason=str(fault))
-        return _form(request, back, typed, AWAY, HTTPStatus.BAD_GATEWAY)
+        return _form(request, back, typed, AWAY, HTTPStatus.BAD_GATEWAY, again=again)
     # A page and not a redirect: browsers apply `form-action` to where a form is led, and that is 'self'.
     response = render(request, "sign_in/leaving.html", address=address, domain=domain)
-    _remember(request, response, tenant_id, pending, back)
+    _remember(request, response, tenant_id, pending, back, again=again)
     return response
 
 
@@ -94,22 +100,32 @@ async def get_callback(request: web.Request) -> web.StreamResponse:
     if provider is None:
         return await _refuse(request, None, flow["next"], NO_PROVIDER)
     try:
-        subject = await _client(request, provider).answer(pending, request.query, now)
+        since = datetime.fromisoformat(flow["since"]) if flow["since"] else None
+        subject = await _client(request, provider).answer(pending, request.query, now, since=since)
     except ProviderError as fault:
         _log.warning("an answer of a provider was refused", tenant_id=tenant_id, reason=str(fault))
         return await _refuse(request, None, flow["next"], NOT_LET_IN)
     until = now + timedelta(seconds=LIFE_S)
     if not await asyncio.to_thread(spent_challenges.spend, services.catalogue, sealed, until=until, now=now):
         return await _refuse(request, None, flow["next"], NOT_LET_IN)
-    account = await _account_of(request, tenant_id, subject)
+    account = await _account_of(request, tenant_id, provider, subject)
     if account is None:
         return await _refuse(request, None, flow["next"], NO_ACCOUNT)
-    proofs = {Proof.PROVIDER, *({Proof.VERIFIED_PROVIDER} if subject.second_factor else ())}
+    proofs = {Proof.PROVIDER}
+    if subject.second_factor:
+        proofs.add(Proof.VERIFIED_PROVIDER)
+    if since is not None:
+        proofs.add(Proof.PROVIDER_ANEW)
     return _forgetting(request, await admission.admit(request, account, proofs, local(flow["next"])))
 
 
-async def _account_of(request: web.Request, tenant_id: TenantId, subject: Subject) -> Account | None:
-    """Return whose a subject is, linking it at the first time by the address its provider vouches for."""
+async def _account_of(
+    request: web.Request, tenant_id: TenantId, provider: Provider, subject: Subject
+) -> Account | None:
+    """Return whose a subject is, linking it at the first time by the address its provider vouches for.
+
+    None where nobody is meant, and where the one who is has another subject already.
+    """
     services = request.app[SERVICES]
     catalogue = services.catalogue
     known = await asyncio.to_thread(
@@ -117,7 +133,13 @@ async def _account_of(request: web.Request, tenant_id: TenantId, subject: Subjec
     )
     if known is not None or subject.email is None:
         return known
-    account = await asyncio.to_thread(identities.of_vouched_email, catalogue, tenant_id, subject.email)
+    account = await asyncio.to_thread(
+        identities.of_vouched_email,
+        catalogue,
+        tenant_id,
+        subject.email,
+        logins_are_addresses=provider.logins_are_addresses,
+    )
     if account is None:
         return None
     now = services.clock.now()
@@ -135,7 +157,11 @@ async def _account_of(request: web.Request, tenant_id: TenantId, subject: Subjec
                 body={"issuer": subject.issuer, "address": admission.address_of(request)},
             )
 
-    await asyncio.to_thread(link)
+    try:
+        await asyncio.to_thread(link)
+    except Conflict:
+        _log.warning("a second subject for one account was refused", tenant_id=tenant_id)
+        return None
     return account
 
 
@@ -157,12 +183,25 @@ def _client(request: web.Request, provider: Provider) -> OpenIdClient:
 
 
 def _remember(
-    request: web.Request, response: web.Response, tenant_id: TenantId, pending: Pending, back: str
+    request: web.Request,
+    response: web.Response,
+    tenant_id: TenantId,
+    pending: Pending,
+    back: str,
+    *,
+    again: bool,
 ) -> None:
     services = request.app[SERVICES]
-    ends = services.clock.now() + timedelta(seconds=LIFE_S)
-    # A long address to go back to is not worth a question that does not fit its cookie.
-    fields = {"tenant": tenant_id, "next": back if len(back) <= NEXT_CHARS_MAX else "/", **vars(pending)}
+    now = services.clock.now()
+    ends = now + timedelta(seconds=LIFE_S)
+    fields = {
+        "tenant": tenant_id,
+        # A long address to go back to is not worth a question that does not fit its cookie.
+        "next": back if len(back) <= NEXT_CHARS_MAX else "/",
+        # What is proved to the provider after this moment is proved anew.
+        "since": now.isoformat() if again else "",
+        **vars(pending),
+    }
     response.set_cookie(
         _cookie_name(request),
         challenge.seal(services.root, PURPOSE, fields, ends=ends),
@@ -186,11 +225,16 @@ def _cookie_name(request: web.Request) -> str:
 
 
 def _form(
-    request: web.Request, back: str, typed: str = "", error: str = "", status: int = HTTPStatus.OK
+    request: web.Request,
+    back: str,
+    typed: str = "",
+    error: str = "",
+    status: int = HTTPStatus.OK,
+    *,
+    again: bool = False,
 ) -> web.Response:
-    return render(
-        request, "sign_in/organisation.html", status=status, back=back, typed=typed[:320], error=error
-    )
+    context = {"back": back, "typed": typed[:320], "error": error, "again": again}
+    return render(request, "sign_in/organisation.html", status=status, **context)
 
 
 ORGANISATION_ROUTES = (

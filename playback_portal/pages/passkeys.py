@@ -84,6 +84,11 @@ async def post_second_factor(request: web.Request) -> web.StreamResponse:
         return refused(request, TOO_LATE)
     await browser_session.require_token(request)
     answer, account = await answer_of(request), account_of(visit)
+    subjects = throttle.second_factor_subjects(account.user_id)
+    try:
+        await admission.begin(request, subjects)
+    except Problem as problem:
+        return refused(request, problem.detail, problem.status)
     found = await _device(request, account, answer)
     proof = None
     if found is not None:
@@ -92,6 +97,7 @@ async def post_second_factor(request: web.Request) -> web.StreamResponse:
         details = {"proof": Proof.PASSKEY.value}
         await admission.enter(request, account, "sign-in.refused", result="refused", details=details)
         return refused(request, NOT_KNOWN)
+    await admission.succeeded(request, subjects)
     return await _admit(request, account, {*visit.session.proofs, proof}, answer)
 
 

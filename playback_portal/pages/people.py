@@ -1,7 +1,8 @@
 """People: with their numbers, role and access, what they may do, and who hears them.
 
-Rules: for administrators; nobody changes their own role. What is switched works at once
-and can be undone by the notice that tells it. Not here: how somebody signs in
+Rules: for administrators, who change something shortly after they signed in; nobody changes
+their own role. A change is durable together with its audit entry. What is switched works at
+once and can be undone by the notice that tells it. Not here: how somebody signs in
 (`credentials`), licences and modes of many at once.
 """
 
@@ -26,12 +27,13 @@ from archive.catalogue.teams import Membership
 from archive.errors import ArchiveError, Conflict, Refused
 from archive.model import Role, Tenant, User, UserId
 from playback_portal import words
+from playback_portal.admission import again, freshly
 from playback_portal.language import mark
 from playback_portal.page import is_htmx, partial, render, see_other
 from playback_portal.pages.credentials import CREDENTIAL_ROUTES, Credentials, credentials_of
 from playback_portal.pages.rights import RIGHTS_ROUTES
 from playback_portal.pages.teams import TEAM_ROUTES, row
-from playback_portal.people import changes, login_within, user_document
+from playback_portal.people import changes, check_role, login_within, user_document
 from playback_portal.problems import not_found
 from playback_portal.route import DETAILS, SUBJECT
 from playback_portal.services import ENTRY, SCOPE, SERVICES, recording_id_of
@@ -90,7 +92,7 @@ async def list_users(request: web.Request) -> web.StreamResponse:
 
 async def get_new_user(request: web.Request) -> web.StreamResponse:
     """Show the form of a new person."""
-    return render(request, "people/new.html", form={}, error="", words=words)
+    return render(request, "people/new.html", form={}, error="", words=words, again=again(request))
 
 
 async def post_user(request: web.Request) -> web.StreamResponse:
@@ -99,19 +101,23 @@ async def post_user(request: web.Request) -> web.StreamResponse:
     services, tenant_id = request.app[SERVICES], request[SCOPE].tenant_id
 
     def add() -> User:
+        fields = _fields(form)
+        check_role(request, Role.USER, fields)
         tenant = people.tenant_of(services.catalogue, tenant_id)
         login = login_within(tenant, form.get("login", ""))
         now = services.clock.now()
-        return directory.add_user(services.catalogue, tenant_id, login, now=now, **_fields(form))
+        with request[ENTRY].transaction() as connection:
+            made = directory.insert_user(connection, tenant_id, login, now=now, **fields)
+            request[SUBJECT] = f"user:{made.id}"
+            request[DETAILS] = {"set": {"role": made.role.value, "access": made.access}}
+        return made
 
     try:
         user = await asyncio.to_thread(add)
     except (Conflict, Refused, ValueError) as error:
         await request[ENTRY].make("refused")
         status, told = _fault(error)
-        return render(request, "people/new.html", status=status, form=form, error=told, words=words)
-    request[SUBJECT] = f"user:{user.id}"
-    request[DETAILS] = {"set": {"role": user.role.value, "access": user.access}}
+        return render(request, "people/new.html", status=status, form=form, error=told, words=words, again="")
     return see_other(request, f"/admin/users/{user.id}")
 
 
@@ -131,18 +137,22 @@ async def post_profile(request: web.Request) -> web.StreamResponse:
         if before.user.id == scope.user_id and fields.get("role", before.user.role) is not before.user.role:
             return await _refused(request, OWN_ROLE, HTTPStatus.FORBIDDEN)
 
+        check_role(request, before.user.role, fields)
+
         def change() -> User:
             now = services.clock.now()
-            return directory.set_user(
-                services.catalogue, scope.tenant_id, before.user.login, now=now, **fields
-            )
+            with request[ENTRY].transaction() as connection:
+                made = directory.update_user(
+                    connection, scope.tenant_id, before.user.login, now=now, **fields
+                )
+                documents = (user_document(each, before.tenant) for each in (before.user, made))
+                request[DETAILS] = {"changed": changes(*documents)}
+            return made
 
         changed = await asyncio.to_thread(change)
     except (Conflict, Refused, ValueError) as error:
         status, told = _fault(error)
         return await _refused(request, told, status)
-    documents = (user_document(each, before.tenant) for each in (before.user, changed))
-    request[DETAILS] = {"changed": changes(*documents)}
     return see_other(request, f"/admin/users/{changed.id}")
 
 
@@ -158,10 +168,11 @@ async def post_right(request: web.Request) -> web.StreamResponse:
 
     def switch() -> tuple[PersonRights, bool | None]:
         before = rights.of_person(catalogue, tenant_id, user_id).setting(right)
-        return rights.set_rights(catalogue, tenant_id, user_id, {right: allowed}), before
+        with request[ENTRY].transaction() as connection:
+            request[DETAILS] = {"changed": {name: {"from": before, "to": allowed}}}
+            return rights.switch(connection, tenant_id, user_id, {right: allowed}), before
 
     person, before = await asyncio.to_thread(switch)
-    request[DETAILS] = {"changed": {name: {"from": before, "to": allowed}}}
     if not is_htmx(request):
         return see_other(request, f"/admin/users/{user_id}")
     by_teams = (await _profile(request)).by_teams
@@ -187,7 +198,14 @@ async def _page(request: web.Request, *, status: int = HTTPStatus.OK, error: str
     profile = await _profile(request)
     own = profile.user.id == request[SCOPE].user_id
     return render(
-        request, "people/page.html", status=status, profile=profile, own=own, error=error, words=words
+        request,
+        "people/page.html",
+        status=status,
+        profile=profile,
+        own=own,
+        error=error,
+        words=words,
+        again=again(request),
     )
 
 
@@ -234,10 +252,10 @@ def _fault(error: ArchiveError | ValueError) -> tuple[int, str]:
 USER_ROUTES = (
     row("GET", "/admin/users", list_users, "users.listed", "users"),
     row("GET", "/admin/users/new", get_new_user, "users.listed", "users"),
-    row("POST", "/admin/users", post_user, "user.added", "user"),
+    row("POST", "/admin/users", freshly(post_user), "user.added", "user"),
     row("GET", "/admin/users/{id}", get_user, "user.viewed", "user"),
-    row("POST", "/admin/users/{id}/profile", post_profile, "user.changed", "user"),
-    row("POST", "/admin/users/{id}/rights", post_right, "user.rights-changed", "user"),
+    row("POST", "/admin/users/{id}/profile", freshly(post_profile), "user.changed", "user"),
+    row("POST", "/admin/users/{id}/rights", freshly(post_right), "user.rights-changed", "user"),
 )
 
 PEOPLE_ROUTES = (*USER_ROUTES, *CREDENTIAL_ROUTES, *TEAM_ROUTES, *RIGHTS_ROUTES)

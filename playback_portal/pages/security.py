@@ -13,9 +13,11 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from archive import throttle
 from archive.access import Scope
 from archive.catalogue import identities, passkeys, passwords, portal_sessions, second_factors
 from archive.catalogue.engine import Connection
+from archive.catalogue.identities import Account
 from archive.catalogue.portal_sessions import SECOND_FACTOR_ROLES, Visit
 from archive.catalogue.second_factors import Factors
 from playback_portal import admission, browser_session
@@ -29,12 +31,11 @@ from playback_portal.pages.passkeys import answer_of, refused, told
 from playback_portal.pages.sign_in import WRONG_CODE, fields_of
 from playback_portal.problems import Problem, not_found
 from playback_portal.route import Route
-from playback_portal.services import SERVICES, recording_id_of
+from playback_portal.services import ENTRY, SERVICES, recording_id_of
 
 Remover = Callable[[Connection, Visit], bool]
 
 HERE = "/me/security"
-AGAIN = f"/sign-in?again=yes&next={HERE}"
 WRONG_NOW = mark("That is not your password of now.")
 BROWSERS = (
     ("Edg/", "Edge"),
@@ -64,14 +65,16 @@ async def get_security(request: web.Request) -> web.StreamResponse:
 async def post_password(request: web.Request) -> web.StreamResponse:
     """Change the password; whoever has none yet gives the one they want."""
     visit = await _visit(request)
-    if not admission.is_fresh(request, visit):
-        return see_other(request, AGAIN)
+    admission.require_fresh(request, HERE)
     services, account, form = request.app[SERVICES], account_of(visit), await fields_of(request)
-    has_one = await asyncio.to_thread(passwords.exists, services.catalogue, account)
-    async with services.hashes:
-        right = not has_one or await asyncio.to_thread(
-            passwords.verify, services.catalogue, account, form.get("now", "")
-        )
+    try:
+        right = await _knows_password(request, account, form.get("now", ""))
+    except Problem as problem:
+        if problem.status is not HTTPStatus.TOO_MANY_REQUESTS:
+            raise
+        response = await _page(request, visit, problem.detail, problem.status)
+        response.headers.update(problem.headers)
+        return response
     person = await asyncio.to_thread(identities.particulars, services.catalogue, account)
     if person is None:
         raise not_found()
@@ -90,19 +93,31 @@ async def post_password(request: web.Request) -> web.StreamResponse:
     return await admission.admit(request, account, visit.session.proofs, HERE)
 
 
+async def _knows_password(request: web.Request, account: Account, typed: str) -> bool:
+    """Return whether this is the person's password, or they have none; raises the 429 Problem."""
+    services = request.app[SERVICES]
+    if not await asyncio.to_thread(passwords.exists, services.catalogue, account):
+        return True
+    subjects = throttle.own_password_subjects(account.user_id)
+    await admission.begin(request, subjects)
+    async with services.hashes:
+        right = await asyncio.to_thread(passwords.verify, services.catalogue, account, typed)
+    if right:
+        await admission.succeeded(request, subjects)
+    return right
+
+
 async def get_authenticator(request: web.Request) -> web.StreamResponse:
     """Show the picture for an authenticator app."""
     visit = await _visit(request)
-    if not admission.is_fresh(request, visit):
-        return see_other(request, AGAIN)
+    admission.require_fresh(request, HERE)
     return _authenticator(request, visit)
 
 
 async def post_authenticator(request: web.Request) -> web.StreamResponse:
     """Keep an authenticator whose code is right, and show fresh recovery codes."""
     visit = await _visit(request)
-    if not admission.is_fresh(request, visit):
-        return see_other(request, AGAIN)
+    admission.require_fresh(request, HERE)
     codes = await keep_totp(request, visit, await fields_of(request), event=None)
     if codes is None:
         return _authenticator(request, visit, WRONG_CODE, HTTPStatus.BAD_REQUEST)
@@ -127,16 +142,16 @@ async def remove_passkey(request: web.Request) -> web.StreamResponse:
 async def post_passkey_options(request: web.Request) -> web.StreamResponse:
     """Ask for a new passkey."""
     visit = await _visit(request)
-    if not admission.is_fresh(request, visit):
-        return refused(request, enrolment.NOT_MADE)
+    if not admission.is_fresh(request, visit.session):
+        return refused(request, admission.NOT_FRESH)
     return await enrolment.ask_to_make(request, visit)
 
 
 async def post_passkey(request: web.Request) -> web.StreamResponse:
     """Keep a new passkey."""
     visit = await _visit(request)
-    if not admission.is_fresh(request, visit):
-        return refused(request, enrolment.NOT_MADE)
+    if not admission.is_fresh(request, visit.session):
+        return refused(request, admission.NOT_FRESH)
     if await keep_passkey(request, visit, await answer_of(request), event=None) is None:
         return refused(request, enrolment.NOT_MADE, HTTPStatus.BAD_REQUEST)
     return told({"location": HERE})
@@ -145,20 +160,15 @@ async def post_passkey(request: web.Request) -> web.StreamResponse:
 async def post_recovery_codes(request: web.Request) -> web.StreamResponse:
     """Make fresh recovery codes and show them once."""
     visit = await _visit(request)
-    if not admission.is_fresh(request, visit):
-        return see_other(request, AGAIN)
-    factors = await asyncio.to_thread(
-        second_factors.of_account, request.app[SERVICES].catalogue, account_of(visit)
-    )
-    if not factors.any:
-        raise not_found()
+    admission.require_fresh(request, HERE)
     codes: list[str] = []
-    await change(
-        request,
-        visit,
-        None,
-        lambda connection: codes.extend(second_factors.new_recovery_codes(connection, account_of(visit))),
-    )
+
+    def make(connection: Connection) -> None:
+        if not second_factors.locked(connection, account_of(visit)).any:
+            raise not_found()
+        codes.extend(second_factors.new_recovery_codes(connection, account_of(visit)))
+
+    await change(request, visit, None, make)
     return with_codes(request, tuple(codes), see_other(request, HERE))
 
 
@@ -167,29 +177,29 @@ async def end_session(request: web.Request) -> web.StreamResponse:
     visit, session_id = await _visit(request), recording_id_of(request)
     session = visit.session
 
-    def end() -> bool:
-        with request.app[SERVICES].catalogue.transaction(session.tenant_id) as connection:
-            return portal_sessions.end(connection, session.tenant_id, session.user_id, session_id)
+    def end() -> None:
+        with request[ENTRY].transaction() as connection:
+            if not portal_sessions.end(connection, session.tenant_id, session.user_id, session_id):
+                raise not_found()
 
-    if not await asyncio.to_thread(end):
-        raise not_found()
+    await asyncio.to_thread(end)
     return see_other(request, HERE)
 
 
 async def _remove(request: web.Request, work: Remover) -> web.StreamResponse:
     """Take a second factor away, unless it is the last of somebody who must have one."""
     visit = await _visit(request)
-    if not admission.is_fresh(request, visit):
-        return see_other(request, AGAIN)
-    factors = await asyncio.to_thread(
-        second_factors.of_account, request.app[SERVICES].catalogue, account_of(visit)
-    )
-    if not _may_remove(visit, factors):
-        raise Problem(HTTPStatus.CONFLICT, "last-second-factor", LAST_FACTOR)
-    gone: list[bool] = []
-    await change(request, visit, None, lambda connection: gone.append(work(connection, visit)))
-    if not gone[0]:
-        raise not_found()
+    admission.require_fresh(request, HERE)
+
+    def remove(connection: Connection) -> None:
+        # Two browsers at once take one away after the other, so that the second sees what is left.
+        if not _may_remove(visit, second_factors.locked(connection, account_of(visit))):
+            raise Problem(HTTPStatus.CONFLICT, "last-second-factor", LAST_FACTOR)
+        if not work(connection, visit):
+            raise not_found()
+        second_factors.drop_stray_codes(connection, account_of(visit))
+
+    await change(request, visit, None, remove)
     return see_other(request, HERE)
 
 
@@ -226,7 +236,7 @@ async def _page(
         ),
         this=visit.session.id,
         browser_name=browser_name,
-        again="" if admission.is_fresh(request, visit) else AGAIN,
+        again=admission.again(request),
     )
 
 

@@ -97,6 +97,7 @@ invitations = Table(
     time("made_at"),
     time("ends_at"),
     time("used_at", nullable=True),
+    Column("mailed", Boolean, nullable=False),
     UniqueConstraint("token_hash"),
     of_user(),
 )
@@ -110,6 +111,7 @@ identities = Table(
     Column("user_id", Text, nullable=False, index=True),
     time("linked_at"),
     PrimaryKeyConstraint("tenant_id", "issuer", "subject"),
+    UniqueConstraint("tenant_id", "issuer", "user_id"),
     of_user(),
 )
 
@@ -121,6 +123,7 @@ identity_providers = Table(
     word("client_id"),
     Column("sealed_secret", LargeBinary, nullable=False),
     Column("trusts_second_factor", Boolean, nullable=False),
+    Column("logins_are_addresses", Boolean, nullable=False),
 )
 
 sign_in_attempts = Table(

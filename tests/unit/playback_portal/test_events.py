@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from aiohttp import ClientPayloadError, ClientResponse
 
-from archive.catalogue import accounts, audit_entries
+from archive.catalogue import accounts, audit_entries, portal_sessions, tables
 from archive.catalogue.call_events import EventKind
+from archive.catalogue.portal_sessions import Proof, Stage
 from archive.catalogue.tables import api_clients
 from archive.errors import CatalogueUnavailable
 from archive.model import RecordingState
@@ -185,6 +187,55 @@ async def test_a_scope_that_was_taken_away_ends_the_stream_too(
         own = api_clients.update().where(api_clients.c.id == made.id)
         connection.execute(own.values(scopes=["sessions:read"]))
     assert await block(answer) == ""
+
+
+async def test_a_session_that_is_over_ends_its_stream(
+    api: Any, exchange: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signed out, or idle: the stream itself is no activity."""
+    monkeypatch.setattr(events, "AGAIN_S", 0.1)
+    house, anna = api.house, api.house.people["anna"]
+    begun = house.services().clock.now() - timedelta(minutes=29)
+    for ends in (True, False):
+        with house.portal.transaction(house.tenant_id) as connection:
+            token, session = portal_sessions.open_session(
+                connection,
+                house.tenant_id,
+                anna.id,
+                stage=Stage.SIGNED_IN,
+                proofs=[Proof.PASSWORD],
+                now=begun,
+            )
+        answer = await api.client.get("/v1/events", headers={"Cookie": f"ew_session={token}"})
+        assert answer.status == 200
+        await block(answer)
+        with house.portal.transaction(house.tenant_id) as connection:
+            columns = tables.portal_sessions.c
+            own = tables.portal_sessions.update().where(columns.id == session.id)
+            if ends:
+                portal_sessions.end(connection, house.tenant_id, anna.id, session.id)
+            else:
+                connection.execute(own.values(seen_at=begun - timedelta(minutes=2)))
+        assert await block(answer) == ""
+
+
+async def test_an_open_stream_keeps_no_session_open(api: Any) -> None:
+    house, anna = api.house, api.house.people["anna"]
+    now = house.services().clock.now()
+    with house.portal.transaction(house.tenant_id) as connection:
+        token, session = portal_sessions.open_session(
+            connection, house.tenant_id, anna.id, stage=Stage.SIGNED_IN, proofs=[Proof.PASSWORD], now=now
+        )
+    later = now + timedelta(minutes=10)
+    found = portal_sessions.find(house.portal, token, now=later, noting=False)
+    assert found is not None
+    assert found.session.seen_at == now
+    noted = portal_sessions.find(house.portal, token, now=later)
+    assert noted is not None
+    assert noted.session.seen_at == later
+    assert noted.session.idle_ends_at == later + timedelta(minutes=30)
+    with house.portal.transaction(house.tenant_id) as connection:
+        portal_sessions.end(connection, house.tenant_id, anna.id, session.id)
 
 
 async def test_a_database_that_goes_away_ends_the_stream_so_that_the_client_comes_back(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0030"
-down_revision = "0009"
+down_revision = "0010"
 
 TREE = """
 CREATE TABLE audit_logs (

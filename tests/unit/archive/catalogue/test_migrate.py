@@ -180,6 +180,40 @@ def test_what_was_allowed_before_rights_stays_allowed(postgres_url: str, databas
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(old)))
 
 
+def test_of_two_subjects_of_one_account_the_first_stays(postgres_url: str, database: Any) -> None:
+    """A database from before may have both, and which came later may be a stranger's."""
+    old = f"{database.name}_linked"
+    admin = database.connect()
+    owner = sql.Identifier(migrate.OWNER)
+    admin.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(old), owner))
+    there = dataclasses.replace(database, name=old)
+    try:
+        _upgrade_to(there.url(), "0009")
+        with there.connect() as connection:
+            connection.execute(
+                "INSERT INTO tenants (id, name, domain) VALUES ('t', 'Bakery', 'bakery.example')"
+            )
+            connection.execute(
+                "INSERT INTO users (id, tenant_id, login, role, access, mode)"
+                " VALUES ('anna', 't', 'anna', 'user', 'own', 'never')"
+            )
+            for subject, day in (("later", 2), ("first", 1)):
+                connection.execute(
+                    "INSERT INTO identities VALUES ('t', 'https://login.example', %s, 'anna', %s)",
+                    (subject, datetime(2026, 11, day, tzinfo=UTC)),
+                )
+        migrate.prepare(postgres_url, {}, database=old)
+        with there.connect() as connection:
+            left = connection.execute("SELECT subject FROM identities").fetchall()
+            forced = connection.execute(
+                "SELECT relforcerowsecurity FROM pg_class WHERE relname = 'identities'"
+            ).fetchone()
+        assert left == [("first",)]
+        assert forced == (True,)
+    finally:
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(old)))
+
+
 def _upgrade_to(url: str, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))

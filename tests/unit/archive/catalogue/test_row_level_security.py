@@ -199,7 +199,14 @@ def _fill_sign_in(operator: Catalogue, portal: Catalogue, user: User, now: datet
         (tables.recovery_codes, {**own, "code_hash": "x"}),
         (
             tables.invitations,
-            {**named, "kind": "reset", "token_hash": user.id, "made_at": now, "ends_at": later},
+            {
+                **named,
+                "kind": "reset",
+                "token_hash": user.id,
+                "made_at": now,
+                "ends_at": later,
+                "mailed": True,
+            },
         ),
         (tables.identities, {**own, "issuer": "https://x.example", "subject": "x", "linked_at": now}),
     ]
@@ -207,7 +214,12 @@ def _fill_sign_in(operator: Catalogue, portal: Catalogue, user: User, now: datet
         for table, row in rows:
             connection.execute(insert(table), row)
     with operator.transaction(user.tenant_id) as connection:
-        written = {**provider, "sealed_secret": b"x", "trusts_second_factor": False}
+        written = {
+            **provider,
+            "sealed_secret": b"x",
+            "trusts_second_factor": False,
+            "logins_are_addresses": False,
+        }
         connection.execute(insert(tables.identity_providers), written)
 
 

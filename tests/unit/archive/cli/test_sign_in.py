@@ -59,6 +59,8 @@ def test_an_invitation_can_be_printed_and_its_link_works(
     found = invitations.find(portal, token, now=datetime.now(UTC))
     assert found is not None
     assert found.account == anna
+    # Whoever was handed it need not read the mail of that address.
+    assert not found.mailed
 
 
 def test_without_a_mail_server_an_invitation_is_refused_and_nothing_is_changed(
@@ -140,3 +142,39 @@ def test_no_post_takes_nothing(portal: Catalogue, bakery: Tenant) -> None:
     with portal.transaction(bakery.id) as connection, pytest.raises(Refused, match="SMTP_URL"):
         NoPost().queue(connection, letter)
     NoPost().hand_over(bakery.id, "1")
+
+
+def test_the_address_before_is_told_when_mail_goes_out(
+    database: Any, run: Callable[..., str], anna: Account
+) -> None:
+    run("user", "invite", ANNA, "--email", "old@mail.example", "--print-link")
+    box = Letterbox()
+    acting = Operator(Settings(database_url=database.url("earwitness_operator")))
+    options = argparse.Namespace(
+        action="invite",
+        login=ANNA,
+        email="new@mail.example",
+        language="nl",
+        print_link=False,
+        json=True,
+        data=None,
+        config=None,
+    )
+    try:
+        assert sign_in.run(acting, options, box) == 0
+    finally:
+        acting.catalogue.close()
+    assert [(each.kind, each.to) for each in box.queued] == [
+        ("invitation", "new@mail.example"),
+        ("address-changed", "old@mail.example"),
+    ]
+
+
+def test_who_has_another_account_at_the_provider_is_linked_anew(
+    run: Callable[..., str], portal: Catalogue, anna: Account
+) -> None:
+    assert "not linked" in run("user", "unlink", ANNA, code=1)
+    with portal.transaction(anna.tenant_id) as connection:
+        identities.link(connection, anna, "https://login.example", "one", now=NOW)
+    run("user", "unlink", ANNA)
+    assert identities.of_subject(portal, anna.tenant_id, "https://login.example", "one") is None

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
+from archive.audit import AuditWriter
 from archive.catalogue import directory
 from archive.catalogue.tables import minute_months
-from archive.model import RetentionClass
+from archive.errors import CatalogueUnavailable
+from archive.model import RetentionClass, Role
 
 
 async def test_a_person_is_added_with_all_that_can_be_said(office: Any) -> None:
@@ -18,7 +20,7 @@ async def test_a_person_is_added_with_all_that_can_be_said(office: Any) -> None:
         "login": f"Bert@{office.tenant.domain.upper()}",
         "numbers": ["020 123 4570", "+31201234580-589", "101"],
         "broadworksId": "Bert@bw.example",
-        "role": "auditor",
+        "role": "user",
         "access": "own",
         "site": "Goes",
         "licence": "365d",
@@ -120,7 +122,44 @@ async def test_nobody_changes_their_own_role(office: Any) -> None:
     assert office.events(f"user:{office.boss.id}") == [("user.changed", "refused")]
     same = await office.send("PATCH", path, {"role": "administrator", "site": "Goes"}, key="boss")
     assert same.status == 200
-    assert (await office.send("PATCH", path, {"role": "user"})).status == 200
+
+
+@pytest.mark.parametrize("key", ["administration", "boss"])
+async def test_no_key_makes_or_unmakes_who_decides_for_others_or_hears_all(office: Any, key: str) -> None:
+    """Whoever finds a key would else be an auditor of their own making, by a link to their own address."""
+    for role in ("administrator", "auditor"):
+        answer = await office.send("POST", "/v1/users", {"login": f"new-{role}", "role": role}, key=key)
+        assert "No key makes" in (await office.problem(answer, 403))["detail"]
+        answer = await office.send("PATCH", f"/v1/users/{office.anna.id}", {"role": role}, key=key)
+        assert (await office.problem(answer, 403))["type"] == "urn:earwitness:problem:role-by-key"
+        csv = f"login,role\nanna@{office.tenant.domain},{role}\n"
+        headers = {"Content-Type": "text/csv"}
+        answer = await office.send("POST", "/v1/users/imports", key=key, data=csv, headers=headers)
+        (result,) = (await answer.json())["items"]
+        assert "No key makes" in result["reason"]
+    assert office.events(f"user:{office.anna.id}") == [("user.changed", "refused")] * 2
+    chief = directory.add_user(
+        office.house.operator, office.tenant.id, "chief", now=office.now, role=Role.ADMINISTRATOR
+    )
+    answer = await office.send("PATCH", f"/v1/users/{chief.id}", {"role": "user"}, key=key)
+    await office.problem(answer, 403)
+    assert directory.user_by_id(office.house.portal, office.tenant.id, chief.id).role is Role.ADMINISTRATOR
+    assert (await office.send("PATCH", f"/v1/users/{chief.id}", {"site": "Goes"}, key=key)).status == 200
+
+
+async def test_a_change_whose_entry_can_not_be_written_is_not_made(
+    office: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*given: object, **named: object) -> None:
+        raise CatalogueUnavailable("PostgreSQL does not answer.")
+
+    monkeypatch.setattr(AuditWriter, "append", away)
+    body = {"login": "bert", "role": "user"}
+    await office.problem(await office.send("POST", "/v1/users", body), 503)
+    answer = await office.send("PATCH", f"/v1/users/{office.anna.id}", {"site": "Goes"})
+    await office.problem(answer, 503)
+    found = directory.list_users(office.house.portal, office.tenant.id)
+    assert [(each.login, each.site) for each in found] == [("anna", None), ("boss", None)]
 
 
 async def test_people_are_found_page_by_page_and_by_part_of_a_login(office: Any) -> None:

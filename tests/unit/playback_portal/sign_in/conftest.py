@@ -125,12 +125,12 @@ class Door:
                 identities.prove_email(connection, account, now=NOW)
         return user
 
-    def let_in(self, browser: Browser, user: User) -> None:
+    def let_in(self, browser: Browser, user: User, now: datetime = NOW) -> None:
         """Give a browser a session of somebody who proved all there is to prove."""
         with self.house.portal.transaction(user.tenant_id) as connection:
             proofs = [Proof.PASSWORD, Proof.TOTP]
             browser.cookie, _ = portal_sessions.open_session(
-                connection, user.tenant_id, user.id, stage=Stage.SIGNED_IN, proofs=proofs, now=NOW
+                connection, user.tenant_id, user.id, stage=Stage.SIGNED_IN, proofs=proofs, now=now
             )
 
     def give_authenticator(self, user: User) -> None:

@@ -8,11 +8,16 @@ from typing import Any
 
 import pytest
 
-from archive.catalogue import identities, second_factors
+from archive.audit import AuditWriter
+from archive.catalogue import audit_entries, identities, second_factors
 from archive.catalogue.identities import Account
+from archive.errors import CatalogueUnavailable
 from archive.model import Role, User
 from archive.post import NoPost
+from playback_portal.admission import FRESH_S_MAX
+from playback_portal.pages import credentials
 from playback_portal.services import SERVICES
+from retention import letters
 
 
 @pytest.fixture
@@ -126,4 +131,94 @@ async def test_a_key_that_administers_helps_nobody_to_sign_in(browser: Any, door
     form = {"email": "thief@mail.example"}
     answer = await browser.post(f"/admin/users/{otto.id}/{row}", form, token=False, **headers)
     assert answer.status == 403
+    assert door.house.post.sent == []
+
+
+CHANGES = [
+    ("invitations", {"email": "somebody-else@mail.example"}, "user.invited"),
+    ("second-factor/resets", {}, "second-factor.reset"),
+    ("sessions/ends", {}, "sessions.ended"),
+    ("profile", {"role": "auditor"}, "user.changed"),
+    ("rights", {"right": "download", "on": "true"}, "user.rights-changed"),
+]
+
+
+@pytest.mark.parametrize(("row", "form", "event"), CHANGES, ids=[row for row, _, _ in CHANGES])
+async def test_who_signed_in_long_ago_signs_in_again_before_changing_others(
+    browser: Any, door: Any, clock: Any, ada: User, row: str, form: dict[str, str], event: str
+) -> None:
+    """A browser left open makes nobody an auditor, and gives nobody away."""
+    anna = door.person()
+    door.give_authenticator(anna)
+    await panel(browser, anna)
+    clock.passes(FRESH_S_MAX)
+    page = f"/admin/users/{anna.id}"
+    referer = {"Referer": f"{browser.origin}{page}"}
+    answer = await browser.post(f"{page}/{row}", form, **referer)
+    assert (answer.status, answer.headers["Location"]) == (303, f"/sign-in?again=yes&next={page}")
+    answer = await browser.post(f"{page}/{row}", form, **{"HX-Request": "true", **referer})
+    assert answer.headers["HX-Redirect"] == f"/sign-in?again=yes&next={page}"
+    assert door.events(ada)[-2:] == [(event, "refused")] * 2
+    assert "again=yes" in await panel(browser, anna)
+    found = credentials.credentials_of(door.house.portal, Account(anna.tenant_id, anna.id), clock.now())
+    assert (found.factors.totp, found.person.role, found.person.email) == (True, Role.USER, None)
+    assert door.house.post.sent == []
+    door.let_in(browser, ada, clock.now())
+    await panel(browser, anna)
+    assert (await browser.post(f"{page}/{row}", form, **referer)).status == 303
+    assert door.events(ada)[-1] == (event, "ok") or door.events(ada)[-2] == (event, "ok")
+
+
+async def test_the_api_asks_a_browser_for_a_fresh_sign_in_too(
+    browser: Any, door: Any, clock: Any, ada: User
+) -> None:
+    anna = door.person()
+    await panel(browser, anna)
+    clock.passes(FRESH_S_MAX)
+    sent = {"Sec-Fetch-Site": "same-origin", "X-CSRF-Token": browser.token}
+    answer = await browser.client.patch(f"/v1/users/{anna.id}", json={"role": "auditor"}, headers=sent)
+    assert answer.status == 403
+    assert (await answer.json(content_type=None))["type"] == "urn:earwitness:problem:sign-in-again"
+    assert door.events(ada)[-1] == ("user.changed", "refused")
+
+
+async def test_the_address_before_is_told_that_it_is_so_no_longer(browser: Any, door: Any, ada: User) -> None:
+    anna = door.person(email="old@mail.example")
+    await panel(browser, anna)
+    await browser.post(f"/admin/users/{anna.id}/invitations", {"email": "new@mail.example"})
+    link, told = door.house.post.sent[-2:]
+    assert (link.kind, link.to) == ("reset", "new@mail.example")
+    assert (told.kind, told.to) == ("address-changed", "old@mail.example")
+    said = letters.filled(told.kind, told.language, told.fields)
+    assert door.login(ada) in said.text
+    assert "new@mail.example" not in said.text
+    assert "link" not in told.fields
+    entry = audit_entries.of_object(door.house.portal, door.tenant_id, f"user:{anna.id}")[-1]
+    assert (entry.action, entry.body["changed"]) == ("user.invited", {"email": "changed"})
+    assert "mail.example" not in str(entry.body)
+    # Sent once more to the same address: nothing changed, and nobody is told.
+    await panel(browser, anna)
+    await browser.post(f"/admin/users/{anna.id}/invitations", {"email": "new@mail.example"})
+    assert [each.kind for each in door.house.post.sent[-2:]] == ["address-changed", "reset"]
+    entry = audit_entries.of_object(door.house.portal, door.tenant_id, f"user:{anna.id}")[-1]
+    assert "changed" not in entry.body
+
+
+async def test_a_change_whose_entry_can_not_be_written_is_not_made(
+    browser: Any, door: Any, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*given: object, **named: object) -> None:
+        raise CatalogueUnavailable("PostgreSQL does not answer.")
+
+    otto = door.person(Role.AUDITOR)
+    door.give_authenticator(otto)
+    await panel(browser, otto)
+    token = browser.token
+    monkeypatch.setattr(AuditWriter, "append", away)
+    for row, form, _ in CHANGES:
+        sent = {**form, "csrf": token, "role": "user"}
+        assert (await browser.post(f"/admin/users/{otto.id}/{row}", sent)).status == 503
+    account = Account(otto.tenant_id, otto.id)
+    found = credentials.credentials_of(door.house.portal, account, door.clock.now())
+    assert (found.factors.totp, found.person.role, found.person.email) == (True, Role.AUDITOR, None)
     assert door.house.post.sent == []

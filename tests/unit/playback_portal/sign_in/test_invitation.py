@@ -167,3 +167,17 @@ async def test_links_lead_to_the_portals_own_address_whatever_a_request_names(
     await browser.client.post("/sign-in/forgotten", data={"login": "host@mail.example"}, headers=sent)
     (letter,) = await letters(door, 1)
     assert "evil" not in letter.fields["link"]
+
+
+async def test_only_a_link_that_was_mailed_proves_the_address(browser: Any, door: Any, clock: Any) -> None:
+    for mailed in (True, False):
+        user = door.person(password=None)
+        account = Account(door.tenant_id, user.id)
+        with door.house.portal.transaction(door.tenant_id) as connection:
+            identities.set_email(connection, account, f"{user.login}@mail.example")
+            token = invitations.make(connection, account, Kind.INVITATION, now=clock.now(), mailed=mailed)
+        form = {"password": "four words in a row", "again": "four words in a row"}
+        assert (await browser.post(f"/invitation/{token}", form, token=False)).status == 303
+        found = identities.particulars(door.house.portal, account)
+        assert found is not None
+        assert found.email_verified is mailed

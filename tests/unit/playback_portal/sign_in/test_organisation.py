@@ -20,7 +20,7 @@ from joserfc.jwk import ECKey, RSAKey
 from archive.catalogue import identities, identity_providers
 from archive.catalogue.identities import Account
 from archive.catalogue.identity_providers import Provider
-from archive.errors import Refused
+from archive.errors import Conflict, Refused
 from archive.model import Role
 
 REFRESH = re.compile(r'http-equiv="refresh" content="0;url=([^"]+)"')
@@ -109,8 +109,15 @@ async def provider(door: Any, clock: Any) -> AsyncIterator[IdentityProvider]:
         identity_providers.remove_provider(connection, door.tenant_id)
 
 
-def set_up(door: Any, provider: IdentityProvider, *, trusts: bool = False) -> None:
-    written = Provider(provider.address, "earwitness", SECRET, trusts)
+def proved(door: Any) -> str:
+    """Return the address of somebody new, which they proved."""
+    address = f"{secrets.token_hex(6)}@mail.example"
+    door.person(password=None, email=address)
+    return address
+
+
+def set_up(door: Any, provider: IdentityProvider, *, trusts: bool = False, logins: bool = False) -> None:
+    written = Provider(provider.address, "earwitness", SECRET, trusts, logins)
     with door.house.operator.transaction(door.tenant_id) as connection:
         identity_providers.set_provider(connection, door.house.root, door.tenant_id, written)
 
@@ -148,11 +155,93 @@ async def test_a_vouched_address_links_the_subject_and_lets_in(
     assert (await comes_back(browsers(), provider)).status == 303
 
 
-async def test_a_login_of_the_tenants_own_domain_is_an_address_too(
+async def test_a_login_is_an_address_only_where_the_operator_said_so(
     browser: Any, door: Any, provider: IdentityProvider
 ) -> None:
     provider.claims = vouched(door.login(door.person(password=None)))
+    assert (await comes_back(browser, provider)).status == 403
+    set_up(door, provider, logins=True)
     assert (await comes_back(browser, provider)).status == 303
+
+
+async def test_an_address_that_nobody_proved_here_links_nobody(
+    browser: Any, door: Any, provider: IdentityProvider
+) -> None:
+    """An administrator who mistypes gives no stranger an account."""
+    anna = door.person(password=None)
+    account = Account(door.tenant_id, anna.id)
+    with door.house.operator.transaction(door.tenant_id) as connection:
+        identities.set_email(connection, account, "mistyped@mail.example")
+    set_up(door, provider, logins=True)
+    provider.claims = vouched("mistyped@mail.example")
+    assert (await comes_back(browser, provider)).status == 403
+    assert door.events(anna) == []
+
+
+async def test_an_address_that_is_the_login_of_somebody_else_links_nobody(
+    browser: Any, door: Any, provider: IdentityProvider
+) -> None:
+    ada = door.person(Role.ADMINISTRATOR, password=None)
+    door.person(password=None, email=door.login(ada))
+    provider.claims = vouched(door.login(ada))
+    for logins in (False, True):
+        set_up(door, provider, logins=logins)
+        assert (await comes_back(browser, provider)).status == 403
+
+
+async def test_an_account_has_one_subject_until_the_operator_lets_it_be_linked_anew(
+    browser: Any, browsers: Callable[[], Any], door: Any, provider: IdentityProvider
+) -> None:
+    """Who gets a mailbox after somebody left gets no account with it."""
+    anna = door.person(password=None, email="first@mail.example")
+    provider.claims = vouched("first@mail.example", sub="one")
+    assert (await comes_back(browser, provider)).status == 303
+    provider.claims = vouched("first@mail.example", sub="two")
+    assert (await comes_back(browsers(), provider)).status == 403
+    with (
+        pytest.raises(Conflict, match="identities_tenant_id_issuer_user_id_key"),
+        door.house.portal.transaction(door.tenant_id) as connection,
+    ):
+        identities.link(
+            connection, Account(door.tenant_id, anna.id), provider.address, "three", now=door.clock.now()
+        )
+    with door.house.operator.transaction(door.tenant_id) as connection:
+        assert identities.unlink(connection, Account(door.tenant_id, anna.id))
+    assert (await comes_back(browsers(), provider)).status == 303
+
+
+async def test_who_signs_in_again_is_asked_anew_by_their_provider(
+    browser: Any, browsers: Callable[[], Any], door: Any, clock: Any, provider: IdentityProvider
+) -> None:
+    """A session at the provider is no proof that its person sits here now."""
+    provider.claims = vouched(proved(door))
+    await comes_back(browser, provider)
+    form = {"password": "a new horse battery", "again": "a new horse battery"}
+    await browser.get("/me/security")
+    answer = await browser.post("/me/security/password", form)
+    assert answer.headers["Location"] == "/sign-in?again=yes&next=/me/security"
+    await browser.get("/sign-in?again=yes&next=/me/security")
+    assert "/sign-in/organisation?again=yes&amp;next=/me/security" in browser.page
+    asked = {"organisation": "bakery.example", "next": "/me/security", "again": "yes"}
+
+    async def again(**claims: Any) -> Any:
+        await browser.post("/sign-in/organisation", asked)
+        found = REFRESH.search(browser.page)
+        assert found is not None
+        address = html.unescape(found[1])
+        query = parse_qs(urlsplit(address).query)
+        assert (query["prompt"], query["max_age"]) == (["login"], ["0"])
+        provider.claims = {**provider.claims, "auth_time": None, **claims}
+        back = provider.authorize(address)
+        return await browser.client.get("/sign-in/callback", params=back, allow_redirects=False)
+
+    now = int(clock.now().timestamp())
+    for claims in ({}, {"auth_time": now - 3600}, {"auth_time": "now"}, {"auth_time": True}):
+        assert (await again(**claims)).status == 403
+    assert (await again(auth_time=now)).headers["Location"] == "/me/security"
+    await browser.get("/me/security")
+    answer = await browser.post("/me/security/password", form)
+    assert answer.headers["Location"] == "/me/security"
 
 
 @pytest.mark.parametrize(
@@ -175,8 +264,9 @@ async def test_a_login_of_the_tenants_own_domain_is_an_address_too(
 async def test_a_token_amiss_lets_nobody_in(
     browser: Any, door: Any, provider: IdentityProvider, claims: dict[str, Any]
 ) -> None:
-    user = door.person(password=None)
-    provider.claims = {**vouched(door.login(user)), **claims}
+    email = f"{secrets.token_hex(6)}@mail.example"
+    user = door.person(password=None, email=email)
+    provider.claims = {**vouched(email), **claims}
     answer = await comes_back(browser, provider)
     assert answer.status == 403
     assert browser.cookie == ""
@@ -186,7 +276,7 @@ async def test_a_token_amiss_lets_nobody_in(
 async def test_a_token_of_another_key_or_of_a_shared_secret_lets_nobody_in(
     browser: Any, door: Any, provider: IdentityProvider
 ) -> None:
-    provider.claims = vouched(door.login(door.person(password=None)))
+    provider.claims = vouched(proved(door))
     provider.signing = RSAKey.generate_key(2048)
     assert (await comes_back(browser, provider)).status == 403
     provider.signing = provider.key
@@ -194,7 +284,7 @@ async def test_a_token_of_another_key_or_of_a_shared_secret_lets_nobody_in(
 
 
 async def test_an_unsigned_token_lets_nobody_in(browser: Any, door: Any, provider: IdentityProvider) -> None:
-    provider.claims = vouched(door.login(door.person(password=None)))
+    provider.claims = vouched(proved(door))
     for token in ("", "e30.e30.", "eyJhbGciOiJub25lIn0.e30.", "x" * 100):
         provider.tokens = {"id_token": token}
         assert (await comes_back(browser, provider)).status == 403
@@ -203,7 +293,7 @@ async def test_an_unsigned_token_lets_nobody_in(browser: Any, door: Any, provide
 async def test_keys_of_elliptic_curves_count_too(browser: Any, door: Any, provider: IdentityProvider) -> None:
     provider.key = provider.signing = ECKey.generate_key("P-256", parameters={"kid": "one"})
     provider.algorithm = "ES256"
-    provider.claims = vouched(door.login(door.person(password=None)))
+    provider.claims = vouched(proved(door))
     assert (await comes_back(browser, provider)).status == 303
 
 
@@ -213,14 +303,14 @@ async def test_keys_of_elliptic_curves_count_too(browser: Any, door: Any, provid
 async def test_an_answer_to_another_question_lets_nobody_in(
     browser: Any, door: Any, provider: IdentityProvider, changes: dict[str, str]
 ) -> None:
-    provider.claims = vouched(door.login(door.person(password=None)))
+    provider.claims = vouched(proved(door))
     assert (await comes_back(browser, provider, **changes)).status == 403
 
 
 async def test_an_answer_counts_only_in_the_browser_that_asked_in_time_and_once(
     browser: Any, browsers: Callable[[], Any], door: Any, clock: Any, provider: IdentityProvider
 ) -> None:
-    provider.claims = vouched(door.login(door.person(password=None)))
+    provider.claims = vouched(proved(door))
     query = provider.authorize(await led(browser))
     stranger = browsers()
     answer = await stranger.client.get("/sign-in/callback", params=query, allow_redirects=False)
@@ -235,12 +325,13 @@ async def test_an_answer_counts_only_in_the_browser_that_asked_in_time_and_once(
 async def test_the_provider_is_no_second_factor_unless_the_tenant_trusts_it_to_ask_one(
     browser: Any, browsers: Callable[[], Any], door: Any, provider: IdentityProvider
 ) -> None:
-    ada = door.person(Role.ADMINISTRATOR, password=None)
-    provider.claims = vouched(door.login(ada), amr=["pwd", "mfa"])
+    email = f"{secrets.token_hex(6)}@mail.example"
+    door.person(Role.ADMINISTRATOR, password=None, email=email)
+    provider.claims = vouched(email, amr=["pwd", "mfa"])
     assert (await comes_back(browser, provider)).headers["Location"] == "/sign-in/set-up?next=/me"
     set_up(door, provider, trusts=True)
     assert (await comes_back(browsers(), provider)).headers["Location"] == "/me"
-    provider.claims = vouched(door.login(ada), amr=["pwd"])
+    provider.claims = vouched(email, amr=["pwd"])
     assert (await comes_back(browsers(), provider)).headers["Location"] == "/sign-in/set-up?next=/me"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from archive.catalogue import passkeys
+from archive.catalogue import passkeys, portal_sessions
 from archive.catalogue.identities import Account
 from archive.model import Role
 
@@ -36,10 +36,11 @@ def owned(browser: Any, door: Any) -> Callable[..., Any]:
         await browser.sign_in(door.login(user))
         await browser.get("/sign-in/set-up")
         asked = await (await browser.send("/sign-in/set-up/passkey/options", {})).json()
-        answer = {"challenge": asked["challenge"], "credential": device.make(asked["options"])}
+        credential = device.make(asked["options"])
+        answer = {"challenge": asked["challenge"], "credential": credential, "next": "/recordings?has=pause"}
         made = await browser.send("/sign-in/set-up/passkey", answer)
         assert made.status == 200, await made.text()
-        assert (await made.json())["location"] == "/me/security"
+        assert (await made.json())["location"] == "/recordings?has=pause"
         return user, device
 
     return own
@@ -91,6 +92,48 @@ async def test_behind_a_password_it_is_enough_to_have_it(
     await browser.get("/sign-in/second-factor")
     assert (await answered(browser, device, "/sign-in/second-factor/passkey")).status == 200
     assert (await browser.get("/me")).status == 200
+
+
+async def test_behind_a_password_wrong_answers_wait(
+    browsers: Callable[[], Any], door: Any, owned: Any
+) -> None:
+    ada, device = await owned()
+    browser = browsers()
+    await browser.sign_in(door.login(ada))
+    await browser.get("/sign-in/second-factor")
+    path = "/sign-in/second-factor/passkey"
+    for _ in range(5):
+        assert (await browser.send(path, {"challenge": "", "credential": {}})).status == 403
+    waits = await answered(browser, device, path)
+    assert waits.status == 429
+    assert "attempts" in (await waits.json())["message"] or "pogingen" in (await waits.json())["message"]
+    door.clock.passes(5)
+    assert (await answered(browser, device, path)).status == 200
+
+
+async def test_what_was_set_up_a_moment_before_is_not_set_up_over(
+    browsers: Callable[[], Any], door: Any, owned: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two who know the password begin at once: who comes second gets nothing, and takes nothing away."""
+    user = door.person(Role.ADMINISTRATOR)
+    first, second = browsers(), browsers()
+    asked = {}
+    for browser in (first, second):
+        await browser.sign_in(door.login(user))
+        await browser.get("/sign-in/set-up")
+        asked[browser] = await (await browser.send("/sign-in/set-up/passkey/options", {})).json()
+    # As when the second was let past the door before the first was through: its session is still there.
+    monkeypatch.setattr(portal_sessions, "end_all", lambda *given, **named: 0)
+
+    async def sent(browser: Any) -> Any:
+        device = Device(browser.origin.replace("127.0.0.1", "localhost"))
+        credential = device.make(asked[browser]["options"])
+        answer = {"challenge": asked[browser]["challenge"], "credential": credential}
+        return await browser.send("/sign-in/set-up/passkey", answer)
+
+    assert (await sent(first)).status == 200
+    assert (await sent(second)).status == 409
+    assert len(passkeys.of_account(door.house.portal, Account(door.tenant_id, user.id))) == 1
 
 
 async def test_an_answer_counts_once(browsers: Callable[[], Any], owned: Any) -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import re
+import secrets
 from collections.abc import Callable
 from typing import Any
 
 import pyotp
 import pytest
 
+from archive.audit import AuditWriter
+from archive.catalogue import invitations, passkeys, second_factors
+from archive.catalogue.identities import Account
+from archive.catalogue.second_factors import Factors
+from archive.errors import CatalogueUnavailable
 from archive.model import Role
 from playback_portal.admission import FRESH_S_MAX
 from playback_portal.pages.security import SECURITY_ROUTES, browser_name
@@ -146,3 +153,113 @@ async def test_a_key_that_acts_as_a_person_changes_nothing_here(browser: Any, ho
 )
 def test_browsers_are_called_as_people_call_them(agent: str, named: str) -> None:
     assert browser_name(agent) == named
+
+
+async def test_a_refusal_stands_in_the_log_as_one(browser: Any, door: Any, clock: Any, anna: Any) -> None:
+    """Whether it is told on the page or leads elsewhere: no password was changed."""
+    wrong = {"now": "not the password", "password": NEW, "again": NEW}
+    assert (await browser.post("/me/security/password", wrong)).status == 403
+    assert door.events(anna)[-1] == ("password.changed", "refused")
+    different = {"now": PASSWORD, "password": NEW, "again": "another horse battery"}
+    assert (await browser.post("/me/security/password", different)).status == 400
+    assert door.events(anna)[-1] == ("password.changed", "refused")
+    clock.passes(FRESH_S_MAX)
+    answer = await browser.post("/me/security/password", {"now": PASSWORD, "password": NEW, "again": NEW})
+    assert answer.headers["Location"] == "/sign-in?again=yes&next=/me/security"
+    assert door.events(anna)[-1] == ("password.changed", "refused")
+    assert ("password.changed", "ok") not in door.events(anna)
+
+
+async def test_the_password_of_now_is_not_guessed_here_either(
+    browser: Any, browsers: Callable[[], Any], door: Any, clock: Any, anna: Any
+) -> None:
+    wrong = {"now": "not the password", "password": NEW, "again": NEW}
+    for _ in range(5):
+        assert (await browser.post("/me/security/password", wrong)).status == 403
+    right = {"now": PASSWORD, "password": NEW, "again": NEW}
+    answer = await browser.post("/me/security/password", right)
+    assert answer.status == 429
+    assert answer.headers["Retry-After"]
+    # Another browser of the same person waits too.
+    other = browsers()
+    await other.sign_in(door.login(anna))
+    await other.get("/me/security")
+    assert (await other.post("/me/security/password", right)).status == 429
+    clock.passes(5)
+    assert (await browser.post("/me/security/password", right)).headers["Location"] == "/me/security"
+
+
+async def test_recovery_codes_go_with_the_last_second_step(
+    browser: Any, door: Any, clock: Any, anna: Any
+) -> None:
+    await with_app(browser, clock)
+    account = Account(door.tenant_id, anna.id)
+    assert second_factors.of_account(door.house.portal, account).recovery_codes == 10
+    assert (await browser.post("/me/security/authenticator/removals")).status == 303
+    assert second_factors.of_account(door.house.portal, account) == Factors(False, 0, 0)
+
+
+async def test_two_at_once_do_not_take_the_last_two_away(browser: Any, door: Any) -> None:
+    """The first holds the row of the person until it is through; the second then sees what is left."""
+    otto = door.person(Role.AUDITOR)
+    account = Account(door.tenant_id, otto.id)
+    door.give_authenticator(otto)
+    with door.house.portal.transaction(door.tenant_id) as connection:
+        passkeys.add(
+            connection,
+            account,
+            credential_id=secrets.token_bytes(16),
+            public_key=b"key",
+            sign_count=0,
+            name="",
+            now=door.clock.now(),
+        )
+    (key,) = passkeys.of_account(door.house.portal, account)
+    door.let_in(browser, otto)
+    await browser.get("/me/security")
+    with door.house.portal.transaction(door.tenant_id) as connection:
+        assert second_factors.locked(connection, account).totp
+        asked = asyncio.create_task(browser.post(f"/me/security/passkeys/{key.id}/removals"))
+        await until(lambda: waits_for_a_lock(door.house.operator))
+        second_factors.remove_totp(connection, account)
+        await asyncio.sleep(0)
+    assert (await asked).status == 409
+    left = second_factors.of_account(door.house.portal, account)
+    assert (left.totp, left.passkeys) == (False, 1)
+    assert door.events(otto)[-1] == ("passkey.removed", "refused")
+
+
+def waits_for_a_lock(catalogue: Any) -> bool:
+    with catalogue.transaction() as connection:
+        asked = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        return bool(connection.exec_driver_sql(asked).scalar())
+
+
+async def until(there: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not await asyncio.to_thread(there):
+            await asyncio.sleep(0.02)
+
+
+async def test_a_change_whose_entry_can_not_be_written_is_not_made(
+    browser: Any, door: Any, anna: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*given: object, **named: object) -> None:
+        raise CatalogueUnavailable("PostgreSQL does not answer.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(AuditWriter, "append", away)
+        form = {"now": PASSWORD, "password": NEW, "again": NEW}
+        assert (await browser.post("/me/security/password", form)).status == 503
+    assert (await browser.sign_in(door.login(anna), PASSWORD)).status == 303
+
+
+async def test_links_that_were_not_used_end_with_the_password(browser: Any, door: Any, anna: Any) -> None:
+    """A link in an old mail sets no password over the one somebody chose since."""
+    account, now = Account(door.tenant_id, anna.id), door.clock.now()
+    with door.house.portal.transaction(door.tenant_id) as connection:
+        token = invitations.make(connection, account, invitations.Kind.RESET, now=now)
+    assert invitations.find(door.house.portal, token, now=now) is not None
+    form = {"now": PASSWORD, "password": NEW, "again": NEW}
+    assert (await browser.post("/me/security/password", form)).status == 303
+    assert invitations.find(door.house.portal, token, now=now) is None
