@@ -85,6 +85,36 @@ class AuditWriter:
         audit_entries.insert(connection, entry)
         return entry
 
+    def append_each(
+        self,
+        connection: Connection,
+        objects: Iterable[str],
+        *,
+        tenant_id: TenantId | None,
+        actor: str,
+        action: str,
+        at: datetime,
+        body: Mapping[str, Json],
+    ) -> None:
+        """Add an entry for each of several objects that one act changed alike; else as `append`."""
+        head, entries = audit_entries.lock_chain(connection, self._writer), []
+        for each in objects:
+            entry = link(
+                head,
+                writer=self._writer,
+                at=at,
+                tenant_id=tenant_id,
+                actor=actor,
+                action=action,
+                object=each,
+                result="ok",
+                body=body,
+                salt=secrets.token_hex(SALT_BYTES),
+            )
+            head = ChainHead(entry.sequence, entry.hash)
+            entries.append(entry)
+        audit_entries.insert(connection, *entries)
+
 
 def verify_log(catalogue: Catalogue) -> dict[str, ChainHead]:
     """Check every chain of the log, as operator or worker; return each writer's verified head.

@@ -67,6 +67,9 @@ RESET_NETWORK = Allowance(20, 10, 600)
 SHARE_CODE = Allowance(5, 2, 15 * 60)
 """The PIN of a play link has a million values and more, and a link lives 30 days: one chance in 300."""
 
+SHARE_ANYWHERE = Allowance(20, 2, 15 * 60)
+"""Of all who try one link together: some 3000 guesses in its 30 days at most, the same chance."""
+
 SHARE_MAIL = Allowance(3, 60, 3600)
 """Codes by mail; more are a nuisance to whoever gets them."""
 
@@ -76,11 +79,13 @@ class Subject:
     """One way an attempt is counted: the hash it stands under, and what is allowed.
 
     With `unless_known` it does not count from a network that the subject of that hash knows.
+    What is `shared` counts others' attempts too: who succeeds takes back their own alone.
     """
 
     hash: str
     allowance: Allowance
     unless_known: str = ""
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,7 @@ def password_subjects(typed: str, address: str) -> tuple[Subject, ...]:
     return (
         Subject(here, ACCOUNT_HERE),
         Subject(_hash("anywhere", account), ACCOUNT_ANYWHERE, unless_known=here),
-        Subject(_hash("network", network), NETWORK),
+        Subject(_hash("network", network), NETWORK, shared=True),
     )
 
 
@@ -137,19 +142,24 @@ def reset_subjects(typed: str, address: str) -> tuple[Subject, ...]:
     """Return how the wish for a new password is counted."""
     return (
         Subject(_hash("reset", identifier(typed)), RESET),
-        Subject(_hash("reset-network", network_of(address)), RESET_NETWORK),
+        Subject(_hash("reset-network", network_of(address)), RESET_NETWORK, shared=True),
     )
 
 
 def passkey_subjects(address: str) -> tuple[Subject, ...]:
     """Return how an answer of an unknown passkey is counted: there is nothing to guess but our time."""
-    return (Subject(_hash("passkey-network", network_of(address)), NETWORK),)
+    return (Subject(_hash("passkey-network", network_of(address)), NETWORK, shared=True),)
 
 
 def share_subjects(share_id: str, address: str) -> tuple[Subject, ...]:
-    """Return how a PIN or code of a play link is counted: by link wherever from, then by network."""
-    network = _hash("share-network", network_of(address))
-    return (Subject(_hash("share", share_id), SHARE_CODE), Subject(network, NETWORK))
+    """Return how a PIN or code of a play link is counted: here first, then anywhere, then the network."""
+    network = network_of(address)
+    here = _hash("share-here", share_id, network)
+    return (
+        Subject(here, SHARE_CODE),
+        Subject(_hash("share", share_id), SHARE_ANYWHERE, unless_known=here, shared=True),
+        Subject(_hash("share-network", network), NETWORK, shared=True),
+    )
 
 
 def share_mail_subjects(share_id: str) -> tuple[Subject, ...]:
@@ -159,7 +169,7 @@ def share_mail_subjects(share_id: str) -> tuple[Subject, ...]:
 
 def share_token_subjects(address: str) -> tuple[Subject, ...]:
     """Return how an address that is no play link is counted: there is nothing to guess but our time."""
-    return (Subject(_hash("share-token-network", network_of(address)), NETWORK),)
+    return (Subject(_hash("share-token-network", network_of(address)), NETWORK, shared=True),)
 
 
 def identifier(typed: str) -> str:

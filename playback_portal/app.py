@@ -24,6 +24,7 @@ from playback_portal.confirmations import CONFIRMATIONS, Confirmations
 from playback_portal.events import STREAMS, Streams
 from playback_portal.health import READINESS, Readiness
 from playback_portal.pages.invitation import ERRANDS, finish_errands
+from playback_portal.parameters import refuse_no_text
 from playback_portal.problems import Problem, problem_of, problem_of_status, unexpected
 from playback_portal.route import PAGES
 from playback_portal.routes import ROUTES, Route, guarded
@@ -59,7 +60,7 @@ def create_app(services: Services, routes: tuple[Route, ...] = ROUTES) -> web.Ap
     app[STREAMS] = Streams(services.catalogue)
     app[ERRANDS] = set()
     app[play_links.SLEEP], app[play_links.MAKING] = asyncio.sleep, {}
-    app[play_links.RUNS] = play_links.Runs()
+    app[play_links.RUNS], app[play_links.TURNSTILE] = play_links.Runs(), play_links.Turnstile()
     # Streams go on until they are told, and a server that stops waits for whoever it still serves.
     app.on_shutdown.append(end_streams)
     app.on_shutdown.append(finish_errands)
@@ -90,6 +91,8 @@ async def answer(
     request[REFERENCE] = new_id(services.clock.now())
     try:
         _refuse_clear_text(request, services)
+        if request.method == "POST" and page.is_for_page(request):
+            await refuse_no_text(request)
         response = await handler(request)
     except Problem as problem:
         response = told(request, problem)

@@ -38,6 +38,7 @@ _E = TypeVar("_E", bound=StrEnum)
 BODY_BYTES_MAX = 65_536
 """The longest body of ours is a list of numbers; a file goes another way."""
 
+NO_TEXT = "It holds half a character."
 BODY_MEDIA_TYPES = ("application/json", "application/merge-patch+json")
 
 
@@ -145,7 +146,31 @@ async def read_body(request: web.Request) -> Body:
         members = None
     if not isinstance(members, dict):
         raise wrong_parameters(ParameterFault("/", "The body is to be one JSON object."))
+    if halves := [
+        name for name, value in members.items() if not is_text(json.dumps([name, value], ensure_ascii=False))
+    ]:
+        raise wrong_parameters(*(ParameterFault(f"/{name[:50]}", NO_TEXT) for name in halves))
     return Body(members)
+
+
+async def refuse_no_text(request: web.Request) -> None:
+    """Raise the 400 Problem for a form that is not text throughout; its fields are kept for `post`."""
+    try:
+        form = await request.post()
+    except (ValueError, LookupError):
+        # Octets that are no text of the encoding it names, or none of that name.
+        raise wrong_parameters(ParameterFault("", "The form is to be in UTF-8.")) from None
+    if not all(is_text(each) for field in form.items() for each in field if isinstance(each, str)):
+        raise wrong_parameters(ParameterFault("", NO_TEXT))
+
+
+def is_text(value: str) -> bool:
+    """Return whether a text can be written down: JSON and odd encodings bring halves of characters."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _no_number(word: str) -> Json:

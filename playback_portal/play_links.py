@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 
@@ -25,7 +26,7 @@ from archive.catalogue.share_visits import Visit
 from archive.catalogue.shares import Derivative, Share
 from archive.errors import ArchiveError, NotFound, VerificationFailed
 from archive.model import ArchivedRecording, ObjectKind
-from archive.pace import Pace
+from archive.pace import Pace, turn
 from archive.shared import standing
 from archive.throttle import Subject
 from playback_portal import admission, browser_session, opus
@@ -56,6 +57,15 @@ What is fetched on from there leaves two thirds of the burst to the next jump.""
 
 RUNS_COUNT_MAX = 2000
 """Visits of which it is remembered how far they fetched on; whose is forgotten only seems to jump."""
+
+PER_NETWORK = Pace(1, 120)
+"""Requests that enter links: those of an office that was sent one, at once."""
+
+PER_LINK = Pace(5, 300)
+"""Whoever they come from: each asks the database several things, and leaves an entry in the log."""
+
+TURNS_COUNT_MAX = 10_000
+"""Networks and links remembered, a megabyte or two; who came longest ago is forgotten first."""
 
 COOKIE = "ew_visit"
 COOKIE_CHARS_MAX = 64
@@ -91,6 +101,27 @@ class Runs:
 RUNS = web.AppKey("RUNS", Runs)
 
 
+class Turnstile:
+    """How often links are entered, counted in the memory of one process: by network and by link."""
+
+    def __init__(self) -> None:
+        self._free_at: dict[str, datetime] = {}
+
+    def wait_s(self, key: str, pace: Pace, now: datetime) -> float:
+        """Let somebody in and return 0, or return for how many seconds nobody of that key is."""
+        wanted = turn(pace, self._free_at.get(key), 1, now)
+        if wanted.wait_s(now) > 0:
+            return wanted.wait_s(now)
+        self._free_at.pop(key, None)
+        self._free_at[key] = wanted.free_at
+        if len(self._free_at) > TURNS_COUNT_MAX:
+            del self._free_at[next(iter(self._free_at))]
+        return 0.0
+
+
+TURNSTILE = web.AppKey("TURNSTILE", Turnstile)
+
+
 @dataclass(frozen=True)
 class Link:
     """A link that stands, and the recording it leads to."""
@@ -98,6 +129,25 @@ class Link:
     token: str
     share: Share
     archived: ArchivedRecording
+
+
+async def entered_link(request: web.Request) -> Link:
+    """Return the link of the path to who opens it; raises as `link_of`, or the 429 Problem for too often."""
+    _pass(request, f"network {network(request)}", PER_NETWORK)
+    link = await link_of(request)
+    _pass(request, f"link {link.share.id}", PER_LINK)
+    return link
+
+
+def network(request: web.Request) -> str:
+    """Return the network a visitor comes from."""
+    return throttle.network_of(admission.address_of(request))
+
+
+def _pass(request: web.Request, key: str, pace: Pace) -> None:
+    wait_s = request.app[TURNSTILE].wait_s(key, pace, request.app[SERVICES].clock.now())
+    if wait_s > 0:
+        raise too_early(wait_s)
 
 
 async def link_of(request: web.Request) -> Link:

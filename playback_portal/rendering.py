@@ -16,7 +16,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from playback_portal import formats, static
 from playback_portal.language import Language, translations_of
@@ -43,6 +43,9 @@ HTMX_CONFIG = {
 
 _HIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Controls, and what embeds, overrides or isolates a direction: a caller's name could look like another's."""
+
+_MARKS = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
+"""Those of the hidden characters that people write on purpose, among Arabic and Hebrew words."""
 
 FILTERS: dict[str, Callable[..., str]] = {
     "clock": formats.clock,
@@ -74,6 +77,7 @@ def environment_of(language: Language) -> Environment:
         texts.gettext, texts.ngettext, newstyle=True, pgettext=texts.pgettext, npgettext=texts.npgettext
     )
     environment.filters.update({name: partial(function, language) for name, function in FILTERS.items()})
+    environment.filters["as_written"] = as_written
     environment.globals.update(
         language=language.value,
         htmx_config=HTMX_CONFIG,
@@ -91,3 +95,12 @@ def plain(value: object) -> object:
     shown = _HIDDEN.sub("\N{REPLACEMENT CHARACTER}", value)
     # Markup stays markup: nothing was added that could be an element.
     return Markup(shown) if isinstance(value, Markup) else shown  # noqa: S704
+
+
+def as_written(text: str) -> Markup:
+    """Return a text for the field it is edited in: marks of direction stay, else saving would change them.
+
+    They stand there as references, which `plain` lets pass; within a field they turn nothing else round.
+    """
+    written = _MARKS.sub(lambda mark: f"&#x{ord(mark[0]):x};", str(escape(text)))
+    return Markup(written)  # noqa: S704 - escaped, and references added

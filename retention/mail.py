@@ -19,7 +19,7 @@ from email.message import EmailMessage
 import soundfile
 import structlog
 
-from archive.access import AccessScope, Scope, may_email
+from archive.access import AccessScope, may_email
 from archive.audit import AuditWriter
 from archive.catalogue import accounts, mails, recordings, share_policies
 from archive.catalogue.engine import Catalogue
@@ -137,9 +137,7 @@ class Mailer:
         kind, _, name = mail.actor.partition(":")
         if kind == "user":
             return accounts.scope_of_user(self._catalogue, mail.tenant_id, UserId(name))
-        # What a program may was asked when it wrote the mail; the worker reads no programs.
-        scopes = frozenset({Scope.RECORDINGS_READ, Scope.RECORDINGS_PLAY, Scope.RECORDINGS_EMAIL})
-        return AccessScope(mail.tenant_id, mail.actor, scopes=scopes)
+        return accounts.scope_of_client(self._catalogue, mail.tenant_id, name)
 
     def _settle(self, mail: Mail, state: MailState, reason: str = "") -> None:
         """Note what became of a mail, with its audit entry."""
@@ -171,13 +169,18 @@ class Mailer:
 
 
 def wav_of(flac: bytes) -> bytes:
-    """Return a FLAC as WAV; raises Refused when it is too long for a mail."""
-    with soundfile.SoundFile(io.BytesIO(flac)) as sound:
-        if sound.frames * sound.channels * 2 > ATTACHMENT_BYTES_MAX:
-            raise Refused("The recording is too long for a mail as WAV: send FLAC or share a play link.")
-        content = io.BytesIO()
-        samples = sound.read(dtype="int16", always_2d=True)
-        soundfile.write(content, samples, sound.samplerate, format="WAV", subtype="PCM_16")
+    """Return a FLAC as WAV; raises Refused when it is too long for a mail, VerificationFailed for no FLAC."""
+    content = io.BytesIO()
+    try:
+        with soundfile.SoundFile(io.BytesIO(flac)) as sound:
+            if sound.frames * sound.channels * 2 > ATTACHMENT_BYTES_MAX:
+                raise Refused("The recording is too long for a mail as WAV: send FLAC or share a play link.")
+            samples = sound.read(dtype="int16", always_2d=True)
+            soundfile.write(content, samples, sound.samplerate, format="WAV", subtype="PCM_16")
+    except soundfile.SoundFileError:
+        raise VerificationFailed(
+            "The recording can't be decoded for a WAV: send FLAC, and report it."
+        ) from None
     return content.getvalue()
 
 

@@ -33,18 +33,25 @@ def lock_chain(connection: Connection, writer: str) -> ChainHead:
     return ChainHead() if row is None else ChainHead(row.sequence, row.hash)
 
 
-def insert(connection: Connection, entry: AuditEntry) -> None:
-    """Insert an entry and its body; the database refuses one that does not follow the chain's head."""
-    row = {column.name: getattr(entry, column.name) for column in audit_entries.columns}
-    connection.execute(insert_into(audit_entries), row)
-    body = {
-        "tenant_id": entry.tenant_id,
-        "writer": entry.writer,
-        "sequence": entry.sequence,
-        "salt": entry.salt,
-        "body": canonical_json(entry.body).decode(),
-    }
-    connection.execute(insert_into(audit_bodies), body)
+def insert(connection: Connection, *entries: AuditEntry) -> None:
+    """Insert entries and their bodies; the database refuses one that does not follow the chain's head."""
+    if not entries:
+        return
+    names = [column.name for column in audit_entries.columns]
+    connection.execute(
+        insert_into(audit_entries), [{name: getattr(each, name) for name in names} for each in entries]
+    )
+    bodies = [
+        {
+            "tenant_id": each.tenant_id,
+            "writer": each.writer,
+            "sequence": each.sequence,
+            "salt": each.salt,
+            "body": canonical_json(each.body).decode(),
+        }
+        for each in entries
+    ]
+    connection.execute(insert_into(audit_bodies), bodies)
 
 
 def of_object(catalogue: Catalogue, tenant_id: TenantId, object_: str) -> list[AuditEntry]:

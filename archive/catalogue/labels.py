@@ -10,7 +10,8 @@ once, whatever its capitals. Every earlier value stays (`archive.catalogue.revis
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -183,7 +184,9 @@ def attach(
     """
     require_annotating(scope, recording)
     with catalogue.transaction(scope.tenant_id) as connection:
-        return _attach(connection, scope, recording, _found(connection, scope, label_id), now)
+        label = _found(connection, scope, label_id)
+        _attach(connection, scope, recording, label, now)
+        return label
 
 
 def attach_named(
@@ -196,42 +199,81 @@ def attach_named(
     require_annotating(scope, recording)
     with catalogue.transaction(scope.tenant_id) as connection:
         label = _named_or_made(connection, scope, wanted, now)
-        return _attach(connection, scope, recording, label, now)
+        _attach(connection, scope, recording, label, now)
+        return label
 
 
-def named_or_made(catalogue: Catalogue, scope: AccessScope, wanted: NewLabel, *, now: datetime) -> Label:
-    """Return the label of a name, a new one where there is none; raises as `make`."""
-    with catalogue.transaction(scope.tenant_id) as connection:
-        return _named_or_made(connection, scope, wanted, now)
+def attach_all(
+    connection: Connection, scope: AccessScope, found: Iterable[Recording], wanted: NewLabel, now: datetime
+) -> tuple[Label, list[RecordingId]]:
+    """Put the label of a name on recordings in the caller's transaction; return it, and those that got it.
+
+    What carries as many as it can, or carries this one, stays as it is. Raises as `make`.
+    """
+    label = _named_or_made(connection, scope, wanted, now)
+    return label, _changed(found, lambda recording: _attach(connection, scope, recording, label, now))
+
+
+def detach_all(
+    connection: Connection, scope: AccessScope, found: Iterable[Recording], label_id: str, now: datetime
+) -> tuple[Label, list[RecordingId]]:
+    """Take a label off recordings in the caller's transaction; return it, and those that lost it.
+
+    Raises NotFound.
+    """
+    label = _found(connection, scope, label_id)
+    return label, _changed(found, lambda recording: _detach(connection, scope, recording, label, now))
 
 
 def detach(
     catalogue: Catalogue, scope: AccessScope, recording: Recording, label_id: str, *, now: datetime
 ) -> Label:
     """Take a label off a recording; twice is once. Raises NotFound, or Refused for who may not."""
-    require_annotating(scope, recording)
-    own = (recording_labels.c.recording_id == recording.id, recording_labels.c.label_id == label_id)
     with catalogue.transaction(scope.tenant_id) as connection:
         label = _found(connection, scope, label_id)
-        search.begin(connection, recording.id)
-        before = connection.execute(select(recording_labels).where(*own, recording_labels.c.attached)).first()
-        if before is not None:
-            expect(None, before.revision)
-            values = {"attached": False, **changed(scope, now)}
-            connection.execute(update(recording_labels).where(*own).values(values))
-            search.refresh(connection, recording.id)
+        _detach(connection, scope, recording, label, now)
         return label
+
+
+def _changed(found: Iterable[Recording], change: Callable[[Recording], bool]) -> list[RecordingId]:
+    """Change recordings one by one and return those that did change; what can't be changed stays."""
+    done = []
+    # In one order, so that two who change many at once never wait for each other.
+    for recording in sorted(found, key=lambda recording: recording.id):
+        with suppress(Conflict):
+            if change(recording):
+                done.append(recording.id)
+    return done
+
+
+def _detach(
+    connection: Connection, scope: AccessScope, recording: Recording, label: Label, now: datetime
+) -> bool:
+    """Take a label off a recording; return whether it was there."""
+    require_annotating(scope, recording)
+    own = (recording_labels.c.recording_id == recording.id, recording_labels.c.label_id == label.id)
+    search.begin(connection, recording.id)
+    before = connection.execute(select(recording_labels).where(*own, recording_labels.c.attached)).first()
+    if before is None:
+        return False
+    expect(None, before.revision)
+    values = {"attached": False, **changed(scope, now)}
+    connection.execute(update(recording_labels).where(*own).values(values))
+    search.refresh(connection, recording.id)
+    return True
 
 
 def _attach(
     connection: Connection, scope: AccessScope, recording: Recording, label: Label, now: datetime
-) -> Label:
+) -> bool:
+    """Put a label on a recording; return whether it was not there yet."""
+    require_annotating(scope, recording)
     search.begin(connection, recording.id)
     columns = recording_labels.c
     rows = connection.execute(select(recording_labels).where(columns.recording_id == recording.id)).all()
     before = next((row for row in rows if row.label_id == label.id), None)
     if before is not None and before.attached:
-        return label
+        return False
     if label.retired:
         raise Conflict("This label is not offered any more; take another.")
     if sum(row.attached for row in rows) >= LABELS_PER_RECORDING_MAX:
@@ -248,7 +290,7 @@ def _attach(
     keys = ["recording_id", "label_id"]
     connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=values))
     search.refresh(connection, recording.id)
-    return label
+    return True
 
 
 def _named_or_made(connection: Connection, scope: AccessScope, wanted: NewLabel, now: datetime) -> Label:

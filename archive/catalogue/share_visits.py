@@ -17,7 +17,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import delete, func, insert, or_, select, update
 
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.shares import TOKEN_BYTES, Derivative, Share
@@ -29,7 +29,7 @@ VISIT_S_MAX = 6 * 3600
 """Longer than the longest fragment lasts, with a break; a browser that was left open has to ask again."""
 
 VISITS_PER_SHARE_MAX = 500
-"""Open ones. A link in a newsletter is no play link; the oldest gives way."""
+"""Open ones. A link in a newsletter is no play link."""
 
 HEARD_TIMES_MAX = 3
 """How often a visit gets the audio in all: enough to listen, go back and listen again."""
@@ -58,14 +58,19 @@ class Grant:
     over: bool = False
 
 
-def open_visit(connection: Connection, share: Share, *, now: datetime) -> tuple[str, str]:
-    """Open a visit in the caller's transaction; return its id and its token, once to be seen."""
+def open_visit(connection: Connection, share: Share, network: str, *, now: datetime) -> tuple[str, str]:
+    """Open a visit in the caller's transaction; return its id and its token, once to be seen.
+
+    Where there are too many, one of those gives way whose `network` has the most open.
+    """
     columns = share_visits.c
     of_share = (columns.tenant_id == share.tenant_id, columns.share_id == share.id)
+    order = (columns.opened_at.desc(), columns.id.desc())
+    place = func.row_number().over(partition_by=columns.network, order_by=order)
     kept = (
         select(columns.id)
         .where(*of_share, columns.ends_at > now)
-        .order_by(columns.opened_at.desc(), columns.id.desc())
+        .order_by(place, *order)
         .limit(VISITS_PER_SHARE_MAX - 1)
     )
     connection.execute(delete(share_visits).where(*of_share, columns.id.not_in(kept)))
@@ -75,6 +80,7 @@ def open_visit(connection: Connection, share: Share, *, now: datetime) -> tuple[
         "tenant_id": share.tenant_id,
         "share_id": share.id,
         "token_hash": _hash(token),
+        "network": _hash(f"{share.id} {network}"),
         "opened_at": now,
         "ends_at": now + timedelta(seconds=VISIT_S_MAX),
     }

@@ -319,6 +319,14 @@ def proves(share: Share, token: str, given: str, *, now: datetime) -> bool:
     return secrets.compare_digest(share.code_hash, code_hash(token, given))
 
 
+def spend_code(connection: Connection, share: Share) -> bool:
+    """Let the code that proved somebody count no more, in the caller's transaction; False when it did not."""
+    columns = shares.c
+    of_share = (columns.tenant_id == share.tenant_id, columns.id == share.id)
+    statement = update(shares).where(*of_share, columns.code_hash == share.code_hash)
+    return connection.execute(statement.values(code_hash=None, code_ends_at=None)).rowcount > 0
+
+
 def keep_derivative(catalogue: Catalogue, share: Share, made: Derivative) -> Derivative:
     """Keep where the audio of a link stands, unless it stands somewhere already; return what counts."""
     columns = shares.c

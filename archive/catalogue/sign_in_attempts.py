@@ -41,15 +41,17 @@ def begin(catalogue: Catalogue, subjects: tuple[Subject, ...], now: datetime) ->
 def succeeded(catalogue: Catalogue, subjects: Sequence[Subject], now: datetime) -> None:
     """Take the attempt back: the first subject knows its network now, and the account begins anew.
 
-    A network takes back only this one attempt, so that who owns one account can't use it
-    to try others for ever.
+    What others' attempts count in takes back only this one (`Subject.shared`): who owns one account
+    can't use it to try others for ever, and who has the PIN of a link clears nobody who guesses it.
     """
     columns = sign_in_attempts.c
     with catalogue.transaction() as connection:
         for place, subject in sorted(enumerate(subjects), key=lambda each: each[1].hash):
-            shared = subject.allowance in {throttle.NETWORK, throttle.RESET_NETWORK}
-            left = func.greatest(columns.failures - 1, 0) if shared else 0
-            values = {"failures": left, **({"succeeded_at": now} if place == 0 and not shared else {})}
+            left = func.greatest(columns.failures - 1, 0) if subject.shared else 0
+            values = {
+                "failures": left,
+                **({"succeeded_at": now} if place == 0 and not subject.shared else {}),
+            }
             connection.execute(update(sign_in_attempts).where(columns.subject == subject.hash).values(values))
 
 

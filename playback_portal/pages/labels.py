@@ -31,11 +31,11 @@ from playback_portal.page import is_htmx, partial, render, see_other
 from playback_portal.pages.annotations import change, form_of, new_label
 from playback_portal.problems import ParameterFault, Problem, not_found, wrong_parameters
 from playback_portal.route import SUBJECT, Handler, Route
-from playback_portal.services import ENTRY, SCOPE, SERVICES
+from playback_portal.services import ENTRY, REFERENCE, SCOPE, SERVICES
 
 PAGE = "/admin/labels"
 BULK_COUNT_MAX = 200
-"""Four pages of the list; each recording is a transaction of its own."""
+"""Four pages of the list, changed in one transaction."""
 
 
 @dataclass(frozen=True)
@@ -121,24 +121,27 @@ async def _bulk(request: web.Request, *, attaches: bool) -> web.StreamResponse:
     now = services.clock.now()
 
     def run() -> Done:
-        if attaches:
-            label = labels.named_or_made(services.catalogue, scope, new_label(form), now=now)
-        else:
-            label = labels.get(services.catalogue, scope, form.get("label", ""))
-        changed: list[RecordingId] = []
-        for recording in _writable(services.catalogue, scope, ids):
-            act = labels.attach if attaches else labels.detach
-            try:
-                act(services.catalogue, scope, recording, label.id, now=now)
-            except Conflict:
-                continue
-            changed.append(recording.id)
-        with services.catalogue.transaction(scope.tenant_id) as connection:
+        found = list(_writable(services.catalogue, scope, ids))
+        with request[ENTRY].transaction() as connection:
+            if attaches:
+                label, changed = labels.attach_all(connection, scope, found, new_label(form), now)
+            else:
+                label, changed = labels.detach_all(connection, scope, found, form.get("label", ""), now)
             carried = labels.of_recordings(connection, changed)
+            # The history of each recording tells it, as if it had been labelled alone.
+            services.audit.append_each(
+                connection,
+                [f"recording:{each}" for each in changed],
+                tenant_id=scope.tenant_id,
+                actor=scope.actor,
+                action="recording.labelled" if attaches else "recording.unlabelled",
+                at=now,
+                body={"label": label.id, "request": request[REFERENCE]},
+            )
+            tell(request, label=label.id, changed=len(changed), left=len(ids) - len(changed))
         return Done(label, {each: carried.get(each, ()) for each in changed}, len(ids) - len(changed))
 
     done = await asyncio.to_thread(run)
-    tell(request, label=done.label.id, recordings=list(done.changed))
     if not is_htmx(request):
         return see_other(request, LIST)
     return partial(request, "labels/_bulk_done.html", done=done, attached=attaches)

@@ -28,6 +28,7 @@ from playback_portal.language import language_of, mark, translated
 from playback_portal.page import PAGE_HEADERS
 from playback_portal.pages.preferences import local
 from playback_portal.pages.sign_in import at_stage
+from playback_portal.parameters import is_text
 from playback_portal.passkey import Asker, RelyingParty
 from playback_portal.problems import Problem
 from playback_portal.route import Route
@@ -113,11 +114,16 @@ async def answer_of(request: web.Request) -> Mapping[str, object]:
     """Return what a script sent; raises the 400 Problem for what is no answer."""
     try:
         body = json.loads(await request.text())
-    except ValueError:
+    except (ValueError, LookupError, RecursionError):
+        # Another encoding than it names, or one of no name; brackets within brackets without end.
         body = None
-    if not isinstance(body, dict) or len(json.dumps(body)) > passkey.CREDENTIAL_CHARS_MAX:
+    if not isinstance(body, dict) or not is_text(json.dumps(body, ensure_ascii=False)) or _is_long(body):
         raise Problem(HTTPStatus.BAD_REQUEST, "no-answer", "This is no answer of a passkey.")
     return body
+
+
+def _is_long(body: Mapping[str, object]) -> bool:
+    return len(json.dumps(body)) > passkey.CREDENTIAL_CHARS_MAX
 
 
 def text_of(answer: Mapping[str, object], name: str) -> str:

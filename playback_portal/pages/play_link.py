@@ -37,8 +37,10 @@ from playback_portal.play_links import (
     Link,
     attempt,
     derivative_of,
+    entered_link,
     keep_visit,
     link_of,
+    network,
     over,
     pace_for,
     response_bytes,
@@ -66,7 +68,7 @@ class Door:
 async def get_link(request: web.Request) -> web.StreamResponse:
     """Show the player, or the door before it, or that the link works no longer."""
     try:
-        link = await link_of(request)
+        link = await entered_link(request)
     except Problem as problem:
         if problem.status is not HTTPStatus.NOT_FOUND:
             raise
@@ -81,7 +83,7 @@ async def get_link(request: web.Request) -> web.StreamResponse:
 async def post_code(request: web.Request) -> web.StreamResponse:
     """Send a code to the address of the link."""
     browser_session.require_own_site(request)
-    link = await link_of(request)
+    link = await entered_link(request)
     share, services = link.share, request.app[SERVICES]
     if share.proof is not Proof.EMAIL or share.recipient is None:
         raise over()
@@ -107,19 +109,20 @@ async def post_code(request: web.Request) -> web.StreamResponse:
 async def post_proof(request: web.Request) -> web.StreamResponse:
     """Take a PIN or code, open a visit and lead to the player."""
     browser_session.require_own_site(request)
-    link = await link_of(request)
+    link = await entered_link(request)
     share, services = link.share, request.app[SERVICES]
     given = (await fields_of(request)).get("code", "").replace(" ", "")
     subjects = throttle.share_subjects(share.id, admission.address_of(request))
     await attempt(request, subjects)
     now = services.clock.now()
-    if not shares.proves(share, link.token, given, now=now):
+    right = shares.proves(share, link.token, given, now=now)
+    token = await asyncio.to_thread(_open_visit, request, link) if right else None
+    if token is None:
         await _enter(request, link, "share.opened", "refused")
         error = WRONG_CODE if share.proof is Proof.EMAIL else WRONG_PIN
         door = Door(share.proof, masked(share.recipient), sent=True, error=error)
         return _door(request, link, door, HTTPStatus.FORBIDDEN)
     await asyncio.to_thread(sign_in_attempts.succeeded, services.catalogue, subjects, now)
-    token = await asyncio.to_thread(_open_visit, request, link)
     response = see_other(request, f"/s/{link.token}")
     keep_visit(request, response, link, token)
     return _closed(response)
@@ -128,7 +131,7 @@ async def post_proof(request: web.Request) -> web.StreamResponse:
 async def post_play(request: web.Request) -> web.StreamResponse:
     """Count a play, so that the sound may be asked for; one that goes on is not counted again."""
     browser_session.require_own_site(request)
-    link = await link_of(request)
+    link = await entered_link(request)
     share = link.share
     visit = await visit_of(request, link)
     if visit is None and share.proof is not Proof.NONE:
@@ -217,10 +220,13 @@ def _is_heard(visit: Visit, derivative: Derivative) -> bool:
     return visit.sent_bytes > budget - response_bytes(derivative)
 
 
-def _open_visit(request: web.Request, link: Link) -> str:
-    services = request.app[SERVICES]
-    with services.audit.transaction(link.share.tenant_id) as connection:
-        _, token = share_visits.open_visit(connection, link.share, now=services.clock.now())
+def _open_visit(request: web.Request, link: Link) -> str | None:
+    """Open the visit of who proved themselves; return its token, None when the code was used meanwhile."""
+    services, share = request.app[SERVICES], link.share
+    with services.audit.transaction(share.tenant_id) as connection:
+        if share.proof is Proof.EMAIL and not shares.spend_code(connection, share):
+            return None
+        _, token = share_visits.open_visit(connection, share, network(request), now=services.clock.now())
         _append(request, connection, link, "share.opened", "ok")
     return token
 
@@ -235,7 +241,7 @@ def _count(request: web.Request, link: Link, visit: Visit | None) -> tuple[str |
     with services.audit.transaction(link.share.tenant_id) as connection:
         visit_id = None if visit is None else visit.id
         if visit_id is None:
-            visit_id, token = share_visits.open_visit(connection, link.share, now=now)
+            visit_id, token = share_visits.open_visit(connection, link.share, network(request), now=now)
         number = share_visits.count(connection, link.share, visit_id, now=now)
         result = "refused" if number is None else "ok"
         _append(request, connection, link, "share.played", result, play=number)

@@ -75,6 +75,7 @@ share_visits = Table(
     word("tenant_id"),
     word("share_id"),
     word("token_hash"),
+    Column("network", Text, nullable=False, server_default=text("''")),
     time("opened_at"),
     time("ends_at"),
     time("counted_at", nullable=True),

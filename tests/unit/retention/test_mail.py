@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -15,9 +16,9 @@ import pytest
 import soundfile
 from aiosmtpd.controller import Controller
 
-from archive.access import Right
+from archive.access import Right, Scope
 from archive.audit import AuditWriter
-from archive.catalogue import audit_entries, directory, mails, rights, share_policies
+from archive.catalogue import accounts, audit_entries, directory, mails, rights, share_policies
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.mails import ATTEMPTS_MAX, FIELDS_BYTES_MAX, FORGOTTEN, KEPT, MailState
 from archive.errors import Refused
@@ -286,6 +287,56 @@ def test_a_right_that_was_taken_away_meanwhile_counts(
     mailer.send(bakery.id, mail_id)
     assert desk.mails == []
     assert states(database)[0][0] == "failed"
+
+
+@pytest.mark.parametrize("taken", ["nothing", "scope", "client"])
+def test_a_program_that_is_gone_meanwhile_or_may_no_longer_sends_no_file(
+    database: Any,
+    operator: Catalogue,
+    portal: Catalogue,
+    post: MailPost,
+    mailer: Mailer,
+    desk: Desk,
+    bakery: Tenant,
+    anna: User,
+    archived: ArchivedRecording,
+    clock: Any,
+    taken: str,
+) -> None:
+    scopes = (Scope.RECORDINGS_READ, Scope.RECORDINGS_PLAY, Scope.RECORDINGS_EMAIL)
+    program = accounts.add_api_client(operator, bakery.id, "crm", scopes, now=clock.now())
+    wanted = replace(file_letter(bakery, anna, archived), actor=f"api-client:{program.id}")
+    mail_id = queued(portal, post, wanted)
+    if taken == "scope":
+        database.connect().execute("UPDATE api_clients SET scopes = ARRAY['recordings:read']")
+    elif taken == "client":
+        database.connect().execute("DELETE FROM api_clients")
+    mailer.send(bakery.id, mail_id)
+    assert len(desk.mails) == (1 if taken == "nothing" else 0)
+    assert states(database)[0][0] == ("sent" if taken == "nothing" else "failed")
+
+
+def test_a_recording_that_does_not_decode_fails_and_its_sender_sees_why(
+    portal: Catalogue,
+    post: MailPost,
+    mailer: Mailer,
+    desk: Desk,
+    bakery: Tenant,
+    anna: User,
+    make_recording: Any,
+    make_finished: Any,
+    outcome_of: Any,
+    house: Any,
+) -> None:
+    finished = make_finished(make_recording(bakery.id, owner=anna.id).recording, b"fLaC, and no more")
+    broken = house.ingest().archive(finished, outcome_of(finished))
+    mailer.send(bakery.id, queued(portal, post, file_letter(bakery, anna, broken, "wav")))
+    assert desk.mails == []
+    (told,) = mails.of_recording(portal, bakery.id, broken.recording.id)
+    assert (told.state, told.reason) == (
+        MailState.FAILED,
+        "The recording can't be decoded for a WAV: send FLAC, and report it.",
+    )
 
 
 def test_a_file_too_large_for_a_mail_is_given_up(

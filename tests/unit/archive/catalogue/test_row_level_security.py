@@ -230,7 +230,7 @@ def _fill_shares(portal: Catalogue, scope: AccessScope, archived: ArchivedRecord
     mail = {"id": new_id(now), "tenant_id": scope.tenant_id, "state": "queued", "queued_at": now, **words}
     with portal.transaction(scope.tenant_id) as connection:
         share, _ = shares.add(connection, scope, wanted, now=now)
-        share_visits.open_visit(connection, share, now=now)
+        share_visits.open_visit(connection, share, "192.0.2.1", now=now)
         connection.execute(insert(tables.mails), mail)
 
 
@@ -349,7 +349,9 @@ def test_recorders_read_no_password_and_no_api_client(filled: Any, bakery: Tenan
     for role in ("earwitness_recorder", "earwitness_worker"):
         connection = filled.connect(role, bakery.id)
         assert count(connection, "user_passwords") is None
-        assert count(connection, "api_clients") is None
+        with pytest.raises(InsufficientPrivilege):
+            connection.execute("SELECT key_hash FROM api_clients")
+    assert count(filled.connect("earwitness_recorder", bakery.id), "api_clients") is None
 
 
 @pytest.mark.parametrize("role", ["earwitness_recorder", "earwitness_worker"])

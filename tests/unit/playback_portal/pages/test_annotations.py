@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from archive.catalogue import audit_entries
 from archive.catalogue.comments import COMMENT_CHARS_MAX
 from archive.catalogue.notes import NOTE_CHARS_MAX
 from archive.model import Recording
@@ -95,6 +96,22 @@ async def test_a_comment_is_placed_answered_changed_deleted_and_brought_back(des
         "comment.deleted",
         "comment.restored",
     ]
+
+
+@pytest.mark.parametrize("what", ["comment", "note"])
+async def test_what_is_opened_for_a_change_and_saved_again_is_the_same(desk: Desk, what: str) -> None:
+    text = "Hij zei \u2067\u05e9\u05dc\u05d5\u05dd\u2069 & \u202b<b>\u202c, en <script>"
+    if what == "comment":
+        path, field = f"comments/{(await desk.say(text))['id']}", 'id="edit-'
+    else:
+        path, field = "note", 'id="note-text"'
+        await desk.form("note", text=text, revision="0")
+    page = await desk.page()
+    assert "\u2067" not in page
+    box = re.search(rf"<textarea[^>]* {field}[^>]*>([^<]*)</textarea>", page)
+    assert box is not None
+    assert (await desk.form(path, text=html.unescape(box[1]), revision="1"))[0] == 200
+    assert (await desk.get(path))["text"] == text
 
 
 async def test_a_change_of_what_somebody_changed_meanwhile_is_refused(desk: Desk) -> None:
@@ -234,6 +251,8 @@ async def test_a_label_is_put_on_all_rows_that_are_ticked_and_taken_off_again(
     assert status == 200
     assert "Label ‘Klacht’ staat op 2 opnames. 1 bleef zoals die was." in text
     assert text.count('hx-swap-oob="true"') == 2
+    for each, times in ((desk.recording, 1), (other, 1), (theirs, 0)):
+        assert labelled(desk, each) == ["recording.labelled"] * times
     assert '<span aria-hidden="true"><bdi>K</bdi></span>' in text
     (label,) = (await desk.get("/v1/labels"))["items"]
     listed = html.unescape(await desk.page(f"/recordings?label={label['id']}"))
@@ -241,7 +260,27 @@ async def test_a_label_is_put_on_all_rows_that_are_ticked_and_taken_off_again(
     assert listed.count('<tr id="row-') == 2
     status, text = await desk.form("/recordings/labels/removal", ids=ids, label=label["id"])
     assert "Label ‘Klacht’ is van 2 opnames gehaald." in text
+    for each in (desk.recording, other):
+        assert labelled(desk, each) == ["recording.labelled", "recording.unlabelled"]
     assert (await desk.get(f"/v1/recordings?label={label['id']}"))["items"] == []
+
+
+def labelled(desk: Desk, recording: Recording) -> list[str]:
+    """Return what the history of a recording tells of its labels."""
+    log = audit_entries.of_object(desk.house.portal, desk.tenant.id, f"recording:{recording.id}")
+    return [entry.action for entry in log if entry.action.endswith("labelled") and entry.result == "ok"]
+
+
+async def test_what_carries_a_label_already_keeps_it_when_the_rest_is_taken_back(
+    desk: Desk, archive: Callable[..., Recording]
+) -> None:
+    other = archive(desk.tenant.id, 2, owner=desk.people["anna"].id)
+    await desk.form("labels", name="Klacht")
+    ids = f"{desk.recording.id},{other.id}"
+    _, text = await desk.form("/recordings/labels", ids=ids, name="Klacht")
+    assert "Label ‘Klacht’ staat op 1 opname. 1 bleef zoals die was." in text
+    assert labelled(desk, desk.recording) == ["recording.labelled"]
+    assert labelled(desk, other) == ["recording.labelled"]
 
 
 async def test_so_many_rows_are_labelled_at_once_and_no_more(desk: Desk) -> None:

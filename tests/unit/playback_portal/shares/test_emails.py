@@ -100,6 +100,11 @@ async def test_a_file_no_mail_can_carry_is_refused_when_it_is_asked(
         {"format": "mp3"},
         {"days": 31},
         {"cc": "c@d.nl"},
+        {"message": "half \ud83d"},
+        {"title": "\udc00"},
+        {"to": "\ud800@b.nl"},
+        {"message": ["\ud800"]},
+        {"\ud800": 1},
     ],
 )
 async def test_what_is_out_of_bounds_is_told(office: Any, recording: Recording, body: dict[str, Any]) -> None:

@@ -12,10 +12,13 @@ import pytest
 
 from archive.access import Right
 from archive.audit import AuditWriter
-from archive.catalogue import audit_entries, policies, rights, share_policies
+from archive.catalogue import audit_entries, policies, rights, share_policies, share_visits
 from archive.catalogue.shares import SHARES_PER_RECORDING_MAX, hash_of
 from archive.errors import CatalogueUnavailable
 from archive.model import Recording
+from archive.pace import Pace
+from archive.throttle import SHARE_ANYWHERE
+from playback_portal import admission, play_links
 from playback_portal.openapi import document
 from playback_portal.routes import ROUTES
 
@@ -357,8 +360,76 @@ async def test_a_code_goes_by_mail_and_works_for_a_while(office: Any, recording:
     assert (await visitor.post("/proof", {"code": second})).status == 403
     third = await sent()
     assert (await visitor.post("/codes")).status == 429
-    assert (await visitor.post("/proof", {"code": third})).status == 303
+    answers = await asyncio.gather(*(visitor.post("/proof", {"code": third}) for _ in range(3)))
+    assert sorted(answer.status for answer in answers) == [303, 403, 403]
     assert (await visitor.post("/plays")).status == 200
+
+
+async def test_a_code_by_mail_counts_once(office: Any, recording: Recording) -> None:
+    share = await office.share(recording, proof="email", to="klant@voorbeeld.nl")
+    visitor, other = await office.visitor(share), await office.visitor(share)
+    await visitor.post("/codes")
+    code = office.house.post.sent[-1].fields["code"]
+    assert (await visitor.post("/proof", {"code": code})).status == 303
+    assert (await other.post("/proof", {"code": code})).status == 403
+    assert (await visitor.post("/plays")).status == 200
+    assert (await other.post("/plays")).status == 403
+
+
+async def test_who_has_the_pin_clears_nobody_who_guesses_it_elsewhere(
+    office: Any, recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor = await office.visitor(await office.share(recording, proof="pin", pin=PIN))
+    place = "192.0.2.1"
+    monkeypatch.setattr(admission, "address_of", lambda _: place)
+    heard = 0
+    for n in range(SHARE_ANYWHERE.failures_max + 10):
+        place = f"198.51.100.{n}"
+        heard += (await visitor.post("/proof", {"code": f"{n:06}"})).status == 403
+        place = "192.0.2.1"
+        assert (await visitor.post("/proof", {"code": PIN})).status == 303
+    assert heard == SHARE_ANYWHERE.failures_max
+
+
+async def test_a_link_is_entered_so_often_by_one_network_and_so_often_in_all(
+    office: Any, recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(play_links, "PER_NETWORK", Pace(1, 3))
+    monkeypatch.setattr(play_links, "PER_LINK", Pace(1, 5))
+    link, another = await office.share(recording), await office.share(recording)
+    visitor, place = await office.visitor(link), "192.0.2.1"
+    monkeypatch.setattr(admission, "address_of", lambda _: place)
+    asked = [await visitor.get(), await visitor.post("/plays"), await visitor.get(), await visitor.get()]
+    assert [answer.status for answer in asked] == [200, 200, 200, 429]
+    assert asked[-1].headers["Retry-After"] == "2"
+    assert (await visitor.post("/plays")).status == 429
+    # Who listens already is not held up.
+    assert (await visitor.sound())[0] == 206
+    place = "192.0.2.2"
+    other = await office.visitor(link)
+    assert [(await other.get()).status for _ in range(3)] == [200, 200, 429]
+    assert (await (await office.visitor(another)).get()).status == 429
+    place = "192.0.2.3"
+    assert (await (await office.visitor(another)).get()).status == 200
+    office.clock.passes(2)
+    assert (await visitor.get()).status == 200
+
+
+async def test_many_visits_from_one_place_push_nobody_else_out(
+    office: Any, recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(share_visits, "VISITS_PER_SHARE_MAX", 4)
+    link, place = await office.share(recording), "192.0.2.1"
+    monkeypatch.setattr(admission, "address_of", lambda _: place)
+    listener = await office.visitor(link)
+    assert (await listener.post("/plays")).status == 200
+    place = "192.0.2.2"
+    crowd = [await office.visitor(link) for _ in range(6)]
+    for each in crowd:
+        office.clock.passes(1)
+        assert (await each.post("/plays")).status == 200
+    assert (await listener.sound())[0] == 206
+    assert [(await each.sound())[0] for each in crowd] == [403] * 3 + [206] * 3
 
 
 async def test_what_is_no_link_is_not_there_and_who_tries_many_waits(

@@ -247,3 +247,26 @@ async def test_beside_the_player_stand_the_links_of_the_recording(
     assert (await anna.get(path))[1].strip() == ""
     await office.share(recording, title="Afspraak")
     assert "Afspraak" in (await anna.get(path))[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "form"),
+    [
+        ("application/x-www-form-urlencoded; charset=utf-7", b"do=link&title=+2D0-"),
+        ("application/x-www-form-urlencoded; charset=klingon", b"do=link&title=x"),
+        ("application/x-www-form-urlencoded", b"do=link&title=\xff"),
+        (
+            "multipart/form-data; boundary=b",
+            b'--b\r\nContent-Disposition: form-data; name="title"\r\n\r\n\xff\r\n--b--',
+        ),
+        ("multipart/form-data", b"x"),
+    ],
+)
+async def test_a_form_that_is_no_text_is_a_fault_of_the_request(
+    office: Any, anna: Browser, recording: Recording, kind: str, form: bytes
+) -> None:
+    headers = {**anna.headers, "Content-Type": kind}
+    path = f"/recordings/{recording.id}/share"
+    answer = await office.client.post(path, data=form, headers=headers, allow_redirects=False)
+    assert answer.status == 400
+    assert office.house.post.sent == []
