@@ -9,7 +9,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0011"
-down_revision = "0030"
+down_revision = "0040"
 
 STATEMENTS = """
 ALTER TABLE share_visits ADD COLUMN network text NOT NULL DEFAULT '';
