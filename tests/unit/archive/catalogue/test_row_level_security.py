@@ -349,7 +349,7 @@ def test_recorders_read_no_password_and_no_api_client(filled: Any, bakery: Tenan
     for role in ("earwitness_recorder", "earwitness_worker"):
         connection = filled.connect(role, bakery.id)
         assert count(connection, "user_passwords") is None
-        with pytest.raises(InsufficientPrivilege):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("SELECT key_hash FROM api_clients")
     assert count(filled.connect("earwitness_recorder", bakery.id), "api_clients") is None
 
