@@ -29,6 +29,8 @@ SCHEDULES = (
     Schedule("scrub", "retention.scrub_all", timedelta(hours=24)),
     # What expires must be gone within a day; an hour leaves time for a store that is away.
     Schedule("quarantine", "retention.quarantine_sweep", timedelta(hours=1)),
+    # The same, and a key that is over at midnight is soon gone.
+    Schedule("expiry", "retention.expiry_sweep", timedelta(minutes=15)),
     # Whoever waits for a mail looks again after a minute.
     Schedule("mails", "retention.mail_sweep", timedelta(minutes=1)),
     Schedule("shares", "retention.shares_sweep", timedelta(hours=1)),

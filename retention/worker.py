@@ -6,8 +6,8 @@ time), in the transaction that defers it, so that any number of workers makes on
 of one due time, and takes up the jobs of workers that died. Jobs carry ids and nothing
 else, and may run twice.
 
-Not here: what jobs do (`retention.scrub`, `retention.quarantine`, `retention.mail`), what is due when
-(`retention.schedule`).
+Not here: what jobs do (`retention.scrub`, `retention.quarantine`, `retention.expiry`, `retention.mail`),
+what is due when (`retention.schedule`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from archive.catalogue import call_events, commands, live_calls
 from archive.catalogue.directory import list_tenants
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.mails import ATTEMPTS_MAX
-from archive.cli.vault import open_keyring, open_store, open_vault
+from archive.cli.vault import open_keyring, open_signatory, open_store, open_vault
 from archive.clock import Clock
 from archive.errors import Conflict, DependencyUnavailable, NotFound, Refused
 from archive.jobs import (
@@ -47,11 +47,14 @@ from archive.model import KEEP_GRACE_H_MAX, RecordingId, TenantId, UserId
 from archive.settings import Settings
 from archive.shared import Derivatives
 from retention.audit_log import add_audit_log, sequencer_of
+from retention.due_time import ClockDisbelieved
+from retention.expiry import Expiry
 from retention.mail import Mailer
 from retention.quarantine import ACTOR, Quarantine
 from retention.schedule import SCHEDULES, Schedule
 from retention.scrub import Scrub
 from retention.shares import Shares
+from retention.timekeeper import Timekeeper
 
 log = structlog.get_logger()
 
@@ -69,6 +72,8 @@ CALL_LONGEST = timedelta(hours=12 + KEEP_GRACE_H_MAX + 24)
 SCRUB_ALL = "retention.scrub_all"
 SCRUB_BATCH = "retention.scrub_batch"
 QUARANTINE_SWEEP = "retention.quarantine_sweep"
+EXPIRY_SWEEP = "retention.expiry_sweep"
+EXPIRY_BATCH = "retention.expiry_batch"
 CALLS_SWEEP = "retention.calls_sweep"
 MAIL_SWEEP = "retention.mail_sweep"
 SHARES_SWEEP = "retention.shares_sweep"
@@ -84,6 +89,7 @@ class Work:
     sweep_calls: Callable[[], int]
     mailer: Mailer
     sweep_shares: Callable[[TenantId], int]
+    expiry: Expiry
 
 
 def make_app(database_url: str, work: Work) -> procrastinate.App:
@@ -97,6 +103,7 @@ def make_app(database_url: str, work: Work) -> procrastinate.App:
     _add_scrub(app, work)
     _add_quarantine(app, work)
     _add_mail(app, work)
+    _add_expiry(app, work)
 
     @app.task(name=CALLS_SWEEP)
     async def calls_sweep(timestamp: int) -> None:
@@ -179,6 +186,43 @@ def _add_mail(app: procrastinate.App, work: Work) -> None:
         for tenant_id in await asyncio.to_thread(work.tenants):
             deleted = await asyncio.to_thread(work.sweep_shares, tenant_id)
             log.info("play links swept", due_at=timestamp, tenant_id=tenant_id, deleted=deleted)
+
+
+def _add_expiry(app: procrastinate.App, work: Work) -> None:
+    retry = procrastinate.RetryStrategy(
+        max_attempts=RETRY_ATTEMPTS_MAX, exponential_wait=4, retry_exceptions=[DependencyUnavailable]
+    )
+
+    @app.task(name=EXPIRY_SWEEP)
+    async def sweep(timestamp: int) -> None:
+        """Begin to destroy what expired, of every tenant, unless no clock can be believed."""
+        try:
+            until = await asyncio.to_thread(work.expiry.check_clocks)
+        except ClockDisbelieved:
+            return  # told and written down where it was found
+        log.info("a sweep of what expired begins", due_at=timestamp, until=until.isoformat())
+        for tenant_id in await asyncio.to_thread(work.tenants):
+            await defer_expiry(app, tenant_id)
+
+    @app.task(name=EXPIRY_BATCH, retry=retry)
+    async def batch(tenant_id: str) -> None:
+        """Destroy some recordings of a tenant and hand on to the next batch."""
+        try:
+            done = await asyncio.to_thread(work.expiry.batch, TenantId(tenant_id))
+        except ClockDisbelieved:
+            return
+        log.info("expired recordings destroyed", tenant_id=tenant_id, **vars(done))
+        if done.remaining and done.destroyed:
+            await defer_expiry(app, tenant_id)
+
+
+async def defer_expiry(app: procrastinate.App, tenant_id: str) -> None:
+    """Enqueue a batch of what expired, unless one of that tenant waits already."""
+    name = f"expiry/{tenant_id}"
+    try:
+        await app.configure_task(EXPIRY_BATCH, queueing_lock=name).defer_async(tenant_id=tenant_id)
+    except AlreadyEnqueued:
+        log.info("a sweep of what expired goes on already", tenant_id=tenant_id)
 
 
 async def _defer_mail(app: procrastinate.App, tenant_id: TenantId, mail_id: str) -> None:
@@ -264,7 +308,16 @@ class Worker:
             lambda: Derivatives(self._store, vault(), self._catalogue),
         )
         shares = Shares(self._store, self._catalogue, clock)
-        work = Work(self._tenants, scrub, quarantine, self._sweep_calls, mailer, shares.sweep)
+        expiry = Expiry(
+            self._store,
+            vault,
+            self._catalogue,
+            audit,
+            clock,
+            Timekeeper(self._catalogue, self._store, audit, clock, settings.node_name),
+            functools.cache(lambda: open_signatory(settings, clock.now())),
+        )
+        work = Work(self._tenants, scrub, quarantine, self._sweep_calls, mailer, shares.sweep, expiry)
         self.app = make_app(settings.database_url, work)
         sequencer = sequencer_of(settings, self._catalogue, self._store, keyring, audit, clock)
         add_audit_log(self.app, sequencer.round)

@@ -75,6 +75,7 @@ class RecordingQuery:
 
 BY_DURATION = frozenset({Sort.LONGEST, Sort.SHORTEST})
 EVERYTHING = RecordingQuery()
+GONE_STATES = (RecordingState.DELETING, RecordingState.DESTROYED)
 
 
 def statement_of(
@@ -164,6 +165,9 @@ def _asked(query: RecordingQuery) -> list[ColumnElement[bool]]:
         (query.call_group, columns.call_group),
     )
     conditions = [column == storable(value) for value, column in pairs if value is not None]
+    if query.state is None:
+        # What is going or gone is no recording any more; it is found by its id and its certificate.
+        conditions.append(columns.state.not_in(GONE_STATES))
     if query.duration_ms_min is not None:
         conditions.append(columns.duration_ms >= query.duration_ms_min)
     if query.on_hold:

@@ -41,6 +41,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
         "run_quarantine",
         "assign or destroy recordings of nobody known",
     ),
+    "retention": ("retention.commands", "run_retention", "what goes when, and destroying what expired"),
     "audit": ("archive.cli.proofs", "run_audit", "verify the audit log"),
     "evidence": ("archive.cli.evidence", "run_evidence", "check a package of evidence"),
     "storage": ("archive.cli.proofs", "run_storage", "rebuild the catalogue from the object store"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 from archive.settings import Settings
@@ -9,9 +10,14 @@ from archive.store.s3 import ObjectStore
 from keys.kek import KekVault
 from keys.key_store import DirectoryKeyStore
 from keys.root import Root, open_root
+from keys.signatory import Signatory
+from keys.signatory import load_or_create as load_signatory
 from keys.signing_key import SigningKey, load_or_create
 
 SIGNING_KEY_NAME = "audit-log/signing-1"
+
+ORGANISATION = "earwitness"
+"""Who an auditor reads as the signer, where an organisation has no key of its own."""
 
 
 def open_store(settings: Settings) -> ObjectStore:
@@ -49,3 +55,8 @@ def open_key_store(settings: Settings) -> DirectoryKeyStore:
 def open_signing_key(settings: Settings, root: Root) -> SigningKey:
     """Return the key that signs checkpoints of the audit log, made at first; raises Refused, KeysError."""
     return load_or_create(open_key_store(settings), root, SIGNING_KEY_NAME)
+
+
+def open_signatory(settings: Settings, now: datetime) -> Signatory:
+    """Return who signs what leaves this archive, made at first; raises Refused, KeysError."""
+    return load_signatory(open_key_store(settings), open_keyring(settings), ORGANISATION, now)

@@ -62,6 +62,7 @@ from archive.catalogue.tables.recordings import (
     recordings,
     sessions,
 )
+from archive.catalogue.tables.retention import destructions, retention_clocks
 from archive.catalogue.tables.shares import mails, share_policies, share_visits, shares
 from archive.catalogue.tables.sign_in import (
     identities,
@@ -90,6 +91,7 @@ __all__ = [
     "call_events",
     "commands",
     "comments",
+    "destructions",
     "do_not_record",
     "exempt_days",
     "exempt_numbers",
@@ -118,6 +120,7 @@ __all__ = [
     "recording_waveforms",
     "recordings",
     "recovery_codes",
+    "retention_clocks",
     "retired_keks",
     "saved_searches",
     "searchable",
@@ -147,6 +150,7 @@ INSTANCE_TABLES = frozenset(
         "audit_nodes",
         "audit_writers",
         "exempt_days",
+        "retention_clocks",
         "sign_in_attempts",
         "spent_challenges",
     }

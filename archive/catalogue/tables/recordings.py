@@ -78,6 +78,12 @@ recordings = Table(
     Index(None, "tenant_id", "call_group"),
     Index(None, "tenant_id", "kek_id", "id"),
     Index(None, "retain_until"),
+    Index(
+        "recordings_due_idx",
+        "tenant_id",
+        "retain_until",
+        postgresql_where=sql_text("state IN ('available', 'partial', 'failed') AND NOT on_hold"),
+    ),
 )
 
 recording_objects = Table(

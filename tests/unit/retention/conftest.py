@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archive.catalogue.engine import Catalogue
 from tests.unit.archive.conftest import (
     bakery,
     database,
@@ -14,6 +20,7 @@ from tests.unit.archive.conftest import (
     worker,
 )
 from tests.unit.archive.sealed.conftest import clock, house, key_directory, make_finished, outcome_of, vault
+from tests.unit.retention.ageing import Ageing, Stubborn
 
 __all__ = [
     "bakery",
@@ -32,3 +39,20 @@ __all__ = [
     "vault",
     "worker",
 ]
+
+
+@pytest.fixture
+def ageing(
+    house: Any,
+    worker: Catalogue,
+    portal: Catalogue,
+    make_recording: Any,
+    make_finished: Any,
+    outcome_of: Any,
+    key_directory: Path,
+) -> Ageing:
+    """An archive whose recordings grow old."""
+    house.store = Stubborn(house.clock)
+    made = Ageing(house, worker, portal, make_recording, make_finished, outcome_of, key_directory)
+    made.timekeeper().due_time()  # as a worker that runs from the beginning
+    return made

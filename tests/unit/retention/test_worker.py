@@ -19,6 +19,8 @@ from archive.mail import MailUnavailable
 from archive.model import RecordingId, Tenant, TenantId, UserId, new_id
 from archive.settings import Settings
 from retention import worker as worker_module
+from retention.due_time import ClockDisbelieved
+from retention.expiry import Expiry, Progress
 from retention.mail import Mailer
 from retention.quarantine import Quarantine
 from retention.schedule import SCHEDULES, Schedule
@@ -115,15 +117,43 @@ def swept() -> list[int]:
     return []
 
 
+class Ends(Expiry):
+    """Notes whose recordings are swept: three batches, by clocks that are believed or not."""
+
+    def __init__(self) -> None:
+        self.swept: list[str] = []
+        self.believed = True
+
+    def check_clocks(self) -> datetime:
+        if not self.believed:
+            raise ClockDisbelieved("It is the year 2034.")
+        return NOW
+
+    def batch(self, tenant_id: TenantId, recordings_max: int = 50) -> Progress:
+        self.swept.append(tenant_id)
+        return Progress(destroyed=50, certificates=0, remaining=3 - len(self.swept))
+
+
+@pytest.fixture
+def ends() -> Ends:
+    return Ends()
+
+
 @pytest.fixture
 def app(
-    database: Any, pages: Pages, decisions: Decisions, swept: list[int], letters: Letters, bakery: Tenant
+    database: Any,
+    pages: Pages,
+    decisions: Decisions,
+    swept: list[int],
+    letters: Letters,
+    bakery: Tenant,
+    ends: Ends,
 ) -> Any:
     def sweep_calls() -> int:
         swept.append(1)
         return 1
 
-    work = Work(lambda: [bakery.id], pages, decisions, sweep_calls, letters, lambda tenant_id: 0)
+    work = Work(lambda: [bakery.id], pages, decisions, sweep_calls, letters, lambda tenant_id: 0, ends)
     return make_app(database.url("earwitness_worker"), work)
 
 
@@ -179,6 +209,17 @@ async def test_a_tenant_is_scrubbed_by_one_chain_at_a_time(app: Any, pages: Page
         await defer_batch(app, bakery.id, None)
         await drain(app)
     assert pages.asked == [(bakery.id, "2"), (bakery.id, "3")]
+
+
+@pytest.mark.parametrize("believed", [True, False])
+async def test_what_expired_is_swept_batch_by_batch_by_clocks_that_are_believed(
+    app: Any, ends: Ends, bakery: Tenant, *, believed: bool
+) -> None:
+    ends.believed = believed
+    async with app.open_async():
+        await defer_due(app, schedule("expiry"), NOW)
+        await app.run_worker_async(wait=False)
+    assert ends.swept == ([bakery.id] * 3 if believed else [])
 
 
 async def test_commands_and_events_of_calls_are_swept_every_hour(app: Any, swept: list[int]) -> None:

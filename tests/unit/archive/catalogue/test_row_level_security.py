@@ -129,6 +129,7 @@ def filled(
         _fill_purposes(database, user, archived, now)
         _fill_shares(portal, scope, archived, now)
         _fill_sign_in(operator, portal, user, now)
+        _fill_retention(database, archived, now)
         keks.retire(operator, tenant.id, f"{tenant.id}/2027-02-20/1", now=now)
     return database
 
@@ -254,6 +255,15 @@ def _fill_purposes(database: Any, user: User, archived: ArchivedRecording, now: 
     database.connect().execute(
         "INSERT INTO recording_purposes VALUES (%s, %s, %s, %s, 'Complaint', %s)",
         (user.tenant_id, new_id(now), archived.recording.id, user.id, now),
+    )
+
+
+def _fill_retention(database: Any, archived: ArchivedRecording, now: datetime) -> None:
+    database.connect().execute(
+        "INSERT INTO destructions (recording_id, tenant_id, session_id, former_state, retention_class,"
+        " retain_until, kek_id, claim, claimed_at, claimed_until, entries)"
+        " VALUES (%s, %s, 'x', 'available', '90d', %s, 'x', 'x', %s, %s, '{}')",
+        (archived.recording.id, archived.recording.tenant_id, now, now, now),
     )
 
 

@@ -1,0 +1,463 @@
+"""Claims on recordings whose time is over, what became of them, and their certificates.
+
+    available | partial | failed -> deleting (claimed) -> destroyed (certificate)
+                      ^                 |
+                      +-- a lock of the store or a hold stood against it, nothing was deleted yet
+
+A recording is claimed in one statement that names its term and that no hold keeps it, under
+the lock of its row, which is the lock a hold takes too. The claim is somebody's for a time;
+whoever finds it over takes it up where it stopped. What is deleted is written down before.
+
+Rules: runs as worker, but for `certificate_of`. What is left of a recording is a row without
+names and numbers: no party, no Call-ID, no owner, no key. Everything else that hangs from it
+goes with it, because the row is replaced and not emptied. Not here: objects, keys and the
+order of things (`retention.destruction`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy.sql.elements import ColumnElement
+
+from archive.access import AccessScope, may_read_sessions
+from archive.audit_chain import AuditEntry, Json
+from archive.catalogue import sessions
+from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.tables import (
+    destructions,
+    minute_bookings,
+    recording_objects,
+    recordings,
+)
+from archive.errors import Conflict, NotFound, Refused
+from archive.model import (
+    RecordingId,
+    RecordingState,
+    RetentionClass,
+    SessionId,
+    TenantId,
+)
+
+CLAIMABLE = (RecordingState.AVAILABLE, RecordingState.PARTIAL, RecordingState.FAILED)
+
+CLAIM_MINUTES = 10
+"""Five objects are deleted within seconds; whoever needs longer died, or waits for a store that is away."""
+
+WHOLE_TRACE = "the recording was destroyed at the end of its term"
+
+
+@dataclass(frozen=True)
+class DestroyedObject:
+    """A version that is deleted; `sha256` of its ciphertext, where the catalogue knew it."""
+
+    key: str
+    version_id: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Destruction:
+    """A recording on its way out, or gone. `objects` is None until it is known what there is."""
+
+    recording_id: RecordingId
+    tenant_id: TenantId
+    session_id: SessionId
+    retention_class: RetentionClass
+    retain_until: datetime
+    kek_id: str
+    claim: str
+    objects: tuple[DestroyedObject, ...] | None
+    entries: Mapping[str, Json]
+    objects_gone_at: datetime | None
+    destroyed_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A certificate: what it states, as JSON, and the detached CMS signature over those very octets."""
+
+    statement: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True)
+class WaitingKey:
+    """A key whose recordings are gone: since when it is not needed by the first of them."""
+
+    kek_id: str
+    since: datetime
+
+
+@dataclass(frozen=True)
+class Siblings:
+    """How many recordings hang from a key still, and how many of them are on their way out."""
+
+    all: int
+    going: int
+
+
+def due(catalogue: Catalogue, tenant_id: TenantId, until: datetime, limit: int) -> list[RecordingId]:
+    """Return recordings whose time is over, those that are over for longest first."""
+    statement = (
+        select(recordings.c.id)
+        .where(_is_due(tenant_id, until))
+        .order_by(recordings.c.retain_until, recordings.c.id)
+        .limit(limit)
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        return [RecordingId(row.id) for row in connection.execute(statement)]
+
+
+def count_due(catalogue: Catalogue, tenant_id: TenantId, until: datetime) -> int:
+    """Return how many recordings are over."""
+    statement = select(func.count()).select_from(recordings).where(_is_due(tenant_id, until))
+    with catalogue.transaction(tenant_id) as connection:
+        return connection.execute(statement).scalar_one()
+
+
+def abandoned(catalogue: Catalogue, tenant_id: TenantId, now: datetime, limit: int) -> list[RecordingId]:
+    """Return recordings whose claim is over and whose objects are not all gone."""
+    columns = destructions.c
+    statement = (
+        select(columns.recording_id)
+        .where(
+            columns.tenant_id == tenant_id,
+            columns.destroyed_at.is_(None),
+            columns.objects_gone_at.is_(None),
+            columns.claimed_until <= now,
+        )
+        .order_by(columns.claimed_until)
+        .limit(limit)
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        return [RecordingId(row.recording_id) for row in connection.execute(statement)]
+
+
+def claim(
+    connection: Connection,
+    tenant_id: TenantId,
+    recording_id: RecordingId,
+    *,
+    claim: str,
+    until: datetime,
+    now: datetime,
+) -> Destruction | None:
+    """Claim a recording whose time is over and no hold keeps, or a claim that is over; None otherwise."""
+    before = (
+        select(recordings.c.id, recordings.c.state)
+        .where(recordings.c.id == recording_id, _is_due(tenant_id, until))
+        .with_for_update()
+        .cte("before")
+    )
+    columns = recordings.c
+    taken = connection.execute(
+        update(recordings)
+        .where(columns.id == before.c.id, _is_due(tenant_id, until))
+        .values(state=RecordingState.DELETING)
+        .returning(
+            before.c.state.label("former_state"),
+            columns.session_id,
+            columns.retention_class,
+            columns.retain_until,
+            columns.kek_id,
+        )
+    ).one_or_none()
+    ours = {"claim": claim, "claimed_at": now, "claimed_until": now + timedelta(minutes=CLAIM_MINUTES)}
+    if taken is not None:
+        found = dict(taken._mapping)  # noqa: SLF001 - the public name of a row's columns, despite its underscore
+        row = {"recording_id": recording_id, "tenant_id": tenant_id, "entries": {}, **found, **ours}
+        made = connection.execute(insert(destructions).values(row).returning(destructions)).one()
+        return _destruction(made)
+    again = connection.execute(
+        update(destructions)
+        .where(
+            _is(tenant_id, recording_id),
+            destructions.c.destroyed_at.is_(None),
+            destructions.c.objects_gone_at.is_(None),
+            destructions.c.claimed_until <= now,
+        )
+        .values(ours)
+        .returning(destructions)
+    ).one_or_none()
+    return None if again is None else _destruction(again)
+
+
+def is_held(connection: Connection, tenant_id: TenantId, recording_id: RecordingId) -> bool:
+    """Return whether a hold keeps a recording, under the lock of its row."""
+    statement = select(recordings.c.on_hold).where(_is_recording(tenant_id, recording_id)).with_for_update()
+    return bool(connection.execute(statement).scalar())
+
+
+def plan(connection: Connection, destruction: Destruction, found: Iterable[DestroyedObject]) -> Destruction:
+    """Write down what is about to be deleted; raises Conflict when the claim is somebody else's now."""
+    row = _locked(connection, destruction)
+    known = _objects(row.objects) or ()
+    pins = {
+        (pin.key, pin.version_id): pin.ciphertext_sha256
+        for pin in connection.execute(_pins(destruction.tenant_id, destruction.recording_id))
+    }
+    objects = {(each.key, each.version_id): each for each in known}
+    for each in found:
+        place = each.key, each.version_id
+        objects.setdefault(place, replace(each, sha256=pins.get(place, each.sha256)))
+    written = [vars(each) for each in objects.values()]
+    _change(connection, destruction, objects=written)
+    return replace(destruction, objects=tuple(objects.values()))
+
+
+def note(connection: Connection, destruction: Destruction, name: str, entry: AuditEntry) -> None:
+    """Remember where the audit log tells a step of it, for the certificate."""
+    told: Json = {"writer": entry.writer, "sequence": entry.sequence, "hash": entry.hash}
+    noted = destructions.c.entries.op("||")({name: told})
+    _change(connection, destruction, entries=noted)
+
+
+def release(connection: Connection, destruction: Destruction) -> None:
+    """Give a recording back of which nothing was deleted; raises Conflict if the claim is lost."""
+    row = _locked(connection, destruction)
+    of_it = _is(destruction.tenant_id, destruction.recording_id)
+    connection.execute(delete(destructions).where(of_it))
+    connection.execute(
+        update(recordings)
+        .where(_is_recording(destruction.tenant_id, destruction.recording_id))
+        .values(state=row.former_state)
+    )
+
+
+def give_up(connection: Connection, destruction: Destruction, *, now: datetime) -> None:
+    """Let anybody take a claim up at once; raises Conflict if it is somebody else's already."""
+    _locked(connection, destruction)
+    _change(connection, destruction, claimed_until=now)
+
+
+def erase(connection: Connection, destruction: Destruction, *, now: datetime) -> None:
+    """Leave of a recording a row without names and numbers, now that its objects are gone.
+
+    Raises Conflict if the claim is lost. With the row go notes, comments, labels, links,
+    waiting mails and whatever else hangs from it.
+    """
+    _locked(connection, destruction)
+    tenant_id, recording_id = destruction.tenant_id, destruction.recording_id
+    of_it = _is_recording(tenant_id, recording_id)
+    known = connection.execute(select(recordings).where(of_it).with_for_update()).one_or_none()
+    if known is not None:
+        connection.execute(delete(recordings).where(of_it))
+        connection.execute(insert(recordings).values(_blank(known)))
+    booked = minute_bookings.c
+    connection.execute(
+        delete(minute_bookings).where(booked.tenant_id == tenant_id, booked.recording_id == recording_id)
+    )
+    _scrub_session(connection, destruction)
+    _change(connection, destruction, objects_gone_at=now, claimed_until=now)
+
+
+def waiting_keys(catalogue: Catalogue, tenant_id: TenantId) -> list[WaitingKey]:
+    """Return the keys of recordings whose objects are gone and which have no certificate yet."""
+    columns = destructions.c
+    statement = (
+        select(columns.kek_id, func.min(columns.retain_until).label("since"))
+        .where(_waits(tenant_id))
+        .group_by(columns.kek_id)
+        .order_by(columns.kek_id)
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        return [WaitingKey(row.kek_id, row.since.astimezone(UTC)) for row in connection.execute(statement)]
+
+
+def waiting_for(catalogue: Catalogue, tenant_id: TenantId, kek_id: str, limit: int) -> list[Destruction]:
+    """Return destructions that are done when this key is."""
+    statement = (
+        select(destructions)
+        .where(_waits(tenant_id), destructions.c.kek_id == kek_id)
+        .order_by(destructions.c.recording_id)
+        .limit(limit)
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        return [_destruction(row) for row in connection.execute(statement)]
+
+
+def count_under(catalogue: Catalogue, tenant_id: TenantId, kek_id: str) -> Siblings:
+    """Return how many recordings hang from a key still."""
+    columns = recordings.c
+    going = func.count().filter(columns.state == RecordingState.DELETING)
+    statement = (
+        select(func.count().label("all"), going.label("going"))
+        .select_from(recordings)
+        .where(columns.tenant_id == tenant_id, columns.kek_id == kek_id)
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        row = connection.execute(statement).one()
+    return Siblings(row.all, row.going)
+
+
+def lock_unfinished(connection: Connection, destruction: Destruction) -> Destruction | None:
+    """Return a destruction that has no certificate yet and keep others from giving it one, or None."""
+    statement = (
+        select(destructions)
+        .where(_is(destruction.tenant_id, destruction.recording_id), destructions.c.destroyed_at.is_(None))
+        .with_for_update()
+    )
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else _destruction(row)
+
+
+def finish(connection: Connection, destruction: Destruction, signed: Signed, *, now: datetime) -> None:
+    """Give a destruction its certificate; the recording is destroyed."""
+    tenant_id, recording_id = destruction.tenant_id, destruction.recording_id
+    objects = [vars(each) for each in destruction.objects or ()]
+    connection.execute(
+        update(destructions)
+        .where(_is(tenant_id, recording_id))
+        .values(destroyed_at=now, certificate=signed.statement, signature=signed.signature, objects=objects)
+    )
+    connection.execute(
+        update(recordings)
+        .where(_is_recording(tenant_id, recording_id))
+        .values(state=RecordingState.DESTROYED)
+    )
+
+
+def certificate_of(
+    catalogue: Catalogue, scope: AccessScope, recording_id: RecordingId
+) -> tuple[Destruction, Signed]:
+    """Return how a recording went and its signed certificate, to whoever may see how sessions ended.
+
+    Raises Refused without that right, NotFound when it was not destroyed (yet).
+    """
+    if not may_read_sessions(scope):
+        raise Refused("Certificates need the role auditor or administrator, or sessions:read.")
+    statement = select(destructions).where(
+        _is(scope.tenant_id, recording_id), destructions.c.certificate.is_not(None)
+    )
+    with catalogue.transaction(scope.tenant_id) as connection:
+        row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise NotFound(
+            "There is no certificate of this recording: it was not destroyed at the end of a term."
+        )
+    return _destruction(row), Signed(bytes(row.certificate), bytes(row.signature))
+
+
+def claimed_at(connection: Connection, tenant_id: TenantId, recording_id: RecordingId) -> datetime | None:
+    """Return when the destruction of a recording began, or None."""
+    statement = select(destructions.c.claimed_at).where(_is(tenant_id, recording_id))
+    found = connection.execute(statement).scalar()
+    return None if found is None else found.astimezone(UTC)
+
+
+def _scrub_session(connection: Connection, destruction: Destruction) -> None:
+    """Leave of the session how it ended, once the last of its recordings goes."""
+    try:
+        outcome = sessions.locked(connection, destruction.tenant_id, destruction.session_id)
+    except NotFound:
+        return
+    columns = recordings.c
+    others = select(columns.id).where(
+        columns.tenant_id == destruction.tenant_id,
+        columns.session_id == destruction.session_id,
+        columns.id != destruction.recording_id,
+        columns.kek_id != "",
+    )
+    if connection.execute(others.limit(1)).first() is None:
+        sessions.replace_outcome(connection, replace(outcome, call_id="", trace=(WHOLE_TRACE,)))
+
+
+def _blank(known: Row[Any]) -> dict[str, object]:
+    """Return the row a destroyed recording leaves: when, how long, which class and until when."""
+    row = dict(known._mapping)  # noqa: SLF001 - the public name of a row's columns, despite its underscore
+    row.update(
+        call_id="",
+        call_group="",
+        state=RecordingState.DELETING,
+        owner=None,
+        spans=[],
+        packets_received=0,
+        packets_lost=0,
+        packets_duplicated=0,
+        packets_reordered=0,
+        sha256="",
+        channels=[],
+        flags=[],
+        site=None,
+        kek_id="",
+        wrapped_key=b"",
+    )
+    return row
+
+
+def _locked(connection: Connection, destruction: Destruction) -> Row[Any]:
+    """Return the row of a claim that is ours, under its lock; raises Conflict when it is somebody else's."""
+    statement = (
+        select(destructions)
+        .where(_is(destruction.tenant_id, destruction.recording_id))
+        .where(destructions.c.claim == destruction.claim, destructions.c.objects_gone_at.is_(None))
+        .with_for_update()
+    )
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise Conflict("Another worker has taken this destruction over; it goes on there.")
+    return row
+
+
+def _change(connection: Connection, destruction: Destruction, **values: object) -> None:
+    of_it = _is(destruction.tenant_id, destruction.recording_id)
+    connection.execute(update(destructions).where(of_it).values(values))
+
+
+def _pins(tenant_id: TenantId, recording_id: RecordingId) -> Select[Any]:
+    columns = recording_objects.c
+    return select(columns.key, columns.version_id, columns.ciphertext_sha256).where(
+        columns.tenant_id == tenant_id, columns.recording_id == recording_id
+    )
+
+
+def _destruction(row: Row[Any]) -> Destruction:
+    return Destruction(
+        recording_id=RecordingId(row.recording_id),
+        tenant_id=TenantId(row.tenant_id),
+        session_id=SessionId(row.session_id),
+        retention_class=RetentionClass(row.retention_class),
+        retain_until=row.retain_until.astimezone(UTC),
+        kek_id=row.kek_id,
+        claim=row.claim,
+        objects=_objects(row.objects),
+        entries=row.entries,
+        objects_gone_at=None if row.objects_gone_at is None else row.objects_gone_at.astimezone(UTC),
+        destroyed_at=None if row.destroyed_at is None else row.destroyed_at.astimezone(UTC),
+    )
+
+
+def _objects(written: list[dict[str, Any]] | None) -> tuple[DestroyedObject, ...] | None:
+    return None if written is None else tuple(DestroyedObject(**each) for each in written)
+
+
+def _is(tenant_id: TenantId, recording_id: RecordingId) -> ColumnElement[bool]:
+    return and_(destructions.c.tenant_id == tenant_id, destructions.c.recording_id == recording_id)
+
+
+def _is_recording(tenant_id: TenantId, recording_id: RecordingId) -> ColumnElement[bool]:
+    return and_(recordings.c.tenant_id == tenant_id, recordings.c.id == recording_id)
+
+
+def _is_due(tenant_id: TenantId, until: datetime) -> ColumnElement[bool]:
+    columns = recordings.c
+    return and_(
+        columns.tenant_id == tenant_id,
+        or_(*(columns.state == state for state in CLAIMABLE)),
+        columns.retain_until <= until,
+        columns.on_hold.is_(False),
+    )
+
+
+def _waits(tenant_id: TenantId) -> ColumnElement[bool]:
+    columns = destructions.c
+    return and_(
+        columns.tenant_id == tenant_id,
+        columns.destroyed_at.is_(None),
+        columns.objects_gone_at.is_not(None),
+    )

@@ -1,0 +1,47 @@
+"""Destruction of what expired: claims with their certificates, and the clocks it goes by."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Double, Index, LargeBinary, Table, Text
+from sqlalchemy import text as sql_text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from archive.catalogue.tables.columns import metadata, tenant, time, word
+
+destructions = Table(
+    "destructions",
+    metadata,
+    Column("recording_id", Text, primary_key=True),
+    tenant(),
+    word("session_id"),
+    word("former_state"),
+    word("retention_class"),
+    time("retain_until"),
+    word("kek_id"),
+    word("claim"),
+    time("claimed_at"),
+    time("claimed_until"),
+    Column("objects", JSONB, nullable=True),
+    Column("entries", JSONB, nullable=False),
+    time("objects_gone_at", nullable=True),
+    time("destroyed_at", nullable=True),
+    Column("certificate", LargeBinary, nullable=True),
+    Column("signature", LargeBinary, nullable=True),
+    Index(
+        "destructions_unfinished_idx",
+        "tenant_id",
+        "claimed_until",
+        postgresql_where=sql_text("destroyed_at IS NULL"),
+    ),
+    Index(None, "tenant_id", "destroyed_at"),
+)
+
+retention_clocks = Table(
+    "retention_clocks",
+    metadata,
+    Column("node", Text, primary_key=True),
+    time("at"),
+    word("boot_id"),
+    Column("uptime_s", Double, nullable=False),
+    time("ignored_until", nullable=True),
+)

@@ -1,0 +1,58 @@
+"""The certificate of destruction: what went, when, by which rule and how, signed.
+
+A JSON document with a detached CMS signature beside it. It holds ids that mean nothing outside the archive,
+keys of objects with their versions and the SHA-256 of their ciphertext; no number, no name
+and nothing that was said.
+
+Rules: pure. Not here: when it is given (`retention.destruction`).
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, timedelta
+
+from archive.catalogue.destructions import Destruction
+
+FORMAT = "earwitness certificate of destruction 1"
+
+KEY_BACKUP_DAYS_MAX = 7
+"""DESIGN 5: backups of the key store live at most this long; then no copy of the key is left anywhere."""
+
+METHOD = (
+    "Every version of every object was deleted from the object store and seen gone; the key that "
+    "wrapped the data key was overwritten and destroyed (NIST SP 800-88: cryptographic erase)."
+)
+
+
+def statement(destruction: Destruction, *, destroyed_at: datetime) -> bytes:
+    """Return what is signed of a destruction that is complete, as JSON with sorted names."""
+    assert destruction.objects is not None
+    assert destruction.objects_gone_at is not None
+    document = {
+        "format": FORMAT,
+        "recordingId": destruction.recording_id,
+        "tenantId": destruction.tenant_id,
+        "sessionId": destruction.session_id,
+        "retentionClass": destruction.retention_class.value,
+        "retainUntil": _moment(destruction.retain_until),
+        "objectsGoneAt": _moment(destruction.objects_gone_at),
+        "destroyedAt": _moment(destroyed_at),
+        "objects": [
+            {"key": each.key, "versionId": each.version_id, "ciphertextSha256": each.sha256}
+            for each in sorted(destruction.objects, key=lambda each: (each.key, each.version_id))
+        ],
+        "key": {"id": destruction.kek_id, "backupsUntil": backups_until(destroyed_at).isoformat()},
+        "method": METHOD,
+        "audit": dict(destruction.entries),
+    }
+    return json.dumps(document, ensure_ascii=True, sort_keys=True, indent=1).encode()
+
+
+def backups_until(destroyed_at: datetime) -> date:
+    """Return the day on which the last backup with the destroyed key in it is gone."""
+    return (destroyed_at + timedelta(days=KEY_BACKUP_DAYS_MAX)).date()
+
+
+def _moment(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,168 @@
+"""Destroying one recording whose time is over: claimed, planned, deleted, seen gone, erased.
+
+1. The row is claimed, with the entry of the audit log that says so, before any effect.
+2. Under the lock of the row it is asked once more whether a hold keeps it; what is about
+   to be deleted is written down.
+3. Each version of each object is deleted, and the store's own list must show none.
+4. The row is replaced by one without names and numbers, and with it goes what hung from it.
+
+A claim that was broken off is taken up again where it stopped. Where the store refuses the
+first deletion, because a lock or hold of its own stands against it, the recording is given
+back whole; where it refuses a later one, the destruction waits and somebody is told.
+
+Rules: any number of processes may; each step is repeatable. The certificate comes after the
+key is destroyed too. Not here: which recordings (`retention.expiry`), keys and certificates.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import datetime
+
+import structlog
+
+from archive.audit import AuditWriter
+from archive.audit_chain import AuditEntry, Json
+from archive.catalogue import destructions
+from archive.catalogue.destructions import DestroyedObject, Destruction
+from archive.catalogue.engine import Catalogue, Connection
+from archive.clock import Clock
+from archive.errors import Conflict, DependencyUnavailable, NotFound, Refused, StoreUnavailable
+from archive.model import RecordingId, TenantId, new_id
+from archive.placing import objects_prefix
+from archive.store.object import Store
+
+ACTOR = "service:worker"
+
+_log = structlog.get_logger()
+
+
+class Destroyer:
+    """Destroys recordings whose time is over, all but their keys."""
+
+    def __init__(self, store: Store, catalogue: Catalogue, audit: AuditWriter, clock: Clock) -> None:
+        self._store = store
+        self._catalogue = catalogue
+        self._audit = audit
+        self._clock = clock
+
+    def destroy(self, tenant_id: TenantId, recording_id: RecordingId, until: datetime) -> bool:
+        """Destroy a recording that was over at `until`, or go on; return whether its objects are gone.
+
+        False when somebody else is at it, when it is not over, or when it is held. Raises
+        DependencyUnavailable: call again, nothing is lost.
+        """
+        destruction = self._claim(tenant_id, recording_id, until)
+        if destruction is None:
+            return False
+        try:
+            planned = self._plan(destruction)
+            if planned is None or not self._delete(planned):
+                return False
+            self._erase(planned)
+        except Conflict:
+            return False
+        except DependencyUnavailable:
+            self._give_up(destruction)
+            raise
+        return True
+
+    def remainder(self, destruction: Destruction) -> tuple[DestroyedObject, ...]:
+        """Delete what was put for a recording while it went (a play link's audio), and return it."""
+        prefix = objects_prefix(destruction.tenant_id, destruction.recording_id)
+        found = tuple(DestroyedObject(each.key, each.version_id) for each in self._store.versions(prefix))
+        for each in found:
+            self._store.delete(each.key, each.version_id)
+        self._see_gone(prefix)
+        return found
+
+    def enter(
+        self,
+        connection: Connection,
+        destruction: Destruction,
+        action: str,
+        body: dict[str, Json],
+        result: str = "ok",
+    ) -> AuditEntry:
+        """Add an entry on a destruction to the caller's transaction and return it."""
+        return self._audit.append(
+            connection,
+            tenant_id=destruction.tenant_id,
+            actor=ACTOR,
+            action=action,
+            object=f"recording:{destruction.recording_id}",
+            result=result,
+            at=self._clock.now(),
+            body=body,
+        )
+
+    def _claim(self, tenant_id: TenantId, recording_id: RecordingId, until: datetime) -> Destruction | None:
+        now = self._clock.now()
+        with self._audit.transaction(tenant_id) as connection:
+            claimed = destructions.claim(
+                connection, tenant_id, recording_id, claim=new_id(now), until=until, now=now
+            )
+            if claimed is not None:
+                body: dict[str, Json] = {
+                    "class": claimed.retention_class.value,
+                    "retainUntil": claimed.retain_until.isoformat(),
+                }
+                entry = self.enter(connection, claimed, "recording.destroy", body)
+                destructions.note(connection, claimed, "begun", entry)
+        return claimed
+
+    def _plan(self, destruction: Destruction) -> Destruction | None:
+        """Write down what goes; None when a hold keeps the recording, which is given back."""
+        prefix = objects_prefix(destruction.tenant_id, destruction.recording_id)
+        found = [DestroyedObject(each.key, each.version_id) for each in self._store.versions(prefix)]
+        with self._audit.transaction(destruction.tenant_id) as connection:
+            if destructions.is_held(connection, destruction.tenant_id, destruction.recording_id):
+                self._release(connection, destruction, "a legal hold keeps it")
+                return None
+            return destructions.plan(connection, destruction, found)
+
+    def _delete(self, destruction: Destruction) -> bool:
+        """Delete every version and see it gone; False when the store keeps it and nothing was deleted."""
+        prefix = objects_prefix(destruction.tenant_id, destruction.recording_id)
+        present = {(each.key, each.version_id) for each in self._store.versions(prefix)}
+        planned = {(each.key, each.version_id) for each in destruction.objects or ()}
+        whole = planned <= present
+        for key, version_id in sorted(planned & present):
+            try:
+                with contextlib.suppress(NotFound):
+                    self._store.delete(key, version_id)
+            except Refused as error:
+                if not whole:
+                    raise StoreUnavailable("The store keeps a part of what is being destroyed.") from error
+                with self._audit.transaction(destruction.tenant_id) as connection:
+                    self._release(connection, destruction, "the store keeps it under a lock or hold")
+                return False
+            whole = False
+        self._see_gone(prefix)
+        return True
+
+    def _erase(self, destruction: Destruction) -> None:
+        with self._audit.transaction(destruction.tenant_id) as connection:
+            destructions.erase(connection, destruction, now=self._clock.now())
+            body: dict[str, Json] = {"objects": len(destruction.objects or ())}
+            entry = self.enter(connection, destruction, "recording.erased", body)
+            destructions.note(connection, destruction, "erased", entry)
+
+    def _release(self, connection: Connection, destruction: Destruction, reason: str) -> None:
+        destructions.release(connection, destruction)
+        self.enter(connection, destruction, "recording.destroy", {"reason": reason}, "refused")
+        _log.warning("ALARM: a recording is over and kept", recording_id=destruction.recording_id, why=reason)
+
+    def _give_up(self, destruction: Destruction) -> None:
+        """Let anybody go on at once with what broke off here; without a database its time decides."""
+        with (
+            contextlib.suppress(Conflict, DependencyUnavailable),
+            self._catalogue.transaction(destruction.tenant_id) as connection,
+        ):
+            destructions.give_up(connection, destruction, now=self._clock.now())
+
+    def _see_gone(self, prefix: str) -> None:
+        if self._store.versions(prefix):
+            raise StoreUnavailable(
+                "The store still shows objects after they were deleted; it is tried again."
+            )
