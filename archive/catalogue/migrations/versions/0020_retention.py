@@ -8,7 +8,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0020"
-down_revision = "0040"
+down_revision = "0011"
 
 TABLES = """
 CREATE TABLE destructions (
