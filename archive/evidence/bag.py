@@ -1,4 +1,4 @@
-"""The folder of a package: a bag (RFC 8493) of files with their hashes.
+"""A package as a bag (RFC 8493) of files with their hashes, wherever they are kept.
 
 What is evidence lies below `data/`; what explains and checks it lies beside. Two
 manifests name every file with its SHA-256, the second one names the first, and the
@@ -6,20 +6,23 @@ signature over the second covers all of them (`archive.evidence.seal`).
 
 Rules: names are letters, digits, `.`, `_` and `-` between slashes, so that no tool
 has to escape one; no link, no empty folder, nothing twice. The manifests are sorted:
-the same files give the same manifests, whenever they were made. A file appears under
-its name only when it is whole.
+the same files give the same manifests, whenever they were made.
+
+Not here: where the octets go. That is a shelf: a folder (`folder`), or sealed objects
+in the store (`exports`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol
 
 from archive.errors import Refused
+from archive.model import ObjectKind, RecordingId
 
 PAYLOAD = "data/"
 BAGIT, BAG_INFO = "bagit.txt", "bag-info.txt"
@@ -37,25 +40,49 @@ INFO_CHARS_MAX = 1000
 
 _DECLARATION = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
-_PARTIAL_SUFFIX = ".partial"
 
 
 @dataclass(frozen=True)
 class BagFile:
-    """One file of a bag: its name within the bag, SHA-256 in hexadecimal, and length."""
+    """One file of a bag: its name within the bag, hashes in hexadecimal, length, and CRC-32 for a zip."""
 
     name: str
     sha256: str
+    sha512: str
     size_bytes: int
+    crc32: int
 
 
-class BagWriter:
-    """Fills one folder. After a crash it goes on: a file that is there whole is taken as it is."""
+@dataclass(frozen=True)
+class Origin:
+    """The object of a recording whose octets a file is, so that nobody has to keep them twice."""
 
-    def __init__(self, folder: Path) -> None:
-        """Take the folder, which may hold what an earlier writer left; it is made if it is not there."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
+    recording_id: RecordingId
+    kind: ObjectKind
+
+
+class Shelf(Protocol):
+    """Where the files of a bag are put. Methods raise OSError or DependencyUnavailable when that fails."""
+
+    def put(self, name: str, chunks: Iterable[bytes], origin: Origin | None) -> None:
+        """Take all chunks of a file; those of an origin need not be kept."""
+
+    def part(self, prefix: str) -> tuple[BagFile, ...]:
+        """Return the files below `prefix` if an earlier attempt put all of them, none else."""
+
+    def finish(self, prefix: str, files: tuple[BagFile, ...]) -> None:
+        """Make durable what was put below `prefix`: these files, and no other."""
+
+    def settle(self, names: Collection[str]) -> None:
+        """Let nothing stay that is not among `names`."""
+
+
+class Bag:
+    """Names and hashes what is put on a shelf."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        """Begin an empty bag on a shelf, which may hold what an earlier attempt left."""
+        self._shelf = shelf
         self._files: dict[str, BagFile] = {}
 
     @property
@@ -63,57 +90,12 @@ class BagWriter:
         """The files of evidence so far, sorted by name."""
         return tuple(self._files[name] for name in sorted(self._files) if name.startswith(PAYLOAD))
 
-    def add(self, name: str, chunks: Iterable[bytes]) -> BagFile:
-        """Write a file; durable under its name when this returns.
+    def add(self, name: str, chunks: Iterable[bytes], origin: Origin | None = None) -> BagFile:
+        """Put a file on the shelf and return what it is.
 
         Raises Refused for a name that is no name of a bag, is there already, or comes
-        after FILES_COUNT_MAX others, and OSError when the disk does not take it.
+        after FILES_COUNT_MAX others, and what the shelf raises.
         """
-        path = self._place(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        digest, size_bytes = hashlib.sha256(), 0
-        partial = path.with_name(path.name + _PARTIAL_SUFFIX)
-        with partial.open("wb") as file:
-            for chunk in chunks:
-                digest.update(chunk)
-                size_bytes += len(chunk)
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        return self._remember(BagFile(name, digest.hexdigest(), size_bytes))
-
-    def adopt(self, name: str) -> BagFile | None:
-        """Return a file an earlier writer finished, hashed anew; None when it is not there."""
-        path = self._place(name)
-        if not path.is_file():
-            return None
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return self._remember(BagFile(name, sha256, path.stat().st_size))
-
-    def close(self, info: Mapping[str, str]) -> bytes:
-        """Write declaration, information and manifests; return the manifest of tags, which is to be signed.
-
-        What the folder holds beside the files of this writer is removed first: a
-        package has no file nobody listed.
-        """
-        payload = self.payload
-        octets = sum(file.size_bytes for file in payload)
-        lines = {**info, "Payload-Oxum": f"{octets}.{len(payload)}"}
-        self.add(BAGIT, (_DECLARATION,))
-        self.add(BAG_INFO, (bag_info(lines),))
-        self.add(MANIFEST, (manifest(payload),))
-        tags = tuple(file for name, file in sorted(self._files.items()) if not name.startswith(PAYLOAD))
-        listed = self.add(TAG_MANIFEST, (manifest(tags),))
-        self._remove_strangers()
-        return (self._folder / listed.name).read_bytes()
-
-    def path(self, name: str) -> Path:
-        """Return where a file of the bag lies, to read it again; raises LookupError for one it has not."""
-        return self._folder / self._files[name].name
-
-    def _place(self, name: str) -> Path:
         check_name(name)
         if name in self._files:
             raise Refused(
@@ -121,20 +103,62 @@ class BagWriter:
             )
         if len(self._files) >= FILES_COUNT_MAX:
             raise Refused(f"A package has at most {FILES_COUNT_MAX} files: ask for fewer recordings at once.")
-        return self._folder / name
+        measured = _Measured(chunks)
+        self._shelf.put(name, measured, origin)
+        self._files[name] = measured.as_file(name)
+        return self._files[name]
 
-    def _remember(self, file: BagFile) -> BagFile:
-        self._files[file.name] = file
-        return file
+    def adopt(self, prefix: str) -> bool:
+        """Take over the files below `prefix` if an earlier attempt finished them; tell whether it did."""
+        files = self._shelf.part(prefix)
+        self._files.update((file.name, file) for file in files)
+        return bool(files)
 
-    def _remove_strangers(self) -> None:
-        known = {self._folder / name for name in self._files}
-        for path in sorted(self._folder.rglob("*"), reverse=True):
-            if path.is_dir() and not path.is_symlink():
-                if not any(path.iterdir()):
-                    path.rmdir()
-            elif path not in known:
-                path.unlink()
+    def finish(self, prefix: str) -> None:
+        """Make the files below `prefix` durable; an attempt after this one adopts them."""
+        self._shelf.finish(
+            prefix, tuple(file for file in self._files.values() if file.name.startswith(prefix))
+        )
+
+    def close(self, info: Mapping[str, str]) -> bytes:
+        """Add declaration, information and manifests; return the manifest of tags, which is to be signed."""
+        payload = self.payload
+        octets = sum(file.size_bytes for file in payload)
+        lines = {**info, "Payload-Oxum": f"{octets}.{len(payload)}"}
+        self.add(BAGIT, (_DECLARATION,))
+        self.add(BAG_INFO, (bag_info(lines),))
+        self.add(MANIFEST, (manifest((file.name, file.sha256) for file in payload),))
+        tags = [(name, file.sha256) for name, file in self._files.items() if not name.startswith(PAYLOAD)]
+        listed = manifest(tags)
+        self.add(TAG_MANIFEST, (listed,))
+        return listed
+
+    def settle(self) -> tuple[BagFile, ...]:
+        """Make all of it durable, let nothing else stay on the shelf, and return every file."""
+        self.finish("")
+        self._shelf.settle(self._files.keys())
+        return tuple(self._files[name] for name in sorted(self._files))
+
+
+class _Measured:
+    """Chunks that are hashed as they pass."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = chunks
+        self._sha256, self._sha512 = hashlib.sha256(), hashlib.sha512()
+        self._size_bytes = self._crc32 = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self._sha256.update(chunk)
+            self._sha512.update(chunk)
+            self._crc32 = zlib.crc32(chunk, self._crc32)
+            self._size_bytes += len(chunk)
+            yield chunk
+
+    def as_file(self, name: str) -> BagFile:
+        hashes = (self._sha256.hexdigest(), self._sha512.hexdigest())
+        return BagFile(name, *hashes, self._size_bytes, self._crc32)
 
 
 def check_name(name: str) -> None:
@@ -143,10 +167,9 @@ def check_name(name: str) -> None:
         raise Refused(f"A file of a package can't be named {name[:NAME_CHARS_MAX]!r}.")
 
 
-def manifest(files: Iterable[BagFile]) -> bytes:
-    """Return the lines `sha256sum -c` reads, sorted by name."""
-    ordered = sorted(files, key=lambda file: file.name)
-    return "".join(f"{file.sha256}  {file.name}\n" for file in ordered).encode()
+def manifest(hashes: Iterable[tuple[str, str]]) -> bytes:
+    """Return the lines `sha256sum -c` reads, sorted by name, of `(name, SHA-256)`."""
+    return "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(hashes)).encode()
 
 
 def read_manifest(data: bytes) -> dict[str, str]:
@@ -158,7 +181,7 @@ def read_manifest(data: bytes) -> dict[str, str]:
             raise Refused("A line of a manifest is no hash with a name.")
         check_name(name)
         listed[name] = sha256
-    if not listed or manifest(BagFile(name, sha256, 0) for name, sha256 in listed.items()) != data:
+    if not listed or manifest(listed.items()) != data:
         raise Refused("A manifest is empty, not sorted, or names a file twice.")
     return listed
 

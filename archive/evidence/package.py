@@ -25,22 +25,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.resources import files
-from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from archive.access import AccessScope
 from archive.audit import AuditEntry, canonical_json
-from archive.catalogue import audit_entries, recordings
+from archive.catalogue import audit_entries, recordings, waveforms
 from archive.catalogue.engine import Catalogue
 from archive.errors import Refused, VerificationFailed
 from archive.evidence import report, vcon
-from archive.evidence.bag import PAYLOAD, BagFile, BagWriter
-from archive.evidence.seal import TimestampAuthority, seal_package
+from archive.evidence.bag import PAYLOAD, Bag, BagFile, Origin, Shelf
+from archive.evidence.seal import TimestampAuthority, seal_bag
 from archive.evidence.verification import STAMP_REQUIRED
 from archive.model import ArchivedRecording, ObjectKind, RecordingId
 from archive.playback import Action, Playback
-from archive.waveform import of_peaks
+from archive.waveform import Waveform
 from keys.signatory import Signatory
 
 RECORDINGS_COUNT_MAX = 10_000
@@ -89,19 +88,19 @@ class Packer:
         self._stamping = stamping
 
     def pack(
-        self, commission: Commission, folder: Path, now: datetime, progress: Progress = lambda *_: None
+        self, commission: Commission, shelf: Shelf, now: datetime, progress: Progress = lambda *_: None
     ) -> tuple[BagFile, ...]:
-        """Make the package in `folder` and return its files of evidence.
+        """Put the package on a shelf and return all of its files.
 
         Raises Refused for no or too many recordings, `NotFound` and `Refused` for one
         the scope may not take out, `VerificationFailed` naming the recording when a
-        stored object is not what was archived, `DependencyUnavailable`; then the folder
+        stored object is not what was archived, `DependencyUnavailable`; then the shelf
         holds what was done, and the same call goes on from there.
         """
         ids = tuple(dict.fromkeys(commission.recording_ids))
         if not 1 <= len(ids) <= RECORDINGS_COUNT_MAX:
             raise Refused(f"A package has 1 to {RECORDINGS_COUNT_MAX} recordings, not {len(ids)}.")
-        bag = BagWriter(folder)
+        bag = Bag(shelf)
         exhibits = []
         for done, recording_id in enumerate(ids):
             progress(done, len(ids))
@@ -109,13 +108,26 @@ class Packer:
         self._explain(bag, commission, tuple(exhibits))
         tags = bag.close(self._info(commission, now))
         authority = self._stamping.authority if self._stamping else None
-        seal_package(folder, tags, self._signatory, authority, now)
+        files = seal_bag(bag, tags, self._signatory, authority, now)
         progress(len(ids), len(ids))
-        return bag.payload
+        return files
 
-    def _recording(self, bag: BagWriter, commission: Commission, recording_id: RecordingId) -> report.Exhibit:
+    def _recording(self, bag: Bag, commission: Commission, recording_id: RecordingId) -> report.Exhibit:
         archived = recordings.get(self._catalogue, commission.scope, recording_id)
         place = f"{PAYLOAD}recordings/{recording_id}/"
+        if not bag.adopt(place):
+            try:
+                self._add_recording(bag, commission, archived, place)
+            except VerificationFailed as error:
+                told = f"Recording {recording_id}: {error} No package is made of it."
+                raise VerificationFailed(told) from error
+            bag.finish(place)
+        return report.Exhibit(archived.recording, self._waveform(archived))
+
+    def _add_recording(
+        self, bag: Bag, commission: Commission, archived: ArchivedRecording, place: str
+    ) -> None:
+        recording = archived.recording
 
         def sealed(kind: ObjectKind) -> Iterator[bytes]:
             reader = self._playback.open_archived(
@@ -123,32 +135,23 @@ class Packer:
             )
             return reader.chunks(0, reader.length)
 
-        try:
-            audio = bag.adopt(place + vcon.AUDIO_NAME) or bag.add(
-                place + vcon.AUDIO_NAME, sealed(ObjectKind.AUDIO)
-            )
-            timeline, metadata, peaks = (
-                b"".join(sealed(kind))
-                for kind in (ObjectKind.TIMELINE, ObjectKind.METADATA, ObjectKind.PEAKS)
-            )
-        except VerificationFailed as error:
-            raise VerificationFailed(
-                f"Recording {recording_id}: {error} No package is made of it."
-            ) from error
-        if audio.sha256 != archived.recording.sha256:
-            raise VerificationFailed(
-                f"Recording {recording_id} is not the sound that was archived; report it."
-            )
+        sound = Origin(recording.id, ObjectKind.AUDIO)
+        audio = bag.add(place + vcon.AUDIO_NAME, sealed(ObjectKind.AUDIO), sound)
+        if audio.sha256 != recording.sha256:
+            raise VerificationFailed("This is not the sound that was archived; report it.")
+        metadata = b"".join(sealed(ObjectKind.METADATA))
         bag.add(place + "record.json", (_record(archived),))
-        bag.add(place + "timeline.json", (timeline,))
+        bag.add(place + "timeline.json", sealed(ObjectKind.TIMELINE))
         bag.add(place + "metadata.json", (metadata,))
         for number, body in enumerate(_bodies(metadata), start=1):
             bag.add(f"{place}siprec-{number:03}.xml", (body,))
-        with bag.path(audio.name).open("rb") as file:
-            sha512 = hashlib.file_digest(file, "sha512").digest()
-        bag.add(place + "vcon.json", (vcon.document(archived.recording, sha512),))
+        bag.add(place + "vcon.json", (vcon.document(recording, bytes.fromhex(audio.sha512)),))
         bag.add(place + "custody.jsonl", self._custody(archived))
-        return report.Exhibit(archived.recording, of_peaks(peaks))
+
+    def _waveform(self, archived: ArchivedRecording) -> Waveform | None:
+        recording = archived.recording
+        with self._catalogue.transaction(recording.tenant_id) as connection:
+            return waveforms.of_recordings(connection, [recording.id]).get(recording.id)
 
     def _custody(self, archived: ArchivedRecording) -> Iterator[bytes]:
         recording = archived.recording
@@ -156,7 +159,7 @@ class Packer:
         for entry in sorted(history, key=lambda one: (one.at, one.writer, one.sequence)):
             yield _entry(entry) + b"\n"
 
-    def _explain(self, bag: BagWriter, commission: Commission, exhibits: tuple[report.Exhibit, ...]) -> None:
+    def _explain(self, bag: Bag, commission: Commission, exhibits: tuple[report.Exhibit, ...]) -> None:
         script = (files("archive.evidence") / "verify.sh").read_bytes()
         subject = report.Subject(
             commission.reference,

@@ -11,12 +11,10 @@ the package is not finished and may be tried again.
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
-from pathlib import Path
 from typing import Protocol
 
-from archive.evidence.bag import SIGNATURE, TIMESTAMP
+from archive.evidence.bag import SIGNATURE, TIMESTAMP, Bag, BagFile
 from keys.signatory import Signatory
 
 
@@ -27,24 +25,12 @@ class TimestampAuthority(Protocol):
         """Return the DER of a TimeStampResp over `data`; raises DependencyUnavailable."""
 
 
-def seal_package(
-    folder: Path,
-    tag_manifest: bytes,
-    signatory: Signatory,
-    authority: TimestampAuthority | None,
-    now: datetime,
-) -> None:
-    """Write the signature, and the time-stamp where there is an authority; durable when it returns."""
+def seal_bag(
+    bag: Bag, tag_manifest: bytes, signatory: Signatory, authority: TimestampAuthority | None, now: datetime
+) -> tuple[BagFile, ...]:
+    """Add the signature, and the time-stamp where there is an authority; return every file, durable."""
     signature = signatory.sign(tag_manifest, now)
-    _write(folder / SIGNATURE, signature)
+    bag.add(SIGNATURE, (signature,))
     if authority is not None:
-        _write(folder / TIMESTAMP, authority.stamp(signature))
-
-
-def _write(path: Path, data: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+        bag.add(TIMESTAMP, (authority.stamp(signature),))
+    return bag.settle()

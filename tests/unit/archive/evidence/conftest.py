@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from archive.evidence.bag import BagWriter
-from archive.evidence.seal import seal_package
+from archive.evidence.bag import Bag
+from archive.evidence.folder import FolderShelf
+from archive.evidence.seal import seal_bag
 from archive.evidence.verification import STAMP_REQUIRED, Trust
 from keys.key_store import DirectoryKeyStore
 from keys.local_keyring import LocalKeyring
@@ -94,7 +95,7 @@ def lay_down(
     folder: Path, signatory: Signatory, authority: OpenSslTimestampAuthority, *, stamped: bool = True
 ) -> Path:
     """Make a package with two recordings in `folder`, and return it."""
-    bag = BagWriter(folder)
+    bag = Bag(FolderShelf(folder))
     bag.add("data/report.html", (b"<!doctype html><title>Report</title>\n",))
     for number in (1, 2):
         bag.add(f"data/recordings/r{number}/audio.flac", (b"fLaC", bytes([number]) * 4096))
@@ -102,7 +103,7 @@ def lay_down(
     bag.add("verify/authority.pem", (signatory.authority_pem(),))
     bag.add("verify/timestamp-authority.pem", (authority.root(),))
     tags = bag.close({"External-Identifier": "case-1", STAMP_REQUIRED: "yes" if stamped else "no"})
-    seal_package(folder, tags, signatory, authority if stamped else None, datetime.now(UTC))
+    seal_bag(bag, tags, signatory, authority if stamped else None, datetime.now(UTC))
     return folder
 
 

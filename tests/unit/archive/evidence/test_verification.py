@@ -14,7 +14,7 @@ import bagit
 import pytest
 from cryptography import x509
 
-from archive.evidence.bag import MANIFEST, PAYLOAD, SIGNATURE, TAG_MANIFEST, TIMESTAMP, BagFile, manifest
+from archive.evidence.bag import MANIFEST, PAYLOAD, SIGNATURE, TAG_MANIFEST, TIMESTAMP, manifest
 from archive.evidence.verification import Trust, verify_package
 from keys.key_store import DirectoryKeyStore
 from keys.local_keyring import LocalKeyring
@@ -154,7 +154,7 @@ def rehash(package: Path) -> None:
         for path in sorted(package.rglob("*")):
             file = path.relative_to(package).as_posix()
             if path.is_file() and file.startswith(PAYLOAD) != is_tag and not file.startswith(TAG_MANIFEST):
-                listed.append(BagFile(file, hashlib.sha256(path.read_bytes()).hexdigest(), 0))
+                listed.append((file, hashlib.sha256(path.read_bytes()).hexdigest()))
         (package / name).write_bytes(manifest(listed))
 
 

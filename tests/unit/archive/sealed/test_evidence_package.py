@@ -17,6 +17,7 @@ from archive.catalogue.audit_entries import of_object
 from archive.catalogue.engine import Catalogue
 from archive.errors import DependencyUnavailable, NotFound, Refused, VerificationFailed
 from archive.evidence.bag import BAG_INFO, SIGNATURE, TAG_MANIFEST, read_manifest
+from archive.evidence.folder import FolderShelf
 from archive.evidence.package import RECORDINGS_COUNT_MAX, Commission, Packer, TimeStamping
 from archive.evidence.verification import Trust, verify_package
 from archive.model import ArchivedRecording, FinishedRecording, ObjectKind, Party, RecordingId, Role, Tenant
@@ -63,7 +64,7 @@ def test_v7_the_sound_is_the_one_the_audit_log_knows_since_it_was_archived(
     packer: Packer, bakery: Tenant, archived: ArchivedRecording, finished: FinishedRecording, tmp_path: Path,
     portal: Catalogue,
 ) -> None:  # fmt: skip
-    packer.pack(commission(bakery, archived.recording.id), tmp_path / "bag", NOW)
+    packer.pack(commission(bakery, archived.recording.id), FolderShelf(tmp_path / "bag"), NOW)
     folder = tmp_path / "bag/data/recordings" / archived.recording.id
     audio = (folder / "audio.flac").read_bytes()
     assert audio == finished.audio
@@ -79,7 +80,7 @@ def test_the_package_passes_the_check_and_holds_what_it_promises(
 ) -> None:
     told: list[tuple[int, int]] = []
     order = commission(bakery, archived.recording.id)
-    packer.pack(order, tmp_path / "bag", NOW, lambda done, of: told.append((done, of)))
+    packer.pack(order, FolderShelf(tmp_path / "bag"), NOW, lambda done, of: told.append((done, of)))
     assert verify_package(tmp_path / "bag", Trust(signatory.authority), NOW).faults == ()
     assert told == [(0, 1), (1, 1)]
     place = f"data/recordings/{archived.recording.id}/"
@@ -102,7 +103,7 @@ def test_the_package_passes_the_check_and_holds_what_it_promises(
 def test_a_hostile_name_is_text_in_both_reports(
     packer: Packer, bakery: Tenant, archived: ArchivedRecording, tmp_path: Path
 ) -> None:
-    packer.pack(commission(bakery, archived.recording.id), tmp_path / "bag", NOW)
+    packer.pack(commission(bakery, archived.recording.id), FolderShelf(tmp_path / "bag"), NOW)
     for language, title in (("nl", "Bewijspakket"), ("en", "Evidence package")):
         page = (tmp_path / f"bag/data/report-{language}.html").read_text()
         assert title in page
@@ -116,7 +117,7 @@ def test_v4_nobody_but_an_auditor_takes_recordings_out_and_the_attempt_is_logged
     packer: Packer, bakery: Tenant, archived: ArchivedRecording, tmp_path: Path, portal: Catalogue, role: Role
 ) -> None:
     with pytest.raises((Refused, NotFound)):
-        packer.pack(commission(bakery, archived.recording.id, role=role), tmp_path / "bag", NOW)
+        packer.pack(commission(bakery, archived.recording.id, role=role), FolderShelf(tmp_path / "bag"), NOW)
     assert not any(path.name == "audio.flac" for path in tmp_path.rglob("*"))
 
 
@@ -128,7 +129,7 @@ def test_v6_of_an_altered_object_no_package_is_made_and_the_recording_is_named(
     sealed[-1] ^= 1
     house.store.damage(stored.key, stored.version_id, bytes(sealed))
     with pytest.raises(VerificationFailed, match=archived.recording.id):
-        packer.pack(commission(bakery, archived.recording.id), tmp_path / "bag", NOW)
+        packer.pack(commission(bakery, archived.recording.id), FolderShelf(tmp_path / "bag"), NOW)
     assert not (tmp_path / "bag" / SIGNATURE).exists()
 
 
@@ -137,7 +138,7 @@ def test_v5_two_packages_of_one_recording_differ_only_in_date_signature_and_who_
 ) -> None:
     found = []
     for name in ("one", "two"):
-        packer.pack(commission(bakery, archived.recording.id), tmp_path / name, NOW)
+        packer.pack(commission(bakery, archived.recording.id), FolderShelf(tmp_path / name), NOW)
         files = sorted(path for path in (tmp_path / name).rglob("*") if path.is_file())
         found.append({path.relative_to(tmp_path / name).as_posix(): path.read_bytes() for path in files})
     one, two = found
@@ -170,11 +171,11 @@ def test_an_export_that_was_broken_off_goes_on_and_leaves_nothing_behind(
     packer = Packer(playback, portal, signatory, TimeStamping(AwayOnce(), b"a certificate\n"))
     order = commission(bakery, archived.recording.id)
     with pytest.raises(DependencyUnavailable):
-        packer.pack(order, tmp_path / "bag", NOW)
+        packer.pack(order, FolderShelf(tmp_path / "bag"), NOW)
     stray = tmp_path / "bag/data/recordings/left-by-a-crash"
     stray.mkdir()
     (stray / "audio.flac.partial").write_bytes(b"half")
-    packer.pack(order, tmp_path / "bag", NOW)
+    packer.pack(order, FolderShelf(tmp_path / "bag"), NOW)
     assert not stray.exists()
     faults = verify_package(tmp_path / "bag", Trust(signatory.authority), NOW).faults
     assert faults == ("the time-stamp is not of this signature, or of nobody who is trusted",)
@@ -184,4 +185,4 @@ def test_no_recordings_and_too_many_are_refused(packer: Packer, bakery: Tenant, 
     for count in (0, RECORDINGS_COUNT_MAX + 1):
         ids = tuple(RecordingId(f"r{number}") for number in range(count))
         with pytest.raises(Refused):
-            packer.pack(commission(bakery, *ids), tmp_path / "bag", NOW)
+            packer.pack(commission(bakery, *ids), FolderShelf(tmp_path / "bag"), NOW)
