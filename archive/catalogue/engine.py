@@ -11,15 +11,19 @@ value of any row. Not here: any statement about our tables.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from select import select as select_ready
 from types import TracebackType
 from typing import Self
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import Connection, bindparam, create_engine, func, make_url, select
+from sqlalchemy import Connection, Engine, bindparam, create_engine, event, func, make_url, select
 from sqlalchemy import exc as sqlalchemy_errors
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from archive.errors import ArchiveError, CatalogueUnavailable, Conflict, Refused
 from archive.model import TenantId
@@ -40,6 +44,11 @@ PATIENCE = {
     "tcp_user_timeout": 10_000,
 }
 """A database that vanished without a word (a pulled cable) is given up after ten seconds, not minutes."""
+
+REST_S_MAX = 5.0
+"""A connection that was idle for longer is asked whether the server still knows it, before it is used."""
+
+_RETURNED = "returned_at_s"
 
 SET_TENANT = select(func.set_config("app.tenant_id", bindparam("tenant_id"), True))
 
@@ -66,7 +75,6 @@ class Catalogue:
             pool_size=connections_max,
             max_overflow=0,
             pool_timeout=timeout_s,
-            pool_pre_ping=True,
             hide_parameters=True,
             connect_args={
                 # libpq counts whole seconds and reads 0 as "for ever".
@@ -76,6 +84,7 @@ class Catalogue:
                 "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
             },
         )
+        _keep_alive(self._engine)
 
     @contextmanager
     def transaction(self, tenant_id: TenantId | None = None) -> Iterator[Connection]:
@@ -150,6 +159,33 @@ class Listener:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _keep_alive(engine: Engine) -> None:
+    """Let the pool replace what is dead, without asking the server before each transaction."""
+
+    @event.listens_for(engine, "checkin")
+    def returned(_: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+        record.info[_RETURNED] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def taken(connection: DBAPIConnection, record: ConnectionPoolEntry, _: PoolProxiedConnection) -> None:
+        rested_s = time.monotonic() - record.info.get(_RETURNED, float("-inf"))
+        if _RETURNED not in record.info or (rested_s < REST_S_MAX and not _has_news(record)):
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except psycopg.Error as error:
+            raise sqlalchemy_errors.DisconnectionError from error
+
+
+def _has_news(record: ConnectionPoolEntry) -> bool:
+    """Return whether the server said something nobody asked for; a server that closes says so."""
+    connection = record.driver_connection
+    if not isinstance(connection, psycopg.Connection) or connection.closed:
+        return True
+    readable, _, _ = select_ready([connection.fileno()], [], [], 0)
+    return bool(readable)
 
 
 def _translate(error: sqlalchemy_errors.SQLAlchemyError) -> ArchiveError:

@@ -6,7 +6,6 @@ marked or unmarked stays known (`archive.catalogue.revisions`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import select
@@ -14,30 +13,21 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.access import AccessScope
 from archive.catalogue import search
-from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.engine import Catalogue
 from archive.catalogue.revisions import changed, expect, require_annotating
 from archive.catalogue.tables import favourites
 from archive.errors import Refused
-from archive.model import Recording, RecordingId
+from archive.model import Recording
 
 
 def is_favourite(catalogue: Catalogue, scope: AccessScope, recording: Recording) -> bool:
     """Return whether it is a favourite of who asks; of a program none is."""
-    with catalogue.transaction(scope.tenant_id) as connection:
-        return bool(of_recordings(connection, scope, [recording.id]))
-
-
-def of_recordings(
-    connection: Connection, scope: AccessScope, recording_ids: Iterable[RecordingId]
-) -> frozenset[RecordingId]:
-    """Return which of some recordings are favourites of who asks."""
     columns = favourites.c
     statement = select(columns.recording_id).where(
-        columns.user_id == (scope.user_id or ""),
-        columns.recording_id.in_(list(recording_ids)),
-        columns.marked,
+        columns.user_id == (scope.user_id or ""), columns.recording_id == recording.id, columns.marked
     )
-    return frozenset(RecordingId(each) for each in connection.execute(statement).scalars())
+    with catalogue.transaction(scope.tenant_id) as connection:
+        return connection.execute(statement).first() is not None
 
 
 def mark(

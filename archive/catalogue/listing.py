@@ -10,16 +10,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, cast, func, literal, literal_column, select
+from sqlalchemy import ColumnElement, Select, and_, cast, func, literal, literal_column, select
 from sqlalchemy.dialects.postgresql import TSQUERY
 
 from archive.access import AccessScope
-from archive.catalogue import documents, favourites, labels, recordings, waveforms
+from archive.catalogue import documents, labels, recordings
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.labels import Label
 from archive.catalogue.lexemes import Facet
 from archive.catalogue.recordings import Page, RecordingQuery
-from archive.catalogue.tables import searchable, team_members, teams, users
+from archive.catalogue.tables import favourites, recording_waveforms, searchable, team_members, teams, users
+from archive.catalogue.waveforms import waveform_of
 from archive.model import Recording, RecordingId, UserId
 from archive.waveform import Waveform
 
@@ -100,21 +101,33 @@ def neighbour(
 def _beside(
     connection: Connection, scope: AccessScope, items: Sequence[Recording]
 ) -> Mapping[RecordingId, Beside]:
+    """Return what stands beside each: by one statement what there is one of, by another the labels."""
     ids = [recording.id for recording in items]
-    columns = [_has(facet).label(facet.name) for facet in Facet]
-    statement = select(searchable.c.recording_id, *columns).where(searchable.c.recording_id.in_(ids))
-    found = {row[0]: _facets(row[1:]) for row in connection.execute(statement)}
-    drawn = waveforms.of_recordings(connection, ids)
-    carried, marked = labels.of_recordings(connection, ids), favourites.of_recordings(connection, scope, ids)
+    of = searchable.c.recording_id
+    marks = and_(favourites.c.recording_id == of, favourites.c.user_id == (scope.user_id or ""))
+    statement = (
+        select(
+            of,
+            favourites.c.marked,
+            recording_waveforms.c.lanes,
+            recording_waveforms.c.levels,
+            *(_has(facet).label(facet.name) for facet in Facet),
+        )
+        .outerjoin(favourites, marks)
+        .outerjoin(recording_waveforms, recording_waveforms.c.recording_id == of)
+        .where(of.in_(ids))
+    )
+    found = {row.recording_id: row for row in connection.execute(statement)}
+    carried = labels.of_recordings(connection, ids)
     return {
         recording_id: Beside(
-            found.get(recording_id, frozenset()),
-            drawn.get(recording_id),
-            recording_id in drawn,
-            carried.get(recording_id, ()),
-            recording_id in marked,
+            facets=frozenset() if row is None else _facets(row[4:]),
+            waveform=None if row is None or row.lanes is None else waveform_of(row.lanes, bytes(row.levels)),
+            drawn=row is not None and row.lanes is not None,
+            labels=carried.get(recording_id, ()),
+            favourite=row is not None and bool(row.marked),
         )
-        for recording_id in ids
+        for recording_id, row in ((each, found.get(each)) for each in ids)
     }
 
 

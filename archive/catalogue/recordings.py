@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +22,9 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     Row,
+    RowMapping,
     Select,
+    Table,
     Text,
     and_,
     bindparam,
@@ -34,7 +36,7 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.access import UNSEEN_STATES, AccessScope
@@ -335,19 +337,42 @@ def _insert_parts(connection: Connection, archived: ArchivedRecording) -> None:
 
 
 def _load(connection: Connection, condition: ColumnElement[bool]) -> list[ArchivedRecording]:
-    rows = connection.execute(select(recordings).where(condition)).all()
-    ids = [row.id for row in rows]
-    parties = _parties(connection, ids)
-    objects = _objects(connection, ids)
     return [
         ArchivedRecording(
-            recording=_recording(row, parties.get(row.id, ())),
-            objects=objects.get(row.id, ()),
+            recording=_recording(row, tuple(_party(party) for party in row.parties or ())),
+            objects=tuple(_object(stored) for stored in row.objects or ()),
             kek_id=row.kek_id,
             wrapped_key=bytes(row.wrapped_key),
         )
-        for row in rows
+        for row in connection.execute(_WHOLE.where(condition))
     ]
+
+
+def _gathered(table: Table, order: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the rows of a recording in a table that hangs from it, as objects of JSON."""
+    rows = func.json_agg(aggregate_order_by(table.table_valued(), order))
+    of_recording = table.c.recording_id == recordings.c.id
+    return select(rows).where(of_recording).correlate(recordings).scalar_subquery()
+
+
+# The order of upload is the order of the enumeration, which SQL does not know.
+_UPLOADED = func.array_position(list(ObjectKind), recording_objects.c.kind)
+
+# A player asks with each range, so that all of a recording comes by one statement.
+_WHOLE = select(
+    recordings,
+    _gathered(recording_parties, recording_parties.c.position).label("parties"),
+    _gathered(recording_objects, _UPLOADED).label("objects"),
+)
+
+
+def _party(row: RowMapping | Mapping[str, Any]) -> Party:
+    return Party(row["channel"], row["number"], row["name"], row["user_id"], row["from_ms"], row["to_ms"])
+
+
+def _object(row: Mapping[str, Any]) -> StoredObject:
+    fields = {field.name: row[field.name] for field in dataclasses.fields(StoredObject)}
+    return StoredObject(**{**fields, "kind": ObjectKind(row["kind"])})
 
 
 def _parties(connection: Connection, ids: list[str]) -> dict[str, tuple[Party, ...]]:
@@ -355,23 +380,8 @@ def _parties(connection: Connection, ids: list[str]) -> dict[str, tuple[Party, .
     statement = select(recording_parties).where(columns.recording_id.in_(ids)).order_by(columns.position)
     found: dict[str, tuple[Party, ...]] = {}
     for row in connection.execute(statement):
-        party = Party(row.channel, row.number, row.name, row.user_id, row.from_ms, row.to_ms)
+        party = _party(row._mapping)  # noqa: SLF001 - the public name of a row's columns, despite its underscore
         found[row.recording_id] = (*found.get(row.recording_id, ()), party)
-    return found
-
-
-def _objects(connection: Connection, ids: list[str]) -> dict[str, tuple[StoredObject, ...]]:
-    columns = recording_objects.c
-    # The order of upload is the order of the enumeration, which SQL does not know.
-    order = func.array_position(list(ObjectKind), columns.kind)
-    statement = select(recording_objects).where(columns.recording_id.in_(ids)).order_by(order)
-    found: dict[str, tuple[StoredObject, ...]] = {}
-    for row in connection.execute(statement):
-        fields = dict(row._mapping)  # noqa: SLF001 - the public name of a row's columns, despite its underscore
-        del fields["tenant_id"]
-        recording_id = fields.pop("recording_id")
-        stored = StoredObject(**{**fields, "kind": ObjectKind(row.kind)})
-        found[recording_id] = (*found.get(recording_id, ()), stored)
     return found
 
 

@@ -40,10 +40,11 @@ def of_recordings(
         columns.recording_id.in_(list(recording_ids))
     )
     rows = connection.execute(statement).all()
-    return {RecordingId(row.recording_id): _waveform(row.lanes, bytes(row.levels)) for row in rows}
+    return {RecordingId(row.recording_id): waveform_of(row.lanes, bytes(row.levels)) for row in rows}
 
 
-def _waveform(lanes: int, levels: bytes) -> Waveform | None:
+def waveform_of(lanes: int, levels: bytes) -> Waveform | None:
+    """Return the waveform a row keeps, None for a recording without sound."""
     if not lanes:
         return None
     return Waveform(tuple(levels[lane * POINTS : (lane + 1) * POINTS] for lane in range(lanes)))

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 from aiohttp.test_utils import TestClient, TestServer
+from sqlalchemy import event
 
 from archive.catalogue import accounts, directory
 from archive.model import Role
@@ -62,6 +63,23 @@ async def test_a_range_fetches_only_the_segments_it_touches(api: Any) -> None:
     await (await api.audio("two-party", headers={"Range": "bytes=200000-200010"})).read()
     sizes = [stop - start for key, start, stop in api.house.store.fetched if key.endswith("/audio")]
     assert sizes == [CIPHERTEXT_SEGMENT_BYTES]
+
+
+async def test_a_range_asks_the_database_no_more_than_it_must(api: Any) -> None:
+    """Who asks, the recording and the audit entry, each in a transaction; a listener waits for all of it."""
+    asked: list[str] = []
+    portal = api.house.portal._engine
+
+    def noted(connection: object, cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    event.listen(portal, "before_cursor_execute", noted)
+    try:
+        await (await api.audio("two-party", headers={"Range": "bytes=0-99"})).read()
+    finally:
+        event.remove(portal, "before_cursor_execute", noted)
+    assert sum("set_config" in statement for statement in asked) == 3
+    assert len(asked) <= 9
 
 
 async def test_a_range_outside_the_audio_is_416_with_its_length(api: Any) -> None:
