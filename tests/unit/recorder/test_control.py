@@ -25,10 +25,10 @@ from recorder.control import CONFIRM_S, TOO_LATE, CommandIntake
 from recorder.journal.format import JournalUnavailable
 from recorder.live_calls import LiveCalls, _live_call
 from recorder.state import CallState
-from tests.unit.archive.conftest import bakery, database, operator, portal, postgres_url, recorder
+from tests.unit.archive.conftest import bakery, database, operator, portal, recorder
 from tests.unit.recorder.shell import NOW, STARTED_NS, call_state
 
-__all__ = ["bakery", "database", "operator", "portal", "postgres_url", "recorder"]
+__all__ = ["bakery", "database", "operator", "portal", "recorder"]
 
 NODE = "recorder-1"
 PATIENCE_S = 20.0

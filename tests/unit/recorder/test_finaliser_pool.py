@@ -46,12 +46,11 @@ from tests.unit.archive.conftest import (
     bakery,
     database,
     operator,
-    postgres_url,
     recorder,
     worker,
 )
 
-__all__ = ["bakery", "database", "operator", "postgres_url", "recorder", "worker"]
+__all__ = ["bakery", "database", "operator", "recorder", "worker"]
 
 STARTED_NS = 1_790_000_000_000_000_000
 STARTED_AT = datetime.fromtimestamp(1_790_000_000, UTC)

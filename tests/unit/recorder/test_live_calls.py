@@ -26,10 +26,10 @@ from archive.model import Layout, Party, RecordingId, RecordingState, Tenant, Us
 from recorder.live_calls import EVENTS_WAITING_MAX, OVER_REMEMBERED_MAX, LiveCalls, state_of
 from recorder.srs.control import pause_of
 from recorder.state import CallState, EdgeState, PartyState
-from tests.unit.archive.conftest import bakery, database, operator, portal, postgres_url, recorder
+from tests.unit.archive.conftest import bakery, database, operator, portal, recorder
 from tests.unit.recorder.shell import NOW, STARTED_NS, call_state, eventually
 
-__all__ = ["bakery", "database", "operator", "portal", "postgres_url", "recorder"]
+__all__ = ["bakery", "database", "operator", "portal", "recorder"]
 
 NODE = "recorder-1"
 NOWHERE = Catalogue("postgresql+psycopg://nobody@127.0.0.1:1/nothing")

@@ -15,7 +15,6 @@ from tests.unit.archive.conftest import (
     make_recording,
     operator,
     portal,
-    postgres_url,
     recorder,
     worker,
 )
@@ -34,7 +33,6 @@ __all__ = [
     "operator",
     "outcome_of",
     "portal",
-    "postgres_url",
     "recorder",
     "vault",
     "worker",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +17,7 @@ from archive.model import Tenant, User
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 PASSWORD = "correct horse battery"
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
 
 
 @pytest.fixture
@@ -77,6 +80,13 @@ def test_a_stranger_costs_as_many_hashes_and_questions_as_anybody(
         questions.append(len(asked) - before)
     assert len(computed) == len(logins)
     assert len(set(questions)) == 1
+
+
+def test_outside_of_tests_a_password_costs_what_rfc_9106_says() -> None:
+    """64 MiB and three rounds, the second choice of its section 4; the hash nobody has costs the same."""
+    code = "from archive.catalogue import passwords as p; print(p._HASHER.hash('x')); print(p._NOBODYS_HASH)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert [line.split("$")[1:4] for line in said.split()] == [["argon2id", "v=19", "m=65536,t=3,p=4"]] * 2
 
 
 def test_a_password_is_stored_as_argon2id_and_can_be_replaced(

@@ -139,8 +139,10 @@ def test_catalogue_rule_and_promise_say_the_same(
             archived = make_recording(tenant_id, owner=people[owner].id, minutes=minute)
             # Half a minute later than the moves, so that no call begins at the moment of one.
             began = archived.recording.started_at + timedelta(seconds=30)
-            moved = dataclasses.replace(archived.recording, started_at=began)
-            recordings.insert_recording(connection, dataclasses.replace(archived, recording=moved))
+            # Its owner and its start decide; without parties and objects it is half as many statements.
+            moved = dataclasses.replace(archived.recording, started_at=began, parties=())
+            bare = dataclasses.replace(archived, recording=moved, objects=())
+            recordings.insert_recording(connection, bare)
             made[owner, minute] = moved
     for who, user in people.items():
         scope = accounts.scope_of_user(portal, tenant_id, user.id)

@@ -34,6 +34,11 @@ DOMAIN = "bakery.example"
 CSRF = re.compile(r'name="csrf" value="([^"]*)"')
 
 
+@pytest.fixture(autouse=True)
+def _cheap(cheap_passwords: None) -> None:
+    """These tests ask what passwords open, not how hard they are to guess."""
+
+
 class PassingClock:
     """A clock that stands still until it is told that time passes."""
 
