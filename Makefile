@@ -59,9 +59,9 @@ test: $(VENV)/.test $(PAGES) node_modules/axe-core ## lint, types, architecture 
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(SHARED) || $(AGAIN) $(SHARED)
 	$(BIN)/python -m pytest $(ALONE) || $(AGAIN) $(ALONE)
 
-soak: $(VENV)/.test $(PAGES) node_modules/axe-core ## every page in every language, theme and width instead of each pair of them
+soak: $(VENV)/.test $(PAGES) node_modules/axe-core ## what make test does in small: every combination of pages, 10,000 tampered logs
 	@sh tests/system_packages.sh
-	$(BIN)/python -m pytest --soak tests/browser/test_accessibility.py
+	$(BIN)/python -m pytest --soak tests/browser/test_accessibility.py tests/unit/archive/transparency/test_verification.py
 
 pictures: $(VENV)/.test $(PAGES) ## take the pictures of the documents anew
 	@sh tests/system_packages.sh
@@ -83,6 +83,7 @@ bench: $(VENV)/.test ## performance, as tables with ratios
 	$(BIN)/python tests/benchmarks/bench_playback.py
 	$(BIN)/python tests/benchmarks/bench_lighthouse.py
 	$(BIN)/python tests/benchmarks/bench_search.py
+	$(BIN)/python tests/benchmarks/bench_audit.py
 
 docs: $(VENV)/.test ## write the pages that are made from the code
 	$(BIN)/python -c "from archive.settings import settings_page; print(settings_page(), end='')" > docs/settings.md

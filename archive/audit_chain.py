@@ -164,8 +164,8 @@ def _check(entry: AuditEntry, last: ChainHead, writer: str) -> None:
     raise ChainBroken(f"Audit entry {position} of {writer} {reason}.", writer=writer, position=position)
 
 
-def _hash(entry: AuditEntry) -> str:
-    """Return the hash of all fields but `hash` itself and what may be erased."""
+def hashed_form(entry: AuditEntry) -> bytes:
+    """Return what the hash of an entry covers: all fields but `hash` itself and what may be erased."""
     fields: dict[str, Json] = {
         "version": VERSION,
         "writer": entry.writer,
@@ -179,7 +179,11 @@ def _hash(entry: AuditEntry) -> str:
         "result": entry.result,
         "body_hash": entry.body_hash,
     }
-    return hashlib.sha256(canonical_json(fields)).hexdigest()
+    return canonical_json(fields)
+
+
+def _hash(entry: AuditEntry) -> str:
+    return hashlib.sha256(hashed_form(entry)).hexdigest()
 
 
 def _body_hash(salt: str, content: bytes) -> str:

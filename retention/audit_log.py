@@ -1,8 +1,8 @@
-"""The job of the audit log: once a minute entries get their place, and a checkpoint is locked away.
+"""The jobs of the audit log: sealed once a minute, and checked against the bucket once a day.
 
-Rules: what is away now is there at the next minute, so a round is never tried again by
-itself. A log that is not as it was written is an error in the log of the worker, every
-minute, until somebody looks.
+Rules: what is away now is there at the next time, so nothing is tried again by itself. A
+log that is not as it was written is an error in the log of the worker, each time, until
+somebody looks; what a check found is an entry of the log too.
 
 Not here: what a round does (`archive.transparency.sequencer`).
 """
@@ -18,23 +18,27 @@ from typing import cast
 import procrastinate
 import structlog
 
-from archive.audit import AuditWriter
+from archive.audit import AuditWriter, verify_bodies, verify_log
+from archive.catalogue.directory import list_tenants
 from archive.catalogue.engine import Catalogue
 from archive.cli.vault import open_signing_key
 from archive.clock import Clock
-from archive.errors import ArchiveError, DependencyUnavailable
+from archive.errors import ArchiveError, DependencyUnavailable, VerificationFailed
 from archive.settings import Settings
 from archive.store.object import LockMode, Store
+from archive.transparency.comparison import compare
 from archive.transparency.sequencer import Custody, Sequencer
 from keys.root import Root
 
 log = structlog.get_logger()
 
 AUDIT_ROUND = "retention.audit_round"
+AUDIT_CHECK = "retention.audit_check"
+ACTOR = "service:worker"
 
 
-def add_audit_log(app: procrastinate.App, round_: Callable[[], int]) -> None:
-    """Add the job that makes a round."""
+def add_audit_log(app: procrastinate.App, round_: Callable[[], int], check: Callable[[], int]) -> None:
+    """Add the job that makes a round, and the one that checks the whole log."""
 
     @app.task(name=AUDIT_ROUND)
     async def audit_round(timestamp: int) -> None:
@@ -47,6 +51,47 @@ def add_audit_log(app: procrastinate.App, round_: Callable[[], int]) -> None:
             log.exception("the audit log can't go on", due_at=timestamp, reason=str(error))
         else:
             log.debug("the audit log went on", due_at=timestamp, checkpoints=checkpoints)
+
+    @app.task(name=AUDIT_CHECK)
+    async def audit_check(timestamp: int) -> None:
+        """Compare the log with what is locked in the bucket."""
+        try:
+            leaves = await asyncio.to_thread(check)
+        except DependencyUnavailable as error:
+            log.warning("the audit log was not checked", due_at=timestamp, reason=str(error))
+        except ArchiveError as error:
+            log.exception("the audit log is not what was written", due_at=timestamp, reason=str(error))
+        else:
+            log.info("the audit log was checked", due_at=timestamp, leaves=leaves)
+
+
+def check_log(catalogue: Catalogue, store: Store, audit: AuditWriter, clock: Clock) -> int:
+    """Check chains, bodies and tree, and write down what was found; return the number of leaves.
+
+    Raises VerificationFailed with the place of what is wrong, DependencyUnavailable.
+    """
+    leaves, reason = 0, ""
+    try:
+        verify_log(catalogue)
+        verify_bodies(catalogue, [tenant.id for tenant in list_tenants(catalogue)])
+        leaves = sum(found.leaves for found in compare(catalogue, store, now=clock.now()))
+    except VerificationFailed as error:
+        reason = str(error)
+        raise
+    finally:
+        if leaves or reason:
+            with audit.transaction(None) as connection:
+                audit.append(
+                    connection,
+                    tenant_id=None,
+                    actor=ACTOR,
+                    action="log.verified",
+                    object="log",
+                    result="failed" if reason else "ok",
+                    body={"leaves": leaves, "reason": reason},
+                    at=clock.now(),
+                )
+    return leaves
 
 
 def sequencer_of(  # noqa: PLR0917 - what it stands on, named by its one caller

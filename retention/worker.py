@@ -46,7 +46,7 @@ from archive.mail import server_of
 from archive.model import KEEP_GRACE_H_MAX, RecordingId, TenantId, UserId
 from archive.settings import Settings
 from archive.shared import Derivatives
-from retention.audit_log import add_audit_log, sequencer_of
+from retention.audit_log import add_audit_log, check_log, sequencer_of
 from retention.due_time import ClockDisbelieved
 from retention.expiry import Expiry
 from retention.mail import Mailer
@@ -320,7 +320,8 @@ class Worker:
         work = Work(self._tenants, scrub, quarantine, self._sweep_calls, mailer, shares.sweep, expiry)
         self.app = make_app(settings.database_url, work)
         sequencer = sequencer_of(settings, self._catalogue, self._store, keyring, audit, clock)
-        add_audit_log(self.app, sequencer.round)
+        check = functools.partial(check_log, self._catalogue, self._store, audit, clock)
+        add_audit_log(self.app, sequencer.round, check)
 
     def _tenants(self) -> list[TenantId]:
         return [tenant.id for tenant in list_tenants(self._catalogue)]

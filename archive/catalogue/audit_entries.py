@@ -7,7 +7,7 @@ Not here: what is hashed (`archive.audit_chain`) and when to write (`archive.aud
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC
 
 from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, func, select, tuple_
@@ -88,6 +88,22 @@ def following(connection: Connection, writer: str, after: int, *, limit: int) ->
         .limit(limit)
     )
     return [_entry(row) for row in connection.execute(statement)]
+
+
+def of_range(
+    catalogue: Catalogue, writer: str, first: int, last: int, *, bodies_of: Iterable[TenantId] = ()
+) -> list[AuditEntry]:
+    """Return the entries of a writer from number `first` to `last`, with the bodies of some tenants."""
+    columns = audit_entries.c
+    wanted = and_(columns.writer == writer, columns.sequence >= first, columns.sequence <= last)
+    statement = _entries().where(wanted).order_by(columns.sequence)
+    with catalogue.transaction() as connection:
+        found = {row.sequence: _entry(row) for row in connection.execute(statement)}
+    for tenant_id in bodies_of:
+        with catalogue.transaction(tenant_id) as connection:
+            own = statement.where(columns.tenant_id == tenant_id)
+            found.update({row.sequence: _entry(row) for row in connection.execute(own)})
+    return list(found.values())
 
 
 def of_tenant(catalogue: Catalogue, tenant_id: TenantId) -> Iterator[AuditEntry]:

@@ -20,6 +20,7 @@ from archive.audit_chain import ChainHead
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.tables import (
     audit_checkpoints,
+    audit_entries,
     audit_leaves,
     audit_logs,
     audit_nodes,
@@ -198,6 +199,24 @@ def leaves(connection: Connection, log: int, first: int, end: int) -> list[Leaf]
         .order_by(columns.index)
     )
     return [Leaf(*row) for row in connection.execute(statement)]
+
+
+def leaves_with_entries(
+    connection: Connection, log: int, first: int, end: int
+) -> list[tuple[int, Leaf, str | None]]:
+    """Return leaves with their places and the hash their entry has, None where there is no entry."""
+    columns, entry = audit_leaves.c, audit_entries.c
+    same = and_(entry.writer == columns.writer, entry.sequence == columns.sequence)
+    statement = (
+        select(columns["index"], columns.writer, columns.sequence, columns.hash, entry.hash.label("entry"))
+        .select_from(audit_leaves.outerjoin(audit_entries, same))
+        .where(columns.log == log, columns["index"] >= first, columns["index"] < end)
+        .order_by(columns["index"])
+    )
+    return [
+        (index, Leaf(writer, sequence, hash_), entry_hash)
+        for index, writer, sequence, hash_, entry_hash in connection.execute(statement)
+    ]
 
 
 def index_of(connection: Connection, log: int, writer: str, sequence: int) -> int | None:

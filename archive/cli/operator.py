@@ -23,6 +23,7 @@ class Operator:
 
     def __init__(self, settings: Settings) -> None:
         settings.require("database_url")
+        self.settings = settings
         self.catalogue = Catalogue(settings.database_url, timeout_s=settings.database_timeout_s)
         self.clock = SystemClock()
         self._audit = AuditWriter(self.catalogue, f"operator/{settings.node_name}")

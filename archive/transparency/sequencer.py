@@ -128,7 +128,13 @@ class Sequencer:
 
     def _refuse_set_back(self, log: Log) -> None:
         with self._catalogue.transaction() as connection:
+            published = audit_tree.newest_published(connection, log.number)
             newest = audit_tree.newest_checkpoint(connection, log.number)
+        if published is not None and not self._stands(published):
+            raise LogOverruled(
+                f"The bucket holds another checkpoint {published.size} than the database, or none: run "
+                "earwitness audit verify. Nothing is signed until an operator has looked."
+            )
         after = "" if newest is None else checkpoint_key(log.number, newest.size)
         # Another sequencer may have gone on meanwhile; what it puts is in the database first.
         beyond = self._store.versions(checkpoints_prefix(log.number), after=after)
@@ -142,6 +148,13 @@ class Sequencer:
                 f"The bucket holds {last}, beyond what the database knows: the database was set back. "
                 "Nothing is signed until an operator has looked and begun a new log: earwitness audit begin."
             )
+
+    def _stands(self, row: CheckpointRow) -> bool:
+        """Tell whether the bucket holds this very checkpoint where the database says it does."""
+        try:
+            return self._store.get(checkpoint_key(row.log, row.size), row.note_version or "") == row.note
+        except NotFound:
+            return False
 
     def _sequence(self, log: Log, key: SigningKey) -> CheckpointRow | None:
         """Add waiting entries to the tree, with a signed checkpoint; None when there are none."""

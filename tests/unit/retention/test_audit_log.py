@@ -16,7 +16,7 @@ from archive.settings import Settings
 from archive.store.memory import MemoryStore
 from archive.transparency.checkpoint import open_note, public_key
 from keys.local_keyring import LocalKeyring
-from retention.audit_log import AUDIT_ROUND, add_audit_log, sequencer_of
+from retention.audit_log import AUDIT_CHECK, AUDIT_ROUND, add_audit_log, check_log, sequencer_of
 from retention.schedule import SCHEDULES
 from retention.worker import defer_due
 from tests.unit.archive.sealed.conftest import NOW, SettableClock
@@ -55,8 +55,9 @@ def test_the_log_of_the_settings_signs_with_the_key_of_the_key_store(
     ("fault", "level"),
     [(StoreUnavailable("away"), "warning"), (VerificationFailed("altered"), "error"), (None, "debug")],
 )
-async def test_a_round_is_made_every_minute_and_its_fault_is_told(
-    database: Any, worker: Catalogue, fault: ArchiveError | None, level: str
+@pytest.mark.parametrize(("task", "seconds"), [(AUDIT_ROUND, 60), (AUDIT_CHECK, 86_400)])
+async def test_a_job_is_due_in_time_and_its_fault_is_told(
+    database: Any, worker: Catalogue, fault: ArchiveError | None, level: str, task: str, seconds: int
 ) -> None:
     """No job is left behind by an outage: the next minute makes its own."""
     import procrastinate
@@ -73,15 +74,41 @@ async def test_a_round_is_made_every_minute_and_its_fault_is_told(
             conninfo=connection_string(database.url("earwitness_worker")), kwargs=connection_arguments()
         )
     )
-    add_audit_log(app, round_)
-    (schedule,) = (each for each in SCHEDULES if each.task == AUDIT_ROUND)
-    assert schedule.interval.total_seconds() == 60
+    add_audit_log(app, round_, round_)
+    (schedule,) = (each for each in SCHEDULES if each.task == task)
+    assert schedule.interval.total_seconds() == seconds
     with capture_logs() as told:
         async with app.open_async():
             await defer_due(app, schedule, NOW)
             await app.run_worker_async(wait=False, install_signal_handlers=False, listen_notify=False)
-    assert level in [line["log_level"] for line in told]
+    expected = "info" if task == AUDIT_CHECK and fault is None else level
+    assert expected in [line["log_level"] for line in told if "audit log" in line["event"]]
     rows = await asyncio.to_thread(
         lambda: database.connect().execute("SELECT status FROM jobs.procrastinate_jobs").fetchall()
     )
     assert {status for (status,) in rows} <= {"succeeded"}
+
+
+def test_what_a_check_found_stands_in_the_log(worker: Catalogue, database: Any, tmp_path: Path) -> None:
+    """An intact log, and one from which a superuser removed an entry and mended the chain behind it."""
+    (tmp_path / "keys").mkdir()
+    settings, clock = Settings(key_store=f"dir:{tmp_path / 'keys'}"), SettableClock()
+    store, audit = MemoryStore(clock), AuditWriter(worker, "worker/one")
+    sequencer = sequencer_of(settings, worker, store, lambda: LocalKeyring(bytes(32)), audit, clock)
+    assert check_log(worker, store, audit, clock) == 0, "before there is a log there is nothing to tell"
+    sequencer.round()
+    assert check_log(worker, store, audit, clock) == 1
+    sequencer.round()
+    admin = database.connect()
+    found = admin.execute("SELECT action, result FROM audit_entries ORDER BY sequence").fetchall()
+    assert found == [("log.idle", "ok"), ("log.verified", "ok")]
+    admin.execute("SET session_replication_role TO replica")
+    admin.execute("DELETE FROM audit_bodies")
+    admin.execute("DELETE FROM audit_entries WHERE sequence = 2")
+    admin.execute("UPDATE audit_writers SET (sequence, hash) = (SELECT sequence, hash FROM audit_entries)")
+    with pytest.raises(VerificationFailed, match="leaf 1"):
+        check_log(worker, store, audit, clock)
+    newest = admin.execute(
+        "SELECT action, result FROM audit_entries ORDER BY sequence DESC LIMIT 1"
+    ).fetchone()
+    assert newest == ("log.verified", "failed")

@@ -48,9 +48,10 @@ def test_the_hashes_are_those_of_the_rfc() -> None:
 
 def test_the_growing_tree_has_the_root_of_the_definition_at_every_size() -> None:
     """And it names every perfect node once, when its last leaf comes."""
-    tree, made = Tree(), {}
+    tree, extended, made = Tree(), Tree(), {}
     for size, leaf in enumerate(LEAVES):
-        assert tree.root() == naive(LEAVES[:size])
+        assert tree.root() == extended.root() == naive(LEAVES[:size])
+        extended.extend(leaf)
         for found in tree.append(leaf):
             assert (found.level, found.number) not in made
             assert found.hash == node(found.level, found.number)

@@ -1,34 +1,13 @@
-"""`earwitness audit` and `storage`: proving the log, rebuilding the catalogue."""
+"""`earwitness storage`: rebuilding the catalogue from the bucket."""
 
 from __future__ import annotations
 
-from archive.audit import verify_bodies, verify_log
-from archive.catalogue.directory import list_tenants
 from archive.cli.operator import operator
-from archive.cli.outcome import DONE, Row, add_json, parser, print_row, print_rows
+from archive.cli.outcome import DONE, add_json, parser, print_row
 from archive.cli.service import add_data, settings_of
 from archive.cli.vault import open_store, open_vault
 from archive.rebuild import rebuild
 from archive.telemetry import configure_logging
-
-
-def run_audit(arguments: list[str]) -> int:
-    """Verify the hash chain of every writer and every body; raises ChainBroken at the first altered entry."""
-    made = parser("audit", "The audit log.", "earwitness audit verify")
-    actions = made.add_subparsers(dest="action", required=True, metavar="verify")
-    verify = actions.add_parser("verify", help="check every chain of entries", epilog=made.epilog)
-    add_data(verify)
-    add_json(verify)
-    options = made.parse_args(arguments)
-    with operator(options) as acting:
-        heads = verify_log(acting.catalogue)
-        verify_bodies(acting.catalogue, [tenant.id for tenant in list_tenants(acting.catalogue)])
-    rows: list[Row] = [
-        {"writer": writer, "entries": head.sequence, "hash": head.hash, "result": "intact"}
-        for writer, head in sorted(heads.items())
-    ]
-    print_rows(rows, as_json=options.json)
-    return DONE
 
 
 def run_storage(arguments: list[str]) -> int:

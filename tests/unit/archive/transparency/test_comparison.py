@@ -1,0 +1,217 @@
+"""The database against the locked checkpoints: what somebody with every right over it did is found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archive.catalogue import audit_entries, audit_tree
+from archive.catalogue.audit_tree import Log
+from archive.errors import VerificationFailed
+from archive.store.object import sha256_hex
+from archive.transparency.comparison import compare, logs_of_bucket
+from archive.transparency.export import export
+from archive.transparency.folder import open_folder
+from archive.transparency.leaves import checkpoint_key, checkpoints_prefix
+from archive.transparency.sequencer import LogOverruled
+from archive.transparency.verification import SILENCE_MAX, LogBroken, read_keys, verify_folder
+from tests.unit.archive.transparency.conftest import LogHouse
+
+SET_BACK = "UPDATE audit_writers w SET (sequence, hash) = (SELECT sequence, hash FROM audit_entries e WHERE e.writer = w.writer ORDER BY sequence DESC LIMIT 1)"
+
+
+@pytest.fixture
+def sealed(log: LogHouse) -> LogHouse:
+    """Four checkpoints over twelve entries of two writers."""
+    for _ in range(4):
+        log.play(2)
+        log.play(1, writer="portal/two")
+        log.sequencer().round()
+        log.later(minutes=1)
+    return log
+
+
+@pytest.fixture
+def superuser(database: Any) -> Callable[[str], None]:
+    admin = database.connect()
+    admin.execute("SET session_replication_role = replica")
+    return admin.execute
+
+
+def compared(log: LogHouse) -> Any:
+    return compare(log.worker, log.store, now=log.clock.now())
+
+
+def test_an_untouched_log_is_what_the_bucket_says(sealed: LogHouse) -> None:
+    (found,) = compared(sealed)
+    assert (found.log, found.leaves, found.lost) == (1, 12, 0)
+    assert found.sealed_at is not None
+    sealed.play()
+    assert compared(sealed)[0].leaves == 12, "what is younger than a checkpoint waits for its own"
+
+
+def test_before_the_first_round_there_is_nothing_to_compare(log: LogHouse) -> None:
+    log.play()
+    assert compared(log) == []
+
+
+@pytest.mark.parametrize(
+    ("statements", "index", "words"),
+    [
+        (["DELETE FROM audit_entries WHERE writer = 'portal/one' AND sequence = 3"], 3, "is missing"),
+        (
+            ["UPDATE audit_entries SET hash = repeat('0', 64) WHERE writer = 'portal/two' AND sequence = 2"],
+            5,
+            "was changed",
+        ),
+        (["DELETE FROM audit_leaves WHERE index = 4"], 4, "this leaf is missing"),
+        (["UPDATE audit_leaves SET sequence = 99 WHERE index = 7"], 7, "is missing"),
+        (["DELETE FROM audit_checkpoints WHERE size = 6"], 3, "checkpoint before leaf 6 is missing"),
+        (["UPDATE audit_checkpoints SET note = 'x' WHERE size = 6"], 6, "no signed note"),
+        (
+            ["DELETE FROM audit_checkpoints WHERE size = 12", "DELETE FROM audit_leaves WHERE index >= 9"],
+            9,
+            "set back",
+        ),
+        (
+            [
+                "DELETE FROM audit_checkpoints WHERE size > 6",
+                "DELETE FROM audit_leaves WHERE index >= 6",
+                "DELETE FROM audit_entries WHERE writer = 'portal/one' AND sequence > 4 OR sequence > 2 AND writer = 'portal/two'",
+                SET_BACK,
+            ],
+            6,
+            "set back",
+        ),
+    ],
+)
+def test_what_a_superuser_did_is_found_with_its_place(
+    sealed: LogHouse, superuser: Callable[[str], None], statements: list[str], index: int, words: str
+) -> None:
+    """A4: removed, changed, exchanged, or the whole database set back to yesterday."""
+    superuser("DELETE FROM audit_bodies")
+    for statement in statements:
+        superuser(statement)
+    with pytest.raises(LogBroken, match=words) as broken:
+        compared(sealed)
+    assert broken.value.index == index
+
+
+def test_a_log_made_anew_with_the_same_key_is_found_at_its_first_other_leaf(
+    sealed: LogHouse, superuser: Callable[[str], None]
+) -> None:
+    """A fork: everything in the database agrees with itself; the bucket says otherwise."""
+    store, worker = sealed.store, sealed.worker
+    superuser("DELETE FROM audit_bodies")
+    superuser("DELETE FROM audit_entries WHERE writer = 'portal/one' AND sequence > 4")
+    superuser("DELETE FROM audit_leaves WHERE index >= 6")
+    superuser("DELETE FROM audit_checkpoints WHERE size > 6")
+    superuser("DELETE FROM audit_entries WHERE writer = 'portal/two' AND sequence > 2")
+    superuser(SET_BACK)
+    # Forged on a copy of yesterday's bucket: the real one would not take it.
+    sealed.store = type(store)(sealed.clock)
+    young = (checkpoint_key(1, 6), "audit/1/leaves/000000000006")
+    sealed.store._versions = {
+        key: list(versions)
+        for key, versions in store._versions.items()
+        if not key.startswith("audit/1/") or key <= young[0] or "audit/1/leaves/" < key < young[1]
+    }
+    for _ in range(2):
+        sealed.play(2, object="recording:forged")
+        sealed.play(1, writer="portal/two")
+        sealed.sequencer().round()
+    sealed.store = store
+    sealed.play()
+    with pytest.raises(LogOverruled, match="another checkpoint 12"):
+        sealed.sequencer().round()
+    with pytest.raises(LogBroken, match="the bucket another") as broken:
+        compare(worker, store, now=sealed.clock.now())
+    assert broken.value.index == 6
+
+
+def test_what_somebody_put_beside_a_checkpoint_is_found(sealed: LogHouse) -> None:
+    """R6: the oldest version counts, and that there is another one is told."""
+    key = checkpoint_key(1, 6)
+    with sealed.store._guard:
+        (version,) = sealed.store._versions[key]
+        sealed.store._versions[key].append(version)
+    with pytest.raises(VerificationFailed, match="a second version"):
+        compared(sealed)
+
+
+def test_a_checkpoint_that_is_gone_from_the_bucket_is_found(sealed: LogHouse) -> None:
+    with sealed.store._guard:
+        del sealed.store._versions[checkpoint_key(1, 6)]
+    with pytest.raises(LogBroken, match="gone from the bucket") as broken:
+        compared(sealed)
+    assert broken.value.index == 6
+
+
+def test_a_checkpoint_nobody_signed_is_found(sealed: LogHouse) -> None:
+    forged = f"{checkpoints_prefix(1)}{99:012}"
+    sealed.store.put(forged, b"forged", None, sha256=sha256_hex(b"forged"))
+    with pytest.raises(LogBroken, match="set back"):
+        compared(sealed)
+
+
+def test_a_log_that_stands_still_is_found(sealed: LogHouse) -> None:
+    """Whoever keeps the sequencer from running wins two hours."""
+    sealed.clock.moment += SILENCE_MAX + timedelta(minutes=1)
+    with pytest.raises(LogBroken, match="no worker seals"):
+        compared(sealed)
+
+
+def test_an_emptied_database_is_found(sealed: LogHouse, superuser: Callable[[str], None]) -> None:
+    for table in ("bodies", "entries", "writers", "leaves", "nodes", "checkpoints", "logs"):
+        superuser(f"DELETE FROM audit_{table}")
+    with pytest.raises(VerificationFailed, match="unknown to the database"):
+        compared(sealed)
+    assert logs_of_bucket(sealed.store) == {1}
+
+
+def test_after_a_restore_a_new_log_goes_on_and_says_what_was_lost(
+    sealed: LogHouse, superuser: Callable[[str], None]
+) -> None:
+    """The former log stays as it is; every entry that is left has a place in the new one."""
+    superuser("DELETE FROM audit_bodies")
+    superuser("DELETE FROM audit_checkpoints WHERE size > 6")
+    superuser("DELETE FROM audit_leaves WHERE index >= 6")
+    superuser("DELETE FROM audit_entries WHERE sequence > 2 AND writer = 'portal/two' OR sequence > 4")
+    superuser(SET_BACK)
+    with pytest.raises(LogOverruled):
+        sealed.sequencer().round()
+    with sealed.worker.transaction() as connection:
+        audit_tree.begin_log(connection, Log(2, "earwitness/test/2", sealed.clock.now(), "restored"))
+    assert sealed.sequencer().round() == 1
+    former, new = compared(sealed)
+    assert (former.leaves, former.lost) == (6, 6)
+    assert (new.log, new.leaves, new.lost) == (2, 6, 0)
+
+
+def test_a_log_that_was_taken_along_is_checked_without_any_service(sealed: LogHouse, tmp_path: Path) -> None:
+    """A1: keys, leaves and checkpoints from the bucket, entries from the database, with bodies or without."""
+
+    def entries_of(leaves: Any) -> Any:
+        return [
+            entry
+            for leaf in leaves
+            for entry in audit_entries.of_range(
+                sealed.worker, leaf.writer, leaf.sequence, leaf.sequence, bodies_of=[sealed.tenant_id]
+            )
+        ]
+
+    for name, given, entries, bodies in (("all", entries_of, 12, 12), ("leaves", None, 0, 0)):
+        export(sealed.worker, sealed.store, tmp_path / name, given)
+        lines, (folder,) = open_folder(tmp_path / name)
+        found = verify_folder(folder, read_keys(lines), as_of=sealed.clock.now())
+        assert (found.leaves, found.entries, found.bodies) == (12, entries, bodies)
+
+
+def test_a_strange_object_among_those_of_the_log_is_not_taken_along(sealed: LogHouse, tmp_path: Path) -> None:
+    sealed.store.put("audit/../x", b"x", None, sha256=sha256_hex(b"x"))
+    with pytest.raises(VerificationFailed, match="no object of an audit log"):
+        export(sealed.worker, sealed.store, tmp_path / "out", None)
