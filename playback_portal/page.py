@@ -43,14 +43,14 @@ from aiohttp import web
 
 from playback_portal import navigation
 from playback_portal.authentication import authenticate
-from playback_portal.browser_session import token_of
+from playback_portal.browser_session import SESSION, token_of
 from playback_portal.language import Language, language_of
 from playback_portal.person import CSRF, ME
 from playback_portal.problems import Problem
 from playback_portal.refusals import explanation_of
 from playback_portal.rendering import environment_of
 from playback_portal.route import PAGES
-from playback_portal.services import REFERENCE, SCOPE
+from playback_portal.services import REFERENCE, SCOPE, SERVICES
 
 THEME_COOKIE = "ew_theme"
 THEMES = ("light", "dark")
@@ -128,6 +128,7 @@ def surroundings(request: web.Request) -> dict[str, object]:
         "theme": theme if theme in THEMES else "",
         "path": request.path,
         "here": request.path_qs,
+        "session_s": _session_s(request),
         "shortcuts": request.cookies.get(SHORTCUTS_COOKIE) != "off",
         "sections": navigation.sections_for(request),
         "current": navigation.current(request.path),
@@ -163,6 +164,13 @@ def refusal(request: web.Request, problem: Problem) -> web.Response:
         {name: problem.headers[name] for name in problem.headers if name != "WWW-Authenticate"}
     )
     return response
+
+
+def _session_s(request: web.Request) -> int:
+    """Return how long the session of a request lasts when nobody does anything; 0 without one."""
+    if SESSION not in request:
+        return 0
+    return request[SESSION].left_s(request.app[SERVICES].clock.now())
 
 
 def _to_sign_in(request: web.Request) -> web.Response:

@@ -46,6 +46,7 @@ from playback_portal.pages.purposes import PURPOSE_ROUTES
 from playback_portal.pages.recording import PLAYER_ROUTES
 from playback_portal.pages.recordings import RECORDING_PAGE_ROUTES
 from playback_portal.pages.security import SECURITY_ROUTES
+from playback_portal.pages.session import SESSION_ROUTES
 from playback_portal.pages.sharing import SHARING_ROUTES
 from playback_portal.pages.sign_in import SIGN_IN_ROUTES
 from playback_portal.positions import POSITION_ROUTES
@@ -117,6 +118,7 @@ ROUTES = (
     Route("GET", f"{STATIC_PREFIX}{{name}}", static.get_file, None, None),
     *SIGN_IN_ROUTES,
     *SECURITY_ROUTES,
+    *SESSION_ROUTES,
     *ORGANISATION_ROUTES,
     *INVITATION_ROUTES,
     *ENROLMENT_ROUTES,

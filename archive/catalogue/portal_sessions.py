@@ -104,6 +104,10 @@ class PortalSession:
         """When it ends if nobody does anything meanwhile."""
         return min(self.ends_at, self.seen_at + timedelta(seconds=IDLE_S_MAX))
 
+    def left_s(self, now: datetime) -> int:
+        """Return how many seconds it lasts still if nobody does anything."""
+        return max(0, int((self.idle_ends_at - now).total_seconds()))
+
 
 @dataclass(frozen=True)
 class Visit:

@@ -4,6 +4,7 @@ import "./copy";
 import "./dialog";
 import "./palette";
 import "./preferences";
+import "./session";
 import "./shortcuts";
 import "./tabs";
 import "./toast";

@@ -29,6 +29,7 @@ OPEN_PAGES = {
     "/",
     "/help",
     "/help/keys",
+    "/me/session",
     "/preferences",
     "/sign-in",
     "/sign-in/callback",
