@@ -163,12 +163,13 @@ class RunningService:
             self._process = None
         return code
 
-    def run(self, *arguments: str, code: int = 0) -> str:
-        """Run a command of the product on this service and return what it printed."""
+    def run(self, *arguments: str, code: int = 0, typed: str = "") -> str:
+        """Run a command of the product on this service, `typed` at its input, and return what it printed."""
         done = subprocess.run(
             [sys.executable, "-m", "archive.cli.main", *arguments, "--data", str(self.directory)],
             capture_output=True,
             env=self.environment,
+            input=typed.encode(),
             timeout=120,
             check=False,
         )

@@ -126,6 +126,7 @@ class House:
     recordings: list[dict[str, Any]] = field(default_factory=list)
     authenticators: dict[str, Authenticator] = field(default_factory=dict)
     states: dict[str, Any] = field(default_factory=dict)
+    entered: dict[str, float] = field(default_factory=dict)
     teams: dict[str, str] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
