@@ -10,11 +10,10 @@ its contour and by FLAC it is as large as speech on a telephone line.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from unittest import mock
 
 import numpy as np
@@ -27,26 +26,14 @@ from archive.clock import SystemClock
 from archive.embedded.service_file import read_service
 from archive.ingest import Ingest
 from archive.model import (
-    CallGroupId,
-    Direction,
     FinishedRecording,
-    Layout,
-    OutcomeKind,
-    PacketCounts,
-    Party,
     Recording,
-    RecordingId,
-    RecordingMode,
-    RecordingState,
-    RetentionClass,
-    SessionId,
-    SessionOutcome,
     TenantId,
-    new_id,
 )
 from archive.settings import load_settings
-from recorder.encoding import MEDIA_TYPE, SAMPLE_RATE_HZ, FlacEncoder
+from recorder.encoding import SAMPLE_RATE_HZ, FlacEncoder
 from recorder.rtp import peaks
+from tests.made_recordings import finished_of, made_recording, outcome_of
 from tests.running_service import RunningService
 
 TURN_S = 2.6
@@ -70,19 +57,9 @@ class Archiver:
 
     def put(self, started_at: datetime, duration_s: float, seed: int = 1, **changes: object) -> Recording:
         """Archive a two-party call that began then; `changes` are fields of the recording."""
-        recording = _recording(self.tenant_id, started_at, int(duration_s * 1000))
-        recording = dataclasses.replace(recording, **changes)  # type: ignore[arg-type]
-        outcome = SessionOutcome(
-            session_id=recording.session_id,
-            call_id=recording.call_id,
-            kind=OutcomeKind.RECORDED,
-            reason="mode always",
-            started_at=recording.started_at,
-            ended_at=recording.ended_at,
-            tenant_id=recording.tenant_id,
-            recording_ids=(recording.id,),
-        )
-        return self.ingest.archive(_finished(recording, duration_s, seed), outcome).recording
+        recording = made_recording(self.tenant_id, started_at, int(duration_s * 1000), **changes)
+        finished = _finished(recording, duration_s, seed)
+        return self.ingest.archive(finished, outcome_of(recording)).recording
 
 
 @contextmanager
@@ -101,31 +78,6 @@ def archiver(service: RunningService) -> Iterator[Archiver]:
         catalogue.close()
 
 
-def _recording(tenant_id: TenantId, started_at: datetime, duration_ms: int) -> Recording:
-    recording_id = RecordingId(new_id(started_at))
-    return Recording(
-        id=recording_id,
-        tenant_id=tenant_id,
-        session_id=SessionId(new_id(started_at)),
-        call_id=f"{recording_id}@192.0.2.7",
-        call_group=CallGroupId(new_id(started_at)),
-        state=RecordingState.PROCESSING,
-        mode=RecordingMode.ALWAYS,
-        owner=None,
-        peer_id=None,
-        direction=Direction.IN,
-        layout=Layout.TWO_PARTY,
-        started_at=started_at,
-        ended_at=started_at + timedelta(milliseconds=duration_ms),
-        duration_ms=duration_ms,
-        recorded_ms=duration_ms,
-        parties=(Party("a", "+31612345678", "Jansen, M."), Party("b", "+31201234567", "")),
-        retention_class=RetentionClass.DAYS_90,
-        retain_until=started_at + timedelta(days=90),
-        packets=PacketCounts(duration_ms // 10, 0, 0, 0),
-    )
-
-
 def _finished(recording: Recording, duration_s: float, seed: int) -> FinishedRecording:
     """Return the recording with its sound: of a long one, the same minute again and again."""
     encoder, left = FlacEncoder(2), int(duration_s * SAMPLE_RATE_HZ)
@@ -137,15 +89,7 @@ def _finished(recording: Recording, duration_s: float, seed: int) -> FinishedRec
         for channel, one in enumerate(measured):
             one.add(block[:, channel])
         left -= len(block)
-    levels = [one.magnitudes() for one in measured]
-    return FinishedRecording(
-        recording=recording,
-        audio=encoder.finish(),
-        audio_media_type=MEDIA_TYPE,
-        peaks=peaks.document(recording.channels, levels, recording.duration_ms),
-        timeline=json.dumps({"version": 1, "spans": []}).encode(),
-        metadata=json.dumps({"version": 1, "revisions": []}).encode(),
-    )
+    return finished_of(recording, encoder.finish(), [one.magnitudes() for one in measured])
 
 
 def _conversation(duration_s: float, seed: int) -> Samples:

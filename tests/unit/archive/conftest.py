@@ -17,26 +17,18 @@ from archive.catalogue.engine import Catalogue
 from archive.catalogue.tables import metadata
 from archive.model import (
     ArchivedRecording,
-    CallGroupId,
-    Direction,
-    Layout,
     ObjectKind,
     PacketCounts,
     Party,
-    Recording,
-    RecordingId,
-    RecordingMode,
     RecordingState,
-    RetentionClass,
-    SessionId,
     Span,
     SpanKind,
     StoredObject,
     Tenant,
     TenantId,
     UserId,
-    new_id,
 )
+from tests.made_recordings import made_recording
 from tests.unit.conftest import PASSWORDS
 
 NOW = datetime(2026, 11, 22, 9, 30, 0, 123456, tzinfo=UTC)
@@ -157,37 +149,24 @@ def archived_recording(
 ) -> ArchivedRecording:
     """Return a recording with every field filled, `minutes` after NOW."""
     started = NOW + timedelta(minutes=minutes)
-    recording_id = RecordingId(new_id(started))
-    recording = Recording(
-        id=recording_id,
-        tenant_id=TenantId(tenant_id),
-        session_id=SessionId(new_id(started)),
-        call_id="3848276298220188511@192.0.2.7",
-        call_group=CallGroupId(new_id(started)),
-        state=RecordingState.AVAILABLE,
-        mode=RecordingMode.ALWAYS,
-        owner=None if owner is None else UserId(owner),
-        peer_id=None,
-        direction=Direction.IN,
-        layout=Layout.TWO_PARTY,
-        started_at=started,
-        ended_at=started + timedelta(seconds=61),
-        duration_ms=61_000,
-        recorded_ms=60_000,
-        parties=(
+    told: dict[str, object] = {
+        "call_id": "3848276298220188511@192.0.2.7",
+        "state": RecordingState.AVAILABLE,
+        "owner": None if owner is None else UserId(owner),
+        "recorded_ms": 60_000,
+        "parties": (
             Party("a", "+31612345678", "Jansen, M.", None, 0, 61_000),
             Party("b", "+31201234567", "", None, 40, None),
         ),
-        retention_class=RetentionClass.DAYS_90,
-        retain_until=started + timedelta(days=90),
-        spans=(Span(SpanKind.LOSS, "a", 1000, 1020), Span(SpanKind.PAUSE, "both", 2000, 3000, "user:1")),
-        packets=PacketCounts(6100, 1, 2, 3),
-        sha256="ab" * 32,
-        channels=("a", "b"),
-        flags=("late-start",),
-        site="Goes",
-    )
-    recording = dataclasses.replace(recording, **changes)
+        "spans": (Span(SpanKind.LOSS, "a", 1000, 1020), Span(SpanKind.PAUSE, "both", 2000, 3000, "user:1")),
+        "packets": PacketCounts(6100, 1, 2, 3),
+        "sha256": "ab" * 32,
+        "channels": ("a", "b"),
+        "flags": ("late-start",),
+        "site": "Goes",
+    }
+    recording = made_recording(TenantId(tenant_id), started, 61_000, **{**told, **changes})
+    recording_id = recording.id
     objects = tuple(
         StoredObject(
             kind,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -74,7 +73,8 @@ from keys.key_store import DirectoryKeyStore
 from keys.local_keyring import LocalKeyring
 from playback_portal.app import create_app
 from playback_portal.services import Services
-from recorder.rtp import peaks
+from tests import made_recordings
+from tests.made_recordings import finished_of, made_recording
 
 NOW = datetime(2026, 11, 22, 9, 30, 0, 123000, tzinfo=UTC)
 PASSWORDS = {role: f"{role}-s3cret" for role in migrate.ROLES}
@@ -247,53 +247,20 @@ def finished(
 ) -> FinishedRecording:
     started = NOW - timedelta(hours=2) + timedelta(minutes=minute)
     duration_ms = len(samples) // 8
-    recording = Recording(
-        id=RecordingId(new_id(started)),
-        tenant_id=tenant_id,
-        session_id=SessionId(new_id(started)),
-        call_id=f"call-{minute}@192.0.2.7",
-        call_group=CallGroupId(new_id(started)),
-        state=RecordingState.PROCESSING,
-        mode=RecordingMode.ALWAYS,
-        owner=None,
-        peer_id=None,
-        direction=Direction.IN,
-        layout=Layout.TWO_PARTY,
-        started_at=started,
-        ended_at=started + timedelta(milliseconds=duration_ms),
-        duration_ms=duration_ms,
-        recorded_ms=duration_ms,
-        parties=(Party("a", "+31612345678", "Jansen, M."), Party("b", "+31201234567", "", None, 40, 900)),
-        retention_class=RetentionClass.DAYS_90,
-        retain_until=started + timedelta(days=90),
-        spans=(Span(SpanKind.LOSS, "a", 100, 120), Span(SpanKind.PAUSE, "both", 200, 300, "user:1")),
-        packets=PacketCounts(2000, 1, 2, 3),
-        flags=("late-start",),
-    )
-    recording = dataclasses.replace(recording, **changes)
+    told: dict[str, Any] = {
+        "call_id": f"call-{minute}@192.0.2.7",
+        "parties": (Party("a", "+31612345678", "Jansen, M."), Party("b", "+31201234567", "", None, 40, 900)),
+        "spans": (Span(SpanKind.LOSS, "a", 100, 120), Span(SpanKind.PAUSE, "both", 200, 300, "user:1")),
+        "packets": PacketCounts(2000, 1, 2, 3),
+        "flags": ("late-start",),
+    }
+    recording = made_recording(tenant_id, started, duration_ms, **{**told, **changes})
     levels = [np.arange(duration_ms // 50, dtype=np.int32) * 100 for _ in range(samples.shape[1])]
-    return FinishedRecording(
-        recording=recording,
-        audio=encoded(samples),
-        audio_media_type="audio/flac",
-        peaks=peaks.document(recording.channels, levels, duration_ms),
-        timeline=json.dumps({"version": 1, "spans": []}).encode(),
-        metadata=json.dumps({"version": 1, "revisions": []}).encode(),
-    )
+    return finished_of(recording, encoded(samples), levels)
 
 
 def outcome_of(recording: Recording) -> SessionOutcome:
-    return SessionOutcome(
-        session_id=recording.session_id,
-        call_id=recording.call_id,
-        kind=OutcomeKind.RECORDED,
-        reason="mode always",
-        started_at=recording.started_at,
-        ended_at=recording.ended_at,
-        tenant_id=recording.tenant_id,
-        recording_ids=(recording.id,),
-        trace=("peer sbc-1",),
-    )
+    return made_recordings.outcome_of(recording, "peer sbc-1")
 
 
 @pytest.fixture(scope="session")
