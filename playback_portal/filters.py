@@ -140,6 +140,7 @@ def read(parameters: Parameters, *, now: datetime, user_id: UserId | None) -> Re
         mode=parameters.read("mode", word_of(RecordingMode), None),
         duration_ms_min=None if shortest_s is None else shortest_s * 1000,
         has=frozenset(Facet(each) for each in has - {HOLD, FAVOURITE}),
+        shared_at=now if Facet.SHARE in has else None,
         on_hold=HOLD in has,
         favourite_of=(user_id or UserId("")) if FAVOURITE in has else None,
         label=None if label == NO_LABEL else label,

@@ -147,6 +147,12 @@ SHARE_PARAMETERS: Final[dict[str, Schema]] = {
         "schema": ID,
         "description": "id of the play link",
     },
+    "shareText": {
+        "name": "q",
+        "in": "query",
+        "schema": {"type": "string", "maxLength": 200},
+        "description": "words of the title, of who made it, or of a recording one may see: a number, a name",
+    },
     "shareState": {
         "name": "state",
         "in": "query",
@@ -158,7 +164,7 @@ SHARE_PARAMETERS: Final[dict[str, Schema]] = {
 SHARE_OPERATIONS: Final[dict[str, Operation]] = {
     "list_shares": Operation(
         "Play links, newest first: one's own, or all of the tenant to who answers for it",
-        ("shareState", "limit", "cursor"),
+        ("shareState", "shareText", "limit", "cursor"),
         "SharePage",
         refusals=(400,),
     ),

@@ -52,6 +52,7 @@ from playback_portal.parameters import (
     json_word_of,
     limit,
     read_body,
+    search_text,
 )
 from playback_portal.play_links import Link
 from playback_portal.problems import ParameterFault, wrong_parameters
@@ -100,13 +101,14 @@ async def list_shares(request: web.Request) -> web.StreamResponse:
     """Answer with a page of links, newest first: one's own, or all of the tenant."""
     parameters = Parameters(request.query)
     active = parameters.read("state", _active, None)
+    text = parameters.read("q", search_text, "")
     size, after = limit(parameters), parameters.read("cursor", cursor, None)
     parameters.check()
     services = request.app[SERVICES]
     now = services.clock.now()
     page = await asyncio.to_thread(
         lambda: shares.page(
-            services.catalogue, request[SCOPE], now=now, active=active, limit=size, cursor=after
+            services.catalogue, request[SCOPE], now=now, active=active, limit=size, cursor=after, text=text
         )
     )
     return documents.list_response(request, [document(each, now) for each in page.items], page.next)

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, cast, func, literal, literal_column, select
 from sqlalchemy.dialects.postgresql import TSQUERY
 
 from archive.access import AccessScope
+<<<<<<< HEAD
 from archive.catalogue import documents, labels, recordings
+=======
+from archive.catalogue import documents, favourites, labels, recordings, share_source, waveforms
+>>>>>>> 18b7732 (Recordings are found by a play link that works now, and links by title, maker, number and name)
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.labels import Label
 from archive.catalogue.lexemes import Facet
@@ -32,6 +37,9 @@ ESTIMATE_FACTOR_MAX, SAMPLED_ROWS = 10, 100
 
 CHOICES_MAX = 500
 """People or teams offered to choose from; of more, a part of the name is typed."""
+
+
+NOT_SHARED = frozenset({Facet.SHARE})
 
 
 @dataclass(frozen=True)
@@ -68,12 +76,14 @@ def page(
     query: RecordingQuery,
     limit: int = 50,
     cursor: str | None = None,
+    *,
+    now: datetime,
 ) -> Listing:
-    """Return a page of recordings as `recordings.find` does, and what stands beside each."""
+    """Return a page of recordings as `recordings.find` does, and what stands beside each `now`."""
     with catalogue.transaction(scope.tenant_id) as connection:
         found = recordings.page_of(connection, scope, query, limit, cursor)
         owners = {recording.owner for recording in found.items if recording.owner is not None}
-        return Listing(found, _beside(connection, scope, found.items), _logins(connection, owners))
+        return Listing(found, _beside(connection, scope, found.items, now), _logins(connection, owners))
 
 
 def cursor_before(
@@ -99,10 +109,11 @@ def neighbour(
 
 
 def _beside(
-    connection: Connection, scope: AccessScope, items: Sequence[Recording]
+    connection: Connection, scope: AccessScope, items: Sequence[Recording], now: datetime
 ) -> Mapping[RecordingId, Beside]:
     """Return what stands beside each: by one statement what there is one of, by another the labels."""
     ids = [recording.id for recording in items]
+<<<<<<< HEAD
     of = searchable.c.recording_id
     marks = and_(favourites.c.recording_id == of, favourites.c.user_id == (scope.user_id or ""))
     statement = (
@@ -126,6 +137,23 @@ def _beside(
             drawn=row is not None and row.lanes is not None,
             labels=carried.get(recording_id, ()),
             favourite=row is not None and bool(row.marked),
+=======
+    columns = [_has(facet).label(facet.name) for facet in Facet]
+    statement = select(searchable.c.recording_id, *columns).where(searchable.c.recording_id.in_(ids))
+    found = {row[0]: _facets(row[1:]) for row in connection.execute(statement)}
+    # A document tells of links that ended by themselves too.
+    shared = share_source.shared(connection, ids, now)
+    drawn = waveforms.of_recordings(connection, ids)
+    carried, marked = labels.of_recordings(connection, ids), favourites.of_recordings(connection, scope, ids)
+    return {
+        recording_id: Beside(
+            found.get(recording_id, frozenset())
+            - (NOT_SHARED if recording_id not in shared else frozenset()),
+            drawn.get(recording_id),
+            recording_id in drawn,
+            carried.get(recording_id, ()),
+            recording_id in marked,
+>>>>>>> 18b7732 (Recordings are found by a play link that works now, and links by title, maker, number and name)
         )
         for recording_id, row in ((each, found.get(each)) for each in ids)
     }

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from sqlalchemy import ColumnElement, FromClause, Select, exists, or_, select, tuple_
 
-from archive.catalogue import documents, lexemes
+from archive.catalogue import documents, lexemes, share_source
 from archive.catalogue.documents import Wanted, storable
 from archive.catalogue.engine import Connection
 from archive.catalogue.lexemes import Facet
@@ -51,7 +51,8 @@ class RecordingQuery:
 
     `text` is a number in any spelling or part of one, words of names, notes, comments and
     labels, or an id (`archive.catalogue.lexemes`). `team` is an id: what began while its
-    owner contributed to that team. `unlabelled` is what nobody gave a label.
+    owner contributed to that team. `unlabelled` is what nobody gave a label, `shared_at`
+    what a play link leads to at that moment.
     """
 
     text: str | None = None
@@ -69,6 +70,7 @@ class RecordingQuery:
     on_hold: bool = False
     label: str | None = None
     unlabelled: bool = False
+    shared_at: datetime | None = None
     favourite_of: UserId | None = None
     sort: Sort = Sort.NEWEST
 
@@ -170,6 +172,8 @@ def _asked(query: RecordingQuery) -> list[ColumnElement[bool]]:
         conditions.append(columns.state.not_in(GONE_STATES))
     if query.duration_ms_min is not None:
         conditions.append(columns.duration_ms >= query.duration_ms_min)
+    if query.shared_at is not None:
+        conditions.append(share_source.shared_at(query.shared_at))
     if query.on_hold:
         conditions.append(columns.on_hold)
     if query.team is not None:

@@ -91,6 +91,7 @@ __all__ = [
     "in_transaction",
     "insert_recording",
     "page_of",
+    "seen_by",
     "selected",
     "storable",
 ]
@@ -163,6 +164,11 @@ def reached(catalogue: Catalogue, scope: AccessScope, ids: Iterable[RecordingId]
     statement = select(recordings.c.id).where(_within(scope), recordings.c.id.in_(sorted(ids)))
     with catalogue.transaction(scope.tenant_id) as connection:
         return frozenset(RecordingId(each) for each in connection.execute(statement).scalars())
+
+
+def seen_by(scope: AccessScope) -> ColumnElement[bool]:
+    """Return the filter for the recordings the scope may see, for statements of other tables."""
+    return _within(scope)
 
 
 def in_transaction(connection: Connection, recording_id: RecordingId) -> Recording:

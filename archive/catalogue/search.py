@@ -15,14 +15,14 @@ from collections.abc import Callable
 
 from sqlalchemy import func, select
 
-from archive.catalogue import annotation_source, documents, recordings
+from archive.catalogue import annotation_source, documents, recordings, share_source
 from archive.catalogue.engine import Connection
 from archive.catalogue.lexemes import Annotations
 from archive.model import RecordingId
 
 Source = Callable[[Connection, RecordingId], Annotations]
 
-SOURCES: tuple[Source, ...] = (annotation_source.found_by,)
+SOURCES: tuple[Source, ...] = (annotation_source.found_by, share_source.found_by)
 
 
 def begin(connection: Connection, recording_id: RecordingId) -> None:

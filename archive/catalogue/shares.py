@@ -24,6 +24,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, true, tuple_, update
 
 from archive.access import AccessScope
+from archive.catalogue import search, share_search, share_source
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recordings import PAGE_ROWS_MAX, decode_cursor, encode_cursor
 from archive.catalogue.tables import recordings, shares
@@ -173,6 +174,7 @@ def add(connection: Connection, scope: AccessScope, wanted: NewShare, *, now: da
     Raises Refused for what is out of bounds, Conflict for one link too many.
     """
     _check(wanted, now)
+    search.begin(connection, wanted.recording_id)
     columns = shares.c
     of_recording = (columns.tenant_id == scope.tenant_id, columns.recording_id == wanted.recording_id)
     working = (columns.revoked_at.is_(None), columns.ends_at > now)
@@ -198,7 +200,9 @@ def add(connection: Connection, scope: AccessScope, wanted: NewShare, *, now: da
         "ends_at": wanted.ends_at,
         "plays_max": wanted.plays_max,
     }
-    return _share(connection.execute(insert(shares).returning(shares), row).one()), token
+    made = _share(connection.execute(insert(shares).returning(shares), row).one())
+    search.refresh(connection, wanted.recording_id)
+    return made, token
 
 
 def find(catalogue: Catalogue, token: str) -> Share | None:
@@ -245,23 +249,25 @@ def page(
     active: bool | None = None,
     limit: int = 50,
     cursor: str | None = None,
+    text: str = "",
 ) -> SharePage:
     """Return links the scope may know of, newest first; raises Refused for a limit or cursor not ours.
 
-    `active` leaves out those that work no longer, or those that do.
+    `active` leaves out those that work no longer, or those that do; `text` all it is not about.
     """
     if not 1 <= limit <= PAGE_ROWS_MAX:
         raise Refused(f"The limit of a page is 1 to {PAGE_ROWS_MAX}.")
     columns = shares.c
     wanted = [_seen_by(scope)]
     if active is not None:
-        unspent = or_(columns.plays_max.is_(None), columns.plays < columns.plays_max)
-        works = and_(columns.revoked_at.is_(None), columns.ends_at > now, unspent)
+        works = share_source.working_at(now)
         wanted.append(works if active else ~works)
     if cursor is not None:
         wanted.append(tuple_(columns.made_at, columns.id) < decode_cursor(cursor))
-    statement = select(shares).where(*wanted).order_by(columns.made_at.desc(), columns.id.desc())
     with catalogue.transaction(scope.tenant_id) as connection:
+        if text.strip():
+            wanted.append(share_search.about(connection, scope, text))
+        statement = select(shares).where(*wanted).order_by(columns.made_at.desc(), columns.id.desc())
         rows = connection.execute(statement.limit(limit + 1)).all()
     items = tuple(map(_share, rows[:limit]))
     return SharePage(items, encode_cursor(items[-1].made_at, items[-1].id) if len(rows) > limit else None)
@@ -274,8 +280,11 @@ def revoke(catalogue: Catalogue, scope: AccessScope, share_id: str, *, now: date
     of_share = (columns.tenant_id == scope.tenant_id, columns.id == share_id)
     with catalogue.transaction(scope.tenant_id) as connection:
         values = {"revoked_at": func.coalesce(columns.revoked_at, now)}
-        row = connection.execute(update(shares).where(*of_share).values(values).returning(shares)).one()
-    return _share(row)
+        share = _share(
+            connection.execute(update(shares).where(*of_share).values(values).returning(shares)).one()
+        )
+        search.refresh(connection, share.recording_id)
+    return share
 
 
 def restore(catalogue: Catalogue, scope: AccessScope, share_id: str, *, now: datetime) -> Share:
@@ -287,7 +296,9 @@ def restore(catalogue: Catalogue, scope: AccessScope, share_id: str, *, now: dat
     of_share = (columns.tenant_id == scope.tenant_id, columns.id == share_id)
     with catalogue.transaction(scope.tenant_id) as connection:
         statement = update(shares).where(*of_share).values(revoked_at=None).returning(shares)
-        return _share(connection.execute(statement).one())
+        restored = _share(connection.execute(statement).one())
+        search.refresh(connection, restored.recording_id)
+    return restored
 
 
 def beginnings(

@@ -234,8 +234,9 @@ async def _view(request: web.Request, view_id: str | None) -> SavedSearch | None
 
 def _find(request: web.Request, asked: Asked) -> Found:
     services, scope = request.app[SERVICES], request[SCOPE]
-    listed = listing.page(services.catalogue, scope, asked.filters.query, asked.rows, asked.after)
-    shown = rows(listed.page.items, scope, listed.beside, listed.logins, services.clock.now())
+    query, now = asked.filters.query, services.clock.now()
+    listed = listing.page(services.catalogue, scope, query, asked.rows, asked.after, now=now)
+    shown = rows(listed.page.items, scope, listed.beside, listed.logins, now)
     return Found(shown, listed.page.next)
 
 

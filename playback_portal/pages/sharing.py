@@ -13,11 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
+from urllib.parse import urlencode
 
 from aiohttp import web
 
 from archive.access import Scope, may_email, may_share
 from archive.catalogue import people, recordings, share_policies, shares
+from archive.catalogue.recordings import SEARCH_CHARS_MAX
 from archive.catalogue.share_policies import DAYS_MAX
 from archive.catalogue.shares import PLAYS_COUNT_MAX, TITLE_CHARS_MAX, Proof, Share, ShareState
 from archive.errors import Conflict, Refused
@@ -138,11 +140,16 @@ async def list_shares(request: web.Request) -> web.StreamResponse:
     """Show one's own links, or all of the tenant to who answers for it."""
     services, scope = request.app[SERVICES], request[SCOPE]
     ended, cursor = request.query.get("state") == "ended", request.query.get("cursor")
-    now = services.clock.now()
-
+    now, text = services.clock.now(), request.query.get("q", "").strip()[:SEARCH_CHARS_MAX]
     page = await asyncio.to_thread(
         lambda: shares.page(
-            services.catalogue, scope, now=now, active=not ended, limit=SHARES_PER_PAGE, cursor=cursor
+            services.catalogue,
+            scope,
+            now=now,
+            active=not ended,
+            limit=SHARES_PER_PAGE,
+            cursor=cursor,
+            text=text,
         )
     )
     return render(
@@ -152,9 +159,17 @@ async def list_shares(request: web.Request) -> web.StreamResponse:
         next=page.next,
         cursor=cursor,
         ended=ended,
+        text=text,
+        here_with=lambda **given: _address({"state": "ended" if ended else "", "q": text, **given}),
         may_end=scope.permits(Scope.RECORDINGS_SHARE),
         states=STATES,
     )
+
+
+def _address(given: Mapping[str, str]) -> str:
+    """Return the address of the list with what is given of its parameters."""
+    query = urlencode({name: value for name, value in given.items() if value})
+    return f"/shares?{query}" if query else "/shares"
 
 
 async def post_revocation(request: web.Request) -> web.StreamResponse:

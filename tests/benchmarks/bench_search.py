@@ -123,7 +123,7 @@ class Archive:
 
     def page(self, scope: AccessScope, query: RecordingQuery, cursor: str | None = None) -> object:
         """Ask for a page and what stands beside its rows, as the list does."""
-        return listing.page(self.portal, scope, query, PAGE_ROWS, cursor)
+        return listing.page(self.portal, scope, query, PAGE_ROWS, cursor, now=datetime.now(UTC))
 
 
 @contextmanager

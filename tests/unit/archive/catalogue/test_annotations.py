@@ -433,6 +433,6 @@ def test_a_list_shows_labels_and_favourites_beside_its_recordings(
     plain = insert()
     label = labels.attach_named(portal, own, recording, NewLabel("Klacht"), now=NOW)
     favourites.mark(portal, own, recording, marked=True, now=NOW)
-    beside = listing.page(portal, own, RecordingQuery()).beside
+    beside = listing.page(portal, own, RecordingQuery(), now=NOW).beside
     assert (beside[recording.id].labels, beside[recording.id].favourite) == ((label,), True)
     assert (beside[plain.id].labels, beside[plain.id].favourite) == ((), False)

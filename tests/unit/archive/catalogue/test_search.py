@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import update
@@ -211,7 +212,7 @@ def test_a_page_comes_with_waveforms_facets_and_logins(
         waveforms.keep(connection, bakery.id, drawn.id, waveform)
         waveforms.keep(connection, bakery.id, drawn.id, None)
         waveforms.keep(connection, bakery.id, silent.id, None)
-    listed = listing.page(portal, auditor(bakery), RecordingQuery())
+    listed = listing.page(portal, auditor(bakery), RecordingQuery(), now=datetime.now(UTC))
     first, second, third = (listed.beside[recording.id] for recording in listed.page.items)
     assert (first.waveform, first.drawn, first.facets) == (waveform, True, {Facet.PAUSE})
     assert (second.waveform, second.drawn, second.facets) == (None, True, set())

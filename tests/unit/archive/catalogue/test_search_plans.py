@@ -114,9 +114,9 @@ def test_no_query_of_a_page_scans_a_large_table(crowd: Crowd) -> None:
     for who, scope in scopes(crowd.tenant_id).items():
         for what, query in QUERIES.items():
             with recorded_plans(crowd.portal) as plans:
-                listed = listing.page(crowd.portal, scope, query, 50)
+                listed = listing.page(crowd.portal, scope, query, 50, now=datetime.now(UTC))
                 if listed.page.next is not None:
-                    listing.page(crowd.portal, scope, query, 50, listed.page.next)
+                    listing.page(crowd.portal, scope, query, 50, listed.page.next, now=datetime.now(UTC))
                 listing.count(crowd.portal, scope, query)
             assert plans
             for plan in plans:

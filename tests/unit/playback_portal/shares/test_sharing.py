@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from aiohttp import ClientResponse
@@ -14,6 +15,7 @@ from archive.catalogue import portal_sessions, rights
 from archive.catalogue.portal_sessions import Proof, Stage
 from archive.model import Recording, User
 from playback_portal import browser_session
+from playback_portal.pages import sharing
 from playback_portal.pages.sharing import DAYS_OFFERED
 
 SHARING = "/admin/policies/sharing"
@@ -270,3 +272,83 @@ async def test_a_form_that_is_no_text_is_a_fault_of_the_request(
     answer = await office.client.post(path, data=form, headers=headers, allow_redirects=False)
     assert answer.status == 400
     assert office.house.post.sent == []
+
+
+async def test_links_are_found_by_title_maker_number_and_name_of_the_call(
+    office: Any, anna: Browser, ada: Browser, recording: Recording
+) -> None:
+    for n in range(3):
+        await office.share(recording, title=f"Offerte 50% nr {n}")
+        office.clock.passes(1)
+    await office.share(recording, title="Klacht")
+
+    def titles(page: str) -> list[str]:
+        # Each stands in its row and in what the button that ends it is called.
+        return list(dict.fromkeys(re.findall(r"Offerte 50% nr \d|Klacht", page)))
+
+    for text, count in (
+        ("offerte", 3),
+        ("50%", 3),
+        ("OFFERTE nr 2", 1),
+        ("anna", 4),
+        ("anna klacht", 1),
+        ("jansen", 4),
+        ("06 1234 5678", 4),
+        ("jansen klacht", 1),
+        ("bert", 0),
+        ("%", 3),
+        ("_", 0),
+        ("klacht offerte", 0),
+    ):
+        _, page = await anna.get(f"/shares?q={quote(text)}")
+        assert len(titles(page)) == count, text
+        found = await (await office.api("GET", f"/v1/shares?q={quote(text)}")).json()
+        assert len(found["items"]) == count, text
+    assert "No play link fits this." in (await anna.get("/shares?q=zzz"))[1]
+    # Who sees a link without reaching its recording learns nothing of that by searching.
+    assert len(titles((await ada.get("/shares?q=jansen"))[1])) == 0
+    assert len(titles((await ada.get("/shares?q=klacht"))[1])) == 1
+    assert (await office.api("GET", "/v1/shares?q=" + "x" * 201)).status == 400
+
+
+async def test_a_search_among_links_goes_on_page_by_page(
+    office: Any, anna: Browser, recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharing, "SHARES_PER_PAGE", 2)
+    for n in range(3):
+        await office.share(recording, title=f"Offerte {n}")
+        await office.share(recording, title="Klacht")
+        office.clock.passes(1)
+    _, page = await anna.get("/shares?q=offerte")
+    assert list(dict.fromkeys(re.findall(r"Offerte \d", page))) == ["Offerte 2", "Offerte 1"]
+    following = re.search(r'href="(/shares\?q=offerte&cursor=[^"]+)"', page)
+    assert following is not None
+    _, page = await anna.get(following[1])
+    assert set(re.findall(r"Offerte \d", page)) == {"Offerte 0"}
+    assert 'href="/shares?q=offerte"' in page
+
+
+async def test_a_recording_is_found_by_its_link_as_long_as_one_works(
+    office: Any, anna: Browser, recording: Recording
+) -> None:
+    async def found() -> bool:
+        page = await (await office.api("GET", "/v1/recordings?has=share")).json()
+        # A session of their own each time: one does not live as long as a link.
+        _, listed = await Browser(office, office.sharer).get("/recordings?sort=-start")
+        shown = "Shared" in listed.partition('<tr id="row-')[2]
+        assert shown is bool(page["items"])
+        return bool(page["items"])
+
+    assert not await found()
+    share = await office.share(recording, days=1)
+    assert await found()
+    await office.api("DELETE", f"/v1/shares/{share['id']}")
+    assert not await found()
+    await anna.post(f"/shares/{share['id']}/restoration")
+    assert await found()
+    office.clock.passes(24 * 3600)
+    assert not await found()
+    once = await office.share(recording, playsMax=1)
+    assert await found()
+    assert (await (await office.visitor(once)).post("/plays")).status == 200
+    assert not await found()
