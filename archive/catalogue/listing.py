@@ -15,11 +15,7 @@ from sqlalchemy import ColumnElement, Select, and_, cast, func, literal, literal
 from sqlalchemy.dialects.postgresql import TSQUERY
 
 from archive.access import AccessScope
-<<<<<<< HEAD
-from archive.catalogue import documents, labels, recordings
-=======
-from archive.catalogue import documents, favourites, labels, recordings, share_source, waveforms
->>>>>>> 18b7732 (Recordings are found by a play link that works now, and links by title, maker, number and name)
+from archive.catalogue import documents, labels, recordings, share_source
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.labels import Label
 from archive.catalogue.lexemes import Facet
@@ -37,9 +33,6 @@ ESTIMATE_FACTOR_MAX, SAMPLED_ROWS = 10, 100
 
 CHOICES_MAX = 500
 """People or teams offered to choose from; of more, a part of the name is typed."""
-
-
-NOT_SHARED = frozenset({Facet.SHARE})
 
 
 @dataclass(frozen=True)
@@ -113,7 +106,6 @@ def _beside(
 ) -> Mapping[RecordingId, Beside]:
     """Return what stands beside each: by one statement what there is one of, by another the labels."""
     ids = [recording.id for recording in items]
-<<<<<<< HEAD
     of = searchable.c.recording_id
     marks = and_(favourites.c.recording_id == of, favourites.c.user_id == (scope.user_id or ""))
     statement = (
@@ -122,7 +114,15 @@ def _beside(
             favourites.c.marked,
             recording_waveforms.c.lanes,
             recording_waveforms.c.levels,
-            *(_has(facet).label(facet.name) for facet in Facet),
+            # A document tells of links that ended by themselves too.
+            *(
+                (
+                    and_(_has(facet), share_source.shared_at(now, of))
+                    if facet is Facet.SHARE
+                    else _has(facet)
+                ).label(facet.name)
+                for facet in Facet
+            ),
         )
         .outerjoin(favourites, marks)
         .outerjoin(recording_waveforms, recording_waveforms.c.recording_id == of)
@@ -137,23 +137,6 @@ def _beside(
             drawn=row is not None and row.lanes is not None,
             labels=carried.get(recording_id, ()),
             favourite=row is not None and bool(row.marked),
-=======
-    columns = [_has(facet).label(facet.name) for facet in Facet]
-    statement = select(searchable.c.recording_id, *columns).where(searchable.c.recording_id.in_(ids))
-    found = {row[0]: _facets(row[1:]) for row in connection.execute(statement)}
-    # A document tells of links that ended by themselves too.
-    shared = share_source.shared(connection, ids, now)
-    drawn = waveforms.of_recordings(connection, ids)
-    carried, marked = labels.of_recordings(connection, ids), favourites.of_recordings(connection, scope, ids)
-    return {
-        recording_id: Beside(
-            found.get(recording_id, frozenset())
-            - (NOT_SHARED if recording_id not in shared else frozenset()),
-            drawn.get(recording_id),
-            recording_id in drawn,
-            carried.get(recording_id, ()),
-            recording_id in marked,
->>>>>>> 18b7732 (Recordings are found by a play link that works now, and links by title, maker, number and name)
         )
         for recording_id, row in ((each, found.get(each)) for each in ids)
     }

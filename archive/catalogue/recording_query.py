@@ -173,7 +173,7 @@ def _asked(query: RecordingQuery) -> list[ColumnElement[bool]]:
     if query.duration_ms_min is not None:
         conditions.append(columns.duration_ms >= query.duration_ms_min)
     if query.shared_at is not None:
-        conditions.append(share_source.shared_at(query.shared_at))
+        conditions.append(share_source.shared_at(query.shared_at, columns.id))
     if query.on_hold:
         conditions.append(columns.on_hold)
     if query.team is not None:

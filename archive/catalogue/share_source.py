@@ -8,14 +8,13 @@ Rules: reads only. Not here: who may know of which link (`archive.catalogue.shar
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, exists, or_, select
 
 from archive.catalogue.engine import Connection
 from archive.catalogue.lexemes import Annotations, Facet
-from archive.catalogue.tables import recordings, shares
+from archive.catalogue.tables import shares
 from archive.model import RecordingId
 
 
@@ -34,13 +33,6 @@ def working_at(moment: datetime) -> ColumnElement[bool]:
     return and_(columns.revoked_at.is_(None), columns.ends_at > moment, unspent)
 
 
-def shared_at(moment: datetime) -> ColumnElement[bool]:
-    """Return the filter for recordings that a link leads to at a moment."""
-    return exists(select(1).where(shares.c.recording_id == recordings.c.id, working_at(moment)))
-
-
-def shared(connection: Connection, ids: Iterable[RecordingId], moment: datetime) -> frozenset[RecordingId]:
-    """Return which of these recordings a link leads to at a moment."""
-    columns = shares.c
-    statement = select(columns.recording_id).where(columns.recording_id.in_(sorted(ids)), working_at(moment))
-    return frozenset(RecordingId(each) for each in connection.execute(statement.distinct()).scalars())
+def shared_at(moment: datetime, recording_id: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the filter for recordings, by the column of their id, that a link leads to at a moment."""
+    return exists(select(1).where(shares.c.recording_id == recording_id, working_at(moment)))
