@@ -48,7 +48,7 @@ def made(
     wanted = NewShare(archived.recording.id, "", 0, 1000, now + timedelta(days=1))
     with portal.transaction(scope.tenant_id) as connection:
         share, token = shares.add(connection, scope, wanted, now=now)
-        share_visits.open_visit(connection, share, now=now)
+        share_visits.open_visit(connection, share, "192.0.2.1", now=now)
     derivatives.keep(archived, share, CONTENT)
     found = shares.find(portal, token)
     assert found is not None
