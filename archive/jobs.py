@@ -21,6 +21,7 @@ from archive.model import RecordingId, TenantId, UserId
 QUARANTINE_ASSIGN = "retention.quarantine_assign"
 QUARANTINE_DESTROY = "retention.quarantine_destroy"
 MAIL = "retention.mail"
+EXPORT = "retention.export"
 
 CONNECT_TIMEOUT_S = 5.0
 
@@ -45,23 +46,29 @@ def lock_of_mail(mail_id: str) -> str:
     return f"mail/{mail_id}"
 
 
+def lock_of_export(export_id: str) -> str:
+    """Return the name under which jobs of one export wait for each other."""
+    return f"export/{export_id}"
+
+
+_LOCKS = {"recording_id": lock_of, "mail_id": lock_of_mail, "export_id": lock_of_export}
+
+
 def defer(database_url: str, task: str, **arguments: str) -> bool:
     """Hand a task over; return False when the same one waits already.
 
     `database_url` is that of the caller's role, `earwitness_portal` or `earwitness_worker`.
-    A `recording_id` or `mail_id` among the arguments names what it is about. Raises
+    A `recording_id`, `mail_id` or `export_id` among the arguments names what it is about. Raises
     CatalogueUnavailable; then nothing was handed over, or it was and the answer got lost.
     """
     connector = procrastinate.SyncPsycopgConnector()
     app = procrastinate.App(connector=connector)
-    recording_id, mail_id = arguments.get("recording_id"), arguments.get("mail_id")
-    if recording_id is not None:
-        queueing_lock = f"{task}/{recording_id}"
-        deferrer = app.configure_task(task, lock=lock_of(recording_id), queueing_lock=queueing_lock)
-    elif mail_id is not None:
-        deferrer = app.configure_task(task, lock=lock_of_mail(mail_id), queueing_lock=f"{task}/{mail_id}")
-    else:
-        deferrer = app.configure_task(task)
+    deferrer = app.configure_task(task)
+    for name, lock in _LOCKS.items():
+        if name in arguments:
+            about = arguments[name]
+            deferrer = app.configure_task(task, lock=lock(about), queueing_lock=f"{task}/{about}")
+            break
     try:
         with _pool(database_url) as pool:
             pool.wait(CONNECT_TIMEOUT_S)

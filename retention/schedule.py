@@ -33,6 +33,8 @@ SCHEDULES = (
     Schedule("expiry", "retention.expiry_sweep", timedelta(minutes=15)),
     # Whoever waits for a mail looks again after a minute.
     Schedule("mails", "retention.mail_sweep", timedelta(minutes=1)),
+    # An export nobody took up, and those whose week is over.
+    Schedule("exports", "retention.exports_sweep", timedelta(minutes=10)),
     Schedule("shares", "retention.shares_sweep", timedelta(hours=1)),
     Schedule("calls", "retention.calls_sweep", timedelta(hours=1)),
     # Who removes an entry has this long before its place is known outside the database.

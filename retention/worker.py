@@ -34,12 +34,14 @@ from archive.cli.vault import open_keyring, open_signatory, open_store, open_vau
 from archive.clock import Clock
 from archive.errors import Conflict, DependencyUnavailable, NotFound, Refused
 from archive.jobs import (
+    EXPORT,
     MAIL,
     QUARANTINE_ASSIGN,
     QUARANTINE_DESTROY,
     connection_arguments,
     connection_string,
     lock_of,
+    lock_of_export,
     lock_of_mail,
 )
 from archive.mail import server_of
@@ -49,6 +51,7 @@ from archive.shared import Derivatives
 from retention.audit_log import add_audit_log, check_log, sequencer_of
 from retention.due_time import ClockDisbelieved
 from retention.expiry import Expiry
+from retention.exports import Exports
 from retention.mail import Mailer
 from retention.quarantine import ACTOR, Quarantine
 from retention.schedule import SCHEDULES, Schedule
@@ -77,6 +80,7 @@ EXPIRY_BATCH = "retention.expiry_batch"
 CALLS_SWEEP = "retention.calls_sweep"
 MAIL_SWEEP = "retention.mail_sweep"
 SHARES_SWEEP = "retention.shares_sweep"
+EXPORTS_SWEEP = "retention.exports_sweep"
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ class Work:
     mailer: Mailer
     sweep_shares: Callable[[TenantId], int]
     expiry: Expiry
+    exports: Exports
 
 
 def make_app(database_url: str, work: Work) -> procrastinate.App:
@@ -103,6 +108,7 @@ def make_app(database_url: str, work: Work) -> procrastinate.App:
     _add_scrub(app, work)
     _add_quarantine(app, work)
     _add_mail(app, work)
+    _add_exports(app, work)
     _add_expiry(app, work)
 
     @app.task(name=CALLS_SWEEP)
@@ -186,6 +192,29 @@ def _add_mail(app: procrastinate.App, work: Work) -> None:
         for tenant_id in await asyncio.to_thread(work.tenants):
             deleted = await asyncio.to_thread(work.sweep_shares, tenant_id)
             log.info("play links swept", due_at=timestamp, tenant_id=tenant_id, deleted=deleted)
+
+
+def _add_exports(app: procrastinate.App, work: Work) -> None:
+    retry = procrastinate.RetryStrategy(
+        max_attempts=RETRY_ATTEMPTS_MAX, exponential_wait=4, retry_exceptions=[DependencyUnavailable]
+    )
+
+    @app.task(name=EXPORT, retry=retry)
+    async def export(tenant_id: str, export_id: str) -> None:
+        """Make an export of evidence."""
+        await asyncio.to_thread(work.exports.make, TenantId(tenant_id), export_id)
+
+    @app.task(name=EXPORTS_SWEEP)
+    async def sweep(timestamp: int) -> None:
+        """Have made what nobody took up, and delete what is over."""
+        for tenant_id in await asyncio.to_thread(work.tenants):
+            for export_id in await asyncio.to_thread(work.exports.waiting, tenant_id):
+                lock = lock_of_export(export_id)
+                task = app.configure_task(EXPORT, lock=lock, queueing_lock=f"{EXPORT}/{export_id}")
+                with contextlib.suppress(AlreadyEnqueued):
+                    await task.defer_async(tenant_id=tenant_id, export_id=export_id)
+            deleted = await asyncio.to_thread(work.exports.sweep, tenant_id)
+            log.debug("exports swept", due_at=timestamp, tenant_id=tenant_id, deleted=deleted)
 
 
 def _add_expiry(app: procrastinate.App, work: Work) -> None:
@@ -308,6 +337,8 @@ class Worker:
             lambda: Derivatives(self._store, vault(), self._catalogue),
         )
         shares = Shares(self._store, self._catalogue, clock)
+        signatory = functools.cache(lambda: open_signatory(settings, clock.now()))
+        making = Exports(self._store, vault, self._catalogue, audit, clock, signatory)
         expiry = Expiry(
             self._store,
             vault,
@@ -315,9 +346,9 @@ class Worker:
             audit,
             clock,
             Timekeeper(self._catalogue, self._store, audit, clock, settings.node_name),
-            functools.cache(lambda: open_signatory(settings, clock.now())),
+            signatory,
         )
-        work = Work(self._tenants, scrub, quarantine, self._sweep_calls, mailer, shares.sweep, expiry)
+        work = Work(self._tenants, scrub, quarantine, self._sweep_calls, mailer, shares.sweep, expiry, making)
         self.app = make_app(settings.database_url, work)
         sequencer = sequencer_of(settings, self._catalogue, self._store, keyring, audit, clock)
         check = functools.partial(check_log, self._catalogue, self._store, audit, clock)

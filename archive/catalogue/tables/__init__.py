@@ -43,6 +43,7 @@ from archive.catalogue.tables.directory import (
     user_passwords,
     users,
 )
+from archive.catalogue.tables.exports import export_parts, exports
 from archive.catalogue.tables.find import (
     last_views,
     recording_documents,
@@ -95,6 +96,8 @@ __all__ = [
     "do_not_record",
     "exempt_days",
     "exempt_numbers",
+    "export_parts",
+    "exports",
     "favourites",
     "identities",
     "identity_providers",

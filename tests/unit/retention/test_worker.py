@@ -21,6 +21,7 @@ from archive.settings import Settings
 from retention import worker as worker_module
 from retention.due_time import ClockDisbelieved
 from retention.expiry import Expiry, Progress
+from retention.exports import Exports
 from retention.mail import Mailer
 from retention.quarantine import Quarantine
 from retention.schedule import SCHEDULES, Schedule
@@ -139,6 +140,31 @@ def ends() -> Ends:
     return Ends()
 
 
+class Packages(Exports):
+    """Notes which exports are made, and raises what it is told to."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        self.errors: list[Exception] = []
+        self.asked: list[str] = []
+
+    def make(self, tenant_id: TenantId, export_id: str) -> None:
+        self.made.append(export_id)
+        if self.errors:
+            raise self.errors.pop()
+
+    def waiting(self, tenant_id: TenantId) -> list[str]:
+        return self.asked
+
+    def sweep(self, tenant_id: TenantId) -> int:
+        return 0
+
+
+@pytest.fixture
+def packages() -> Packages:
+    return Packages()
+
+
 @pytest.fixture
 def app(
     database: Any,
@@ -148,12 +174,15 @@ def app(
     letters: Letters,
     bakery: Tenant,
     ends: Ends,
+    packages: Packages,
 ) -> Any:
     def sweep_calls() -> int:
         swept.append(1)
         return 1
 
-    work = Work(lambda: [bakery.id], pages, decisions, sweep_calls, letters, lambda tenant_id: 0, ends)
+    work = Work(
+        lambda: [bakery.id], pages, decisions, sweep_calls, letters, lambda tenant_id: 0, ends, packages
+    )
     return make_app(database.url("earwitness_worker"), work)
 
 
@@ -365,3 +394,15 @@ async def test_a_mail_is_tried_again_while_its_server_is_away(
         await drain(app)
     assert [job[:3] for job in jobs(database)] == [(archive_jobs.MAIL, "todo", 1)]
     assert letters.sent == [(bakery.id, "one")]
+
+
+async def test_an_export_nobody_took_up_is_made_and_tried_again_while_the_store_is_away(
+    database: Any, app: Any, packages: Packages
+) -> None:
+    packages.asked, packages.errors = ["export-1"], [StoreUnavailable("The store is away.")]
+    async with app.open_async():
+        await defer_due(app, schedule("exports"), NOW)
+        await drain(app)
+    assert packages.made == ["export-1"]
+    waiting = [job for job in jobs(database) if job[0] == archive_jobs.EXPORT]
+    assert [(job[1], job[3]) for job in waiting] == [("todo", "export/export-1")]

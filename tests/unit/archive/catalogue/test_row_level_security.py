@@ -130,6 +130,7 @@ def filled(
         _fill_shares(portal, scope, archived, now)
         _fill_sign_in(operator, portal, user, now)
         _fill_retention(database, archived, now)
+        _fill_exports(database, user, now)
         keks.retire(operator, tenant.id, f"{tenant.id}/2027-02-20/1", now=now)
     return database
 
@@ -255,6 +256,19 @@ def _fill_purposes(database: Any, user: User, archived: ArchivedRecording, now: 
     database.connect().execute(
         "INSERT INTO recording_purposes VALUES (%s, %s, %s, %s, 'Complaint', %s)",
         (user.tenant_id, new_id(now), archived.recording.id, user.id, now),
+    )
+
+
+def _fill_exports(database: Any, user: User, now: datetime) -> None:
+    made, connection = new_id(now), database.connect()
+    connection.execute(
+        "INSERT INTO exports (id, tenant_id, user_id, reference, purpose, recording_ids, state, asked_at, ends_at)"
+        " VALUES (%s, %s, %s, 'x', 'x', '{x}', 'waiting', %s, %s)",
+        (made, user.tenant_id, user.id, now, now),
+    )
+    connection.execute(
+        "INSERT INTO export_parts VALUES (%s, %s, '', '[]', 'x', 'x', 1, 1, 1, 'x', 'x', 'x')",
+        (user.tenant_id, made),
     )
 
 

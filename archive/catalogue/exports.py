@@ -1,0 +1,281 @@
+"""Exports of evidence in the catalogue: asked for by an auditor, made by a worker, gone after a week.
+
+Rules: reads within one tenant; who may ask is asked before (`archive.access.may_export`).
+The parts of an export name what was written for it; a file without a place in its part is
+the sound of a recording, read from where it is archived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Row, delete, func, insert, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.recordings import PAGE_ROWS_MAX, decode_cursor, encode_cursor
+from archive.catalogue.tables import export_parts, exports
+from archive.errors import Conflict, NotFound, Refused
+from archive.model import RecordingId, TenantId, UserId, new_id
+from keys.streaming_aead import SealPin
+
+KEPT = timedelta(days=7)
+"""Long enough to fetch a large one over a slow line; an export can be made again."""
+
+RECORDINGS_COUNT_MAX = 10_000
+"""Ten files each, half of what a package holds; a case of more is exported in parts."""
+
+WAITING_COUNT_MAX = 20
+"""Of one tenant at once; each reads every octet of what it exports."""
+
+TEXT_CHARS_MAX = 200
+"""Reference and purpose are lines in a report and in the audit log."""
+
+
+class ExportState(StrEnum):
+    """How far an export is."""
+
+    WAITING = "waiting"
+    READY = "ready"
+    FAILED = "failed"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True)
+class Export:
+    """One export; `done` of `recording_ids` are in it. The key is there once its first part is."""
+
+    id: str
+    tenant_id: TenantId
+    user_id: UserId
+    reference: str
+    purpose: str
+    recording_ids: tuple[RecordingId, ...]
+    state: ExportState
+    done: int
+    size_bytes: int | None
+    reason: str | None
+    asked_at: datetime
+    ready_at: datetime | None
+    ends_at: datetime
+    kek_id: str | None
+    wrapped_key: bytes | None
+
+
+@dataclass(frozen=True)
+class PartFile:
+    """A file of a part. `place` is where it begins in the part; None is the sound of a recording."""
+
+    name: str
+    sha256: str
+    sha512: str
+    size_bytes: int
+    crc32: int
+    place: int | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """The files below one prefix, and the sealed object that holds what was written for them."""
+
+    prefix: str
+    files: tuple[PartFile, ...]
+    object_key: str
+    version_id: str
+    pin: SealPin
+    plaintext_sha256: str
+    ciphertext_sha256: str
+
+
+@dataclass(frozen=True)
+class ExportPage:
+    """Some exports, newest first, and the cursor of the next page or None at the end."""
+
+    items: tuple[Export, ...]
+    next: str | None
+
+
+def add(
+    connection: Connection,
+    tenant_id: TenantId,
+    user_id: UserId,
+    recording_ids: Sequence[RecordingId],
+    *,
+    reference: str,
+    purpose: str,
+    now: datetime,
+) -> Export:
+    """Write an export down in the caller's transaction; raises Refused out of bounds, Conflict above them."""
+    ids = tuple(dict.fromkeys(recording_ids))
+    if not 1 <= len(ids) <= RECORDINGS_COUNT_MAX:
+        raise Refused(f"An export has 1 to {RECORDINGS_COUNT_MAX} recordings, not {len(ids)}.")
+    for text in (reference, purpose):
+        if not text.strip() or len(text) > TEXT_CHARS_MAX:
+            raise Refused(f"An export has a reference and a purpose of 1 to {TEXT_CHARS_MAX} characters.")
+    waits = (exports.c.tenant_id == tenant_id, exports.c.state == ExportState.WAITING.value)
+    counted = connection.execute(select(func.count()).select_from(exports).where(*waits)).scalar_one()
+    if counted >= WAITING_COUNT_MAX:
+        raise Conflict(f"{WAITING_COUNT_MAX} exports are being made already; wait for one.")
+    row = {
+        "id": new_id(now),
+        "tenant_id": tenant_id,
+        "user_id": user_id,
+        "reference": reference,
+        "purpose": purpose,
+        "recording_ids": list(ids),
+        "state": ExportState.WAITING.value,
+        "done": 0,
+        "asked_at": now,
+        "ends_at": now + KEPT,
+    }
+    return _export(connection.execute(insert(exports).returning(exports), row).one())
+
+
+def get(catalogue: Catalogue, tenant_id: TenantId, export_id: str) -> Export:
+    """Return one export of a tenant; raises NotFound."""
+    statement = select(exports).where(exports.c.tenant_id == tenant_id, exports.c.id == export_id)
+    with catalogue.transaction(tenant_id) as connection:
+        row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise NotFound("There is no such export.")
+    return _export(row)
+
+
+def page(
+    catalogue: Catalogue, tenant_id: TenantId, *, limit: int = 50, cursor: str | None = None
+) -> ExportPage:
+    """Return exports of a tenant, newest first; raises Refused for a limit or cursor not ours."""
+    if not 1 <= limit <= PAGE_ROWS_MAX:
+        raise Refused(f"The limit of a page is 1 to {PAGE_ROWS_MAX}.")
+    place = tuple_(exports.c.asked_at, exports.c.id)
+    statement = select(exports).where(exports.c.tenant_id == tenant_id)
+    if cursor is not None:
+        statement = statement.where(place < tuple_(*decode_cursor(cursor)))
+    ordered = statement.order_by(exports.c.asked_at.desc(), exports.c.id.desc()).limit(limit + 1)
+    with catalogue.transaction(tenant_id) as connection:
+        found = [_export(row) for row in connection.execute(ordered)]
+    items = tuple(found[:limit])
+    following = encode_cursor(items[-1].asked_at, items[-1].id) if len(found) > limit else None
+    return ExportPage(items, following)
+
+
+def keep_key(catalogue: Catalogue, export: Export, kek_id: str, wrapped: bytes) -> Export:
+    """Keep the key of an export, once, and return the export with the one that is kept."""
+    mine = (exports.c.tenant_id == export.tenant_id, exports.c.id == export.id)
+    statement = update(exports).where(*mine, exports.c.kek_id.is_(None))
+    with catalogue.transaction(export.tenant_id) as connection:
+        connection.execute(statement.values(kek_id=kek_id, wrapped_key=wrapped))
+    return get(catalogue, export.tenant_id, export.id)
+
+
+def parts(catalogue: Catalogue, export: Export) -> tuple[Part, ...]:
+    """Return the parts of an export by their prefix, the one of the whole package first."""
+    columns = export_parts.c
+    statement = select(export_parts).where(
+        columns.tenant_id == export.tenant_id, columns.export_id == export.id
+    )
+    with catalogue.transaction(export.tenant_id) as connection:
+        return tuple(_part(row) for row in connection.execute(statement.order_by(columns.prefix)))
+
+
+def keep_part(catalogue: Catalogue, export: Export, part: Part, *, done: int) -> None:
+    """Keep a part, in place of an earlier one of its prefix, and how many recordings are done."""
+    pin = {
+        "plaintext_bytes": part.pin.plaintext_bytes,
+        "ciphertext_bytes": part.pin.ciphertext_bytes,
+        "segments": part.pin.segments,
+        "commitment": part.pin.commitment,
+    }
+    row = {
+        "tenant_id": export.tenant_id,
+        "export_id": export.id,
+        "prefix": part.prefix,
+        "files": [asdict(file) for file in part.files],
+        "object_key": part.object_key,
+        "version_id": part.version_id,
+        "plaintext_sha256": part.plaintext_sha256,
+        "ciphertext_sha256": part.ciphertext_sha256,
+        **pin,
+    }
+    changed = {name: value for name, value in row.items() if name not in {"tenant_id", "export_id", "prefix"}}
+    statement = upsert(export_parts).values(row)
+    with catalogue.transaction(export.tenant_id) as connection:
+        connection.execute(
+            statement.on_conflict_do_update(index_elements=["export_id", "prefix"], set_=changed)
+        )
+        _change(connection, export, done=done)
+
+
+def settle(
+    connection: Connection,
+    export: Export,
+    state: ExportState,
+    *,
+    now: datetime,
+    size_bytes: int | None = None,
+    reason: str | None = None,
+) -> None:
+    """Say how an export ended, in the caller's transaction."""
+    ready_at = now if state is ExportState.READY else None
+    _change(connection, export, state=state.value, size_bytes=size_bytes, reason=reason, ready_at=ready_at)
+
+
+def waiting(catalogue: Catalogue, tenant_id: TenantId) -> list[str]:
+    """Return the ids of exports of a tenant that are to be made, oldest first."""
+    wanted = (exports.c.tenant_id == tenant_id, exports.c.state == ExportState.WAITING.value)
+    statement = select(exports.c.id).where(*wanted).order_by(exports.c.asked_at).limit(WAITING_COUNT_MAX)
+    with catalogue.transaction(tenant_id) as connection:
+        return list(connection.execute(statement).scalars())
+
+
+def over(catalogue: Catalogue, tenant_id: TenantId, *, now: datetime) -> list[Export]:
+    """Return exports whose time is over and which still have parts, some of them."""
+    has_parts = select(export_parts.c.export_id).where(export_parts.c.tenant_id == tenant_id)
+    statement = (
+        select(exports)
+        .where(exports.c.tenant_id == tenant_id, exports.c.ends_at <= now, exports.c.id.in_(has_parts))
+        .limit(PAGE_ROWS_MAX)
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        return [_export(row) for row in connection.execute(statement)]
+
+
+def forget_parts(catalogue: Catalogue, export: Export) -> None:
+    """Forget the parts and the key of an export; the row stays and says that it ended."""
+    columns = export_parts.c
+    mine = (columns.tenant_id == export.tenant_id, columns.export_id == export.id)
+    with catalogue.transaction(export.tenant_id) as connection:
+        connection.execute(delete(export_parts).where(*mine))
+        _change(connection, export, state=ExportState.ENDED.value, kek_id=None, wrapped_key=None)
+
+
+def _change(connection: Connection, export: Export, **values: object) -> None:
+    mine = (exports.c.tenant_id == export.tenant_id, exports.c.id == export.id)
+    connection.execute(update(exports).where(*mine).values(**values))
+
+
+def _export(row: Row[Any]) -> Export:
+    fields = dict(row._mapping)  # noqa: SLF001 - the documented way to a row's names
+    ids = tuple(RecordingId(each) for each in fields.pop("recording_ids"))
+    wrapped = fields.pop("wrapped_key")
+    return Export(
+        **{**fields, "state": ExportState(fields["state"])},
+        recording_ids=ids,
+        wrapped_key=None if wrapped is None else bytes(wrapped),
+    )
+
+
+def _part(row: Row[Any]) -> Part:
+    return Part(
+        prefix=row.prefix,
+        files=tuple(PartFile(**file) for file in row.files),
+        object_key=row.object_key,
+        version_id=row.version_id,
+        pin=SealPin(row.plaintext_bytes, row.ciphertext_bytes, row.segments, row.commitment),
+        plaintext_sha256=row.plaintext_sha256,
+        ciphertext_sha256=row.ciphertext_sha256,
+    )

@@ -1,0 +1,120 @@
+"""Making exports of evidence, one recording after the other, and clearing up behind them.
+
+Rules: done as the auditor who asked, whose right is asked again at each recording. What
+breaks a rule or fails its check ends the export with the reason; what was away is tried
+again and goes on behind the last finished recording. Once its time is over, nothing of
+it is left but its row.
+
+Not here: what is in a package (`archive.evidence.package`), when jobs run (`retention.worker`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+import structlog
+
+from archive.audit import AuditWriter, Json
+from archive.catalogue import accounts, exports, people
+from archive.catalogue.engine import Catalogue
+from archive.catalogue.exports import Export, ExportState
+from archive.clock import Clock
+from archive.data_key import Vault
+from archive.errors import Conflict, NotFound, Refused, VerificationFailed
+from archive.evidence.exports import Download, SealedShelf
+from archive.evidence.package import Commission, Packer, TimeStamping
+from archive.model import TenantId
+from archive.playback import Playback
+from archive.store.object import Store
+from keys.signatory import Signatory
+
+log = structlog.get_logger()
+ACTOR = "worker"
+
+
+class Exports:
+    """Makes and forgets exports; any number of processes may, one export by one at a time."""
+
+    def __init__(  # noqa: PLR0917 - what it stands on, named by its one caller
+        self,
+        store: Store,
+        vault: Callable[[], Vault],
+        catalogue: Catalogue,
+        audit: AuditWriter,
+        clock: Clock,
+        signatory: Callable[[], Signatory],
+        stamping: TimeStamping | None = None,
+    ) -> None:
+        self._store = store
+        self._vault = vault
+        self._catalogue = catalogue
+        self._audit = audit
+        self._clock = clock
+        self._signatory = signatory
+        self._stamping = stamping
+
+    def make(self, tenant_id: TenantId, export_id: str) -> None:
+        """Make an export that waits; raises DependencyUnavailable when it is to be tried again."""
+        export = exports.get(self._catalogue, tenant_id, export_id)
+        if export.state is not ExportState.WAITING:
+            return
+        try:
+            size_bytes = self._made(export)
+        except (Refused, NotFound, Conflict, VerificationFailed) as error:
+            self._settle(export, ExportState.FAILED, reason=str(error))
+        else:
+            self._settle(export, ExportState.READY, size_bytes=size_bytes)
+
+    def waiting(self, tenant_id: TenantId) -> list[str]:
+        """Return the exports of a tenant that are to be made, whoever was asked first."""
+        return exports.waiting(self._catalogue, tenant_id)
+
+    def sweep(self, tenant_id: TenantId) -> int:
+        """Delete what was made for exports of a tenant whose time is over; return how many there were."""
+        ended = exports.over(self._catalogue, tenant_id, now=self._clock.now())
+        for export in ended:
+            for part in exports.parts(self._catalogue, export):
+                with contextlib.suppress(NotFound):
+                    self._store.delete(part.object_key, part.version_id)
+            exports.forget_parts(self._catalogue, export)
+        return len(ended)
+
+    def _made(self, export: Export) -> int:
+        """Make what is missing of a package and return the length of its zip in bytes."""
+        scope = accounts.scope_of_user(self._catalogue, export.tenant_id, export.user_id)
+        tenant = people.tenant_of(self._catalogue, export.tenant_id)
+        named = people.of_ids(self._catalogue, export.tenant_id, [export.user_id])
+        asker = named[export.user_id]
+        commission = Commission(
+            scope=scope,
+            recording_ids=export.recording_ids,
+            reference=export.reference,
+            purpose=export.purpose,
+            requested_by=f"{asker.login}@{tenant.domain}",
+            organisation=tenant.name,
+        )
+        playback = Playback(self._store, self._vault(), self._catalogue, self._audit, self._clock)
+        packer = Packer(playback, self._catalogue, self._signatory(), self._stamping)
+        shelf = SealedShelf(self._store, self._vault(), self._catalogue, export)
+        packer.pack(commission, shelf, self._clock.now())
+        made = exports.get(self._catalogue, export.tenant_id, export.id)
+        return Download(self._store, self._vault(), self._catalogue, playback, made).size_bytes
+
+    def _settle(
+        self, export: Export, state: ExportState, *, size_bytes: int | None = None, reason: str | None = None
+    ) -> None:
+        now = self._clock.now()
+        body: dict[str, Json] = {"recordings": len(export.recording_ids), "reference": export.reference}
+        with self._audit.transaction(export.tenant_id) as connection:
+            exports.settle(connection, export, state, now=now, size_bytes=size_bytes, reason=reason)
+            self._audit.append(
+                connection,
+                tenant_id=export.tenant_id,
+                actor=ACTOR,
+                action=f"export.{state.value}",
+                object=f"export:{export.id}",
+                at=now,
+                body={**body, **({"reason": reason} if reason else {})},
+            )
+        log.info("an export is made", export_id=export.id, state=state.value)

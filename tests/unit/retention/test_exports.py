@@ -1,0 +1,246 @@
+"""Exports: made by a worker as the auditor who asked, sealed, fetched from any byte on, and gone in time."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archive.access import AccessScope
+from archive.audit import AuditWriter
+from archive.catalogue import accounts, directory, exports
+from archive.catalogue.audit_entries import of_object
+from archive.catalogue.engine import Catalogue
+from archive.catalogue.exports import KEPT, RECORDINGS_COUNT_MAX, WAITING_COUNT_MAX, Export, ExportState
+from archive.cli.evidence import run_evidence
+from archive.errors import Conflict, NotFound, Refused, StoreUnavailable
+from archive.evidence.exports import Download
+from archive.model import ObjectKind, RecordingId, Role, Tenant, UserId
+from archive.playback import Playback
+from retention.exports import Exports
+from tests.unit.retention.ageing import Ageing
+
+
+@pytest.fixture
+def asker(operator: Catalogue, bakery: Tenant, house: Any) -> UserId:
+    user = directory.add_user(operator, bakery.id, "visser", now=house.clock.now(), role=Role.AUDITOR)
+    return user.id
+
+
+def making(ageing: Ageing, store: Any = None) -> Exports:
+    return Exports(
+        store or ageing.store,
+        lambda: ageing.house.vault,
+        ageing.worker,
+        AuditWriter(ageing.worker, "worker/one"),
+        ageing.house.clock,
+        ageing.signatory,
+    )
+
+
+def ask(ageing: Ageing, tenant: Tenant, asker: UserId, *ids: RecordingId) -> Export:
+    with ageing.portal.transaction(tenant.id) as connection:
+        now = ageing.house.clock.now()
+        return exports.add(
+            connection, tenant.id, asker, ids, reference="zaak-12", purpose="Claim 44", now=now
+        )
+
+
+def state_of(ageing: Ageing, export: Export) -> Export:
+    return exports.get(ageing.portal, export.tenant_id, export.id)
+
+
+def download_of(ageing: Ageing, export: Export) -> tuple[Download, AccessScope]:
+    found = state_of(ageing, export)
+    house = ageing.house
+    playback = Playback(
+        ageing.store, house.vault, ageing.portal, AuditWriter(ageing.portal, "portal/one"), house.clock
+    )
+    scope = accounts.scope_of_user(ageing.portal, export.tenant_id, export.user_id)
+    return Download(ageing.store, house.vault, ageing.portal, playback, found), scope
+
+
+def whole(ageing: Ageing, export: Export) -> bytes:
+    download, scope = download_of(ageing, export)
+    return b"".join(download.chunks(scope, 0, download.size_bytes))
+
+
+def test_the_package_passes_its_check_and_holds_every_recording(
+    ageing: Ageing, bakery: Tenant, asker: UserId, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = [ageing.archive(bakery).recording.id for _ in range(3)]
+    export = ask(ageing, bakery, asker, *ids)
+    making(ageing).make(bakery.id, export.id)
+    made = state_of(ageing, export)
+    assert (made.state, made.done) == (ExportState.READY, 3)
+    data = whole(ageing, export)
+    assert made.size_bytes == len(data)
+    (tmp_path / "zaak.zip").write_bytes(data)
+    assert run_evidence(["verify", str(tmp_path / "zaak.zip"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["result"] == "untouched"
+    with zipfile.ZipFile(io.BytesIO(data)) as package:
+        sounds = [name for name in package.namelist() if name.endswith("audio.flac")]
+        assert sorted(sounds) == sorted(f"data/recordings/{each}/audio.flac" for each in ids)
+        report = package.read("data/report-nl.html").decode()
+    assert "zaak-12" in report
+    assert "visser@bakery.example" in report
+
+
+def test_a_download_goes_on_at_any_byte(ageing: Ageing, bakery: Tenant, asker: UserId) -> None:
+    export = ask(ageing, bakery, asker, ageing.archive(bakery).recording.id)
+    making(ageing).make(bakery.id, export.id)
+    data = whole(ageing, export)
+    download, scope = download_of(ageing, export)
+    step = len(data) // 7
+    for first in range(0, len(data), step):
+        last = min(first + step, len(data))
+        assert b"".join(download.chunks(scope, first, last)) == data[first:last]
+
+
+def test_each_time_sound_leaves_it_stands_in_the_log_of_the_recording_first(
+    ageing: Ageing, bakery: Tenant, asker: UserId
+) -> None:
+    archived = ageing.archive(bakery)
+    export = ask(ageing, bakery, asker, archived.recording.id)
+    making(ageing).make(bakery.id, export.id)
+    before = ageing.entries(archived).count(("recording.exported", "ok"))
+    whole(ageing, export)
+    assert ageing.entries(archived).count(("recording.exported", "ok")) == before + 1
+    log = of_object(ageing.portal, bakery.id, f"export:{export.id}")
+    assert [entry.action for entry in log] == ["export.ready"]
+
+
+def test_nothing_of_a_package_is_stored_in_clear_and_no_sound_twice(
+    ageing: Ageing, bakery: Tenant, asker: UserId
+) -> None:
+    archived = ageing.archive(bakery)
+    export = ask(ageing, bakery, asker, archived.recording.id)
+    making(ageing).make(bakery.id, export.id)
+    stored = ageing.store.versions(f"{bakery.id}/exports/{export.id}/")
+    assert len(stored) == 2
+    sound = next(one for one in archived.objects if one.kind is ObjectKind.AUDIO)
+    for version in stored:
+        assert b"zaak-12" not in ageing.store.get(version.key, version.version_id)
+        assert version.size_bytes < sound.ciphertext_bytes
+
+
+class Away:
+    """A store that goes away at the n-th put."""
+
+    def __init__(self, store: Any, puts: int) -> None:
+        self._store = store
+        self._puts = puts
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def put(self, *arguments: Any, **options: Any) -> str:
+        if self._puts == 0:
+            raise StoreUnavailable("The store is away.")
+        self._puts -= 1
+        version_id: str = self._store.put(*arguments, **options)
+        return version_id
+
+
+def test_what_was_broken_off_goes_on_behind_the_last_finished_recording(
+    ageing: Ageing, bakery: Tenant, asker: UserId
+) -> None:
+    first, second = (ageing.archive(bakery) for _ in range(2))
+    export = ask(ageing, bakery, asker, first.recording.id, second.recording.id)
+    with pytest.raises(StoreUnavailable):
+        making(ageing, Away(ageing.store, 1)).make(bakery.id, export.id)
+    broken_off = state_of(ageing, export)
+    assert (broken_off.state, broken_off.done) == (ExportState.WAITING, 1)
+    opened = len(ageing.entries(first))
+    making(ageing).make(bakery.id, export.id)
+    assert state_of(ageing, export).state is ExportState.READY
+    assert len(ageing.entries(first)) == opened, "the first recording was not read again"
+    with zipfile.ZipFile(io.BytesIO(whole(ageing, export))) as package:
+        assert package.testzip() is None
+
+
+def test_making_twice_makes_once(ageing: Ageing, bakery: Tenant, asker: UserId) -> None:
+    export = ask(ageing, bakery, asker, ageing.archive(bakery).recording.id)
+    making(ageing).make(bakery.id, export.id)
+    stored = ageing.store.versions(f"{bakery.id}/exports/")
+    making(ageing).make(bakery.id, export.id)
+    assert ageing.store.versions(f"{bakery.id}/exports/") == stored
+
+
+def test_v6_an_altered_recording_ends_the_export_with_its_name(
+    ageing: Ageing, bakery: Tenant, asker: UserId
+) -> None:
+    good, bad = (ageing.archive(bakery) for _ in range(2))
+    sound = next(one for one in bad.objects if one.kind is ObjectKind.AUDIO)
+    sealed = bytearray(ageing.store.get(sound.key, sound.version_id))
+    sealed[-1] ^= 1
+    ageing.store.damage(sound.key, sound.version_id, bytes(sealed))
+    export = ask(ageing, bakery, asker, good.recording.id, bad.recording.id)
+    making(ageing).make(bakery.id, export.id)
+    failed = state_of(ageing, export)
+    assert failed.state is ExportState.FAILED
+    assert failed.reason is not None
+    assert bad.recording.id in failed.reason
+
+
+@pytest.mark.parametrize("role", [Role.ADMINISTRATOR, Role.USER])
+def test_v4_who_is_no_auditor_any_more_gets_nothing(
+    ageing: Ageing, bakery: Tenant, asker: UserId, operator: Catalogue, role: Role
+) -> None:
+    export = ask(ageing, bakery, asker, ageing.archive(bakery).recording.id)
+    directory.set_user(operator, bakery.id, "visser", now=ageing.house.clock.now(), role=role)
+    making(ageing).make(bakery.id, export.id)
+    assert state_of(ageing, export).state is ExportState.FAILED
+    assert ageing.store.versions(f"{bakery.id}/exports/") == []
+
+
+def test_another_tenants_recording_is_no_part_of_it(
+    ageing: Ageing, bakery: Tenant, florist: Tenant, asker: UserId
+) -> None:
+    export = ask(ageing, bakery, asker, ageing.archive(florist).recording.id)
+    making(ageing).make(bakery.id, export.id)
+    assert state_of(ageing, export).state is ExportState.FAILED
+
+
+def test_after_a_week_nothing_is_left_but_that_it_was(ageing: Ageing, bakery: Tenant, asker: UserId) -> None:
+    export = ask(ageing, bakery, asker, ageing.archive(bakery, days=90).recording.id)
+    making(ageing).make(bakery.id, export.id)
+    assert making(ageing).sweep(bakery.id) == 0
+    ageing.live(seconds=KEPT.total_seconds())
+    assert making(ageing).sweep(bakery.id) == 1
+    assert making(ageing).sweep(bakery.id) == 0
+    assert ageing.store.versions(f"{bakery.id}/exports/") == []
+    ended = state_of(ageing, export)
+    assert (ended.state, ended.wrapped_key) == (ExportState.ENDED, None)
+    with pytest.raises(NotFound):
+        download_of(ageing, export)
+
+
+def test_limits_are_told(ageing: Ageing, bakery: Tenant, asker: UserId) -> None:
+    many = [RecordingId(f"r{number}") for number in range(RECORDINGS_COUNT_MAX + 1)]
+    for ids in ([], many):
+        with pytest.raises(Refused):
+            ask(ageing, bakery, asker, *ids)
+    for _ in range(WAITING_COUNT_MAX):
+        ask(ageing, bakery, asker, RecordingId("r1"))
+    with pytest.raises(Conflict):
+        ask(ageing, bakery, asker, RecordingId("r1"))
+
+
+def test_exports_are_listed_newest_first_and_page_by_page(
+    ageing: Ageing, bakery: Tenant, asker: UserId
+) -> None:
+    made = []
+    for _ in range(3):
+        made.append(ask(ageing, bakery, asker, RecordingId("r1")).id)
+        ageing.live(seconds=1)
+    first = exports.page(ageing.portal, bakery.id, limit=2)
+    second = exports.page(ageing.portal, bakery.id, limit=2, cursor=first.next)
+    assert [each.id for each in (*first.items, *second.items)] == made[::-1]
+    assert second.next is None
+    assert dataclasses.asdict(first.items[0])["reference"] == "zaak-12"
