@@ -1,9 +1,9 @@
 """Files of keys: there completely or not at all, after a power cut too.
 
-`create` never shows a half-written file and never replaces one; `overwrite` leaves
-nothing of the old content. Both return after the disk has it. Copy-on-write file
-systems and flash keep old blocks where no program reaches them; what is overwritten
-here was sealed by a root key for that reason.
+`create` never shows a half-written file and never replaces one; `replace` shows the old
+content or the new; `overwrite` leaves nothing of the old content. All return after the
+disk has it. Copy-on-write file systems and flash keep old blocks where no program
+reaches them; what is overwritten here was sealed by a root key for that reason.
 
 Raises OSError as the system gives it; callers say what it means for them.
 """
@@ -31,6 +31,35 @@ def create(path: Path, data: bytes) -> None:
     sync_directory(path.parent)
 
 
+def replace(path: Path, data: bytes) -> None:
+    """Put other content in the place of a file, whole or not at all; the old content is overwritten.
+
+    One process at a time may; what a broken-off one left behind goes with `discard_former`.
+    """
+    discard_former(path)
+    draft, former = path.parent / f".draft-{secrets.token_hex(8)}", _former(path)
+    _write(draft, data, os.O_CREAT | os.O_EXCL)
+    try:
+        os.link(path, former)
+        draft.rename(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    sync_directory(path.parent)
+    # Only now is the new content durable, and the old one may go.
+    discard_former(path)
+
+
+def discard_former(path: Path) -> None:
+    """Overwrite and remove what a replacement that was broken off left of the old content."""
+    former = _former(path)
+    if not former.exists():
+        return
+    if not (path.exists() and path.samefile(former)):
+        overwrite(former)
+    former.unlink()
+    sync_directory(path.parent)
+
+
 def overwrite(path: Path) -> None:
     """Write random octets over the whole content, sync, and leave the file empty."""
     size_bytes = path.stat().st_size
@@ -54,6 +83,10 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _former(path: Path) -> Path:
+    return path.with_name(f"{path.name}.former")
 
 
 def _write(path: Path, data: bytes, flags: int) -> None:

@@ -1,19 +1,29 @@
-"""A root key in a file, sealed by a passphrase: the custody of small sites.
+"""The root in a file: root keys sealed by a passphrase, for sites without a key service.
 
-The file is JSON: `format` (`earwitness-keyring/1`, which fixes scrypt of RFC 7914
-with n = 2**17, r = 8, p = 1), `salt` and `sealed`, both base64. The sealed part is
-the root key, wrapped as in `keys.envelope` under what scrypt makes of the passphrase.
+The file is JSON. A *file key* of 32 random octets is sealed by AES-256-GCM under a key
+that scrypt makes of the passphrase; the file key seals the root keys, one a version.
+The passphrase comes from a file of its own or from a systemd credential. Whoever has
+both files has every key; their copies are the operator's to guard. *Recovery shares*
+(`recovery`) give back the file key when the passphrase is lost, and open nothing
+without the file.
 
-Rules: the costs of scrypt are never read from the file, so that nobody who can write
-it makes guessing cheap. Opening takes about a third of a second and 128 MiB.
+scrypt with n = 2**17, r = 8, p = 1 (RFC 7914) takes 128 MiB and a third of a second a
+guess. Files of the first form, with one root key right under the passphrase, open as
+ever and become of the second form when something is added to them.
+
+What version 1 wraps begins with 0x01 (`envelope`); later versions put
+`0x02 || version (2)` before it.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import secrets
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
@@ -21,8 +31,10 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from keys import durable_file
 from keys.envelope import KEY_BYTES, new_key, unwrap_key, wrap_key
 from keys.errors import KeyringLocked, SealBroken
+from keys.recovery import Share, join, split
 
-FORMAT_NAME = "earwitness-keyring/1"
+FORMAT_NAME = "earwitness-keyring/2"
+FIRST_FORMAT_NAME = "earwitness-keyring/1"
 SCRYPT_N = 2**17
 SCRYPT_R = 8
 SCRYPT_P = 1
@@ -31,15 +43,44 @@ SALT_BYTES = 32
 PASSPHRASE_BYTES_MAX = 1024
 """Room for any passphrase or credential file; more is a wrong file given by mistake."""
 
-FILE_BYTES_MAX = 4096
-"""A keyring file has about 250 octets; more is a wrong file given by mistake."""
+VERSIONS_COUNT_MAX = 100
+"""A version a year is usual; more of them point at a loop in the caller."""
+
+FILE_BYTES_MAX = 32 * 1024
+"""A version takes about 150 octets; more is a wrong file given by mistake."""
+
+_LATER = b"\x02"
+_VERSION_BYTES = 2
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What stands in the file, apart from the format's name."""
+
+    salt: bytes
+    sealed: bytes
+    versions: Mapping[int, bytes] = field(default_factory=dict)
+
+    @property
+    def is_first_form(self) -> bool:
+        return not self.versions
 
 
 class LocalKeyring:
-    """A root that wraps with a key held in this process; made by `create` or `open`."""
+    """A root that wraps with keys held in this process; made by `create` or `open`.
+
+    Safe to share among threads. What another process adds to the file is seen here.
+    """
+
+    kind = "file"
 
     def __init__(self, root_key: bytes) -> None:
-        self._root_key = root_key
+        """Hold a root key without a file, for what lives in this process alone."""
+        self._lock = threading.Lock()
+        self._root_keys = {1: root_key}
+        self._path: Path | None = None
+        self._file_key = b""
+        self._stamp = (0, 0)
 
     @classmethod
     def create(cls, path: Path, passphrase: bytes) -> LocalKeyring:
@@ -49,54 +90,225 @@ class LocalKeyring:
         archive of the first unreadable), can't be written, or the passphrase is
         empty or too long.
         """
-        salt, root_key = secrets.token_bytes(SALT_BYTES), new_key()
-        sealed = wrap_key(_stretched(passphrase, salt), root_key, FORMAT_NAME.encode())
-        document = {
-            "format": FORMAT_NAME,
-            "salt": base64.b64encode(salt).decode(),
-            "sealed": base64.b64encode(sealed).decode(),
-        }
+        file_key, root_key = new_key(), new_key()
+        content = _sealed(passphrase, file_key, {1: root_key})
         try:
-            durable_file.create(path, json.dumps(document, indent=1).encode() + b"\n")
+            durable_file.create(path, _document(content))
         except FileExistsError:
             raise KeyringLocked(f"There is a keyring at {path} already; it is never replaced.") from None
         except OSError as error:
             raise KeyringLocked(f"The keyring {path} can't be written: {error.strerror}.") from error
-        return cls(root_key)
+        return cls._of_file(path, file_key, {1: root_key})
 
     @classmethod
     def open(cls, path: Path, passphrase: bytes) -> LocalKeyring:
         """Open the keyring in `path`; raises KeyringLocked when that can't be done, saying why."""
-        salt, sealed = _read(path)
+        content = _read(path)
+        name = FIRST_FORMAT_NAME if content.is_first_form else FORMAT_NAME
         try:
-            return cls(unwrap_key(_stretched(passphrase, salt), sealed, FORMAT_NAME.encode()))
+            opened = unwrap_key(_stretched(passphrase, content.salt), content.sealed, name.encode())
+            if content.is_first_form:
+                return cls._of_file(path, b"", {1: opened})
+            return cls._of_file(path, opened, _opened(opened, content))
         except SealBroken:
             raise KeyringLocked(f"The keyring {path} does not open with this passphrase.") from None
 
+    @classmethod
+    def recover(cls, path: Path, shares: Sequence[Share], passphrase: bytes) -> LocalKeyring:
+        """Open the keyring in `path` by recovery shares, and seal it by a new passphrase.
+
+        Raises KeyringLocked when the shares are too few or of another keyring.
+        """
+        file_key, content = join(shares), _read(path)
+        try:
+            root_keys = _opened(file_key, content)
+        except (SealBroken, ValueError):
+            raise KeyringLocked(f"These recovery shares are not those of the keyring {path}.") from None
+        _write(path, _sealed(passphrase, file_key, root_keys))
+        return cls._of_file(path, file_key, root_keys)
+
+    @classmethod
+    def _of_file(cls, path: Path, file_key: bytes, root_keys: dict[int, bytes]) -> LocalKeyring:
+        keyring = cls(b"")
+        keyring._path, keyring._file_key, keyring._root_keys = path, file_key, root_keys
+        keyring._stamp = _stamp(path)
+        return keyring
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """The versions of the root key in the file, the newest last."""
+        return tuple(sorted(self._now()))
+
     def wrap(self, plaintext: bytes, context: bytes) -> bytes:
-        """Return `plaintext` (1 to 4096 octets) sealed by the root and bound to `context`."""
-        return wrap_key(self._root_key, plaintext, context)
+        """Return `plaintext` (1 to 4096 octets) sealed by the newest root key and bound to `context`."""
+        root_keys = self._now()
+        version = max(root_keys)
+        sealed = wrap_key(root_keys[version], plaintext, context)
+        return sealed if version == 1 else _LATER + version.to_bytes(_VERSION_BYTES, "big") + sealed
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
         """Return what `wrap` sealed; raises SealBroken for another root, context or octets."""
-        return unwrap_key(self._root_key, wrapped, context)
+        version, sealed = _version(wrapped)
+        root_key = self._root_keys.get(version) or self._now().get(version)
+        if root_key is None:
+            raise SealBroken("This was wrapped by a root key that is not in this keyring (any more).")
+        return unwrap_key(root_key, sealed, context)
+
+    def rewrapped(self, wrapped: bytes, context: bytes) -> bytes | None:
+        """Return a secret wrapped by the newest version, or None when it is already."""
+        secret = self.unwrap(wrapped, context)
+        return None if _version(wrapped)[0] == max(self._now()) else self.wrap(secret, context)
+
+    def rotate(self) -> None:
+        """Add a root key to the file: what is wrapped from now on is wrapped by it.
+
+        Raises KeyringLocked for a file of the first form, which `set_passphrase` brings
+        up to date.
+        """
+        root_keys = dict(self._now())
+        version = max(root_keys) + 1
+        if len(root_keys) >= VERSIONS_COUNT_MAX:
+            raise KeyringLocked(f"The keyring has {VERSIONS_COUNT_MAX} root keys: drop the former ones.")
+        self._change({**root_keys, version: new_key()})
+
+    def drop_former(self) -> None:
+        """Keep the newest root key alone: what the former ones wrapped can't be opened any more."""
+        root_keys = self._now()
+        newest = max(root_keys)
+        self._change({newest: root_keys[newest]})
+
+    def set_passphrase(self, passphrase: bytes) -> None:
+        """Seal the file by this passphrase, in the present form; recovery shares stay good."""
+        path = self._of_path()
+        self._file_key = self._file_key or new_key()
+        _write(path, _sealed(passphrase, self._file_key, self._now()))
+        self._stamp = _stamp(path)
+
+    def recovery_shares(self, needed: int, count: int) -> tuple[Share, ...]:
+        """Return shares of the file key; the numbers as for `recovery.split`.
+
+        They stay good when root keys are added and the passphrase changes.
+        """
+        self._require_present_form()
+        return split(self._file_key, needed, count)
+
+    def _change(self, root_keys: dict[int, bytes]) -> None:
+        self._require_present_form()
+        path = self._of_path()
+        content = _read(path)
+        versions = {each: _seal_root(self._file_key, each, key) for each, key in root_keys.items()}
+        _write(path, replace(content, versions=versions))
+        with self._lock:
+            self._root_keys, self._stamp = root_keys, _stamp(path)
+
+    def _now(self) -> dict[int, bytes]:
+        """Return the root keys of the file as it is now."""
+        if self._path is None or not self._file_key:
+            return self._root_keys
+        with self._lock:
+            stamp = _stamp(self._path)
+            # A file that is away is no reason to stop: the keys are here.
+            if stamp not in {self._stamp, (0, 0)}:
+                self._root_keys, self._stamp = _opened(self._file_key, _read(self._path)), stamp
+            return self._root_keys
+
+    def _of_path(self) -> Path:
+        if self._path is None:
+            raise KeyringLocked("This root has no keyring file.")
+        return self._path
+
+    def _require_present_form(self) -> None:
+        self._of_path()
+        if not self._file_key:
+            raise KeyringLocked(
+                "This keyring is of the first form: bring it up to date with earwitness keys passphrase."
+            )
 
 
-def _read(path: Path) -> tuple[bytes, bytes]:
-    """Return salt and sealed root key of a keyring file."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise KeyringLocked(f"The keyring {path} can't be read: {error.strerror}.") from error
+def _version(wrapped: bytes) -> tuple[int, bytes]:
+    """Return which version wrapped something, and what it wrapped."""
+    if wrapped[:1] != _LATER:
+        return 1, wrapped
+    return int.from_bytes(wrapped[1 : 1 + _VERSION_BYTES], "big"), wrapped[1 + _VERSION_BYTES :]
+
+
+def _sealed(passphrase: bytes, file_key: bytes, root_keys: Mapping[int, bytes]) -> _Content:
+    salt = secrets.token_bytes(SALT_BYTES)
+    return _Content(
+        salt,
+        wrap_key(_stretched(passphrase, salt), file_key, FORMAT_NAME.encode()),
+        {version: _seal_root(file_key, version, key) for version, key in root_keys.items()},
+    )
+
+
+def _opened(file_key: bytes, content: _Content) -> dict[int, bytes]:
+    return {
+        version: unwrap_key(file_key, sealed, _root_context(version))
+        for version, sealed in content.versions.items()
+    }
+
+
+def _seal_root(file_key: bytes, version: int, root_key: bytes) -> bytes:
+    return wrap_key(file_key, root_key, _root_context(version))
+
+
+def _root_context(version: int) -> bytes:
+    return f"{FORMAT_NAME} root {version}".encode()
+
+
+def _document(content: _Content) -> bytes:
+    document = {
+        "format": FORMAT_NAME,
+        "salt": base64.b64encode(content.salt).decode(),
+        "sealed": base64.b64encode(content.sealed).decode(),
+        "roots": {
+            str(version): base64.b64encode(sealed).decode() for version, sealed in content.versions.items()
+        },
+    }
+    return json.dumps(document, indent=1).encode() + b"\n"
+
+
+def _write(path: Path, content: _Content) -> None:
+    with _file(path, "written"):
+        durable_file.replace(path, _document(content))
+
+
+def _read(path: Path) -> _Content:
+    """Return what stands in a keyring file of either form."""
+    with _file(path, "read"), path.open("rb") as file:
+        text = file.read(FILE_BYTES_MAX + 1)
     try:
         document = json.loads(text) if len(text) <= FILE_BYTES_MAX else None
-        if not isinstance(document, dict) or document.get("format") != FORMAT_NAME:
+        if not isinstance(document, dict) or document.get("format") not in {FORMAT_NAME, FIRST_FORMAT_NAME}:
             raise KeyringLocked(f"{path} is not a keyring of the format {FORMAT_NAME}.")
-        salt = base64.b64decode(str(document["salt"]), validate=True)
-        return salt, base64.b64decode(str(document["sealed"]), validate=True)
-    except (ValueError, KeyError, binascii.Error):
+        of_first_form = document["format"] == FIRST_FORMAT_NAME
+        roots = {} if of_first_form else {int(n): _octets(text) for n, text in document["roots"].items()}
+        if not of_first_form:
+            max(roots)  # a ValueError when there is none
+        return _Content(_octets(document["salt"]), _octets(document["sealed"]), roots)
+    except (ValueError, KeyError, AttributeError):
         raise KeyringLocked(f"{path} is not a keyring, or was damaged: restore it from its copy.") from None
+
+
+def _octets(text: object) -> bytes:
+    return base64.b64decode(str(text), validate=True)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Return what changes when the file is replaced, zeros when it is away."""
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_ino, status.st_mtime_ns)
+
+
+@contextmanager
+def _file(path: Path, done: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise KeyringLocked(f"The keyring {path} can't be {done}: {error.strerror}.") from error
 
 
 def _stretched(passphrase: bytes, salt: bytes) -> bytes:

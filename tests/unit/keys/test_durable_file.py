@@ -52,3 +52,36 @@ def test_overwriting_replaces_the_blocks_in_place_and_syncs_before_they_are_give
     assert seen[0][1] != b"very secret"
     assert seen[1][1] == b""
     assert path.read_bytes() == b""
+
+
+def test_a_file_is_replaced_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    durable_file.create(path, b"old content")
+    durable_file.replace(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [each.name for each in tmp_path.iterdir()] == ["key"]
+
+
+def test_what_a_broken_off_replacement_left_goes_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "key"
+    durable_file.create(path, b"old content")
+    overwrite = durable_file.overwrite
+    monkeypatch.setattr(durable_file, "overwrite", lambda _path: (_ for _ in ()).throw(OSError("stopped")))
+    with pytest.raises(OSError, match="stopped"):
+        durable_file.replace(path, b"new")
+    assert (tmp_path / "key.former").read_bytes() == b"old content"
+    monkeypatch.setattr(durable_file, "overwrite", overwrite)
+    durable_file.discard_former(path)
+    assert path.read_bytes() == b"new"
+    assert [each.name for each in tmp_path.iterdir()] == ["key"]
+
+
+def test_a_replacement_broken_off_before_it_was_seen_keeps_the_old_content(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    durable_file.create(path, b"old content")
+    (tmp_path / "key.former").hardlink_to(path)
+    durable_file.discard_former(path)
+    assert path.read_bytes() == b"old content"

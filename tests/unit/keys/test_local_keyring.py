@@ -1,13 +1,16 @@
 """A keyring file opens with its passphrase alone, and is never replaced."""
 
+import base64
 import json
 from pathlib import Path
 
 import pytest
 
 from keys import local_keyring
+from keys.envelope import wrap_key
 from keys.errors import KeyringLocked, SealBroken
 from keys.local_keyring import FILE_BYTES_MAX, PASSPHRASE_BYTES_MAX, LocalKeyring
+from keys.recovery import Share
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +39,7 @@ def test_the_file_is_private_and_holds_neither_passphrase_nor_root(tmp_path: Pat
     text = (tmp_path / "keyring").read_bytes()
     assert (tmp_path / "keyring").stat().st_mode & 0o777 == 0o600
     assert b"horse" not in text
-    assert keyring._root_key not in text
+    assert not {keyring._root_keys[1], keyring._file_key} & {text[at : at + 32] for at in range(len(text))}
 
 
 def test_there_is_no_second_root_over_the_first(tmp_path: Path) -> None:
@@ -107,3 +110,83 @@ def test_a_passphrase_has_1_to_1024_octets(tmp_path: Path) -> None:
     for passphrase in (b"", b"p" * (PASSPHRASE_BYTES_MAX + 1)):
         with pytest.raises(KeyringLocked, match="1024"):
             LocalKeyring.open(tmp_path / "keyring", passphrase)
+
+
+FIRST_FORM = {"format": "earwitness-keyring/1"}
+
+
+def first_form(path: Path, passphrase: bytes, root_key: bytes) -> Path:
+    """Write a keyring as the first release did."""
+    salt = bytes(32)
+    sealed = wrap_key(local_keyring._stretched(passphrase, salt), root_key, b"earwitness-keyring/1")
+    fields = {"salt": base64.b64encode(salt).decode(), "sealed": base64.b64encode(sealed).decode()}
+    path.write_text(json.dumps({**FIRST_FORM, **fields}))
+    return path
+
+
+def test_a_keyring_of_the_first_form_opens_what_it_wrapped(tmp_path: Path) -> None:
+    wrapped = LocalKeyring(bytes(32)).wrap(b"kek", b"c")
+    path = first_form(tmp_path / "keyring", b"p", bytes(32))
+    opened = LocalKeyring.open(path, b"p")
+    assert opened.unwrap(wrapped, b"c") == b"kek"
+    for act in (opened.rotate, opened.drop_former, lambda: opened.recovery_shares(2, 3)):
+        with pytest.raises(KeyringLocked, match="keys passphrase"):
+            act()
+    opened.set_passphrase(b"another")
+    again = LocalKeyring.open(path, b"another")
+    again.rotate()
+    assert again.unwrap(wrapped, b"c") == b"kek"
+    assert again.versions == (1, 2)
+
+
+def test_a_root_key_that_is_added_is_seen_by_who_has_the_keyring_open(tmp_path: Path) -> None:
+    mine = LocalKeyring.create(tmp_path / "keyring", b"p")
+    other = LocalKeyring.open(tmp_path / "keyring", b"p")
+    before = mine.wrap(b"kek", b"c")
+    other.rotate()
+    after = other.wrap(b"kek", b"c")
+    assert mine.unwrap(after, b"c") == b"kek"
+    assert mine.rewrapped(before, b"c") is not None
+    assert mine.rewrapped(mine.wrap(b"kek", b"c"), b"c") is None
+    other.drop_former()
+    with pytest.raises(SealBroken, match="not in this keyring"):
+        LocalKeyring.open(tmp_path / "keyring", b"p").unwrap(before, b"c")
+    assert mine.versions == (2,)
+
+
+def test_a_keyring_whose_file_is_away_goes_on(tmp_path: Path) -> None:
+    mine = LocalKeyring.create(tmp_path / "keyring", b"p")
+    (tmp_path / "keyring").rename(tmp_path / "moved")
+    assert mine.unwrap(mine.wrap(b"kek", b"c"), b"c") == b"kek"
+
+
+def test_shares_open_a_keyring_whose_passphrase_is_lost(tmp_path: Path) -> None:
+    mine = LocalKeyring.create(tmp_path / "keyring", b"p")
+    shares = [Share.parse(share.text()) for share in mine.recovery_shares(2, 3)]
+    mine.rotate()
+    wrapped = mine.wrap(b"kek", b"c")
+    LocalKeyring.recover(tmp_path / "keyring", shares[1:], b"new")
+    assert LocalKeyring.open(tmp_path / "keyring", b"new").unwrap(wrapped, b"c") == b"kek"
+    with pytest.raises(KeyringLocked, match="does not open"):
+        LocalKeyring.open(tmp_path / "keyring", b"p")
+
+
+def test_shares_of_another_keyring_change_nothing(tmp_path: Path) -> None:
+    LocalKeyring.create(tmp_path / "keyring", b"p")
+    other = LocalKeyring.create(tmp_path / "other", b"p")
+    with pytest.raises(KeyringLocked, match="not those of the keyring"):
+        LocalKeyring.recover(tmp_path / "keyring", other.recovery_shares(2, 2), b"new")
+    with pytest.raises(KeyringLocked, match="2 different recovery shares"):
+        LocalKeyring.recover(tmp_path / "other", other.recovery_shares(2, 2)[:1], b"new")
+    for name in ("keyring", "other"):
+        LocalKeyring.open(tmp_path / name, b"p")
+
+
+def test_a_root_key_can_not_be_put_in_the_place_of_another_version(tmp_path: Path) -> None:
+    mine = LocalKeyring.create(tmp_path / "keyring", b"p")
+    mine.rotate()
+    document = json.loads((tmp_path / "keyring").read_text())
+    document["roots"]["2"] = document["roots"]["1"]
+    (tmp_path / "keyring").write_text(json.dumps(document))
+    with pytest.raises(KeyringLocked):
+        LocalKeyring.open(tmp_path / "keyring", b"p")
