@@ -1,9 +1,10 @@
 """The settings of every role: environment `EARWITNESS_*`, secret files, one TOML file.
 
 Order, the first that says something wins: environment variable, `..._FILE` variable
-naming a file with the secret, TOML file given by `--config`, default. An empty value
-means "not set". Values are checked when they are loaded, so that a wrong one stops
-the start with the name of the setting and never a call.
+naming a file with the secret, systemd credential with the variable's name, TOML file
+given by `--config`, default. An empty value means "not set". Values are checked when
+they are loaded, so that a wrong one stops the start with the name of the setting and
+never a call.
 
 Rules: no other module reads the environment for a setting. Secrets don't show in
 `repr` and may come from files. `docs/settings.md` is `settings_page()`; a test
@@ -28,6 +29,7 @@ from archive.errors import Refused
 PREFIX = "EARWITNESS_"
 SECRET_FILE_SIZE_BYTES_MAX = 64 * 1024  # a credential is short; anything larger is the wrong file
 TOML_FILE_SIZE_BYTES_MAX = 1024 * 1024  # a settings file has some forty lines
+CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"  # systemd.exec(5): where a unit's credentials are
 PORT_MAX = 65535
 TRANSPORTS = ("udp", "tcp", "tls")
 
@@ -109,8 +111,9 @@ def _check_network(text: str) -> str:
 
 
 def _check_key_store(text: str) -> str:
-    if text and not text.startswith("dir:"):
-        raise ValueError(f"{text!r}: this release knows key stores of the form dir:PATH")
+    kind, _, place = text.partition(":")
+    if text and (kind not in {"dir", "bucket"} or not place):
+        raise ValueError(f"{text!r}: a key store has the form dir:PATH or bucket:NAME")
     return text
 
 
@@ -129,6 +132,9 @@ class _SecretFiles(PydanticBaseSettingsSource):
         """Return the content of the named file, or None when no file is named."""
         variable = f"{PREFIX}{field_name.upper()}"
         path = os.environ.get(f"{variable}_FILE", "")
+        credential = Path(os.environ.get(CREDENTIALS_VARIABLE, "/nowhere")) / variable
+        if not path and not os.environ.get(variable) and credential.is_file():
+            path = str(credential)
         if not path:
             return None, field_name, False
         if os.environ.get(variable):
@@ -175,10 +181,22 @@ class Settings(BaseSettings):
         None, description="directory of a store on this machine, synced before an object counts as kept"
     )
     s3_lock: bool = Field(True, description="put objects under Object Lock until their retention ends")
-    keyring: str = Field("", description="root of all keys: `file:PATH`")
-    keyring_passphrase: str = _secret("opens a keyring that is a file")
+    keyring: str = Field(
+        "",
+        description="root of all keys: `file:PATH`, `kms:KEY-ARN`, `vault:https://HOST:PORT/MOUNT/KEY` "
+        "or `pkcs11:token=NAME;object=KEY?module-path=FILE`",
+    )
+    keyring_passphrase: str = _secret(
+        "opens the keyring: passphrase of a file, token of Vault, PIN of a security module"
+    )
+    keyring_former: str = Field(
+        "", description="the root before this one, until `earwitness keys rotate` is done with it"
+    )
+    keyring_former_passphrase: str = _secret("opens the former keyring")
     key_store: Annotated[str, AfterValidator(_check_key_store)] = Field(
-        "", description="where wrapped key-encryption keys are held: `dir:PATH`, never the database"
+        "",
+        description="where wrapped key-encryption keys are held, never the database: `dir:PATH`, "
+        "or `bucket:NAME` in the object store, a bucket of its own without versions and lock",
     )
     journal_dir: Path = Field(
         Path("/var/lib/earwitness/journal"), description="directory of the sealed journal"

@@ -87,7 +87,7 @@ class KekVault:
             made_at, kek = self._cache.get(_checked(kek_id), (0.0, None))
         if kek is not None and now - made_at <= CACHE_S_MAX:
             return kek
-        kek = Kek(kek_id, self._root.unwrap(self._store.get(kek_id), _context(kek_id)))
+        kek = Kek(kek_id, self._root.unwrap(self._store.get(kek_id), context_of(kek_id)))
         self._remember(kek, now)
         return kek
 
@@ -106,7 +106,7 @@ class KekVault:
     def _create(self, kek_id: str) -> Kek:
         kek = Kek(kek_id, new_key())
         try:
-            self._store.put(kek_id, self._root.wrap(kek.key, _context(kek_id)))
+            self._store.put(kek_id, self._root.wrap(kek.key, context_of(kek_id)))
         except KeyExists:
             # Somebody else was first; theirs is the one.
             return self.get(kek_id)
@@ -123,7 +123,13 @@ class KekVault:
             self._cache[kek.id] = (now, kek)
 
 
-def _context(kek_id: str) -> bytes:
+def is_kek_id(name: str) -> bool:
+    """Tell whether the name of a key is that of a KEK."""
+    return _ID.fullmatch(name) is not None
+
+
+def context_of(kek_id: str) -> bytes:
+    """Return what the root binds a KEK to."""
     return b"earwitness-kek/1\x00" + kek_id.encode()
 
 

@@ -1,6 +1,7 @@
 """Where wrapped keys are kept, and the one place from which they can be taken for ever.
 
-A key store holds small sealed blobs by name. A name is written once. Destroying
+A key store holds small sealed blobs by name. A name is given to one key, once; only how
+that key is sealed may be replaced, when the root changes. Destroying
 leaves a tombstone, so that "destroyed" and "never there" stay two answers and the
 name is never used again.
 
@@ -12,6 +13,8 @@ most seven days, or destroying means nothing.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +31,7 @@ DATA_BYTES_MAX = 16384
 """A wrapped key is under 100 octets, and a few kilobytes when a key service adds its own frame."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)*")
-_TOMBSTONE_SUFFIX = ".destroyed"  # a dot is no part of a name, so that no name looks like a tombstone
+TOMBSTONE_SUFFIX = ".destroyed"  # a dot is no part of a name, so that no name looks like a tombstone
 
 
 class KeyStore(Protocol):
@@ -36,6 +39,12 @@ class KeyStore(Protocol):
 
     def put(self, name: str, data: bytes) -> None:
         """Store durably under a new name; raises KeyExists or KeyDestroyed when it was used before."""
+
+    def replace(self, name: str, data: bytes) -> None:
+        """Put another sealing of the same key in its place, whole or not at all.
+
+        Raises KeyNotFound or KeyDestroyed; a name that was destroyed stays dead.
+        """
 
     def get(self, name: str) -> bytes:
         """Return what was stored; raises KeyNotFound or KeyDestroyed."""
@@ -55,9 +64,7 @@ class DirectoryKeyStore:
 
     def put(self, name: str, data: bytes) -> None:
         """Store durably under a new name; raises KeyExists or KeyDestroyed when it was used before."""
-        if not 1 <= len(data) <= DATA_BYTES_MAX:
-            raise ValueError(f"A stored key has 1 to {DATA_BYTES_MAX} octets, this one has {len(data)}.")
-        path = self._file(name)
+        data, path = checked_data(data), self._file(name)
         with _availability(f"store the key {name}"):
             self._refuse_destroyed(name)
             try:
@@ -68,6 +75,15 @@ class DirectoryKeyStore:
                 # It was destroyed between the look and the creation: the name stays dead.
                 path.unlink(missing_ok=True)
                 self._refuse_destroyed(name)
+
+    def replace(self, name: str, data: bytes) -> None:
+        """Put another sealing of the same key in its place; raises KeyNotFound or KeyDestroyed."""
+        data, path = checked_data(data), self._file(name)
+        with _availability(f"replace the key {name}"), self._alone():
+            self._refuse_destroyed(name)
+            if not path.exists():
+                raise self._not_found(name)
+            durable_file.replace(path, data)
 
     def get(self, name: str) -> bytes:
         """Return what was stored; raises KeyNotFound or KeyDestroyed."""
@@ -93,7 +109,7 @@ class DirectoryKeyStore:
     def destroy(self, name: str) -> None:
         """Take the key away for ever, durably; repeatable. Raises KeyNotFound if it never was there."""
         path, tombstone = self._file(name), self._tombstone(name)
-        with _availability(f"destroy the key {name}"):
+        with _availability(f"destroy the key {name}"), self._alone():
             if not tombstone.exists():
                 try:
                     path.rename(tombstone)
@@ -101,18 +117,25 @@ class DirectoryKeyStore:
                     if not tombstone.exists():
                         raise self._not_found(name) from None
             durable_file.sync_directory(path.parent)
+            durable_file.discard_former(path)
             durable_file.overwrite(tombstone)
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep others of this directory from replacing or destroying at the same time."""
+        descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
     def _file(self, name: str) -> Path:
-        if len(name) > NAME_BYTES_MAX or _NAME.fullmatch(name) is None:
-            raise ValueError(
-                f"A key name is letters, digits, '-' and '_' between slashes, at most {NAME_BYTES_MAX}."
-            )
-        return self._path / name
+        return self._path / checked_name(name)
 
     def _tombstone(self, name: str) -> Path:
         path = self._file(name)
-        return path.with_name(path.name + _TOMBSTONE_SUFFIX)
+        return path.with_name(path.name + TOMBSTONE_SUFFIX)
 
     def _refuse_destroyed(self, name: str) -> None:
         if self._tombstone(name).exists():
@@ -120,6 +143,27 @@ class DirectoryKeyStore:
 
     def _not_found(self, name: str) -> KeyNotFound:
         return KeyNotFound(f"The key store has no key {name}: is it the store of this archive?")
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a text may be the name of a key."""
+    return len(text) <= NAME_BYTES_MAX and _NAME.fullmatch(text) is not None
+
+
+def checked_name(name: str) -> str:
+    """Return a name as it is; raises ValueError for what is none."""
+    if not is_name(name):
+        raise ValueError(
+            f"A key name is letters, digits, '-' and '_' between slashes, at most {NAME_BYTES_MAX}."
+        )
+    return name
+
+
+def checked_data(data: bytes) -> bytes:
+    """Return what is to be stored as it is; raises ValueError outside 1 to DATA_BYTES_MAX octets."""
+    if not 1 <= len(data) <= DATA_BYTES_MAX:
+        raise ValueError(f"A stored key has 1 to {DATA_BYTES_MAX} octets, this one has {len(data)}.")
+    return data
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from keys import durable_file
 from keys.envelope import new_key
-from keys.errors import KeyStoreUnavailable
-from keys.root import Root
+from keys.errors import KeyStoreUnavailable, SealBroken
+from keys.root import Root, RotatingRoot
 
 _CONTEXT = b"earwitness-node-key/1"
 
@@ -30,6 +30,33 @@ def load_or_create(path: Path, root: Root) -> bytes:
     except OSError as error:
         raise KeyStoreUnavailable(f"The node key {path} can't be read or made: {error.strerror}.") from error
     return root.unwrap(wrapped, _CONTEXT)
+
+
+def rewrap(path: Path, root: RotatingRoot) -> bool:
+    """Wrap the node key of the file by the newest root; return whether it was not so already.
+
+    The key stays the same, so that a recorder goes on meanwhile. Raises SealBroken,
+    KeyStoreUnavailable.
+    """
+    try:
+        wrapped = path.read_bytes()
+        fresh = root.rewrapped(wrapped, _CONTEXT)
+        if fresh is None:
+            return False
+        if root.unwrap(fresh, _CONTEXT) != root.unwrap(wrapped, _CONTEXT):
+            raise SealBroken("The root does not give back what it wrapped: the node key was not changed.")
+        durable_file.replace(path, fresh)
+    except OSError as error:
+        raise KeyStoreUnavailable(f"The node key {path} can't be replaced: {error.strerror}.") from error
+    return True
+
+
+def is_under_former(path: Path, root: RotatingRoot) -> bool:
+    """Tell whether a former root key still wraps the node key of the file; raises as `rewrap`."""
+    try:
+        return root.rewrapped(path.read_bytes(), _CONTEXT) is not None
+    except OSError as error:
+        raise KeyStoreUnavailable(f"The node key {path} can't be read: {error.strerror}.") from error
 
 
 def _create(path: Path, root: Root) -> None:

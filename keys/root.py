@@ -17,7 +17,7 @@ before while everything is wrapped anew (`Moving`). Not here: doing that (`rotat
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from keys.errors import KeyringLocked, KeysError, SealBroken
 
@@ -55,6 +55,14 @@ class RotatingRoot(Root, Protocol):
 
     def rewrapped(self, wrapped: bytes, context: bytes) -> bytes | None:
         """Return a secret wrapped by the newest version, or None when it is already."""
+
+
+@runtime_checkable
+class RootWithKeyToMake(Protocol):
+    """A root whose key can be made from here, where it is kept."""
+
+    def ensure_key(self) -> None:
+        """Make the key when there is none."""
 
 
 class Moving:

@@ -104,12 +104,17 @@ def from_pem(key_pem: bytes, certificates_pem: bytes) -> Signatory:
     return Signatory(certificate, authority, key)
 
 
+def context_of(name: str) -> bytes:
+    """Return what the root binds a signatory or its authority to."""
+    return length_prefixed(_FORMAT) + length_prefixed(name)
+
+
 _Pair = tuple[ec.EllipticCurvePrivateKey, x509.Certificate]
 
 
 def _kept(store: KeyStore, root: Root, name: str, make: Callable[[], _Pair]) -> _Pair:
     """Return the key and certificate kept under `name`, made now when there are none."""
-    context = length_prefixed(_FORMAT) + length_prefixed(name)
+    context = context_of(name)
     try:
         sealed = store.get(name)
     except KeyNotFound:

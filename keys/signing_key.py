@@ -49,7 +49,7 @@ def load_or_create(store: KeyStore, root: Root, name: str) -> SigningKey:
 
     Raises SealBroken when another root sealed it, KeyDestroyed, KeyStoreUnavailable.
     """
-    context = length_prefixed(_FORMAT) + length_prefixed(name)
+    context = context_of(name)
     try:
         sealed = store.get(name)
     except KeyNotFound:
@@ -58,6 +58,11 @@ def load_or_create(store: KeyStore, root: Root, name: str) -> SigningKey:
             store.put(name, root.wrap(new_key(), context))
         sealed = store.get(name)
     return SigningKey(root.unwrap(sealed, context))
+
+
+def context_of(name: str) -> bytes:
+    """Return what the root binds a signing key to."""
+    return length_prefixed(_FORMAT) + length_prefixed(name)
 
 
 def verify(public: bytes, signature: bytes, data: bytes) -> bool:

@@ -22,10 +22,10 @@ from datetime import UTC, datetime
 import structlog
 
 from archive.catalogue.snapshot import Directory
+from archive.cli.vault import open_keyring
 from archive.clock import SystemClock
 from archive.model import new_id
 from archive.settings import Settings
-from keys.root import open_root
 from recorder.archiving import ArchivingQueue
 from recorder.call_book import CallBook, by_session
 from recorder.capture.handle import CaptureHandle
@@ -79,7 +79,7 @@ class RecorderService:
         settings.require("database_url", "s3_endpoint", "keyring", "key_store")
         self.settings = settings
         self.clock = SystemClock()
-        root = open_root(settings.keyring, settings.keyring_passphrase.encode() or None)
+        root = open_keyring(settings)
         self.book = CallBook(settings.journal_dir, root)
         self.outbox = Outbox(settings.journal_dir / "outbox", self.book.node_key)
         self.media = MediaPlane(

@@ -19,7 +19,7 @@ from pathlib import Path
 from archive.catalogue.engine import Catalogue
 from archive.cli.outcome import DONE, FAILED, add_json, parser, print_rows
 from archive.cli.service import add_data, service_of, settings_of
-from archive.cli.vault import open_store, open_vault
+from archive.cli.vault import open_key_bucket, open_keyring, open_store
 from archive.clock import SystemClock
 from archive.embedded.role import http_ready
 from archive.errors import ArchiveError
@@ -33,6 +33,9 @@ RECEIVE_BUFFER_BYTES_MIN = 1024 * 1024  # 50 s of a G.711 stream; the default of
 CLOCK_DIFFERENCE_S_MAX = 60.0  # beyond it nothing is archived (DESIGN 3)
 CLOCK_DIFFERENCE_S_NOTED = 2.0  # NTP keeps machines within milliseconds
 FREE_BYTES_MIN = 5 * 1024**3  # about a day of journal and a hundred hours of recordings
+
+
+_DOCTOR = b"earwitness-doctor/1"
 
 
 class Verdict(StrEnum):
@@ -220,13 +223,17 @@ def _store(settings: Settings) -> Finding:
 
 
 def _keys(settings: Settings) -> Finding:
-    open_vault(settings)
-    place = Path(settings.key_store.removeprefix("dir:"))
-    if not os.access(place, os.W_OK):
+    root = open_keyring(settings)
+    kind, _, place = settings.key_store.partition(":")
+    if kind == "bucket":
+        open_key_bucket(settings).require_forgetful()
+    elif not os.access(place, os.W_OK):
         return Finding(
             "keys", Verdict.WRONG, f"{place} can't be written", "make it writable for the recorder"
         )
-    return Finding("keys", Verdict.FINE, "the keyring opens, the key store can be written")
+    # A root that is a service opens nothing before it is asked.
+    root.unwrap(root.wrap(b"doctor", _DOCTOR), _DOCTOR)
+    return Finding("keys", Verdict.FINE, f"the root ({root.kind}) answers, the key store can be written")
 
 
 def _kernel_number(name: str) -> int | None:

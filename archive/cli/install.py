@@ -11,10 +11,9 @@ from pathlib import Path
 from archive.catalogue.migrate import ROLES, prepare
 from archive.cli.outcome import DONE, parser
 from archive.cli.service import add_data, settings_of
-from archive.cli.vault import open_store
+from archive.cli.vault import ensure_keys, open_store
 from archive.embedded.private_file import write_private
 from archive.errors import Refused
-from keys.local_keyring import LocalKeyring
 
 SECRET_BYTES_MAX = 4096  # a password or URL; more is a wrong file
 
@@ -37,7 +36,7 @@ def run_install(arguments: list[str]) -> int:
     add_data(made)
     options = made.parse_args(arguments)
     settings = settings_of(options)
-    settings.require("database_url", "keyring", "keyring_passphrase", "key_store")
+    settings.require("database_url", "keyring", "key_store")
     password = _secret(options.role_password_file)
     prepare(settings.database_url, dict.fromkeys(ROLES, password))
     print("database: ready", flush=True)
@@ -47,11 +46,7 @@ def run_install(arguments: list[str]) -> int:
     finally:
         store.close()
     print("bucket: ready", flush=True)
-    keyring = Path(settings.keyring.removeprefix("file:"))
-    if settings.keyring.startswith("file:") and not keyring.exists():
-        keyring.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        LocalKeyring.create(keyring, settings.keyring_passphrase.encode())
-    Path(settings.key_store.removeprefix("dir:")).mkdir(parents=True, exist_ok=True, mode=0o700)
+    ensure_keys(settings)
     print("keys: ready", flush=True)
     return DONE
 

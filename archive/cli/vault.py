@@ -5,11 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+from archive.errors import Refused
 from archive.settings import Settings
+from archive.store.key_bucket import BucketKeyStore
 from archive.store.s3 import ObjectStore
 from keys.kek import KekVault
-from keys.key_store import DirectoryKeyStore
-from keys.root import Root, open_root
+from keys.key_store import DirectoryKeyStore, KeyStore
+from keys.local_keyring import LocalKeyring
+from keys.root import Moving, Root, RootWithKeyToMake, RotatingRoot, open_root
 from keys.signatory import Signatory
 from keys.signatory import load_or_create as load_signatory
 from keys.signing_key import SigningKey, load_or_create
@@ -34,22 +37,69 @@ def open_store(settings: Settings) -> ObjectStore:
     )
 
 
-def open_keyring(settings: Settings) -> Root:
+def open_keyring(settings: Settings) -> RotatingRoot:
     """Return the root of all keys; takes a third of a second. Raises Refused, KeyringLocked."""
-    settings.require("keyring", "keyring_passphrase")
-    return open_root(settings.keyring, settings.keyring_passphrase.encode())
+    settings.require("keyring")
+    root = open_root(settings.keyring, settings.keyring_passphrase.encode())
+    if not settings.keyring_former:
+        return root
+    return Moving(root, open_root(settings.keyring_former, settings.keyring_former_passphrase.encode()))
 
 
 def open_vault(settings: Settings, root: Root | None = None) -> KekVault:
     """Return the vault of the settings, under `root` if it is open; raises Refused, KeyringLocked."""
-    settings.require("keyring", "keyring_passphrase", "key_store")
+    settings.require("keyring", "key_store")
     return KekVault(root or open_keyring(settings), open_key_store(settings))
 
 
-def open_key_store(settings: Settings) -> DirectoryKeyStore:
-    """Return the store of wrapped keys; raises Refused."""
+def open_key_store(settings: Settings) -> KeyStore:
+    """Return the store of wrapped keys; nothing is connected yet. Raises Refused."""
     settings.require("key_store")
-    return DirectoryKeyStore(Path(settings.key_store.removeprefix("dir:")))
+    kind, _, place = settings.key_store.partition(":")
+    if kind == "dir":
+        return DirectoryKeyStore(Path(place))
+    return open_key_bucket(settings)
+
+
+def open_key_bucket(settings: Settings) -> BucketKeyStore:
+    """Return the bucket that is the key store of the settings; raises Refused."""
+    settings.require("s3_endpoint", "s3_access_key", "s3_secret_key")
+    name = settings.key_store.removeprefix("bucket:")
+    if name == settings.s3_bucket:
+        raise Refused("The keys need a bucket of their own: EARWITNESS_KEY_STORE names that of the objects.")
+    return BucketKeyStore(
+        settings.s3_endpoint, name, settings.s3_access_key, settings.s3_secret_key, settings.s3_region
+    )
+
+
+def ensure_keys(settings: Settings) -> None:
+    """Make what is missing of key store and root; what is there is never replaced.
+
+    A root is made for an empty key store alone: a second root beside the keys of a first
+    one would open none of them. Raises Refused, KeysError.
+    """
+    kind, _, place = settings.key_store.partition(":")
+    if kind == "dir":
+        Path(place).mkdir(parents=True, exist_ok=True, mode=0o700)
+    else:
+        bucket = open_key_bucket(settings)
+        try:
+            bucket.ensure()
+        finally:
+            bucket.close()
+    if not open_key_store(settings).list(""):
+        _ensure_root(settings)
+    open_keyring(settings)
+
+
+def _ensure_root(settings: Settings) -> None:
+    kind, _, place = settings.keyring.partition(":")
+    if kind == "file" and not Path(place).exists():
+        Path(place).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        LocalKeyring.create(Path(place), settings.keyring_passphrase.encode())
+    root = open_keyring(settings)
+    if isinstance(root, RootWithKeyToMake):
+        root.ensure_key()
 
 
 def open_signing_key(settings: Settings, root: Root) -> SigningKey:

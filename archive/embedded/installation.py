@@ -25,6 +25,7 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from archive.catalogue.migrate import DATABASE, ROLES, prepare
+from archive.cli.vault import ensure_keys
 from archive.embedded.ports import keep_ports
 from archive.embedded.postgres import EmbeddedPostgres
 from archive.embedded.private_file import write_private
@@ -67,7 +68,7 @@ class Installation:
             (self.directory / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
         database_urls = self._prepare_database()
         store = self._prepare_store()
-        keys = self._prepare_keys()
+        keys = self._prepare_keys(store)
         admin_port = keep_ports(self.directory / "ports.json", ["recorder-admin"])["recorder-admin"]
         url = self._settings.model_copy(update={"portal_listen": listening.portal}).portal_address_shown
         addresses = {
@@ -166,16 +167,22 @@ class Installation:
             "S3_LOCK": str(given.s3_lock).lower(),
         }
 
-    def _prepare_keys(self) -> dict[str, str]:
-        """Return the settings of keyring and key store, made if they are missing."""
+    def _prepare_keys(self, store: dict[str, str]) -> dict[str, str]:
+        """Return the settings of keyring and key store, made if they are missing.
+
+        `store` are the settings of the object store, which may hold the key store too.
+        """
         key_store = self._settings.key_store or f"dir:{self.directory / 'keys'}"
         if self._settings.keyring:
-            self._settings.require("keyring_passphrase")
-            return {
+            given = {
                 "KEYRING": self._settings.keyring,
                 "KEYRING_PASSPHRASE": self._settings.keyring_passphrase,
-                "KEY_STORE": key_store,
+                "KEYRING_FORMER": self._settings.keyring_former,
+                "KEYRING_FORMER_PASSPHRASE": self._settings.keyring_former_passphrase,
             }
+            keys = {name: value for name, value in given.items() if value} | {"KEY_STORE": key_store}
+            ensure_keys(self._settings.model_copy(update=_fields(store) | _fields(keys)))
+            return keys
         keyring, passphrase = self.directory / "keyring", self.directory / "keyring-passphrase"
         if not passphrase.exists():
             if keyring.exists():
@@ -183,11 +190,18 @@ class Installation:
             write_private(passphrase, secrets.token_urlsafe(PASSPHRASE_BYTES).encode())
         if not keyring.exists():
             LocalKeyring.create(keyring, passphrase.read_bytes())
+        if key_store.startswith("bucket:"):
+            changes = {"keyring": f"file:{keyring}", "keyring_passphrase": passphrase.read_text()}
+            ensure_keys(self._settings.model_copy(update=_fields(store) | changes))
         return {
             "KEYRING": f"file:{keyring}",
             "KEYRING_PASSPHRASE_FILE": str(passphrase),
             "KEY_STORE": key_store,
         }
+
+
+def _fields(settled: dict[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in settled.items()}
 
 
 def _rtp_address(settings: Settings, sip: str) -> str:
