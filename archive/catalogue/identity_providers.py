@@ -51,7 +51,7 @@ def set_provider(connection: Connection, root: Root, tenant_id: TenantId, provid
     changed = {
         "issuer": issuer,
         "client_id": provider.client_id,
-        "sealed_secret": root.wrap(provider.client_secret.encode(), _context(tenant_id)),
+        "sealed_secret": root.wrap(provider.client_secret.encode(), context_of(tenant_id)),
         "trusts_second_factor": provider.trusts_second_factor,
         "logins_are_addresses": provider.logins_are_addresses,
     }
@@ -68,7 +68,7 @@ def provider_of(catalogue: Catalogue, root: Root, tenant_id: TenantId) -> Provid
         ).one_or_none()
     if row is None:
         return None
-    secret = root.unwrap(row.sealed_secret, _context(tenant_id)).decode()
+    secret = root.unwrap(row.sealed_secret, context_of(tenant_id)).decode()
     return Provider(row.issuer, row.client_id, secret, row.trusts_second_factor, row.logins_are_addresses)
 
 
@@ -89,5 +89,6 @@ def checked_issuer(issuer: str) -> str:
     return issuer.strip()
 
 
-def _context(tenant_id: TenantId) -> bytes:
+def context_of(tenant_id: TenantId) -> bytes:
+    """Return what the root binds a provider's secret to."""
     return length_prefixed(_FORMAT) + length_prefixed(tenant_id)

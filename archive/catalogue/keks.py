@@ -70,6 +70,15 @@ def unfinished(catalogue: Catalogue, tenant_id: TenantId) -> tuple[str, ...]:
         return tuple(connection.execute(statement).scalars())
 
 
+def fresh(catalogue: Catalogue, tenant_id: TenantId, since: datetime) -> frozenset[str]:
+    """Return the KEKs that took over, since then, from one that is destroyed."""
+    columns = retired_keks.c
+    statement = select(columns.kek_id).where(columns.tenant_id == tenant_id, columns.destroyed_at >= since)
+    with catalogue.transaction(tenant_id) as connection:
+        former = list(connection.execute(statement).scalars())
+    return frozenset(_next(kek_id) for kek_id in former)
+
+
 def used(catalogue: Catalogue, tenant_id: TenantId) -> dict[str, int]:
     """Return how many recordings hang from each KEK of a tenant."""
     columns = recordings.c
@@ -126,6 +135,11 @@ def key_of(catalogue: Catalogue, tenant_id: TenantId, recording_id: RecordingId)
     if row is None:
         raise NotFound("There is no such recording.")
     return WrappedKey(row.kek_id, bytes(row.wrapped_key))
+
+
+def _next(kek_id: str) -> str:
+    day, version = kek_id.rsplit("/", 1)
+    return f"{day}/{int(version) + 1}"
 
 
 def _lock_number(kek_id: str) -> object:

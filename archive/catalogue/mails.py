@@ -103,7 +103,7 @@ def queue(  # noqa: PLR0917 - the words of a mail
         "kind": kind,
         "recipient": checked_email(to),
         "language": language,
-        "sealed": root.wrap(content, _context(tenant_id, mail_id)),
+        "sealed": root.wrap(content, context_of(tenant_id, mail_id)),
         "state": MailState.QUEUED.value,
         "queued_at": now,
     }
@@ -136,7 +136,7 @@ def fields_of(root: Root, mail: Mail) -> dict[str, str]:
     """Return what a mail that waits is filled with; raises NotFound for one that was settled."""
     if mail.sealed is None:
         raise NotFound("What this mail said is gone.")
-    fields: dict[str, str] = json.loads(root.unwrap(mail.sealed, _context(mail.tenant_id, mail.id)))
+    fields: dict[str, str] = json.loads(root.unwrap(mail.sealed, context_of(mail.tenant_id, mail.id)))
     return fields
 
 
@@ -213,7 +213,8 @@ def sweep(catalogue: Catalogue, tenant_id: TenantId, *, now: datetime) -> int:
         return connection.execute(statement).rowcount
 
 
-def _context(tenant_id: TenantId, mail_id: str) -> bytes:
+def context_of(tenant_id: TenantId, mail_id: str) -> bytes:
+    """Return what the root binds a mail that waits to."""
     return f"{_CONTEXT}\0{tenant_id}\0{mail_id}".encode()
 
 

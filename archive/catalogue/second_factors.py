@@ -27,6 +27,7 @@ from archive.catalogue import portal_sessions
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.identities import Account
 from archive.catalogue.tables import passkeys, recovery_codes, totp_secrets, users
+from archive.model import TenantId, UserId
 from keys.binding import length_prefixed
 from keys.root import Root
 
@@ -123,7 +124,7 @@ def set_totp(
     row = {
         "tenant_id": account.tenant_id,
         "user_id": account.user_id,
-        "sealed": root.wrap(secret.encode(), _context(account)),
+        "sealed": root.wrap(secret.encode(), context_of(account.tenant_id, account.user_id)),
         "added_at": now,
         "last_step": step,
     }
@@ -145,7 +146,7 @@ def verify_totp(catalogue: Catalogue, root: Root, account: Account, code: str, *
         row = connection.execute(statement).one_or_none()
         if row is None:
             return False
-        secret = root.unwrap(row.sealed, _context(account)).decode()
+        secret = root.unwrap(row.sealed, context_of(account.tenant_id, account.user_id)).decode()
         step = step_of_code(secret, code, now, row.last_step)
         if step is None:
             return False
@@ -204,8 +205,9 @@ def _delete(connection: Connection, account: Account, name: str) -> int:
     return connection.execute(delete(table).where(*own)).rowcount
 
 
-def _context(account: Account) -> bytes:
-    return b"".join(map(length_prefixed, (_FORMAT, account.tenant_id, account.user_id)))
+def context_of(tenant_id: TenantId, user_id: UserId) -> bytes:
+    """Return what the root binds a person's secret to."""
+    return b"".join(map(length_prefixed, (_FORMAT, tenant_id, user_id)))
 
 
 def _code() -> str:

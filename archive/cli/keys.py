@@ -1,0 +1,277 @@
+"""`earwitness keys`: how the keys are, giving way to new ones, passphrase and recovery shares.
+
+Rotating goes on with what an earlier run left undone. The service may run meanwhile:
+recording, playing and signing go on.
+
+Not here: the rotation itself (`keys.rotation`, `archive.rewrap`, `archive.catalogue.root_seals`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from archive.audit import AuditWriter
+from archive.catalogue import keks, root_seals
+from archive.catalogue.directory import list_tenants
+from archive.cli.operator import Operator, operator
+from archive.cli.outcome import DONE, FAILED, Row, add_json, parser, print_row
+from archive.cli.service import add_data, settings_of
+from archive.cli.vault import open_key_store, open_keyring, open_store
+from archive.errors import Refused
+from archive.model import TenantId
+from archive.rewrap import Rewrapping
+from archive.settings import Settings
+from archive.telemetry import configure_logging
+from keys import node_key, rotation
+from keys.kek import KekVault, is_kek_id
+from keys.key_store import KeyStore
+from keys.local_keyring import LocalKeyring
+from keys.recovery import Share
+from keys.root import RotatingRoot
+
+FRESH = timedelta(days=1)
+"""A KEK that took over within a day is left alone: a run that was broken off goes on where it stopped."""
+
+SECRET_BYTES_MAX = 4096
+NODE_KEY = "node.key"
+
+
+def run_keys(arguments: list[str]) -> int:
+    """Show, rotate or recover keys."""
+    made = parser("keys", "The keys of the archive.", "earwitness keys status --data DIR")
+    actions = made.add_subparsers(dest="action", required=True, metavar="ACTION")
+    status = actions.add_parser("status", help="what root and keys there are, and how they are")
+    add_json(status)
+    rotate = actions.add_parser("rotate", help="let the root, or the keys beneath it, give way to new ones")
+    rotate.add_argument("--keks", action="store_true", help="the keys of each customer and day of expiry")
+    rotate.add_argument("--tenant", metavar="DOMAIN", help="with --keks: of this customer alone")
+    rotate.add_argument("--day", type=date.fromisoformat, help="with --keks: of this day alone")
+    rotate.add_argument(
+        "--prepare", action="store_true", help="only add the new root key to the keyring file"
+    )
+    rotate.add_argument(
+        "--drop-former", action="store_true", help="take root keys nothing needs out of the file"
+    )
+    add_json(rotate)
+    passphrase = actions.add_parser("passphrase", help="seal the keyring file by another passphrase")
+    shares = actions.add_parser("recovery-shares", help="print shares that open the keyring file together")
+    shares.add_argument("--needed", type=int, required=True, help="how many of them open it")
+    shares.add_argument("--of", type=int, required=True, help="how many are printed")
+    recover = actions.add_parser("recover", help="open the keyring file by shares read from standard input")
+    for each in (passphrase, recover):
+        each.add_argument("--new-passphrase-file", type=Path, required=True, metavar="FILE")
+    for each in (status, rotate, passphrase, shares, recover):
+        add_data(each)
+        each.epilog = made.epilog
+    options = made.parse_args(arguments)
+    actions_of = {
+        "status": _status,
+        "rotate": _rotate,
+        "passphrase": _passphrase,
+        "recovery-shares": _recovery_shares,
+        "recover": _recover,
+    }
+    return actions_of[options.action](options)
+
+
+def _status(options: argparse.Namespace) -> int:
+    settings = settings_of(options)
+    with operator(options) as acting:
+        row = _facts(acting, settings, open_keyring(settings), open_key_store(settings))
+    print_row(row, as_json=options.json)
+    return DONE if row["health"] == "good" else FAILED
+
+
+def _facts(acting: Operator, settings: Settings, root: RotatingRoot, store: KeyStore) -> Row:
+    names = store.list("")
+    days = sorted(name.split("/")[1] for name in names if is_kek_id(name))
+    today = acting.clock.now().date().isoformat()
+    tenants = [tenant.id for tenant in list_tenants(acting.catalogue)]
+    retiring = sum(len(keks.unfinished(acting.catalogue, tenant_id)) for tenant_id in tenants)
+    former = rotation.unfinished(store, root) + _former_seals(acting, root, tenants)
+    troubles = [
+        f"{former} keys are wrapped by a former root key: run earwitness keys rotate" if former else "",
+        f"{retiring} keys wait to be destroyed: run earwitness keys rotate --keks" if retiring else "",
+    ]
+    return {
+        "root": root.kind,
+        "rootVersions": len(root.versions) if isinstance(root, LocalKeyring) else None,
+        "rootSince": _root_since(settings),
+        "keyStore": settings.key_store.partition(":")[0],
+        "keks": len(days),
+        "otherKeys": len(names) - len(days),
+        "oldestDay": days[0] if days else None,
+        "newestDay": days[-1] if days else None,
+        "nextToExpire": next((day for day in days if day >= today), None),
+        "underFormerRoot": former,
+        "retiring": retiring,
+        "health": "; ".join(filter(None, troubles)) or "good",
+    }
+
+
+def _root_since(settings: Settings) -> str | None:
+    """Return when the keyring file last changed; of a service it tells its owner."""
+    kind, _, place = settings.keyring.partition(":")
+    if kind != "file":
+        return None
+    return datetime.fromtimestamp(Path(place).stat().st_mtime, UTC).date().isoformat()
+
+
+def _rotate(options: argparse.Namespace) -> int:
+    settings = settings_of(options)
+    configure_logging(settings, "keys")
+    with operator(options) as acting:
+        if options.keks:
+            row = _rotate_keks(acting, settings, options)
+        elif options.drop_former:
+            row = _drop_former(acting, settings)
+        else:
+            row = _rotate_root(acting, settings, prepare_only=options.prepare)
+    print_row(row, as_json=options.json)
+    return DONE
+
+
+def _rotate_root(acting: Operator, settings: Settings, *, prepare_only: bool) -> Row:
+    root, store = open_keyring(settings), open_key_store(settings)
+    tenants = [tenant.id for tenant in list_tenants(acting.catalogue)]
+    # A run that was broken off has made its new root key already; so has who names a former root.
+    begun = bool(settings.keyring_former) or _has_former(root) or rotation.unfinished(store, root) > 0
+    if not begun:
+        root.rotate()
+        acting.record("key.root-made", f"root:{root.kind}")
+    if prepare_only:
+        return {"root": root.kind, "prepared": True}
+    done = rotation.rewrap(store, root, _teller("keys wrapped anew"))
+    seals = sum(root_seals.rewrap(acting.catalogue, root, tenant_id) for tenant_id in tenants)
+    node = settings.journal_dir / NODE_KEY
+    nodes = int(node.exists() and node_key.rewrap(node, root))
+    acting.record("key.root-rotated", f"root:{root.kind}")
+    return {
+        "root": root.kind,
+        "rewrapped": done.anew,
+        "already": done.already,
+        "rows": seals,
+        "nodeKeys": nodes,
+    }
+
+
+def _drop_former(acting: Operator, settings: Settings) -> Row:
+    root, store = open_keyring(settings), open_key_store(settings)
+    if not isinstance(root, LocalKeyring):
+        raise Refused("Only a keyring file has former root keys to drop, and only without KEYRING_FORMER.")
+    tenants = [tenant.id for tenant in list_tenants(acting.catalogue)]
+    node = settings.journal_dir / NODE_KEY
+    left = rotation.unfinished(store, root) + _former_seals(acting, root, tenants)
+    if left or (node.exists() and node_key.is_under_former(node, root)):
+        raise Refused(
+            "Former root keys are still needed: run earwitness keys rotate, and again on each recorder."
+        )
+    acting.record("key.root-dropped", f"root:{root.kind}")
+    former = len(root.versions) - 1
+    root.drop_former()
+    return {"root": root.kind, "dropped": former}
+
+
+def _has_former(root: RotatingRoot) -> bool:
+    return isinstance(root, LocalKeyring) and len(root.versions) > 1
+
+
+def _former_seals(acting: Operator, root: RotatingRoot, tenants: list[TenantId]) -> int:
+    return sum(root_seals.unfinished(acting.catalogue, root, tenant_id) for tenant_id in tenants)
+
+
+def _rotate_keks(acting: Operator, settings: Settings, options: argparse.Namespace) -> Row:
+    store = open_store(settings)
+    vault = KekVault(open_keyring(settings), open_key_store(settings))
+    audit = AuditWriter(acting.catalogue, f"operator/{settings.node_name}")
+    rewrapping = Rewrapping(
+        store, vault, acting.catalogue, audit, acting.clock, _teller("recordings wrapped anew")
+    )
+    count = recordings = 0
+    try:
+        for tenant_id, kek_id in _keks_to_rotate(acting, options):
+            recordings += rewrapping.supersede(
+                tenant_id, kek_id, actor=f"operator:{os.getuid()}", reason="rotation"
+            )
+            count += 1
+    finally:
+        store.close()
+    return {"keks": count, "recordings": recordings}
+
+
+def _keks_to_rotate(acting: Operator, options: argparse.Namespace) -> list[tuple[TenantId, str]]:
+    """Return the KEKs to supersede, those first that an earlier run retired."""
+    found: list[tuple[TenantId, str]] = []
+    tenants = list_tenants(acting.catalogue)
+    chosen = [tenant for tenant in tenants if options.tenant in {None, tenant.domain}]
+    if not chosen:
+        raise Refused(f"There is no customer with the domain {options.tenant}.")
+    for tenant in chosen:
+        retired = keks.unfinished(acting.catalogue, tenant.id)
+        fresh = keks.fresh(acting.catalogue, tenant.id, acting.clock.now() - FRESH)
+        others = sorted(set(keks.used(acting.catalogue, tenant.id)) - fresh - set(retired))
+        found += [(tenant.id, kek_id) for kek_id in (*retired, *others)]
+    day = None if options.day is None else options.day.isoformat()
+    return [(tenant_id, kek_id) for tenant_id, kek_id in found if day in {None, kek_id.split("/")[1]}]
+
+
+def _passphrase(options: argparse.Namespace) -> int:
+    keyring = _keyring_file(settings_of(options))
+    keyring.set_passphrase(_secret(options.new_passphrase_file))
+    print("The keyring is sealed by the new passphrase: put it where KEYRING_PASSPHRASE_FILE points.")
+    return DONE
+
+
+def _recovery_shares(options: argparse.Namespace) -> int:
+    keyring = _keyring_file(settings_of(options))
+    try:
+        shares = keyring.recovery_shares(options.needed, options.of)
+    except ValueError as error:
+        raise Refused(str(error)) from error
+    for share in shares:
+        print(share.text())
+    print(
+        f"Any {options.needed} of these, together with a copy of the keyring file, open every recording. "
+        "They are shown only now: give each to somebody else.",
+        file=sys.stderr,
+    )
+    return DONE
+
+
+def _recover(options: argparse.Namespace) -> int:
+    settings = settings_of(options)
+    kind, _, place = settings.keyring.partition(":")
+    if kind != "file":
+        raise Refused("Only a keyring file is opened by recovery shares.")
+    shares = [Share.parse(line) for line in sys.stdin.read(64 * 1024).splitlines() if line.strip()]
+    if not shares:
+        raise Refused("Give the recovery shares on standard input, one a line.")
+    LocalKeyring.recover(Path(place), shares, _secret(options.new_passphrase_file))
+    print("The keyring is open again: put the new passphrase where KEYRING_PASSPHRASE_FILE points.")
+    return DONE
+
+
+def _keyring_file(settings: Settings) -> LocalKeyring:
+    kind, _, place = settings.keyring.partition(":")
+    if kind != "file":
+        raise Refused("A passphrase and recovery shares belong to a keyring file; this root is a service.")
+    return LocalKeyring.open(Path(place), settings.keyring_passphrase.encode())
+
+
+def _secret(path: Path) -> bytes:
+    content = path.read_bytes()
+    if len(content) > SECRET_BYTES_MAX or not content.strip():
+        raise Refused(f"{path} does not hold a passphrase.")
+    return content.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def _teller(what: str) -> Callable[[int], None]:
+    def tell(count: int) -> None:
+        print(f"{count} {what}", file=sys.stderr, flush=True)
+
+    return tell
