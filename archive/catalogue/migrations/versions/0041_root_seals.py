@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0041"
-down_revision = "0020"
+down_revision = "0050"
 
 GRANTS = """
 GRANT UPDATE (sealed) ON totp_secrets, mails TO earwitness_operator;
