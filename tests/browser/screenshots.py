@@ -127,6 +127,8 @@ def of_everything(desk: Desk, folder: Path) -> None:
     for each, (language, theme, width) in product(SCENES, looks):
         page = each.opened(desk, width=width, theme=theme, language=language)
         name = f"{each.name}-{each.state}-{language}-{theme}-{width}.png"
+        # What is fixed to the window would stand where the window was scrolled to.
+        page.evaluate("scrollTo(0, 0)")
         page.screenshot(path=folder / name, full_page=True, animations="disabled")
         desk.close()
     print(f"{len(SCENES) * len(looks)} pictures in {folder}")
