@@ -6,6 +6,7 @@ import dataclasses
 import html
 import json
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -179,6 +180,15 @@ async def test_listening_in_pieces_is_one_line_of_the_history(api: Any) -> None:
     ]
     assert len(listened) == 1
     assert listened[0].times >= 3
+
+
+def test_a_play_link_is_nobody_by_name_in_the_history() -> None:
+    moment = datetime(2026, 11, 22, tzinfo=UTC)
+    by = [
+        history.Deed(actor, "share.opened", "ok", moment, moment)
+        for actor in ("share:01", "user:01", "api-client:01")
+    ]
+    assert [(deed.by_link, deed.user_id) for deed in by] == [(True, ""), (False, "01"), (False, "")]
 
 
 def test_positions_of_who_is_nobody_are_zero(house: Any) -> None:
