@@ -46,6 +46,7 @@ class Scope(StrEnum):
     RECORDINGS_SHARE = "recordings:share"
     RECORDINGS_EVALUATE = "recordings:evaluate"
     SESSIONS_READ = "sessions:read"
+    AUDIT_READ = "audit:read"
     ADMINISTRATION = "administration"
     CALLS_READ = "calls:read"
     CALLS_CONTROL = "calls:control"
@@ -76,7 +77,7 @@ _CHANGES = frozenset(
 """What leaves something behind, which an auditor never does."""
 
 _DENIED = {
-    Role.USER: frozenset({Scope.ADMINISTRATION, Scope.SESSIONS_READ}),
+    Role.USER: frozenset({Scope.ADMINISTRATION, Scope.SESSIONS_READ, Scope.AUDIT_READ}),
     Role.ADMINISTRATOR: frozenset[Scope](),
     Role.AUDITOR: frozenset({Scope.ADMINISTRATION}) | _CHANGES,
 }
@@ -270,6 +271,11 @@ def may_export(scope: AccessScope, recording: Recording) -> bool:
 def may_read_sessions(scope: AccessScope) -> bool:
     """Return whether the scope may see how every offered session of the tenant ended."""
     return scope.permits(Scope.SESSIONS_READ) and scope.role is not Role.USER
+
+
+def may_read_audit(scope: AccessScope) -> bool:
+    """Return whether the scope may read the tenant's audit log, of everybody and everything."""
+    return scope.permits(Scope.AUDIT_READ) and scope.role is not Role.USER
 
 
 def may_administer(scope: AccessScope) -> bool:

@@ -57,6 +57,7 @@ SECTIONS = (
             Place("/admin/rights", "key", mark("Rights")),
             Place("/admin/labels", "tag", mark("Labels")),
             Place("/admin/policies", "gear", mark("Settings")),
+            Place("/admin/audit", "clock", mark("Audit log")),
         ),
     ),
 )

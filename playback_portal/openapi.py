@@ -17,6 +17,7 @@ from archive.access import Scope
 from playback_portal import (
     administration_schemas,
     annotation_schemas,
+    audit_schemas,
     find_schemas,
     operations,
     positions,
@@ -38,6 +39,7 @@ OPERATIONS = {
     **administration_schemas.ADMINISTRATION_OPERATIONS,
     **find_schemas.FIND_OPERATIONS,
     **annotation_schemas.ANNOTATION_OPERATIONS,
+    **audit_schemas.AUDIT_OPERATIONS,
     **positions.POSITION_OPERATIONS,
     **share_schemas.SHARE_OPERATIONS,
 }
@@ -46,6 +48,7 @@ SCHEMAS = {
     **administration_schemas.ADMINISTRATION_SCHEMAS,
     **find_schemas.FIND_SCHEMAS,
     **annotation_schemas.ANNOTATION_SCHEMAS,
+    **audit_schemas.AUDIT_SCHEMAS,
     **positions.POSITION_SCHEMAS,
     **share_schemas.SHARE_SCHEMAS,
 }
@@ -55,6 +58,7 @@ PARAMETERS = {
     **find_schemas.FIND_PARAMETERS,
     **share_schemas.SHARE_PARAMETERS,
     **annotation_schemas.ANNOTATION_PARAMETERS,
+    **audit_schemas.AUDIT_PARAMETERS,
 }
 
 

@@ -27,11 +27,13 @@ from archive.errors import ArchiveError
 from archive.playback import Action
 from playback_portal import audio, calls, events, health, me, openapi, recordings, static, why
 from playback_portal.administration import ADMINISTRATION_ROUTES
+from playback_portal.audit import AUDIT_ROUTES
 from playback_portal.authentication import authenticate, require
 from playback_portal.comments import COMMENT_ROUTES
 from playback_portal.emails import EMAIL_ROUTES
 from playback_portal.labels import LABEL_ROUTES
 from playback_portal.pages.annotations import ANNOTATION_ROUTES
+from playback_portal.pages.audit import AUDIT_PAGE_ROUTES
 from playback_portal.pages.enrolment import ENROLMENT_ROUTES
 from playback_portal.pages.help import HELP_ROUTES
 from playback_portal.pages.invitation import INVITATION_ROUTES
@@ -109,6 +111,7 @@ ROUTES = (
     Route("GET", "/v1/sessions/{id}", why.get_session, Scope.SESSIONS_READ, "session.viewed", "session"),
     Route("POST", "/v1/what-if", why.post_what_if, Scope.SESSIONS_READ, "what-if.asked"),
     *ADMINISTRATION_ROUTES,
+    *AUDIT_ROUTES,
     *SAVED_SEARCH_ROUTES,
     *POSITION_ROUTES,
     *SHARE_ROUTES,
@@ -133,6 +136,7 @@ ROUTES = (
     *PREFERENCE_ROUTES,
     *PURPOSE_ROUTES,
     *PEOPLE_ROUTES,
+    *AUDIT_PAGE_ROUTES,
     *HELP_ROUTES,
 )
 

@@ -57,13 +57,13 @@ def insert(connection: Connection, *entries: AuditEntry) -> None:
 def of_object(catalogue: Catalogue, tenant_id: TenantId, object_: str) -> list[AuditEntry]:
     """Return what happened to one object of a tenant, oldest first, at most PAGE_ROWS_MAX entries."""
     statement = (
-        _entries()
+        selected()
         .where(audit_entries.c.tenant_id == tenant_id, audit_entries.c.object == object_)
         .order_by(audit_entries.c.at, audit_entries.c.writer, audit_entries.c.sequence)
         .limit(PAGE_ROWS_MAX)
     )
     with catalogue.transaction(tenant_id) as connection:
-        return [_entry(row) for row in connection.execute(statement)]
+        return [entry_of(row) for row in connection.execute(statement)]
 
 
 def heads(catalogue: Catalogue) -> dict[str, ChainHead]:
@@ -82,12 +82,12 @@ def chain(catalogue: Catalogue, writer: str, *, last: int) -> Iterator[AuditEntr
 def following(connection: Connection, writer: str, after: int, *, limit: int) -> list[AuditEntry]:
     """Return the entries of a writer behind number `after`, as worker: all tenants, no bodies."""
     statement = (
-        _entries()
+        selected()
         .where(audit_entries.c.writer == writer, audit_entries.c.sequence > after)
         .order_by(audit_entries.c.sequence)
         .limit(limit)
     )
-    return [_entry(row) for row in connection.execute(statement)]
+    return [entry_of(row) for row in connection.execute(statement)]
 
 
 def of_range(
@@ -96,13 +96,13 @@ def of_range(
     """Return the entries of a writer from number `first` to `last`, with the bodies of some tenants."""
     columns = audit_entries.c
     wanted = and_(columns.writer == writer, columns.sequence >= first, columns.sequence <= last)
-    statement = _entries().where(wanted).order_by(columns.sequence)
+    statement = selected().where(wanted).order_by(columns.sequence)
     with catalogue.transaction() as connection:
-        found = {row.sequence: _entry(row) for row in connection.execute(statement)}
+        found = {row.sequence: entry_of(row) for row in connection.execute(statement)}
     for tenant_id in bodies_of:
         with catalogue.transaction(tenant_id) as connection:
             own = statement.where(columns.tenant_id == tenant_id)
-            found.update({row.sequence: _entry(row) for row in connection.execute(own)})
+            found.update({row.sequence: entry_of(row) for row in connection.execute(own)})
     return list(found.values())
 
 
@@ -122,18 +122,19 @@ def _pages(
     catalogue: Catalogue, tenant_id: TenantId | None, wanted: ColumnElement[bool]
 ) -> Iterator[AuditEntry]:
     place = tuple_(audit_entries.c.writer, audit_entries.c.sequence)
-    statement = _entries().where(wanted).order_by(*place).limit(PAGE_ROWS_MAX)
+    statement = selected().where(wanted).order_by(*place).limit(PAGE_ROWS_MAX)
     page: list[AuditEntry] = []
     while True:
         after = () if not page else (place > tuple_(page[-1].writer, page[-1].sequence),)
         with catalogue.transaction(tenant_id) as connection:
-            page = [_entry(row) for row in connection.execute(statement.where(*after))]
+            page = [entry_of(row) for row in connection.execute(statement.where(*after))]
         yield from page
         if len(page) < PAGE_ROWS_MAX:
             return
 
 
-def _entries() -> Select[tuple[object, ...]]:
+def selected() -> Select[tuple[object, ...]]:
+    """Return the statement that reads entries with their bodies, for more conditions."""
     of_entry = and_(
         audit_bodies.c.writer == audit_entries.c.writer, audit_bodies.c.sequence == audit_entries.c.sequence
     )
@@ -141,7 +142,8 @@ def _entries() -> Select[tuple[object, ...]]:
     return select(audit_entries, audit_bodies.c.salt, audit_bodies.c.body).select_from(joined)
 
 
-def _entry(row: Row[tuple[object, ...]]) -> AuditEntry:
+def entry_of(row: Row[tuple[object, ...]]) -> AuditEntry:
+    """Return the entry of a row `selected` read."""
     fields = dict(row._mapping)  # noqa: SLF001 - the public name of a row's columns, despite its underscore
     body = fields.pop("body")
     fields["at"] = fields["at"].astimezone(UTC)

@@ -235,6 +235,8 @@ SCENES = (
     Scene("rights", FULL, "/admin/rights", BEHEER, _switched),
     Scene("policies", FULL, "/admin/policies", BEHEER),
     Scene("rights", EMPTY, "/admin/rights", LEEGBEHEER),
+    Scene("audit", FULL, "/admin/audit", BEHEER),
+    Scene("audit", EMPTY, "/admin/audit?who=niemand", BEHEER),
     Scene("not-allowed", FAULT, "/admin/teams", SANNE, status=403),
 )
 

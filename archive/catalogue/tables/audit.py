@@ -40,6 +40,7 @@ audit_entries = Table(
     word("body_hash"),
     PrimaryKeyConstraint("writer", "sequence"),
     Index(None, "tenant_id", "object"),
+    Index(None, "tenant_id", "at", "writer", "sequence"),
 )
 
 audit_bodies = Table(

@@ -19,6 +19,7 @@ from archive.access import (
     may_export,
     may_play,
     may_read,
+    may_read_audit,
     may_read_sessions,
     may_see_call,
 )
@@ -134,6 +135,9 @@ def test_an_ownerless_recording_is_not_everybodys(recording: Recording) -> None:
 
 def test_sessions_and_administration_have_rights_of_their_own() -> None:
     assert [may_read_sessions(person(role=role)) for role in Role] == [False, True, True]
+    assert [may_read_audit(person(role=role)) for role in Role] == [False, True, True]
+    assert may_read_audit(client(Scope.AUDIT_READ))
+    assert not may_read_audit(client(Scope.SESSIONS_READ))
     assert [may_administer(person(role=role)) for role in Role] == [False, True, False]
     assert may_read_sessions(client(Scope.SESSIONS_READ))
     assert not may_read_sessions(client(Scope.RECORDINGS_READ))

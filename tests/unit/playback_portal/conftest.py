@@ -201,6 +201,7 @@ class House:
 
     portal: Catalogue
     recorder: Catalogue
+    worker: Catalogue
     operator: Catalogue
     store: MemoryStore
     vault: KekVault
@@ -377,6 +378,7 @@ def furnished(
     return House(
         portal=portal,
         recorder=recorder,
+        worker=worker,
         operator=operator,
         store=store,
         vault=vault,

@@ -14,6 +14,7 @@ from archive.model import RecordingState
 from archive.playback import Action
 from playback_portal.administration import ADMINISTRATION_ROUTES
 from playback_portal.app import create_app
+from playback_portal.audit import AUDIT_ROUTES
 from playback_portal.comments import COMMENT_ROUTES
 from playback_portal.emails import EMAIL_ROUTES
 from playback_portal.labels import LABEL_ROUTES
@@ -61,6 +62,7 @@ OWN = [
     if route
     not in (
         *ADMINISTRATION_ROUTES,
+        *AUDIT_ROUTES,
         *SAVED_SEARCH_ROUTES,
         *POSITION_ROUTES,
         *SHARE_ROUTES,

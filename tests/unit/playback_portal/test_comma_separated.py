@@ -1,0 +1,28 @@
+"""Tables for spreadsheets: nothing in a cell is ever a formula."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from playback_portal.comma_separated import guarded, table
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+31201234567", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
+def test_what_begins_like_a_formula_is_shown_as_text(cell: str) -> None:
+    assert guarded(cell) == f"'{cell}"
+
+
+@pytest.mark.parametrize("cell", ["", "anna", "1", "a=b", "'=1"])
+def test_everything_else_stays_as_it_is(cell: str) -> None:
+    assert guarded(cell) == cell
+
+
+def test_a_table_is_read_back_with_its_quotes_line_ends_and_letters() -> None:
+    rows = [["é", 'say "hi"'], ["two\nlines", "a,b"], ["half \ud800 letter", "x"]]
+    made = table(("one", "two"), rows)
+    assert made.startswith(b"\xef\xbb\xbf")
+    found = list(csv.reader(io.StringIO(made.decode("utf-8-sig"), newline="")))
+    assert found == [["one", "two"], *rows[:2], ["half ? letter", "x"]]
