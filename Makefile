@@ -82,6 +82,7 @@ bench: $(VENV)/.test ## performance, as tables with ratios
 	$(BIN)/python tests/benchmarks/bench_commands.py
 	$(BIN)/python tests/benchmarks/bench_playback.py
 	$(BIN)/python tests/benchmarks/bench_lighthouse.py
+	$(BIN)/python tests/benchmarks/bench_rotation.py
 	$(BIN)/python tests/benchmarks/bench_search.py
 	$(BIN)/python tests/benchmarks/bench_audit.py
 

@@ -142,6 +142,8 @@ class DirectoryKeyStore:
             raise KeyDestroyed(f"The key {name} was destroyed; what it sealed can't be opened any more.")
 
     def _not_found(self, name: str) -> KeyNotFound:
+        # An absent directory is an outage of the store; only one that is there has not got a key.
+        self._path.stat()
         return KeyNotFound(f"The key store has no key {name}: is it the store of this archive?")
 
 

@@ -15,7 +15,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.catalogue.engine import Catalogue, Connection
@@ -71,9 +71,10 @@ def unfinished(catalogue: Catalogue, tenant_id: TenantId) -> tuple[str, ...]:
 
 
 def fresh(catalogue: Catalogue, tenant_id: TenantId, since: datetime) -> frozenset[str]:
-    """Return the KEKs that took over, since then, from one that is destroyed."""
+    """Return the KEKs that take over from a retired one, or took over since then."""
     columns = retired_keks.c
-    statement = select(columns.kek_id).where(columns.tenant_id == tenant_id, columns.destroyed_at >= since)
+    recent = or_(columns.destroyed_at.is_(None), columns.destroyed_at >= since)
+    statement = select(columns.kek_id).where(columns.tenant_id == tenant_id, recent)
     with catalogue.transaction(tenant_id) as connection:
         former = list(connection.execute(statement).scalars())
     return frozenset(_next(kek_id) for kek_id in former)

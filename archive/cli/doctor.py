@@ -19,12 +19,14 @@ from pathlib import Path
 from archive.catalogue.engine import Catalogue
 from archive.cli.outcome import DONE, FAILED, add_json, parser, print_rows
 from archive.cli.service import add_data, service_of, settings_of
-from archive.cli.vault import open_key_bucket, open_keyring, open_store
+from archive.cli.vault import open_key_bucket, open_key_store, open_keyring, open_store
 from archive.clock import SystemClock
 from archive.embedded.role import http_ready
 from archive.errors import ArchiveError
 from archive.settings import Settings
+from keys import rotation
 from keys.errors import KeysError
+from keys.local_keyring import LocalKeyring
 
 FILES_PER_CALL = 4  # RTP and RTCP of two streams (reference/performance.md 9)
 FILES_BESIDE_CALLS = 512  # journals, connections, listeners
@@ -233,6 +235,11 @@ def _keys(settings: Settings) -> Finding:
         )
     # A root that is a service opens nothing before it is asked.
     root.unwrap(root.wrap(b"doctor", _DOCTOR), _DOCTOR)
+    former = rotation.unfinished(open_key_store(settings), root) if isinstance(root, LocalKeyring) else 0
+    if former:
+        return Finding(
+            "keys", Verdict.NOTE, f"{former} are wrapped by a former root key", "run earwitness keys rotate"
+        )
     return Finding("keys", Verdict.FINE, f"the root ({root.kind}) answers, the key store can be written")
 
 

@@ -87,7 +87,7 @@ def test_the_running_call_is_sealed_in_the_journal(service: RunningService, spok
 
 
 def test_the_audio_is_nowhere_when_it_was_archived(service: RunningService, spoken: Spoken) -> None:
-    """In no file, log, dump or object, in none of the forms it had in memory."""
+    """C1: in no file, log, dump or object, in none of the forms it had in memory."""
     # Fetched once, so that what a listener leaves behind is looked at too.
     heard = service.get(f"/v1/recordings/{spoken.recording['id']}/audio?format=flac")
     assert heard.body.startswith(FLAC_BEGINS)
@@ -171,7 +171,7 @@ def tink_opens(key: bytes, associated_data: bytes, ciphertext: bytes) -> bytes:
 def test_another_implementation_opens_the_objects_with_the_key_and_nothing_else(
     service: RunningService, spoken: Spoken
 ) -> None:
-    """Tink reads the FLAC with the unwrapped key; not truncated, altered, swapped or of another tenant."""
+    """C2, C3: Tink reads the FLAC with the unwrapped key; not truncated, altered, swapped or of another tenant."""
     sealed = sealed_objects(service, spoken)
     assert set(sealed) == set(ObjectKind)
     header, _ = split(sealed[ObjectKind.RECORD])

@@ -79,7 +79,7 @@ async def test_a_store_that_hangs_and_dies_at_hang_up_loses_nothing(crashing: Ru
 
 
 async def test_a_key_store_that_is_moved_away_loses_nothing(crashing: RunningService) -> None:
-    """No new key is made in place of the ones that are away; when they are back, the recording is archived."""
+    """C9: no new key is made in place of the ones that are away; when they are back, the recording is archived."""
     keys, elsewhere = crashing.directory / "keys", crashing.directory / "keys-elsewhere"
     call = await Call.begin(crashing, ANNA)
     await asyncio.sleep(1)

@@ -154,3 +154,15 @@ def test_a_disk_that_is_full_is_an_outage(store: DirectoryKeyStore, monkeypatch:
         store.put("name", b"x")
     with pytest.raises(KeyNotFound):
         store.get("name")
+
+
+def test_a_directory_that_is_away_is_an_outage_and_no_missing_key(tmp_path: Path) -> None:
+    """C9: what is asked for meanwhile is asked for again, and not told to be gone."""
+    store = DirectoryKeyStore(tmp_path / "away")
+    for act in (
+        lambda: store.get("tenant/2027-02-20/1"),
+        lambda: store.destroy("tenant/2027-02-20/1"),
+        lambda: store.replace("tenant/2027-02-20/1", b"x"),
+    ):
+        with pytest.raises(KeyStoreUnavailable):
+            act()

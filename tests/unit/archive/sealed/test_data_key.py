@@ -30,6 +30,7 @@ def test_a_data_key_comes_back(vault: KekVault) -> None:
 def test_it_opens_for_no_other_recording(
     vault: KekVault, tenant_id: TenantId, recording_id: RecordingId
 ) -> None:
+    """C6."""
     made = make_data_key(vault, TENANT, RECORDING, DAY)
     with pytest.raises(VerificationFailed):
         open_data_key(vault, tenant_id, recording_id, made.kek_id, made.wrapped)

@@ -190,6 +190,7 @@ def test_an_object_that_is_not_the_archived_one_is_refused_when_opened(
     archived: ArchivedRecording,
     damage: str,
 ) -> None:
+    """C5, and C6 for an object swapped with another of its recording."""
     audio, peaks = archived.objects[:2]
     sealed = house.store.get(audio.key, audio.version_id)
     if damage == "gone":
@@ -222,6 +223,7 @@ def test_a_changed_header_never_gives_a_byte(
 def test_a_changed_segment_gives_no_byte_of_it(
     house: object, playback: Playback, bakery: Tenant, archived: ArchivedRecording
 ) -> None:
+    """C11: no byte of a segment is given before its tag verified."""
     audio = archived.objects[0]
     sealed = bytearray(house.store.get(audio.key, audio.version_id))
     sealed[2 * CIPHERTEXT_SEGMENT_BYTES + 7] ^= 1
@@ -243,7 +245,7 @@ def test_an_object_of_another_tenant_does_not_open_even_if_the_row_says_so(
     playback: Playback,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Somebody swaps the pins of two rows, wrapped key and all: the binding still says no."""
+    """C6: somebody swaps the pins of two rows, wrapped key and all: the binding still says no."""
     theirs = make_finished(make_recording(florist.id).recording)
     other = house.ingest().archive(theirs, outcome_of(theirs))
     forged = dataclasses.replace(
