@@ -195,6 +195,8 @@ def _translate(error: sqlalchemy_errors.SQLAlchemyError) -> ArchiveError:
         return Conflict(f"It clashes with what is there already ({cause.diag.constraint_name}).")
     if isinstance(cause, psycopg.errors.InsufficientPrivilege):
         return Refused(f"The database refuses it to this role: {cause.diag.message_primary}.")
+    if isinstance(cause, psycopg.errors.ReadOnlySqlTransaction):
+        return CatalogueUnavailable("PostgreSQL takes no changes now: it is read-only, or a copy of another.")
     if isinstance(cause, psycopg.DataError):
         return Refused(f"The database can't store such a value: {cause.diag.message_primary or 'bad text'}.")
     if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError) or cause is None:
