@@ -293,6 +293,9 @@ class Settings(BaseSettings):
         description="how long leaves and checkpoints are locked: a year beyond the longest retention",
     )
     tsa_url: str = Field("", description="RFC 3161 time-stamping authority")
+    tsa_certificates: Path | None = Field(
+        None, description="authorities whose time stamps count, PEM; without it any that fits is kept"
+    )
     log_level: str = Field(
         "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged"
     )

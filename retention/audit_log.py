@@ -26,6 +26,7 @@ from archive.clock import Clock
 from archive.errors import ArchiveError, DependencyUnavailable, VerificationFailed
 from archive.settings import Settings
 from archive.store.object import LockMode, Store
+from archive.timestamp import TimeUnavailable, authority_of
 from archive.transparency.comparison import compare
 from archive.transparency.sequencer import Custody, Sequencer
 from keys.root import Root
@@ -105,4 +106,19 @@ def sequencer_of(  # noqa: PLR0917 - what it stands on, named by its one caller
     """Return the sequencer of the settings; keys are opened when it signs for the first time."""
     key = functools.cache(lambda: open_signing_key(settings, root()))
     custody = Custody(timedelta(days=settings.audit_kept_days), cast("LockMode", settings.audit_lock_mode))
-    return Sequencer(catalogue, store, key, audit, clock, custody, f"earwitness/{settings.s3_bucket}")
+    name = f"earwitness/{settings.s3_bucket}"
+    stamper = authority_of(settings)
+    return Sequencer(catalogue, store, key, audit, clock, custody, name, stamper=stamper)
+
+
+def sealed(sequencer: Sequencer) -> int:
+    """Make a round, and have its checkpoint stamped when that is due; return how many there were.
+
+    An authority of time that is away is told of and holds up nothing.
+    """
+    checkpoints = sequencer.round()
+    try:
+        sequencer.stamp()
+    except TimeUnavailable as error:
+        log.warning("the audit log got no time stamp", reason=str(error))
+    return checkpoints

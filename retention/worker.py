@@ -48,7 +48,7 @@ from archive.mail import server_of
 from archive.model import KEEP_GRACE_H_MAX, RecordingId, TenantId, UserId
 from archive.settings import Settings
 from archive.shared import Derivatives
-from retention.audit_log import add_audit_log, check_log, sequencer_of
+from retention.audit_log import add_audit_log, check_log, sealed, sequencer_of
 from retention.due_time import ClockDisbelieved
 from retention.expiry import Expiry
 from retention.exports import Exports
@@ -352,7 +352,7 @@ class Worker:
         self.app = make_app(settings.database_url, work)
         sequencer = sequencer_of(settings, self._catalogue, self._store, keyring, audit, clock)
         check = functools.partial(check_log, self._catalogue, self._store, audit, clock)
-        add_audit_log(self.app, sequencer.round, check)
+        add_audit_log(self.app, functools.partial(sealed, sequencer), check)
 
     def _tenants(self) -> list[TenantId]:
         return [tenant.id for tenant in list_tenants(self._catalogue)]

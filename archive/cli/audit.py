@@ -19,6 +19,7 @@ from archive.cli.service import add_data, settings_of
 from archive.cli.vault import open_store
 from archive.errors import NotFound, Refused
 from archive.model import TenantId
+from archive.timestamp import certificates_in, stamped_at
 from archive.transparency.comparison import Compared, compare, logs_of_bucket
 from archive.transparency.export import export
 from archive.transparency.folder import open_folder
@@ -46,6 +47,9 @@ def run_audit(arguments: list[str]) -> int:
     )
     verify.add_argument(
         "--known", action="append", default=[], type=Path, metavar="FILE", help="a checkpoint kept elsewhere"
+    )
+    verify.add_argument(
+        "--time-stamps", type=Path, metavar="PEM", help="certificates of who may have stamped the time"
     )
     verify.add_argument("--as-of", metavar="TIME", help="when the log was taken, to find a tail cut off")
     exporting = actions.add_parser(
@@ -123,11 +127,18 @@ def _verify_folder(options: argparse.Namespace) -> int:
     keys = read_keys(lines, [_text(key) for key in options.key])
     known = [_read(path) for path in options.known]
     as_of = None if options.as_of is None else _moment(options.as_of)
+    trusted = () if options.time_stamps is None else certificates_in(options.time_stamps)
     rows: list[Row] = []
     for folder in folders:
         # Only the newest log goes on; the tail of a former one is told by the next.
         newest = folder is folders[-1]
-        found = verify_folder(folder, keys, known=known, as_of=as_of if newest else None)
+        found = verify_folder(
+            folder,
+            keys,
+            known=known,
+            as_of=as_of if newest else None,
+            check_token=lambda token, note: stamped_at(token, note, trusted),
+        )
         rows.append(
             {
                 "log": found.origin,
@@ -135,6 +146,7 @@ def _verify_folder(options: argparse.Namespace) -> int:
                 "entries": found.entries,
                 "bodies": found.bodies,
                 "checkpoints": found.checkpoints,
+                "stamps": found.tokens,
                 "root": found.newest.root.hex(),
                 "until": _time(found.newest.at),
             }

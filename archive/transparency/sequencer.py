@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Protocol
 
 from archive.audit import AuditWriter
 from archive.audit_chain import verify_chain
@@ -42,12 +43,14 @@ from archive.transparency.leaves import (
     checkpoints_prefix,
     segment,
     segment_key,
+    token_key,
 )
 from archive.transparency.tree import Node, Tree, peaks_of
 from keys.signing_key import SigningKey
 
 ACTOR = "service:worker"
 HEARTBEAT = timedelta(hours=1)
+STAMP_INTERVAL = timedelta(hours=1)
 ROUND_CHECKPOINTS_MAX = 200
 """A round of a minute keeps up with three thousand entries a second; more wait for the next."""
 
@@ -66,6 +69,13 @@ class LogOverruled(VerificationFailed):
     """The bucket knows more of the log than the database: it was set back, or another writes here too."""
 
 
+class Stamper(Protocol):
+    """Whoever stamps time (`archive.timestamp`)."""
+
+    def stamp(self, data: bytes) -> bytes:
+        """Return a time stamp over `data`; raises DependencyUnavailable."""
+
+
 class Sequencer:
     """Adds to the tree; any number of processes may, one at a time does."""
 
@@ -78,8 +88,11 @@ class Sequencer:
         clock: Clock,
         custody: Custody,
         name: str,
+        *,
+        stamper: Stamper | None = None,
     ) -> None:
         """Remember what it stands on; `name` begins the origin of logs, `key` is asked for when it signs."""
+        self._stamper = stamper
         self._catalogue = catalogue
         self._store = store
         self._key = key
@@ -107,6 +120,26 @@ class Sequencer:
             self._publish(row)
             count += 1
         return count
+
+    def stamp(self) -> bool:
+        """Have the newest checkpoint stamped, when that was not done for an hour; return whether it was.
+
+        Raises DependencyUnavailable when the authority is away; the next round asks again.
+        """
+        if self._stamper is None:
+            return False
+        log = self._log()
+        with self._catalogue.transaction() as connection:
+            newest = audit_tree.newest_published(connection, log.number)
+            stamped = audit_tree.newest_stamped(connection, log.number)
+        if newest is None or (stamped is not None and newest.at - stamped.at < STAMP_INTERVAL):
+            return False
+        key = token_key(log.number, newest.size)
+        # Each stamp is another one: what an earlier round put there before it died is taken as it is.
+        found = [version for version in self._store.versions(key) if not version.is_delete_marker]
+        version = found[-1].version_id if found else self._place(key, self._stamper.stamp(newest.note))
+        audit_tree.stamped(self._catalogue, newest, token_version=version)
+        return True
 
     def _log(self) -> Log:
         with self._catalogue.transaction() as connection:

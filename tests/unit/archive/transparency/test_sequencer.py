@@ -16,6 +16,7 @@ from archive.catalogue.migrate import ROLES
 from archive.errors import ChainBroken, Refused, StoreUnavailable, VerificationFailed
 from archive.store.memory import MemoryStore
 from archive.store.object import StoreCorrupts, sha256_hex
+from archive.timestamp import TimeUnavailable
 from archive.transparency import sequencer as sequencer_module
 from archive.transparency.checkpoint import NO_PREVIOUS, PublicKey, note_hash, open_note, public_key
 from archive.transparency.leaves import checkpoint_key, read_leaf, segment_key
@@ -307,3 +308,54 @@ def test_a_sign_of_life_is_an_entry_of_the_worker(log: LogHouse) -> None:
     with log.worker.transaction() as connection:
         (leaf,) = audit_tree.leaves(connection, 1, 0, 10)
     assert (leaf.writer, leaf.sequence) == ("worker/two", 1)
+
+
+class Stamping:
+    """Stamps what it is given, and remembers it; or is away."""
+
+    def __init__(self) -> None:
+        self.notes: list[bytes] = []
+        self.away = False
+
+    def stamp(self, data: bytes) -> bytes:
+        if self.away:
+            raise TimeUnavailable("away")
+        self.notes.append(data)
+        return b"stamp over " + data
+
+
+def test_the_newest_checkpoint_is_stamped_once_an_hour(log: LogHouse) -> None:
+    """By an authority that is neither us nor the customer; its token stands locked beside the checkpoint."""
+    stamper = Stamping()
+    sequencer = log.sequencer(stamper=stamper)
+    for _ in range(5):
+        log.play()
+        sequencer.round()
+        sequencer.stamp()
+        log.later(minutes=25)
+    rows = {row.size: row for row in audit_tree.checkpoints(log.worker, 1)}
+    assert [row.size for row in rows.values() if row.token_version] == [1, 4]
+    assert stamper.notes == [rows[1].note, rows[4].note]
+    (token,) = log.store.versions("audit/1/tokens/000000000004")
+    assert log.store.get(token.key, token.version_id) == b"stamp over " + rows[4].note
+    assert not log.sequencer().stamp(), "without an authority nothing is stamped"
+
+
+def test_an_authority_that_is_away_is_asked_again_and_a_token_left_behind_is_adopted(
+    log: LogHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stamper = Stamping()
+    sequencer = log.sequencer(stamper=stamper)
+    log.play()
+    sequencer.round()
+    stamper.away = True
+    with pytest.raises(TimeUnavailable):
+        sequencer.stamp()
+    stamper.away = False
+    with monkeypatch.context() as patched:
+        patched.setattr(audit_tree, "stamped", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            sequencer.stamp()
+    assert sequencer.stamp()
+    assert not sequencer.stamp()
+    assert len(stamper.notes) == len(log.keys("audit/1/tokens/")) == 1

@@ -12,6 +12,7 @@ import pytest
 
 from archive.audit_chain import START, ChainHead, link
 from archive.errors import NotFound, VerificationFailed
+from archive.timestamp import certificates_in, stamped_at
 from archive.transparency.checkpoint import NO_PREVIOUS, Checkpoint, PublicKey, note_hash, sign
 from archive.transparency.export import entry_line
 from archive.transparency.folder import open_folder
@@ -19,6 +20,9 @@ from archive.transparency.leaves import Leaf, segment
 from archive.transparency.tree import Tree
 from archive.transparency.verification import LogBroken, Verified, read_keys, verify_folder
 from keys.signing_key import SigningKey
+from tests.unit.archive.evidence.conftest import OpenSslTimestampAuthority, timestamp_authority
+
+__all__ = ["timestamp_authority"]
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 ORIGIN = "earwitness/test/1"
@@ -160,6 +164,29 @@ def test_what_is_no_log_is_said_to_be_none(tmp_path: Path) -> None:
     write_log(tmp_path / "log", checkpoints=0)
     with pytest.raises(LogBroken, match="no checkpoint"):
         check(tmp_path / "log")
+
+
+def test_a_time_stamp_is_checked_against_its_checkpoint(
+    tmp_path: Path, timestamp_authority: OpenSslTimestampAuthority
+) -> None:
+    """With the certificates one trusts, or without: then it is told what it is over, and not by whom."""
+    notes = write_log(tmp_path / "log")
+    tokens = tmp_path / "log/1/tokens"
+    tokens.mkdir()
+    token = timestamp_authority.stamp(notes[3])
+    (tokens / f"{28:012}").write_bytes(token)
+    roots = certificates_in(timestamp_authority.folder / "root.pem")
+    for trusted in (roots, ()):
+        given = {"check_token": lambda stamp, note, trusted=trusted: stamped_at(stamp, note, trusted)}
+        assert check(tmp_path / "log", **given).tokens == 1
+    assert check(tmp_path / "log").tokens == 0, "who has nothing to check it by counts none"
+    (tokens / f"{28:012}").rename(tokens / f"{35:012}")
+    with pytest.raises(LogBroken, match="over something else") as broken:
+        check(tmp_path / "log", **given)
+    assert broken.value.index == 35
+    (tokens / f"{35:012}").rename(tokens / f"{99:012}")
+    with pytest.raises(LogBroken, match="not there"):
+        check(tmp_path / "log", **given)
 
 
 def test_a_position_is_told_for_a_changed_a_removed_an_added_and_an_exchanged_leaf(log: Path) -> None:
