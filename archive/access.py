@@ -51,6 +51,7 @@ class Scope(StrEnum):
     CALLS_READ = "calls:read"
     CALLS_CONTROL = "calls:control"
     SETTINGS = "settings"
+    EVIDENCE = "evidence"
 
 
 class Right(StrEnum):
@@ -77,8 +78,8 @@ _CHANGES = frozenset(
 """What leaves something behind, which an auditor never does."""
 
 _DENIED = {
-    Role.USER: frozenset({Scope.ADMINISTRATION, Scope.SESSIONS_READ, Scope.AUDIT_READ}),
-    Role.ADMINISTRATOR: frozenset[Scope](),
+    Role.USER: frozenset({Scope.ADMINISTRATION, Scope.SESSIONS_READ, Scope.AUDIT_READ, Scope.EVIDENCE}),
+    Role.ADMINISTRATOR: frozenset({Scope.EVIDENCE}),
     Role.AUDITOR: frozenset({Scope.ADMINISTRATION}) | _CHANGES,
 }
 
@@ -265,7 +266,12 @@ def needs_purpose(scope: AccessScope, recording: Recording) -> bool:
 
 def may_export(scope: AccessScope, recording: Recording) -> bool:
     """Return whether the scope may take it out as evidence: the auditor's right alone, and no key's."""
-    return scope.role is Role.AUDITOR and not scope.scopes and may_play(scope, recording)
+    return may_take_evidence(scope) and may_play(scope, recording)
+
+
+def may_take_evidence(scope: AccessScope) -> bool:
+    """Return whether the scope may ask for and fetch packages: an auditor who signed in, and no key."""
+    return scope.role is Role.AUDITOR and not scope.scopes
 
 
 def may_read_sessions(scope: AccessScope) -> bool:

@@ -1,51 +1,38 @@
 """The sound of a recording over HTTP: forms, ranges, and nothing before its audit entry.
 
 Rules: `Playback.open_archived` has made the audit entry durable before this module
-holds anything to send; without it there is a 403 or a 503 and no octet. The first
-piece is opened before the status goes out, so that a store that is away is a 503;
-what fails later breaks the connection, and never looks like the end of the audio.
+holds anything to send; without it there is a 403 or a 503 and no octet. How octets leave
+is `playback_portal.streaming`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 
 import soundfile
-import structlog
 from aiohttp import web
 
 from archive.access import Scope, may_play
-from archive.errors import ArchiveError, PurposeRequired, Refused
+from archive.errors import PurposeRequired, Refused
 from archive.model import PLAYABLE_STATES, ArchivedRecording, ObjectKind, Recording
 from archive.playback import Action
 from archive.sealed_object import SealedReader
-from playback_portal import byte_range
+from playback_portal import byte_range, streaming
 from playback_portal.authentication import authenticate, require
-from playback_portal.byte_range import ByteRange, Unsatisfiable
 from playback_portal.mp4 import Mp4
 from playback_portal.parameters import Parameters, flag, search_text, word_of
 from playback_portal.problems import ParameterFault, Problem, wrong_parameters
 from playback_portal.purposes import purpose_of
 from playback_portal.recordings import archived_recording, not_playable
-from playback_portal.services import REFERENCE, SCOPE, SERVICES, Services
+from playback_portal.services import SCOPE, SERVICES, Services
 from playback_portal.transcoding import AudioSource, ChannelFlac, Wav, WholeFlac
-
-STALL_S_MAX = 60.0
-"""A player that is paused stops reading; it comes back with a new range, so its connection may go."""
-
-RECHECK_S = 10.0
-"""A browser may read one answer for as long as it plays: whose right is taken away hears it break off."""
 
 ALL_CHANNELS = "both"
 ARCHIVED_MEDIA_TYPE = "audio/flac"
-
-_log = structlog.get_logger()
 
 
 class Format(StrEnum):
@@ -98,7 +85,7 @@ async def get_audio(request: web.Request) -> web.StreamResponse:
     if unchanged is not None:
         return unchanged
     source = await _source(services, reader, wanted)
-    return await _send(request, source, headers)
+    return await streaming.send(request, source, headers, _check_again)
 
 
 async def _opened(request: web.Request, archived: ArchivedRecording, wanted: Wanted) -> SealedReader:
@@ -176,67 +163,8 @@ def _unchanged(request: web.Request, headers: dict[str, str]) -> web.Response | 
     return None
 
 
-async def _send(request: web.Request, source: AudioSource, headers: dict[str, str]) -> web.StreamResponse:
-    try:
-        part = byte_range.wanted(
-            request.headers.get("Range"), request.headers.get("If-Range"), headers["ETag"], source.length
-        )
-    except Unsatisfiable as error:
-        raise Problem(
-            HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
-            "range",
-            str(error),
-            headers={"Content-Range": f"bytes */{source.length}", "Accept-Ranges": "bytes"},
-        ) from None
-    status = HTTPStatus.OK
-    if part is not None:
-        status = HTTPStatus.PARTIAL_CONTENT
-        headers["Content-Range"] = f"bytes {part.first}-{part.last_exclusive - 1}/{source.length}"
-    whole = part or ByteRange(0, source.length)
-    pieces = source.pieces(whole.first, whole.last_exclusive)
-    first = await asyncio.to_thread(next, pieces, b"")
-    response = web.StreamResponse(status=status, headers=headers)
-    response.content_length = whole.length
-    await response.prepare(request)
-    await _stream(request, response, first, pieces)
-    return response
-
-
-async def _stream(
-    request: web.Request, response: web.StreamResponse, piece: bytes, pieces: Iterator[bytes]
-) -> None:
-    """Send `piece` and what follows; break the connection when that can't be gone on with."""
-    metrics, checked = request.app[SERVICES].metrics, time.monotonic()
-    try:
-        while piece:
-            if time.monotonic() - checked > RECHECK_S:
-                await _check_again(request)
-                checked = time.monotonic()
-            async with asyncio.timeout(STALL_S_MAX):
-                await response.write(piece)
-            metrics.audio_bytes.inc(len(piece))
-            piece = await asyncio.to_thread(next, pieces, b"")
-        await response.write_eof()
-    except (ArchiveError, Problem, TimeoutError) as error:
-        metrics.audio_broken.inc()
-        _log.warning("audio broken off", reference=request[REFERENCE], reason=type(error).__name__)
-        _break(request)
-    except ConnectionError:
-        # The listener went away; there is nobody to tell.
-        raise
-    except Exception:
-        # A defect of ours: the connection goes first, for the 500 that follows must not look like audio.
-        _break(request)
-        raise
-
-
 async def _check_again(request: web.Request) -> None:
     """Ask once more who this is and whether they may hear it; raises what the first asking would."""
     scope = request[SCOPE] = await authenticate(request)
     if not may_play(scope, (await archived_recording(request)).recording):
         raise Refused("The right to hear this recording was taken away.")
-
-
-def _break(request: web.Request) -> None:
-    if request.transport is not None:
-        request.transport.abort()

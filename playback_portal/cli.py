@@ -22,6 +22,7 @@ from archive.catalogue.engine import Catalogue
 from archive.cli.vault import open_keyring, open_store, open_vault
 from archive.clock import SystemClock
 from archive.errors import Refused
+from archive.evidence.exports import Downloads
 from archive.mail import server_of
 from archive.playback import Playback
 from archive.post import MailPost, NoPost, Post
@@ -70,10 +71,12 @@ def make_services(settings: Settings) -> Services:
     vault = open_vault(settings, root)
     catalogue = Catalogue(settings.database_url, timeout_s=settings.database_timeout_s)
     audit = AuditWriter(catalogue, f"portal/{settings.node_name}")
+    playback = Playback(store, vault, catalogue, audit)
     return Services(
         catalogue=catalogue,
-        playback=Playback(store, vault, catalogue, audit),
+        playback=playback,
         derivatives=Derivatives(store, vault, catalogue),
+        downloads=Downloads(store, vault, catalogue, playback),
         audit=audit,
         clock=SystemClock(),
         checks={"database": catalogue.healthy, "store": store.healthy},

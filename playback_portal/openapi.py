@@ -18,6 +18,7 @@ from playback_portal import (
     administration_schemas,
     annotation_schemas,
     audit_schemas,
+    export_schemas,
     find_schemas,
     operations,
     positions,
@@ -42,6 +43,7 @@ OPERATIONS = {
     **audit_schemas.AUDIT_OPERATIONS,
     **positions.POSITION_OPERATIONS,
     **share_schemas.SHARE_OPERATIONS,
+    **export_schemas.EXPORT_OPERATIONS,
 }
 SCHEMAS = {
     **schemas.SCHEMAS,
@@ -51,12 +53,14 @@ SCHEMAS = {
     **audit_schemas.AUDIT_SCHEMAS,
     **positions.POSITION_SCHEMAS,
     **share_schemas.SHARE_SCHEMAS,
+    **export_schemas.EXPORT_SCHEMAS,
 }
 PARAMETERS = {
     **schemas.PARAMETERS,
     **administration_schemas.ADMINISTRATION_PARAMETERS,
     **find_schemas.FIND_PARAMETERS,
     **share_schemas.SHARE_PARAMETERS,
+    **export_schemas.EXPORT_PARAMETERS,
     **annotation_schemas.ANNOTATION_PARAMETERS,
     **audit_schemas.AUDIT_PARAMETERS,
 }

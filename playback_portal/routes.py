@@ -31,10 +31,12 @@ from playback_portal.audit import AUDIT_ROUTES
 from playback_portal.authentication import authenticate, require
 from playback_portal.comments import COMMENT_ROUTES
 from playback_portal.emails import EMAIL_ROUTES
+from playback_portal.exports import EXPORT_ROUTES
 from playback_portal.labels import LABEL_ROUTES
 from playback_portal.pages.annotations import ANNOTATION_ROUTES
 from playback_portal.pages.audit import AUDIT_PAGE_ROUTES
 from playback_portal.pages.enrolment import ENROLMENT_ROUTES
+from playback_portal.pages.exports import EXPORT_PAGE_ROUTES
 from playback_portal.pages.help import HELP_ROUTES
 from playback_portal.pages.invitation import INVITATION_ROUTES
 from playback_portal.pages.labels import LABEL_PAGE_ROUTES
@@ -118,6 +120,7 @@ ROUTES = (
     *COMMENT_ROUTES,
     *LABEL_ROUTES,
     *EMAIL_ROUTES,
+    *EXPORT_ROUTES,
     Route("GET", f"{STATIC_PREFIX}{{name}}", static.get_file, None, None),
     *SIGN_IN_ROUTES,
     *SECURITY_ROUTES,
@@ -137,6 +140,7 @@ ROUTES = (
     *PURPOSE_ROUTES,
     *PEOPLE_ROUTES,
     *AUDIT_PAGE_ROUTES,
+    *EXPORT_PAGE_ROUTES,
     *HELP_ROUTES,
 )
 

@@ -20,6 +20,7 @@ from archive.access import AccessScope
 from archive.audit import AuditWriter
 from archive.catalogue.engine import Catalogue, Connection
 from archive.clock import Clock
+from archive.evidence.exports import Downloads
 from archive.model import ArchivedRecording, ObjectKind, RecordingId
 from archive.post import Post
 from archive.sealed_object import SealedReader
@@ -77,6 +78,7 @@ class Services:
     catalogue: Catalogue
     playback: Player
     derivatives: Derivatives
+    downloads: Downloads
     audit: AuditWriter
     clock: Clock
     checks: Mapping[str, Callable[[], bool]]

@@ -54,6 +54,7 @@ from archive.catalogue.recording_query import (
 from archive.catalogue.tables import recording_objects, recording_parties, recordings
 from archive.errors import Conflict, NotFound, Refused
 from archive.model import (
+    PLAYABLE_STATES,
     ArchivedRecording,
     CallGroupId,
     Direction,
@@ -159,9 +160,13 @@ def under_kek(
     return sorted(_load(connection, columns.id.in_(chosen)), key=lambda archived: archived.recording.id)
 
 
-def reached(catalogue: Catalogue, scope: AccessScope, ids: Iterable[RecordingId]) -> frozenset[RecordingId]:
-    """Return which of these recordings the scope may see."""
+def reached(
+    catalogue: Catalogue, scope: AccessScope, ids: Iterable[RecordingId], *, playable: bool = False
+) -> frozenset[RecordingId]:
+    """Return which of these recordings the scope may see; with `playable`, whose sound is there too."""
     statement = select(recordings.c.id).where(_within(scope), recordings.c.id.in_(sorted(ids)))
+    if playable:
+        statement = statement.where(recordings.c.state.in_(sorted(PLAYABLE_STATES)))
     with catalogue.transaction(scope.tenant_id) as connection:
         return frozenset(RecordingId(each) for each in connection.execute(statement).scalars())
 

@@ -105,6 +105,18 @@ class SealedShelf:
         return Part(prefix, files, key, version_id, sealed.pin, plaintext_sha256, digest)
 
 
+class Downloads:
+    """Opens finished exports; safe to share among threads."""
+
+    def __init__(self, store: Store, vault: Vault, catalogue: Catalogue, playback: Playback) -> None:
+        """Take what a download is read from."""
+        self._parts = (store, vault, catalogue, playback)
+
+    def open(self, export: Export) -> Download:
+        """Return the zip of an export; raises NotFound when its parts are gone, DependencyUnavailable."""
+        return Download(*self._parts, export)
+
+
 class Download:
     """The zip of a finished export, for one auditor; read by ranges."""
 
@@ -135,8 +147,9 @@ class Download:
 
     def check(self, scope: AccessScope) -> None:
         """Raise NotFound unless every recording of the export is still there for this scope."""
-        for recording_id in self._export.recording_ids:
-            recordings.get(self._catalogue, scope, recording_id)
+        ids = frozenset(self._export.recording_ids)
+        if recordings.reached(self._catalogue, scope, ids, playable=True) != ids:
+            raise NotFound("A recording of this export is gone; ask for the others again.")
 
     def chunks(self, scope: AccessScope, first: int, last_exclusive: int) -> Iterator[bytes]:
         """Yield the octets of a range; raises as `archive.playback.Playback.open_object`."""

@@ -316,6 +316,7 @@ async def over_http(archive: Archive, rounds: int) -> dict[str, Measured]:
         root=LocalKeyring(new_key()),
         post=cast("Any", Silent()),
         derivatives=cast("Any", Silent()),
+        downloads=cast("Any", Silent()),
     )
     found: dict[str, Measured] = {}
     dice = random.Random(5)

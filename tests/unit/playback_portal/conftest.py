@@ -40,6 +40,7 @@ from archive.catalogue.engine import Catalogue
 from archive.catalogue.live_calls import LiveCall
 from archive.embedded.postgres import EmbeddedPostgres
 from archive.errors import NotFound, StoreUnavailable
+from archive.evidence.exports import Downloads
 from archive.ingest import Ingest
 from archive.model import (
     CallGroupId,
@@ -217,10 +218,12 @@ class House:
 
     def services(self, **changes: Any) -> Services:
         audit = AuditWriter(self.portal, "portal/test")
+        playback = Playback(self.store, self.vault, self.portal, audit, FixedClock())
         services = Services(
             catalogue=self.portal,
-            playback=Playback(self.store, self.vault, self.portal, audit, FixedClock()),
+            playback=playback,
             derivatives=Derivatives(self.store, self.vault, self.portal),
+            downloads=Downloads(self.store, self.vault, self.portal, playback),
             audit=audit,
             clock=FixedClock(),
             checks={"database": self.portal.healthy, "store": self.store.healthy},

@@ -112,8 +112,8 @@ BODIES: dict[str, dict[str, Any]] = {
 """What rows take that look at what they are sent before they look for the recording; a row that does adds it."""
 
 DENIED = {
-    Role.USER: {Scope.ADMINISTRATION, Scope.SESSIONS_READ, Scope.AUDIT_READ},
-    Role.ADMINISTRATOR: set(),
+    Role.USER: {Scope.ADMINISTRATION, Scope.SESSIONS_READ, Scope.AUDIT_READ, Scope.EVIDENCE},
+    Role.ADMINISTRATOR: {Scope.EVIDENCE},
     Role.AUDITOR: {
         Scope.ADMINISTRATION,
         Scope.RECORDINGS_ANNOTATE,

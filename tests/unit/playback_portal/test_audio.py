@@ -19,7 +19,7 @@ from sqlalchemy import event
 from archive.catalogue import accounts, directory
 from archive.model import Role
 from keys.streaming_aead import CIPHERTEXT_SEGMENT_BYTES, HEADER_BYTES
-from playback_portal import audio
+from playback_portal import audio, streaming
 from playback_portal.app import create_app
 from playback_portal.services import REFERENCE, SERVICES, TRANSCODES_COUNT_MAX
 from playback_portal.transcoding import ChannelFlac, WholeFlac
@@ -269,10 +269,10 @@ async def test_a_listener_who_stops_reading_loses_the_connection(
         app: ClassVar = {SERVICES: house.services()}
         transport = Transport()
 
-    monkeypatch.setattr(audio, "STALL_S_MAX", 0.01)
+    monkeypatch.setattr(streaming, "STALL_S_MAX", 0.01)
     request = Request({REFERENCE: "reference"})
-    stream: Any = audio._stream
-    await stream(request, Stalled(), b"piece", iter([]))
+    stream: Any = streaming._stream
+    await stream(request, Stalled(), b"piece", iter([]), audio._check_again)
     assert request.transport.aborted
     assert b"earwitness_portal_audio_broken_total 1.0" in request.app[SERVICES].metrics.text()
     assert b"earwitness_portal_audio_bytes_total 0.0" in request.app[SERVICES].metrics.text()
@@ -296,7 +296,7 @@ async def test_whose_right_is_taken_away_while_listening_hears_it_break_off(
         directory.set_user(house.operator, house.tenant_id, "ann", now=now, role=Role.USER)
         yield content[1000:]
 
-    monkeypatch.setattr(audio, "RECHECK_S", -1.0)
+    monkeypatch.setattr(streaming, "RECHECK_S", -1.0)
     monkeypatch.setattr(WholeFlac, "pieces", in_two)
     answer = await api.audio("two-party", key="ann")
     assert answer.status == 200

@@ -1,0 +1,73 @@
+"""The JSON, parameters and operations of exports, for the OpenAPI document.
+
+Rules: literal data only, as in `playback_portal.administration_schemas`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from archive.catalogue.exports import RECORDINGS_COUNT_MAX, TEXT_CHARS_MAX, ExportState
+from playback_portal.operations import Operation
+from playback_portal.schemas import ID, TEXT, TIME, Schema, list_of, maybe, object_of, page_of, words_of
+
+_LINE: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": TEXT_CHARS_MAX}
+_COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+
+EXPORT_SCHEMAS: Final[dict[str, Schema]] = {
+    "Export": object_of(
+        id=ID,
+        reference=TEXT,
+        purpose=TEXT,
+        recordingIds=list_of(ID),
+        state=words_of(ExportState),
+        done=_COUNT,
+        total=_COUNT,
+        sizeBytes=maybe(_COUNT),
+        reason=maybe(TEXT),
+        askedBy=ID,
+        askedAt=TIME,
+        readyAt=maybe(TIME),
+        endsAt=TIME,
+    ),
+    "ExportPage": page_of("Export"),
+    "NewExport": {
+        **object_of(
+            reference=_LINE,
+            purpose=_LINE,
+            recordingIds={**list_of(ID), "minItems": 1, "maxItems": RECORDINGS_COUNT_MAX},
+        ),
+        "required": ["reference", "purpose", "recordingIds"],
+    },
+}
+
+EXPORT_PARAMETERS: Final[dict[str, Schema]] = {
+    "exportId": {
+        "name": "id",
+        "in": "path",
+        "required": True,
+        "schema": ID,
+        "description": "id of the export",
+    },
+}
+
+EXPORT_OPERATIONS: Final[dict[str, Operation]] = {
+    "list_exports": Operation(
+        "Exports of evidence, newest first", ("limit", "cursor"), "ExportPage", refusals=(400,)
+    ),
+    "get_export": Operation("One export, and how far it is", ("exportId",), "Export", refusals=(400, 404)),
+    "post_export": Operation(
+        "Ask for recordings as a package of evidence; only an auditor who signed in",
+        (),
+        "Export",
+        refusals=(404, 409),
+        status=202,
+        body="NewExport",
+    ),
+    "get_package": Operation(
+        "The package as a zip, or a range of it",
+        ("exportId",),
+        media_types=("application/zip",),
+        refusals=(400, 404, 409, 416),
+    ),
+}

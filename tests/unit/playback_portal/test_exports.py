@@ -1,0 +1,286 @@
+"""Exports over the API and as pages: asked for by an auditor alone, fetched in ranges, each time logged."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import io
+import itertools
+import re
+import zipfile
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from aiohttp import ClientResponse
+from aiohttp.test_utils import TestClient, TestServer
+from sqlalchemy import update
+
+from archive import jobs
+from archive.access import Scope
+from archive.audit import AuditWriter
+from archive.catalogue import accounts, audit_entries, directory, exports, portal_sessions, tables
+from archive.catalogue.portal_sessions import Proof, Stage
+from archive.errors import CatalogueUnavailable
+from archive.model import Recording, RecordingState, Role, TenantId, User
+from keys.key_store import DirectoryKeyStore
+from keys.signatory import Signatory, load_or_create
+from playback_portal import browser_session
+from playback_portal.app import create_app
+from playback_portal.exports import file_name
+from retention.exports import Exports
+
+NOW = datetime(2026, 11, 22, 9, 30, 0, 123000, tzinfo=UTC)
+HOSTILE = '"><script>alert(1)</script>\r\nSet-Cookie: x'
+_offices = itertools.count()
+
+
+@dataclasses.dataclass
+class Office:
+    """A tenant with an auditor, two recordings, and a worker."""
+
+    client: TestClient[Any, Any]
+    house: Any
+    tenant_id: TenantId
+    people: dict[str, User]
+    headers: dict[str, dict[str, str]]
+    recordings: list[Recording]
+    signatory: Signatory
+    handed_over: list[str]
+
+    async def ask(self, method: str, path: str, who: str = "otto", **sent: Any) -> ClientResponse:
+        headers = {**self.headers[who], "Accept-Language": "nl", **sent.pop("headers", {})}
+        return await self.client.request(method, path, headers=headers, allow_redirects=False, **sent)
+
+    async def asked(self, who: str = "otto", **changes: Any) -> ClientResponse:
+        ids = [recording.id for recording in self.recordings]
+        wanted = {"reference": "zaak-12", "purpose": "Claim 44", "recordingIds": ids}
+        return await self.ask("POST", "/v1/exports", who, json={**wanted, **changes})
+
+    def work(self, export_id: str) -> None:
+        worker = self.house.worker
+        audit, clock = AuditWriter(worker, "worker/test"), self.house.services().clock
+        vault, signatory = (lambda: self.house.vault), (lambda: self.signatory)
+        Exports(self.house.store, vault, worker, audit, clock, signatory).make(self.tenant_id, export_id)
+
+    async def made(self) -> Any:
+        document = await (await self.asked()).json()
+        self.work(document["id"])
+        return await (await self.ask("GET", f"/v1/exports/{document['id']}")).json()
+
+    def log(self, about: str) -> list[tuple[str, str]]:
+        found = audit_entries.of_object(self.house.portal, self.tenant_id, about)
+        return [(entry.action, entry.result) for entry in found]
+
+
+@pytest.fixture
+async def office(
+    house: Any,
+    archive: Callable[..., Recording],
+    tmp_path: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[Office]:
+    name = f"office-{next(_offices)}"
+    tenant = directory.add_tenant(house.operator, name, f"{name}.example", now=NOW)
+    people, headers = {}, {}
+    for login, role in (("otto", Role.AUDITOR), ("ada", Role.ADMINISTRATOR), ("anna", Role.USER)):
+        people[login] = directory.add_user(house.operator, tenant.id, login, now=NOW, role=role, access="own")
+        headers[login] = session_of(house, people[login])
+    key = accounts.add_api_client(house.operator, tenant.id, "program", tuple(Scope), now=NOW).key
+    personal = accounts.add_api_client(
+        house.operator, tenant.id, "app", tuple(Scope), now=NOW, user_id=people["otto"].id
+    ).key
+    headers |= {each: {"Authorization": f"Bearer {it}"} for each, it in (("program", key), ("app", personal))}
+    handed_over: list[str] = []
+
+    def defer(database_url: str, task: str, **arguments: str) -> bool:
+        handed_over.append(f"{task} {arguments['export_id']}")
+        return True
+
+    monkeypatch.setattr(jobs, "defer", defer)
+    (tmp_path / "signatory").mkdir()
+    signatory = load_or_create(DirectoryKeyStore(tmp_path / "signatory"), house.root, "x", NOW)
+    found = [archive(tenant.id, minute, owner=people["anna"].id) for minute in (1, 2)]
+    async with TestClient(TestServer(create_app(house.services()))) as client:
+        yield Office(client, house, tenant.id, people, headers, found, signatory, handed_over)
+
+
+def session_of(house: Any, user: User) -> dict[str, str]:
+    with house.portal.transaction(user.tenant_id) as connection:
+        token, _ = portal_sessions.open_session(
+            connection,
+            user.tenant_id,
+            user.id,
+            stage=Stage.SIGNED_IN,
+            proofs=[Proof.PASSWORD, Proof.TOTP],
+            now=NOW,
+        )
+    return {
+        "Cookie": f"{browser_session.COOKIE}={token}",
+        browser_session.HEADER: browser_session.csrf_of(token),
+    }
+
+
+async def test_an_auditor_asks_a_worker_makes_and_the_auditor_fetches_one_zip(office: Office) -> None:
+    answer = await office.asked()
+    assert answer.status == 202
+    document = await answer.json()
+    assert answer.headers["Location"] == f"/v1/exports/{document['id']}"
+    assert (document["state"], document["done"], document["total"]) == ("waiting", 0, 2)
+    assert office.handed_over == [f"retention.export {document['id']}"]
+    office.work(document["id"])
+    ready = await (await office.ask("GET", answer.headers["Location"])).json()
+    assert (ready["state"], ready["done"]) == ("ready", 2)
+    package = await office.ask("GET", f"/v1/exports/{document['id']}/package")
+    assert (package.status, package.content_type) == (200, "application/zip")
+    data = await package.read()
+    assert len(data) == ready["sizeBytes"]
+    with zipfile.ZipFile(io.BytesIO(data)) as opened:
+        assert opened.testzip() is None
+        sounds = [each for each in opened.namelist() if each.endswith(".flac")]
+    assert len(sounds) == 2
+    about = f"export:{document['id']}"
+    made = ["export.asked", "export.downloaded", "export.ready", "export.viewed"]
+    assert sorted(office.log(about)) == [(each, "ok") for each in made]
+
+
+async def test_a_download_that_broke_off_goes_on_with_a_range(office: Office) -> None:
+    ready = await office.made()
+    path = f"/v1/exports/{ready['id']}/package"
+    whole = await office.ask("GET", path)
+    data, tag = await whole.read(), whole.headers["ETag"]
+    middle = len(data) // 2
+    rest = await office.ask("GET", path, headers={"Range": f"bytes={middle}-", "If-Range": tag})
+    assert rest.status == 206
+    assert await rest.read() == data[middle:]
+    beyond = await office.ask("GET", path, headers={"Range": f"bytes={len(data)}-"})
+    assert beyond.status == 416
+
+
+@pytest.mark.parametrize("who", ["ada", "anna"])
+async def test_v4_who_is_no_auditor_neither_asks_nor_looks_nor_fetches_and_the_attempt_is_logged(
+    office: Office, who: str
+) -> None:
+    ready = await office.made()
+    assert (await office.asked(who)).status == 403
+    for path in (
+        "/v1/exports",
+        f"/v1/exports/{ready['id']}",
+        f"/v1/exports/{ready['id']}/package",
+        "/exports",
+    ):
+        assert (await office.ask("GET", path, who)).status == 403, path
+    assert ("export.downloaded", "refused") in office.log(f"export:{ready['id']}")
+
+
+@pytest.mark.parametrize("who", ["program", "app"])
+async def test_a_key_looks_and_takes_nothing(office: Office, who: str) -> None:
+    ready = await office.made()
+    assert (await office.ask("GET", f"/v1/exports/{ready['id']}", who)).status == 200
+    assert (await office.asked(who)).status == 403
+    assert (await office.ask("GET", f"/v1/exports/{ready['id']}/package", who)).status == 403
+    assert ("export.downloaded", "refused") in office.log(f"export:{ready['id']}")
+
+
+async def test_what_is_not_ready_is_told_and_not_sent(office: Office) -> None:
+    waiting = await (await office.asked()).json()
+    answer = await office.ask("GET", f"/v1/exports/{waiting['id']}/package")
+    assert (answer.status, (await answer.json())["type"].rpartition(":")[2]) == (409, "not-ready")
+
+
+async def test_a_package_with_a_recording_that_is_gone_is_sent_no_more(office: Office) -> None:
+    ready = await office.made()
+    gone = office.recordings[0].id
+    with office.house.worker.transaction(office.tenant_id) as connection:
+        changed = update(tables.recordings).where(tables.recordings.c.id == gone)
+        connection.execute(changed.values(state=RecordingState.DESTROYED.value))
+    answer = await office.ask("GET", f"/v1/exports/{ready['id']}/package")
+    assert answer.status == 409
+    assert (await office.asked()).status == 404
+
+
+async def test_another_tenants_recordings_and_exports_are_not_there(office: Office, house: Any) -> None:
+    theirs = house.recordings["two-party"].id
+    assert (await office.asked(recordingIds=[theirs])).status == 404
+    assert (await office.ask("GET", "/v1/exports/01990000-0000-7000-8000-000000000000")).status == 404
+    assert office.handed_over == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"recordingIds": []},
+        {"recordingIds": "all"},
+        {"recordingIds": ["no id"]},
+        {"reference": ""},
+        {"purpose": "x" * 201},
+        {"reference": None},
+    ],
+)
+async def test_what_is_asked_for_wrongly_is_told(office: Office, changes: dict[str, Any]) -> None:
+    assert (await office.asked(**changes)).status == 400
+
+
+async def test_an_export_that_could_not_be_handed_over_waits_for_a_worker_to_find_it(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> bool:
+        raise CatalogueUnavailable("away")
+
+    monkeypatch.setattr(jobs, "defer", away)
+    answer = await office.asked()
+    assert answer.status == 202
+    assert exports.waiting(office.house.worker, office.tenant_id) == [(await answer.json())["id"]]
+
+
+async def test_the_name_of_the_file_has_nothing_anybody_typed(office: Office) -> None:
+    document = await (await office.asked(reference=HOSTILE.replace("\r\n", " "))).json()
+    office.work(document["id"])
+    answer = await office.ask("GET", f"/v1/exports/{document['id']}/package")
+    export = exports.get(office.house.portal, office.tenant_id, document["id"])
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="{file_name(export)}"'
+    assert re.fullmatch(r"earwitness-2026-11-22-[0-9a-f]{12}\.zip", file_name(export))
+
+
+async def test_the_page_asks_shows_how_far_it_is_and_leads_to_the_package(office: Office) -> None:
+    query = "&".join(f"id={recording.id}" for recording in office.recordings)
+    dialog = await (await office.ask("GET", f"/exports/new?{query}")).text()
+    assert "2 opnames exporteren als bewijs" in dialog
+    fields = [("id", recording.id) for recording in office.recordings]
+    wrong = await office.ask("POST", "/exports", data=[*fields, ("reference", "zaak-12"), ("purpose", " ")])
+    assert wrong.status == 400
+    assert 'value="zaak-12"' in await wrong.text()
+    done = await office.ask(
+        "POST", "/exports", data=[*fields, ("reference", "zaak <12>"), ("purpose", "Claim 44")]
+    )
+    assert (done.status, done.headers["Location"]) == (303, "/exports")
+    page = await (await office.ask("GET", "/exports")).text()
+    assert "zaak &lt;12&gt;" in page
+    assert "0 van 2" in html.unescape(page)
+    export_id = re.search(r'id="export-([^"]+)"', page)
+    assert export_id is not None
+    assert f'hx-get="/exports/{export_id[1]}"' in page
+    office.work(export_id[1])
+    row = await (await office.ask("GET", f"/exports/{export_id[1]}")).text()
+    assert f'href="/v1/exports/{export_id[1]}/package"' in row
+    assert "hx-trigger" not in row
+
+
+async def test_nothing_selected_and_a_strangers_recording_are_told_in_the_dialog(
+    office: Office, house: Any
+) -> None:
+    assert "Selecteer minstens" in await (await office.ask("GET", "/exports/new")).text()
+    told = [("reference", "zaak"), ("purpose", "Claim")]
+    stranger = [("id", house.recordings["two-party"].id), *told]
+    answer = await office.ask("POST", "/exports", data=stranger)
+    assert answer.status == 409
+    assert "kunnen nu niet worden geëxporteerd" in html.unescape(await answer.text())
+    assert (await office.ask("POST", "/exports", data=told)).status == 400
+
+
+async def test_the_menu_and_the_list_offer_it_to_auditors_alone(office: Office) -> None:
+    for who, offered in (("otto", True), ("anna", False)):
+        page = await (await office.ask("GET", "/recordings?within=365", who)).text()
+        assert ('href="/exports"' in page) is offered, who
+        assert ('hx-get="/exports/new"' in page) is offered, who
