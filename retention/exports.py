@@ -20,13 +20,14 @@ from archive.catalogue import accounts, exports, people
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.exports import Export, ExportState
 from archive.clock import Clock
-from archive.data_key import Vault
+from archive.data_key import translated_key_errors
 from archive.errors import Conflict, NotFound, Refused, VerificationFailed
-from archive.evidence.exports import Download, SealedShelf
+from archive.evidence.exports import Download, SealedShelf, objects_prefix
 from archive.evidence.package import Commission, Packer, TimeStamping
 from archive.model import TenantId
 from archive.playback import Playback
 from archive.store.object import Store
+from keys.kek import KekVault
 from keys.signatory import Signatory
 
 log = structlog.get_logger()
@@ -39,7 +40,7 @@ class Exports:
     def __init__(  # noqa: PLR0917 - what it stands on, named by its one caller
         self,
         store: Store,
-        vault: Callable[[], Vault],
+        vault: Callable[[], KekVault],
         catalogue: Catalogue,
         audit: AuditWriter,
         clock: Clock,
@@ -71,13 +72,19 @@ class Exports:
         return exports.waiting(self._catalogue, tenant_id)
 
     def sweep(self, tenant_id: TenantId) -> int:
-        """Delete what was made for exports of a tenant whose time is over; return how many there were."""
+        """Delete what was made for exports of a tenant whose time is over; return how many there were.
+
+        What a worker that died left beside the parts goes too, and the KEK with the last export of its day.
+        """
         ended = exports.over(self._catalogue, tenant_id, now=self._clock.now())
         for export in ended:
-            for part in exports.parts(self._catalogue, export):
+            for version in self._store.versions(objects_prefix(export)):
                 with contextlib.suppress(NotFound):
-                    self._store.delete(part.object_key, part.version_id)
-            exports.forget_parts(self._catalogue, export)
+                    self._store.delete(version.key, version.version_id)
+            is_shared = exports.forget(self._catalogue, export)
+            if export.kek_id is not None and not is_shared:
+                with translated_key_errors():
+                    self._vault().destroy(export.kek_id)
         return len(ended)
 
     def _made(self, export: Export) -> int:
@@ -107,7 +114,8 @@ class Exports:
         now = self._clock.now()
         body: dict[str, Json] = {"recordings": len(export.recording_ids), "reference": export.reference}
         with self._audit.transaction(export.tenant_id) as connection:
-            exports.settle(connection, export, state, now=now, size_bytes=size_bytes, reason=reason)
+            if not exports.settle(connection, export, state, now=now, size_bytes=size_bytes, reason=reason):
+                return  # another worker was first, or its time is over
             self._audit.append(
                 connection,
                 tenant_id=export.tenant_id,

@@ -183,7 +183,10 @@ def parts(catalogue: Catalogue, export: Export) -> tuple[Part, ...]:
 
 
 def keep_part(catalogue: Catalogue, export: Export, part: Part, *, done: int) -> None:
-    """Keep a part, in place of an earlier one of its prefix, and how many recordings are done."""
+    """Keep a part, in place of an earlier one of its prefix, and how many recordings are done.
+
+    Raises Conflict when the export does not wait any more: somebody else finished it, or its time is over.
+    """
     pin = {
         "plaintext_bytes": part.pin.plaintext_bytes,
         "ciphertext_bytes": part.pin.ciphertext_bytes,
@@ -204,10 +207,11 @@ def keep_part(catalogue: Catalogue, export: Export, part: Part, *, done: int) ->
     changed = {name: value for name, value in row.items() if name not in {"tenant_id", "export_id", "prefix"}}
     statement = upsert(export_parts).values(row)
     with catalogue.transaction(export.tenant_id) as connection:
+        if not _change(connection, export, waits=True, done=done):
+            raise Conflict("The export is made already, or its time is over.")
         connection.execute(
             statement.on_conflict_do_update(index_elements=["export_id", "prefix"], set_=changed)
         )
-        _change(connection, export, done=done)
 
 
 def settle(
@@ -218,10 +222,11 @@ def settle(
     now: datetime,
     size_bytes: int | None = None,
     reason: str | None = None,
-) -> None:
-    """Say how an export ended, in the caller's transaction."""
+) -> bool:
+    """Say how an export that waits ended, in the caller's transaction; return False when it waits no more."""
     ready_at = now if state is ExportState.READY else None
-    _change(connection, export, state=state.value, size_bytes=size_bytes, reason=reason, ready_at=ready_at)
+    told = {"state": state.value, "size_bytes": size_bytes, "reason": reason, "ready_at": ready_at}
+    return _change(connection, export, waits=True, **told)
 
 
 def waiting(catalogue: Catalogue, tenant_id: TenantId) -> list[str]:
@@ -233,29 +238,40 @@ def waiting(catalogue: Catalogue, tenant_id: TenantId) -> list[str]:
 
 
 def over(catalogue: Catalogue, tenant_id: TenantId, *, now: datetime) -> list[Export]:
-    """Return exports whose time is over and which still have parts, some of them."""
-    has_parts = select(export_parts.c.export_id).where(export_parts.c.tenant_id == tenant_id)
+    """Return exports whose time is over and of which something is left, some of them."""
     statement = (
         select(exports)
-        .where(exports.c.tenant_id == tenant_id, exports.c.ends_at <= now, exports.c.id.in_(has_parts))
+        .where(
+            exports.c.tenant_id == tenant_id,
+            exports.c.ends_at <= now,
+            exports.c.state != ExportState.ENDED.value,
+        )
         .limit(PAGE_ROWS_MAX)
     )
     with catalogue.transaction(tenant_id) as connection:
         return [_export(row) for row in connection.execute(statement)]
 
 
-def forget_parts(catalogue: Catalogue, export: Export) -> None:
-    """Forget the parts and the key of an export; the row stays and says that it ended."""
+def forget(catalogue: Catalogue, export: Export) -> bool:
+    """Forget the parts and the key of an export; tell whether another one hangs from the same KEK.
+
+    The row stays and says that it ended.
+    """
     columns = export_parts.c
     mine = (columns.tenant_id == export.tenant_id, columns.export_id == export.id)
+    others = (exports.c.tenant_id == export.tenant_id, exports.c.kek_id == export.kek_id)
     with catalogue.transaction(export.tenant_id) as connection:
         connection.execute(delete(export_parts).where(*mine))
         _change(connection, export, state=ExportState.ENDED.value, kek_id=None, wrapped_key=None)
+        return connection.execute(select(exports.c.id).where(*others).limit(1)).first() is not None
 
 
-def _change(connection: Connection, export: Export, **values: object) -> None:
-    mine = (exports.c.tenant_id == export.tenant_id, exports.c.id == export.id)
-    connection.execute(update(exports).where(*mine).values(**values))
+def _change(connection: Connection, export: Export, *, waits: bool = False, **values: object) -> bool:
+    """Change an export, with `waits` only one that is to be made; tell whether there was one."""
+    mine = [exports.c.tenant_id == export.tenant_id, exports.c.id == export.id]
+    if waits:
+        mine.append(exports.c.state == ExportState.WAITING.value)
+    return connection.execute(update(exports).where(*mine).values(**values)).rowcount == 1
 
 
 def _export(row: Row[Any]) -> Export:

@@ -25,6 +25,7 @@ from archive.errors import Refused
 from archive.model import ObjectKind, RecordingId
 
 PAYLOAD = "data/"
+RECORDINGS = f"{PAYLOAD}recordings/"
 BAGIT, BAG_INFO = "bagit.txt", "bag-info.txt"
 MANIFEST, TAG_MANIFEST = "manifest-sha256.txt", "tagmanifest-sha256.txt"
 SIGNATURE, TIMESTAMP = f"{TAG_MANIFEST}.p7s", f"{TAG_MANIFEST}.p7s.tsr"

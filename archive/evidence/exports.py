@@ -4,14 +4,16 @@ So nothing of a package lies on a disk in clear, no recording is stored twice, a
 downloads gets the whole as one zip, from any byte on. An export that was broken off goes
 on behind the last recording it finished.
 
-Rules: the parts of an export are sealed under a key of its own, that of the day the
-export ends. Each recording is opened by `archive.playback` when its sound leaves: the
+Rules: the parts of an export are sealed under a key of its own, which hangs from a KEK
+that only exports have: no recording that goes takes it along, and it goes with the last
+export of its day. Each recording is opened by `archive.playback` when its sound leaves: the
 right is asked again, and the audit entry stands first. A recording that was destroyed
 since is in no download any more.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import secrets
 from collections.abc import Collection, Iterable, Iterator
@@ -22,10 +24,10 @@ from archive.catalogue.engine import Catalogue
 from archive.catalogue.exports import Export, Part, PartFile
 from archive.data_key import DataKey, Vault, expiry_day, make_data_key, open_data_key, translated_key_errors
 from archive.errors import NotFound, Refused
-from archive.evidence.bag import PAYLOAD, BagFile, Origin
+from archive.evidence.bag import RECORDINGS, BagFile, Origin
 from archive.evidence.vcon import AUDIO_NAME
 from archive.evidence.zip import ZipEntry, ZipLayout
-from archive.model import ObjectKind, RecordingId
+from archive.model import ObjectKind, RecordingId, TenantId
 from archive.playback import Action, Playback
 from archive.store.object import Store, sha256_hex
 from keys.binding import Binding
@@ -85,11 +87,12 @@ class SealedShelf:
             listed.append(PartFile(file.name, file.sha256, file.sha512, file.size_bytes, file.crc32, place))
         before = self._parts.get(prefix)
         part = self._stored(prefix, tuple(listed), bytes(content))
-        done = sum(each.startswith(PAYLOAD) for each in {*self._parts, prefix})
+        done = sum(each.startswith(RECORDINGS) for each in {*self._parts, prefix})
         exports.keep_part(self._catalogue, self._export, part, done=done)
         self._parts[prefix] = part
         if before is not None:
-            self._store.delete(before.object_key, before.version_id)
+            with contextlib.suppress(NotFound):
+                self._store.delete(before.object_key, before.version_id)
 
     def settle(self, names: Collection[str]) -> None:
         """Do nothing: parts hold what was finished, and nothing else is anywhere."""
@@ -98,7 +101,7 @@ class SealedShelf:
         with translated_key_errors():
             sealed = seal(self._key.key, _binding(self._export, prefix), content)
         # A name of its own each time, so that a worker that comes back late replaces nothing.
-        key = f"{self._export.tenant_id}/{FOLDER}/{self._export.id}/{secrets.token_hex(8)}"
+        key = objects_prefix(self._export) + secrets.token_hex(8)
         digest = sha256_hex(sealed.ciphertext)
         version_id = self._store.put(key, sealed.ciphertext, None, sha256=digest)
         plaintext_sha256 = hashlib.sha256(content).hexdigest()
@@ -131,7 +134,7 @@ class Download:
         if export.kek_id is None or export.wrapped_key is None:
             raise NotFound("This export has ended; ask for it again.")
         self._key = open_data_key(
-            vault, export.tenant_id, RecordingId(export.id), export.kek_id, export.wrapped_key
+            vault, _key_owner(export), RecordingId(export.id), export.kek_id, export.wrapped_key
         )
         parts = exports.parts(catalogue, export)
         self._files = {file.name: (part, file) for part in parts for file in part.files}
@@ -178,11 +181,21 @@ class Download:
 def _keyed(vault: Vault, catalogue: Catalogue, export: Export) -> tuple[Export, DataKey]:
     named = RecordingId(export.id)
     if export.kek_id is None:
-        made = make_data_key(vault, export.tenant_id, named, expiry_day(export.ends_at))
+        made = make_data_key(vault, _key_owner(export), named, expiry_day(export.ends_at))
         export = exports.keep_key(catalogue, export, made.kek_id, made.wrapped)
     if export.kek_id is None or export.wrapped_key is None:
         raise NotFound("The export is gone.")
-    return export, open_data_key(vault, export.tenant_id, named, export.kek_id, export.wrapped_key)
+    return export, open_data_key(vault, _key_owner(export), named, export.kek_id, export.wrapped_key)
+
+
+def objects_prefix(export: Export) -> str:
+    """Return what the keys of all objects of an export begin with, and no others."""
+    return f"{export.tenant_id}/{FOLDER}/{export.id}/"
+
+
+def _key_owner(export: Export) -> TenantId:
+    """Return under whose name the KEKs of exports stand: no tenant's, so that no recording hangs there."""
+    return TenantId(f"{FOLDER}-{export.tenant_id}")
 
 
 def _binding(export: Export, prefix: str) -> bytes:

@@ -34,7 +34,7 @@ from archive.catalogue import audit_entries, recordings, waveforms
 from archive.catalogue.engine import Catalogue
 from archive.errors import Refused, VerificationFailed
 from archive.evidence import report, vcon
-from archive.evidence.bag import PAYLOAD, Bag, BagFile, Origin, Shelf
+from archive.evidence.bag import PAYLOAD, RECORDINGS, Bag, BagFile, Origin, Shelf
 from archive.evidence.seal import TimestampAuthority, seal_bag
 from archive.evidence.verification import STAMP_REQUIRED
 from archive.model import ArchivedRecording, ObjectKind, RecordingId
@@ -114,7 +114,7 @@ class Packer:
 
     def _recording(self, bag: Bag, commission: Commission, recording_id: RecordingId) -> report.Exhibit:
         archived = recordings.get(self._catalogue, commission.scope, recording_id)
-        place = f"{PAYLOAD}recordings/{recording_id}/"
+        place = f"{RECORDINGS}{recording_id}/"
         if not bag.adopt(place):
             try:
                 self._add_recording(bag, commission, archived, place)
@@ -170,7 +170,11 @@ class Packer:
             hashlib.sha256(script).hexdigest(),
         )
         for language in report.LANGUAGES:
-            bag.add(f"{PAYLOAD}report-{language}.html", (report.page(subject, exhibits, language),))
+            # Each report is a part of its own: that of a full package has some 50 MB.
+            name = f"{PAYLOAD}report-{language}.html"
+            if not bag.adopt(name):
+                bag.add(name, (report.page(subject, exhibits, language),))
+                bag.finish(name)
         bag.add("verify/verify.sh", (script,))
         bag.add("verify/VERIFY.txt", ((files("archive.evidence") / "VERIFY.txt").read_bytes(),))
         bag.add("verify/authority.pem", (self._signatory.authority_pem(),))

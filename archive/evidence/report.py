@@ -94,17 +94,15 @@ def _clock(milliseconds: int) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def _bars(waveform: Waveform | None) -> list[tuple[int, int, int]]:
-    """Return the bars of a waveform as `(x, y, height)`: one lane above the other."""
-    if waveform is None:
-        return []
+def _bars(waveform: Waveform) -> str:
+    """Return the bars of a waveform as one path of SVG, one lane above the other: small in a long report."""
     drawn = []
     for lane, levels in enumerate(waveform.lanes[:LANES_MAX]):
         middle = lane * _LANE_HEIGHT + _LANE_HEIGHT // 2
         for x, level in zip(range(POINTS), levels, strict=False):
             height = max(1, level * (_LANE_HEIGHT - 4) // 255)
-            drawn.append((x, middle - height // 2, height))
-    return drawn
+            drawn.append(f"M{x} {middle - height // 2}v{height}")
+    return "".join(drawn)
 
 
 def _silences(recording: Recording) -> Iterable[tuple[str, str, str]]:

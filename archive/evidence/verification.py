@@ -135,8 +135,9 @@ def _is_stamp_required(folder: Path, faults: list[str]) -> bool:
     """Read it from the signed information, so that nobody takes a stamp away unseen."""
     try:
         lines = _small(folder / BAG_INFO).decode("utf-8", "replace").splitlines()
-    except OSError:
-        return False  # that it is missing is a fault already
+    except (OSError, Refused) as error:
+        faults.append(f"{BAG_INFO} can't be read: {error}")
+        return False
     said = [line.partition(": ")[2] for line in lines if line.startswith(f"{STAMP_REQUIRED}:")]
     if said not in (["yes"], ["no"]):
         faults.append(f"{BAG_INFO} does not say whether a time-stamp belongs to the package")
@@ -146,15 +147,15 @@ def _is_stamp_required(folder: Path, faults: list[str]) -> bool:
 def _signed(
     folder: Path, trust: Trust, now: datetime, faults: list[str]
 ) -> tuple[str | None, datetime | None]:
-    signature = _small(folder / SIGNATURE)
     stamped_at = None
-    if (folder / TIMESTAMP).is_file():
-        stamped_at = _stamped_at(_small(folder / TIMESTAMP), signature, trust)
-        if stamped_at is None:
-            faults.append("the time-stamp is not of this signature, or of nobody who is trusted")
     try:
+        signature = _small(folder / SIGNATURE)
+        if (folder / TIMESTAMP).is_file():
+            stamped_at = _stamped_at(_small(folder / TIMESTAMP), signature, trust)
+            if stamped_at is None:
+                faults.append("the time-stamp is not of this signature, or of nobody who is trusted")
         signed = verify_detached(signature, _small(folder / TAG_MANIFEST))
-    except SealBroken:
+    except (SealBroken, Refused):
         faults.append("the signature is not of this package")
         return None, stamped_at
     if not is_issued_by(signed.certificate, trust.authority, stamped_at or now):

@@ -234,6 +234,23 @@ async def test_an_export_that_could_not_be_handed_over_waits_for_a_worker_to_fin
     assert exports.waiting(office.house.worker, office.tenant_id) == [(await answer.json())["id"]]
 
 
+async def test_without_the_audit_log_nothing_is_asked_for_and_no_octet_leaves(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = await office.made()
+
+    def away(*_: object, **__: object) -> Any:
+        raise CatalogueUnavailable("The database is away.")
+
+    monkeypatch.setattr(AuditWriter, "append", away)
+    assert (await office.asked()).status == 503
+    assert exports.page(office.house.portal, office.tenant_id).items[1:] == ()
+    for path in ("", "/package"):
+        answer = await office.ask("GET", f"/v1/exports/{ready['id']}{path}")
+        assert answer.status == 503
+        assert b"PK" not in await answer.read()
+
+
 async def test_the_name_of_the_file_has_nothing_anybody_typed(office: Office) -> None:
     document = await (await office.asked(reference=HOSTILE.replace("\r\n", " "))).json()
     office.work(document["id"])

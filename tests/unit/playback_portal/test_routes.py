@@ -17,6 +17,7 @@ from playback_portal.app import create_app
 from playback_portal.audit import AUDIT_ROUTES
 from playback_portal.comments import COMMENT_ROUTES
 from playback_portal.emails import EMAIL_ROUTES
+from playback_portal.exports import EXPORT_ROUTES
 from playback_portal.labels import LABEL_ROUTES
 from playback_portal.positions import POSITION_ROUTES
 from playback_portal.route import Route
@@ -67,6 +68,7 @@ OWN = [
         *POSITION_ROUTES,
         *SHARE_ROUTES,
         *EMAIL_ROUTES,
+        *EXPORT_ROUTES,
         *ANNOTATION_ROUTES,
     )
 ]

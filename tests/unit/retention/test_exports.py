@@ -22,6 +22,8 @@ from archive.errors import Conflict, NotFound, Refused, StoreUnavailable
 from archive.evidence.exports import Download
 from archive.model import ObjectKind, RecordingId, Role, Tenant, UserId
 from archive.playback import Playback
+from archive.store.object import sha256_hex
+from keys.key_store import DirectoryKeyStore
 from retention.exports import Exports
 from tests.unit.retention.ageing import Ageing
 
@@ -122,7 +124,7 @@ def test_nothing_of_a_package_is_stored_in_clear_and_no_sound_twice(
     export = ask(ageing, bakery, asker, archived.recording.id)
     making(ageing).make(bakery.id, export.id)
     stored = ageing.store.versions(f"{bakery.id}/exports/{export.id}/")
-    assert len(stored) == 2
+    assert len(stored) == 4, "the recording, two reports, and the rest"
     sound = next(one for one in archived.objects if one.kind is ObjectKind.AUDIO)
     for version in stored:
         assert b"zaak-12" not in ageing.store.get(version.key, version.version_id)
@@ -219,6 +221,8 @@ def test_after_a_week_nothing_is_left_but_that_it_was(ageing: Ageing, bakery: Te
     assert (ended.state, ended.wrapped_key) == (ExportState.ENDED, None)
     with pytest.raises(NotFound):
         download_of(ageing, export)
+    keys = DirectoryKeyStore(ageing.key_directory)
+    assert keys.list(f"exports-{bakery.id}/") == (), "its key went with it"
 
 
 def test_limits_are_told(ageing: Ageing, bakery: Tenant, asker: UserId) -> None:
@@ -244,3 +248,40 @@ def test_exports_are_listed_newest_first_and_page_by_page(
     assert [each.id for each in (*first.items, *second.items)] == made[::-1]
     assert second.next is None
     assert dataclasses.asdict(first.items[0])["reference"] == "zaak-12"
+
+
+def test_what_a_worker_that_died_left_in_the_store_goes_as_well(
+    ageing: Ageing, bakery: Tenant, asker: UserId
+) -> None:
+    export = ask(ageing, bakery, asker, ageing.archive(bakery).recording.id)
+    ageing.store.put(f"{bakery.id}/exports/{export.id}/left", b"x", None, sha256=sha256_hex(b"x"))
+    ageing.live(seconds=KEPT.total_seconds())
+    assert making(ageing).sweep(bakery.id) == 1
+    assert ageing.store.versions(f"{bakery.id}/exports/") == []
+    assert state_of(ageing, export).state is ExportState.ENDED
+
+
+def test_a_recording_that_goes_on_the_day_an_export_ends_does_not_take_its_key_along(
+    ageing: Ageing, bakery: Tenant, asker: UserId
+) -> None:
+    kept, gone = ageing.archive(bakery, days=90), ageing.archive(bakery, days=7)
+    export = ask(ageing, bakery, asker, kept.recording.id)
+    making(ageing).make(bakery.id, export.id)
+    found = state_of(ageing, export)
+    assert found.kek_id is not None
+    assert found.kek_id != gone.kek_id
+    ageing.house.vault.destroy(gone.kek_id)
+    assert whole(ageing, export)
+
+
+def test_a_worker_that_comes_late_changes_nothing(ageing: Ageing, bakery: Tenant, asker: UserId) -> None:
+    export = ask(ageing, bakery, asker, ageing.archive(bakery).recording.id)
+    making(ageing).make(bakery.id, export.id)
+    ready = state_of(ageing, export)
+    with ageing.worker.transaction(bakery.id) as connection:
+        now = ageing.house.clock.now()
+        assert not exports.settle(connection, ready, ExportState.FAILED, now=now, reason="late")
+    part = exports.parts(ageing.worker, ready)[0]
+    with pytest.raises(Conflict):
+        exports.keep_part(ageing.worker, ready, part, done=0)
+    assert state_of(ageing, export) == ready

@@ -15,7 +15,7 @@ import pytest
 from cryptography import x509
 
 from archive.evidence.bag import MANIFEST, PAYLOAD, SIGNATURE, TAG_MANIFEST, TIMESTAMP, manifest
-from archive.evidence.verification import Trust, verify_package
+from archive.evidence.verification import SMALL_FILE_BYTES_MAX, Trust, verify_package
 from keys.key_store import DirectoryKeyStore
 from keys.local_keyring import LocalKeyring
 from keys.signatory import AUTHORITY_VALIDITY, CERTIFICATE_VALIDITY, Signatory, load_or_create
@@ -237,3 +237,14 @@ def test_v2_a_signer_whose_certificate_has_ended_since_counts_by_the_stamp(
 
 def test_v3_a_package_is_a_bag_to_the_tool_of_the_library_of_congress(package: Path) -> None:
     bagit.Bag(str(package)).validate()
+
+
+@pytest.mark.parametrize("name", ["bag-info.txt", SIGNATURE, TIMESTAMP, MANIFEST, TAG_MANIFEST])
+def test_a_file_that_is_too_large_to_read_is_a_fault_and_no_crash(
+    package: Path, tmp_path: Path, trust: Trust, name: str
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(package, copy)
+    with (copy / name).open("ab") as file:
+        file.truncate(SMALL_FILE_BYTES_MAX + 1)
+    assert verdict_of(copy, trust)
