@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from functools import wraps
 from http import HTTPStatus
 from urllib.parse import quote, urlsplit
 
@@ -29,7 +28,6 @@ from playback_portal.browser_session import SESSION
 from playback_portal.language import mark
 from playback_portal.page import see_other
 from playback_portal.problems import Problem, not_found
-from playback_portal.route import Handler
 from playback_portal.services import REFERENCE, SERVICES
 
 SIGN_IN = "/sign-in"
@@ -185,17 +183,6 @@ def require_fresh(request: web.Request, back: str | None = None) -> None:
         return
     where = {"Location": address_again(_shown(request) if back is None else back)}
     raise Problem(HTTPStatus.FORBIDDEN, "sign-in-again", NOT_FRESH, headers=where)
-
-
-def freshly(handler: Handler) -> Handler:
-    """Return a handler for those alone who signed in a short while ago."""
-
-    @wraps(handler)
-    async def handle(request: web.Request) -> web.StreamResponse:
-        require_fresh(request)
-        return await handler(request)
-
-    return handle
 
 
 def again(request: web.Request) -> str:

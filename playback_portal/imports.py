@@ -25,7 +25,6 @@ from archive.errors import Refused
 from archive.model import Role, Tenant, User
 from archive.roster import RosterResult
 from playback_portal import documents
-from playback_portal.admission import require_fresh
 from playback_portal.parameters import Parameters
 from playback_portal.people import (
     BY_KEY,
@@ -54,7 +53,6 @@ async def post_import(request: web.Request) -> web.StreamResponse:
         text = (await request.read()).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise wrong_parameters(ParameterFault("/", "The file is not UTF-8.")) from None
-    require_fresh(request)
     roll = Roll(request.app[SERVICES], request[SCOPE], by_key="Authorization" in request.headers)
     try:
         results = await asyncio.to_thread(roll.enter, text)

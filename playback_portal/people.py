@@ -30,7 +30,6 @@ from archive.catalogue.portal_sessions import SECOND_FACTOR_ROLES
 from archive.errors import Refused
 from archive.model import RecordingMode, RetentionClass, Role, Tenant, User, UserId
 from playback_portal import documents
-from playback_portal.admission import require_fresh
 from playback_portal.entity_tag import require_match, tagged_response
 from playback_portal.parameters import (
     Body,
@@ -268,12 +267,10 @@ def read_fields(body: Body) -> UserFields:
 
 
 def check_role(request: web.Request, before: Role, fields: UserFields) -> None:
-    """Raise the 403 Problem of a request whose key may not give or take such a role, or any in haste."""
+    """Raise the 403 Problem of a request whose key may not give or take such a role."""
     after = fields.get("role", before)
     if "Authorization" in request.headers and changes_power(before, after):
         raise Problem(HTTPStatus.FORBIDDEN, "role-by-key", BY_KEY)
-    if after is not before or "access" in fields:
-        require_fresh(request)
 
 
 def changes_power(before: Role, after: Role) -> bool:

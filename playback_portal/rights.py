@@ -24,7 +24,6 @@ from archive.catalogue.teams import Team
 from archive.errors import NotFound
 from archive.model import TenantId, UserId
 from playback_portal import documents
-from playback_portal.admission import require_fresh
 from playback_portal.entity_tag import require_match, tagged_response
 from playback_portal.parameters import Parameters, read_body
 from playback_portal.problems import ParameterFault, wrong_parameters
@@ -57,7 +56,6 @@ async def get_rights(request: web.Request) -> web.StreamResponse:
 async def patch_rights(request: web.Request) -> web.StreamResponse:
     """Switch rights of teams and people by a merge patch, and answer with the matrix."""
     Parameters(request.query).check()
-    require_fresh(request)
     body = await read_body(request)
     of_teams: Switches = body.read("teams", _switches, {})
     of_people: Switches = body.read("people", _switches, {})

@@ -46,6 +46,14 @@ class Route:
     page: bool = False
 
     @property
+    def asks_fresh_sign_in(self) -> bool:
+        """Whether people do it with a browser only when they signed in a short while ago.
+
+        So is all that an administrator changes: no row is excepted, and none can be forgotten.
+        """
+        return self.permission is Scope.ADMINISTRATION and self.method != "GET"
+
+    @property
     def is_of_api(self) -> bool:
         """Whether the row is for programs, and so described for them."""
         return not (self.page or self.path.startswith(STATIC_PREFIX))

@@ -6,7 +6,8 @@ its audit entry is durable before the response leaves. Where the event is an `Ac
 else `guarded` does, after the handler and before the response is sent; a handler that
 changes who may what makes it in the transaction of the change (`Entry.transaction`). What
 was to change something and was refused is entered too, whether the refusal was raised or
-is the page that was returned. A row with neither is open to everyone and tells nothing of
+is the page that was returned. What administrators change asks a browser that signed in a
+short while ago (`Route.asks_fresh_sign_in`). A row with neither is open to everyone and tells nothing of
 anybody.
 
 Rules: no route is added anywhere else; a test walks this table. A call under way stands
@@ -27,6 +28,7 @@ from archive.errors import ArchiveError
 from archive.playback import Action
 from playback_portal import audio, calls, events, health, me, openapi, recordings, static, why
 from playback_portal.administration import ADMINISTRATION_ROUTES
+from playback_portal.admission import require_fresh
 from playback_portal.audit import AUDIT_ROUTES
 from playback_portal.authentication import authenticate, require
 from playback_portal.comments import COMMENT_ROUTES
@@ -160,6 +162,8 @@ def guarded(route: Route) -> Handler:
         )
         try:
             require(scope, permission)
+            if route.asks_fresh_sign_in:
+                require_fresh(request)
         except Problem:
             await entry.make("refused")
             raise

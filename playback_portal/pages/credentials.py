@@ -26,7 +26,6 @@ from archive.catalogue.second_factors import Factors
 from archive.errors import Conflict, Refused
 from archive.model import UserId
 from archive.post import address_changed
-from playback_portal.admission import require_fresh
 from playback_portal.browser_session import SESSION
 from playback_portal.language import language_of, mark
 from playback_portal.page import is_htmx, partial, see_other
@@ -142,13 +141,12 @@ async def _change(request: web.Request, account: Account, work: Callable[[Connec
 
 
 def _account(request: web.Request) -> Account:
-    """Return the person the path names; raises the 403 Problem for oneself, a key, and a sign-in of long ago.
+    """Return the person the path names; raises the 403 Problem for oneself and for a key.
 
     A key that may administer could else become anybody: by their address, a link and no second step.
     """
     if "Authorization" in request.headers or SESSION not in request:
         raise Problem(HTTPStatus.FORBIDDEN, "no-session", NO_SESSION)
-    require_fresh(request, f"/admin/users/{recording_id_of(request)}")
     scope = request[SCOPE]
     user_id = UserId(recording_id_of(request))
     if user_id == scope.user_id:

@@ -27,7 +27,7 @@ from archive.catalogue.teams import Membership
 from archive.errors import ArchiveError, Conflict, Refused
 from archive.model import Role, Tenant, User, UserId
 from playback_portal import words
-from playback_portal.admission import again, freshly
+from playback_portal.admission import again
 from playback_portal.language import mark
 from playback_portal.page import is_htmx, partial, render, see_other
 from playback_portal.pages.credentials import CREDENTIAL_ROUTES, Credentials, credentials_of
@@ -252,10 +252,10 @@ def _fault(error: ArchiveError | ValueError) -> tuple[int, str]:
 USER_ROUTES = (
     row("GET", "/admin/users", list_users, "users.listed", "users"),
     row("GET", "/admin/users/new", get_new_user, "users.listed", "users"),
-    row("POST", "/admin/users", freshly(post_user), "user.added", "user"),
+    row("POST", "/admin/users", post_user, "user.added", "user"),
     row("GET", "/admin/users/{id}", get_user, "user.viewed", "user"),
-    row("POST", "/admin/users/{id}/profile", freshly(post_profile), "user.changed", "user"),
-    row("POST", "/admin/users/{id}/rights", freshly(post_right), "user.rights-changed", "user"),
+    row("POST", "/admin/users/{id}/profile", post_profile, "user.changed", "user"),
+    row("POST", "/admin/users/{id}/rights", post_right, "user.rights-changed", "user"),
 )
 
 PEOPLE_ROUTES = (*USER_ROUTES, *CREDENTIAL_ROUTES, *TEAM_ROUTES, *RIGHTS_ROUTES)

@@ -23,7 +23,6 @@ from archive.errors import ArchiveError, Conflict, Refused
 from archive.model import TenantId, User, UserId
 from playback_portal import words
 from playback_portal.administration import administrators_only
-from playback_portal.admission import freshly
 from playback_portal.language import mark
 from playback_portal.page import is_htmx, partial, render, see_other
 from playback_portal.problems import not_found
@@ -297,9 +296,9 @@ TEAM_ROUTES = (
     row("POST", "/admin/teams", post_team, "team.added"),
     row("GET", "/admin/teams/{id}", get_team, "team.viewed"),
     row("POST", "/admin/teams/{id}/name", post_name, "team.changed"),
-    row("POST", "/admin/teams/{id}/rights", freshly(post_right), "team.changed"),
+    row("POST", "/admin/teams/{id}/rights", post_right, "team.changed"),
     row("GET", "/admin/teams/{id}/candidates", get_candidates, "users.listed", ""),
-    row("POST", "/admin/teams/{id}/members", freshly(post_member), "team.member-set"),
+    row("POST", "/admin/teams/{id}/members", post_member, "team.member-set"),
     row("POST", "/admin/teams/{id}/leavers", post_leaver, "team.member-removed"),
     row("POST", "/admin/teams/{id}/removal", post_removal, "team.removed"),
 )
