@@ -38,7 +38,8 @@ from archive.data_key import Vault, open_data_key, translated_key_errors
 from archive.errors import Conflict, KeyRetired, NotFound
 from archive.ingest import agreed_time, lock_at
 from archive.key_object import PlacedKey, place_key, verify_key
-from archive.model import ArchivedRecording, RecordingId, TenantId
+from archive.model import ArchivedRecording, RecordingId, RecordingState, TenantId
+from archive.placing import Lock
 from archive.store.object import Store
 from keys.errors import KeyDestroyed, KeyNotFound
 from keys.kek import Kek
@@ -181,9 +182,10 @@ class Rewrapping:
         data_key = open_data_key(
             self._vault, recording.tenant_id, recording.id, archived.kek_id, archived.wrapped_key
         )
-        return place_key(
-            self._store, recording, data_key.key, kek, lock_at(store_now, self._store, recording)
-        )
+        # Of a recording on its way out no object may be locked that its destruction has to delete.
+        going = recording.state is RecordingState.DELETING
+        lock = Lock(None) if going else lock_at(store_now, self._store, recording)
+        return place_key(self._store, recording, data_key.key, kek, lock)
 
     def _destroy(  # noqa: PLR0917 - the words of one audit entry
         self,

@@ -162,6 +162,19 @@ def test_the_key_stands_beside_the_objects_under_their_lock(
     assert house.store.head(key.key, key.version_id).retain_until >= recording.retain_until
 
 
+def test_the_key_of_a_recording_on_its_way_out_has_no_lock(
+    house: object, database: object, siblings: list[ArchivedRecording], rewrapping: Callable[..., Rewrapping]
+) -> None:
+    """Its destruction deletes whatever stands beside it, and a lock would keep that."""
+    recording = siblings[0].recording
+    with database.connect() as admin:
+        admin.execute("UPDATE recordings SET state = 'deleting' WHERE id = %s", (recording.id,))
+    rewrapping().supersede(recording.tenant_id, siblings[0].kek_id, **BECAUSE)
+    versions = house.store.versions(objects_prefix(recording.tenant_id, recording.id))
+    [key] = [each for each in versions if is_key_object(each.key)]
+    house.store.delete(key.key, key.version_id)
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_a_stop_at_any_step_loses_nothing_and_is_gone_on_from(
     house: object,
