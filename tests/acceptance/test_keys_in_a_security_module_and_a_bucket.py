@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.archived_calls import archiver
 from tests.conformance.keys.conftest import PIN, SOFTHSM, softhsm
-from tests.running_service import RunningService
+from tests.conftest import ANNA
+from tests.running_service import RunningService, eventually
 
 __all__ = ["softhsm"]
 
@@ -26,7 +27,7 @@ def guarded(softhsm: str, tmp_path: Path) -> Iterator[RunningService]:
     )
     try:
         running.start()
-        running.prepare()
+        running.prepare(("anna", ANNA, "365d", "always"))
         yield running
     finally:
         running.kill_everything()
@@ -36,9 +37,11 @@ def test_calls_are_archived_played_and_their_keys_rotated_without_a_key_file(
     guarded: RunningService,
 ) -> None:
     """Root made in the token by `up`, keys in the bucket, rotation of both, and a restart between."""
-    with archiver(guarded) as calls:
-        recording = calls.put(datetime.now(UTC) - timedelta(hours=1), 5)
-    path = f"/v1/recordings/{recording.id}/audio?format=flac"
+    to = ("--to", f"127.0.0.1:{guarded.sip_port}", "--caller", "+31612345678", "--callee", ANNA)
+    command = [sys.executable, "-m", "archive.cli.main", "call", *to, "--seconds", "2"]
+    subprocess.run(command, env=guarded.environment, check=True, capture_output=True, timeout=60)
+    [recording] = eventually(guarded.recordings, "the call is archived")
+    path = f"/v1/recordings/{recording['id']}/audio?format=flac"
     audio = guarded.get(path).body
     assert audio.startswith(b"fLaC")
     told = json.loads(guarded.run("keys", "status", "--json"))
