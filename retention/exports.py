@@ -14,9 +14,10 @@ import contextlib
 from collections.abc import Callable
 
 import structlog
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from archive.audit import AuditWriter, Json
-from archive.catalogue import accounts, exports, people
+from archive.catalogue import accounts, audit_tree, exports, people
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.exports import Export, ExportState
 from archive.clock import Clock
@@ -26,12 +27,28 @@ from archive.evidence.exports import Download, SealedShelf, objects_prefix
 from archive.evidence.package import Commission, Packer, TimeStamping
 from archive.model import TenantId
 from archive.playback import Playback
+from archive.settings import Settings
 from archive.store.object import Store
+from archive.timestamp import authority_of, certificates_in
+from archive.transparency.checkpoint import PublicKey
 from keys.kek import KekVault
 from keys.signatory import Signatory
+from keys.signing_key import SigningKey
 
 log = structlog.get_logger()
 ACTOR = "worker"
+
+
+def stamping_of(settings: Settings) -> TimeStamping | None:
+    """Return who stamps the time of packages: an authority whose certificates are set, for others to check.
+
+    Raises Refused.
+    """
+    authority = authority_of(settings)
+    if authority is None or settings.tsa_certificates is None:
+        return None
+    certificates = certificates_in(settings.tsa_certificates)
+    return TimeStamping(authority, b"".join(each.public_bytes(Encoding.PEM) for each in certificates))
 
 
 class Exports:
@@ -46,6 +63,7 @@ class Exports:
         clock: Clock,
         signatory: Callable[[], Signatory],
         stamping: TimeStamping | None = None,
+        log_key: Callable[[], SigningKey] | None = None,
     ) -> None:
         self._store = store
         self._vault = vault
@@ -54,6 +72,7 @@ class Exports:
         self._clock = clock
         self._signatory = signatory
         self._stamping = stamping
+        self._log_key = log_key
 
     def make(self, tenant_id: TenantId, export_id: str) -> None:
         """Make an export that waits; raises DependencyUnavailable when it is to be tried again."""
@@ -102,11 +121,19 @@ class Exports:
             organisation=tenant.name,
         )
         playback = Playback(self._store, self._vault(), self._catalogue, self._audit, self._clock)
-        packer = Packer(playback, self._catalogue, self._signatory(), self._stamping)
+        packer = Packer(playback, self._catalogue, self._signatory(), self._stamping, self._log_key_line)
         shelf = SealedShelf(self._store, self._vault(), self._catalogue, export)
         packer.pack(commission, shelf, self._clock.now())
         made = exports.get(self._catalogue, export.tenant_id, export.id)
         return Download(self._store, self._vault(), self._catalogue, playback, made).size_bytes
+
+    def _log_key_line(self) -> str:
+        """Return the line by which the checkpoints of the audit log are verified, "" before the first."""
+        with self._catalogue.transaction() as connection:
+            log = audit_tree.newest_log(connection)
+        if log is None or self._log_key is None:
+            return ""
+        return f"{PublicKey(log.origin, self._log_key().public).line()}\n"
 
     def _settle(
         self, export: Export, state: ExportState, *, size_bytes: int | None = None, reason: str | None = None

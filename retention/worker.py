@@ -30,7 +30,7 @@ from archive.catalogue import call_events, commands, live_calls
 from archive.catalogue.directory import list_tenants
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.mails import ATTEMPTS_MAX
-from archive.cli.vault import open_keyring, open_signatory, open_store, open_vault
+from archive.cli.vault import open_keyring, open_signatory, open_signing_key, open_store, open_vault
 from archive.clock import Clock
 from archive.errors import Conflict, DependencyUnavailable, NotFound, Refused
 from archive.jobs import (
@@ -51,7 +51,7 @@ from archive.shared import Derivatives
 from retention.audit_log import add_audit_log, check_log, sealed, sequencer_of
 from retention.due_time import ClockDisbelieved
 from retention.expiry import Expiry
-from retention.exports import Exports
+from retention.exports import Exports, stamping_of
 from retention.mail import Mailer
 from retention.quarantine import ACTOR, Quarantine
 from retention.schedule import SCHEDULES, Schedule
@@ -338,7 +338,16 @@ class Worker:
         )
         shares = Shares(self._store, self._catalogue, clock)
         signatory = functools.cache(lambda: open_signatory(settings, clock.now()))
-        making = Exports(self._store, vault, self._catalogue, audit, clock, signatory)
+        making = Exports(
+            self._store,
+            vault,
+            self._catalogue,
+            audit,
+            clock,
+            signatory,
+            stamping_of(settings),
+            functools.cache(lambda: open_signing_key(settings, keyring())),
+        )
         expiry = Expiry(
             self._store,
             vault,

@@ -8,7 +8,9 @@
                         /siprec-NNN.xml       the same bodies as they came
                         /vcon.json            the IETF's exchange format (`vcon`)
                         /custody.jsonl        the audit log of this recording, oldest first
+                        /proofs.jsonl         that those entries stand in the sealed log
     verify/verify.sh, authority.pem, VERIFY.txt
+    verify/verify_entry.py, audit-log-key.txt for the proofs
 
 Rules: each object is opened by `archive.playback`, so that the right is asked and the
 audit entry durable before its first octet leaves, and what was altered in the store
@@ -19,9 +21,10 @@ sound of a pause is anywhere, since none was kept.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.resources import files
@@ -39,6 +42,7 @@ from archive.evidence.seal import TimestampAuthority, seal_bag
 from archive.evidence.verification import STAMP_REQUIRED
 from archive.model import ArchivedRecording, ObjectKind, RecordingId
 from archive.playback import Action, Playback
+from archive.transparency.proof import NotSealed, prove
 from archive.waveform import Waveform
 from keys.signatory import Signatory
 
@@ -80,8 +84,13 @@ class Packer:
         catalogue: Catalogue,
         signatory: Signatory,
         stamping: TimeStamping | None = None,
+        log_key: Callable[[], str] = lambda: "",
     ) -> None:
-        """Take what a package is made with; without `stamping` it says that no time-stamp belongs to it."""
+        """Take what a package is made with; without `stamping` it says that no time-stamp belongs to it.
+
+        `log_key` gives the line by which checkpoints of the audit log are verified.
+        """
+        self._log_key = log_key
         self._playback = playback
         self._catalogue = catalogue
         self._signatory = signatory
@@ -146,18 +155,25 @@ class Packer:
         for number, body in enumerate(_bodies(metadata), start=1):
             bag.add(f"{place}siprec-{number:03}.xml", (body,))
         bag.add(place + "vcon.json", (vcon.document(recording, bytes.fromhex(audio.sha512)),))
-        bag.add(place + "custody.jsonl", self._custody(archived))
+        entries = self._custody(archived)
+        bag.add(place + "custody.jsonl", (_entry(entry) + b"\n" for entry in entries))
+        bag.add(place + "proofs.jsonl", self._proofs(entries))
 
     def _waveform(self, archived: ArchivedRecording) -> Waveform | None:
         recording = archived.recording
         with self._catalogue.transaction(recording.tenant_id) as connection:
             return waveforms.of_recordings(connection, [recording.id]).get(recording.id)
 
-    def _custody(self, archived: ArchivedRecording) -> Iterator[bytes]:
+    def _custody(self, archived: ArchivedRecording) -> list[AuditEntry]:
         recording = archived.recording
         history = audit_entries.history(self._catalogue, recording.tenant_id, f"recording:{recording.id}")
-        for entry in sorted(history, key=lambda one: (one.at, one.writer, one.sequence)):
-            yield _entry(entry) + b"\n"
+        return sorted(history, key=lambda one: (one.at, one.writer, one.sequence))
+
+    def _proofs(self, entries: Iterable[AuditEntry]) -> Iterator[bytes]:
+        """Return the proofs of entries, as far as they are sealed: the newest of this very export are not."""
+        for entry in entries:
+            with contextlib.suppress(NotSealed):
+                yield canonical_json(prove(self._catalogue, entry).document()) + b"\n"
 
     def _explain(self, bag: Bag, commission: Commission, exhibits: tuple[report.Exhibit, ...]) -> None:
         script = (files("archive.evidence") / "verify.sh").read_bytes()
@@ -177,6 +193,9 @@ class Packer:
                 bag.finish(name)
         bag.add("verify/verify.sh", (script,))
         bag.add("verify/VERIFY.txt", ((files("archive.evidence") / "VERIFY.txt").read_bytes(),))
+        checker = (files("archive.transparency") / "verify_entry.py").read_bytes()
+        bag.add("verify/verify_entry.py", (checker,))
+        bag.add("verify/audit-log-key.txt", (self._log_key().encode(),))
         bag.add("verify/authority.pem", (self._signatory.authority_pem(),))
         if self._stamping:
             bag.add("verify/timestamp-authority.pem", (self._stamping.root_pem,))

@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import subprocess
+import sys
 import zipfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +26,13 @@ from archive.evidence.exports import Download
 from archive.model import ObjectKind, RecordingId, Role, Tenant, UserId
 from archive.playback import Playback
 from archive.store.object import sha256_hex
+from archive.transparency.sequencer import Custody, Sequencer
 from keys.key_store import DirectoryKeyStore
+from keys.signing_key import SigningKey
 from retention.exports import Exports
 from tests.unit.retention.ageing import Ageing
+
+LOG_KEY = SigningKey(bytes(range(32)))
 
 
 @pytest.fixture
@@ -42,6 +49,7 @@ def making(ageing: Ageing, store: Any = None) -> Exports:
         AuditWriter(ageing.worker, "worker/one"),
         ageing.house.clock,
         ageing.signatory,
+        log_key=lambda: LOG_KEY,
     )
 
 
@@ -285,3 +293,25 @@ def test_a_worker_that_comes_late_changes_nothing(ageing: Ageing, bakery: Tenant
     with pytest.raises(Conflict):
         exports.keep_part(ageing.worker, ready, part, done=0)
     assert state_of(ageing, export) == ready
+
+
+def test_the_custody_is_proved_by_a_script_in_the_package_that_needs_openssl_alone(
+    ageing: Ageing, bakery: Tenant, asker: UserId, tmp_path: Path
+) -> None:
+    """A6 and V1: each entry that was sealed by then, up to a signed checkpoint of the log."""
+    archived = ageing.archive(bakery)
+    audit, custody = AuditWriter(ageing.worker, "worker/log"), Custody(timedelta(days=2922), "GOVERNANCE")
+    house, name = ageing.house, "earwitness/test"
+    Sequencer(ageing.worker, ageing.store, lambda: LOG_KEY, audit, house.clock, custody, name).round()
+    export = ask(ageing, bakery, asker, archived.recording.id)
+    making(ageing).make(bakery.id, export.id)
+    with zipfile.ZipFile(io.BytesIO(whole(ageing, export))) as package:
+        package.extractall(tmp_path)
+    proofs = (tmp_path / f"data/recordings/{archived.recording.id}/proofs.jsonl").read_text().splitlines()
+    assert len(proofs) == 1, "the entries of this very export are sealed a minute later"
+    (tmp_path / "proof.json").write_text(proofs[0])
+    key = (tmp_path / "verify/audit-log-key.txt").read_text().strip()
+    command = [sys.executable, tmp_path / "verify/verify_entry.py", tmp_path / "proof.json", key]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "recording.archived" in done.stdout

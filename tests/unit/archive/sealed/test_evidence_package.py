@@ -88,7 +88,7 @@ def test_the_package_passes_the_check_and_holds_what_it_promises(
     assert sorted(payload) == sorted(
         ["data/report-nl.html", "data/report-en.html"]
         + [place + name for name in ("audio.flac", "record.json", "timeline.json", "metadata.json")]
-        + [place + name for name in ("siprec-001.xml", "vcon.json", "custody.jsonl")]
+        + [place + name for name in ("siprec-001.xml", "vcon.json", "custody.jsonl", "proofs.jsonl")]
     )
     assert (tmp_path / "bag" / place / "siprec-001.xml").read_bytes() == XML
     vcon = json.loads((tmp_path / "bag" / place / "vcon.json").read_text())
