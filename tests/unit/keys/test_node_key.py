@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from keys import durable_file
+from keys import durable_file, local_keyring, node_key
 from keys.envelope import new_key
 from keys.errors import KeyStoreUnavailable, SealBroken
 from keys.local_keyring import LocalKeyring
@@ -53,3 +53,37 @@ def test_a_file_that_can_not_be_made_is_an_outage(tmp_path: Path, root: LocalKey
     (tmp_path / "file").touch()
     with pytest.raises(KeyStoreUnavailable, match="node key"):
         load_or_create(tmp_path / "file" / "node.key", root)
+
+
+@pytest.fixture
+def versioned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalKeyring:
+    monkeypatch.setattr(local_keyring, "SCRYPT_N", 2**4)
+    return LocalKeyring.create(tmp_path / "keyring", b"p")
+
+
+def test_a_new_root_key_wraps_the_same_node_key(tmp_path: Path, versioned: LocalKeyring) -> None:
+    """C7, for recorders: the journal of today opens after the rotation."""
+    path = tmp_path / "node.key"
+    key = load_or_create(path, versioned)
+    assert not node_key.rewrap(path, versioned)
+    versioned.rotate()
+    assert node_key.is_under_former(path, versioned)
+    assert node_key.rewrap(path, versioned)
+    assert not node_key.is_under_former(path, versioned)
+    versioned.drop_former()
+    assert load_or_create(path, versioned) == key
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["keyring", "node.key"]
+
+
+def test_a_node_key_that_can_not_be_replaced_is_left_as_it_is(
+    tmp_path: Path, versioned: LocalKeyring
+) -> None:
+    path = tmp_path / "node.key"
+    load_or_create(path, versioned)
+    before = path.read_bytes()
+    with pytest.raises(SealBroken):
+        node_key.rewrap(path, LocalKeyring(new_key()))
+    assert path.read_bytes() == before
+    for act in (node_key.rewrap, node_key.is_under_former):
+        with pytest.raises(KeyStoreUnavailable):
+            act(tmp_path / "missing", versioned)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,10 @@ from archive.cli import doctor
 from archive.cli.doctor import Verdict
 from archive.cli.main import main
 from archive.settings import Settings
+from keys import local_keyring
+from keys.kek import KekVault
+from keys.key_store import DirectoryKeyStore
+from keys.local_keyring import LocalKeyring
 
 
 @pytest.mark.parametrize(
@@ -109,3 +114,34 @@ def test_a_role_that_is_not_ready_is_wrong() -> None:
     (finding,) = doctor.answering({"recorder": "http://127.0.0.1:9"})
     assert finding.verdict is Verdict.WRONG
     assert "recorder.log" in finding.advice
+
+
+def test_the_root_is_asked_and_what_waits_for_a_rotation_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_keyring, "SCRYPT_N", 2**4)
+    (tmp_path / "keys").mkdir()
+    keyring = LocalKeyring.create(tmp_path / "keyring", b"p")
+    settings = Settings(
+        keyring=f"file:{tmp_path / 'keyring'}", keyring_passphrase="p", key_store=f"dir:{tmp_path / 'keys'}"
+    )
+    KekVault(keyring, DirectoryKeyStore(tmp_path / "keys")).current("tenant", date(2027, 2, 20))
+    finding = doctor._keys(settings)
+    assert (finding.verdict, "root (file) answers" in finding.found) == (Verdict.FINE, True)
+    keyring.rotate()
+    finding = doctor._keys(settings)
+    assert finding.verdict is Verdict.NOTE
+    assert finding.advice == "run earwitness keys rotate"
+
+
+def test_a_root_that_is_away_is_wrong(tmp_path: Path) -> None:
+    """C9: a service is asked, though nothing is opened by it at the start."""
+    (tmp_path / "keys").mkdir()
+    settings = Settings(
+        keyring="vault:http://127.0.0.1:9/transit/x",
+        keyring_passphrase="token",
+        key_store=f"dir:{tmp_path / 'keys'}",
+    )
+    finding = doctor._tried("keys", "EARWITNESS_KEYRING", lambda: doctor._keys(settings))
+    assert finding.verdict is Verdict.WRONG
+    assert "can't be reached" in finding.found
