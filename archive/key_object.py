@@ -19,6 +19,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from archive.catalogue.keks import WrappedKey
 from archive.data_key import DataKey, rewrap_data_key, translated_key_errors, unwrap_data_key
@@ -92,7 +93,14 @@ def verify_key(store: Store, placed: PlacedKey) -> None:
         raise StoreCorrupts(f"The store gives back something else than was put at {placed.name}.")
 
 
-def keys_beside(store: Store, versions: Iterable[ObjectVersion]) -> list[WrappedKey]:
+class Reader(Protocol):
+    """The part of a store that reading keys needs."""
+
+    def get(self, key: str, version_id: str) -> bytes:
+        """Return one version; raises NotFound, StoreUnavailable."""
+
+
+def keys_beside(store: Reader, versions: Iterable[ObjectVersion]) -> list[WrappedKey]:
     """Return the wrapped keys among these versions, those of the latest day and version first."""
     found: list[tuple[tuple[str, int], WrappedKey]] = []
     for version in versions:

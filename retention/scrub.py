@@ -2,7 +2,8 @@
 
 A batch is a page of one tenant's recordings. Every object is read whole by its
 version and its ciphertext compared with the SHA-256 pinned in the catalogue; no key
-is needed, nothing is opened. What is missing or differs becomes an audit entry.
+is needed, nothing is opened. Where the key of a recording was wrapped anew since, that key has
+to stand beside its objects too. What is missing or differs becomes an audit entry.
 
 Rules: a store that is away is no finding: the batch is tried again. Findings never
 change or delete anything.
@@ -20,9 +21,21 @@ from archive.access import AccessScope
 from archive.audit import AuditWriter
 from archive.catalogue import recordings
 from archive.catalogue.engine import Catalogue
+from archive.catalogue.keks import WrappedKey
 from archive.clock import Clock
 from archive.errors import NotFound, VerificationFailed
-from archive.model import ArchivedRecording, RecordingId, RecordingState, Role, StoredObject, TenantId
+from archive.key_object import key_object_name, keys_beside
+from archive.model import (
+    ArchivedRecording,
+    ObjectKind,
+    RecordingId,
+    RecordingState,
+    Role,
+    StoredObject,
+    TenantId,
+)
+from archive.record import split
+from archive.store.object import ObjectVersion
 
 ACTOR = "service:worker"
 BATCH_RECORDINGS_MAX = 50  # some 50 MB: a minute of reading, then other jobs get their turn
@@ -33,6 +46,9 @@ class ObjectReader(Protocol):
 
     def get(self, key: str, version_id: str) -> bytes:
         """Return one version; raises NotFound, VerificationFailed, StoreUnavailable."""
+
+    def versions(self, prefix: str) -> list[ObjectVersion]:
+        """Return every version under a prefix; raises StoreUnavailable."""
 
 
 @dataclass(frozen=True)
@@ -97,30 +113,37 @@ class Scrub:
             now = recordings.get(self._catalogue, scope, archived.recording.id)
         except NotFound:
             return []
-        moved = now.objects != archived.objects or now.recording.state is RecordingState.DELETING
-        return [] if moved else findings
+        moved = now.objects != archived.objects or now.kek_id != archived.kek_id
+        return [] if moved or now.recording.state is RecordingState.DELETING else findings
 
     def verify(self, archived: ArchivedRecording) -> list[Finding]:
         """Read every object of a recording and return what is wrong."""
-        judged = ((stored, self._judge(stored)) for stored in archived.objects)
-        return [
-            Finding(archived.recording.id, str(stored.kind), what)
-            for stored, what in judged
-            if what is not None
-        ]
+        findings = []
+        for stored in archived.objects:
+            try:
+                octets = self._store.get(stored.key, stored.version_id)
+                what = _difference(stored, octets)
+            except NotFound:
+                what = "missing"
+            except VerificationFailed:
+                what = "shorter than stored"
+            if what is not None:
+                findings.append(Finding(archived.recording.id, str(stored.kind), what))
+            elif stored.kind is ObjectKind.RECORD and not self._has_key(archived, octets):
+                findings.append(Finding(archived.recording.id, "key", "missing"))
+        return findings
 
-    def _judge(self, stored: StoredObject) -> str | None:
+    def _has_key(self, archived: ArchivedRecording, record: bytes) -> bool:
+        """Return whether the bucket has the wrapped key of a recording that its row has."""
         try:
-            ciphertext = self._store.get(stored.key, stored.version_id)
-        except NotFound:
-            return "missing"
+            header, _ = split(record)
         except VerificationFailed:
-            return "shorter than stored"
-        if len(ciphertext) != stored.ciphertext_bytes:
-            return "of another length"
-        if hashlib.sha256(ciphertext).hexdigest() != stored.ciphertext_sha256:
-            return "altered"
-        return None
+            return True  # by an older release; its octets are what was stored
+        now = WrappedKey(archived.kek_id, archived.wrapped_key)
+        if now == WrappedKey(header.kek_id, header.wrapped_key):
+            return True
+        name = key_object_name(archived.recording.tenant_id, archived.recording.id, archived.kek_id)
+        return now in keys_beside(self._store, self._store.versions(name))
 
     def _write_down(self, tenant_id: TenantId, finding: Finding) -> None:
         with self._audit.transaction(tenant_id) as connection:
@@ -134,3 +157,12 @@ class Scrub:
                 body={"kind": finding.kind, "finding": finding.what},
                 at=self._clock.now(),
             )
+
+
+def _difference(stored: StoredObject, ciphertext: bytes) -> str | None:
+    """Return how an object differs from what was stored, None when it does not."""
+    if len(ciphertext) != stored.ciphertext_bytes:
+        return "of another length"
+    if hashlib.sha256(ciphertext).hexdigest() != stored.ciphertext_sha256:
+        return "altered"
+    return None

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,10 @@ from archive.catalogue.engine import Catalogue
 from archive.catalogue.recordings import insert_recording
 from archive.clock import SystemClock
 from archive.errors import NotFound, StoreUnavailable, VerificationFailed
-from archive.model import ArchivedRecording, Tenant
+from archive.model import ArchivedRecording, FinishedRecording, SessionOutcome, Tenant
+from archive.placing import objects_prefix
+from archive.rewrap import Rewrapping
+from archive.store.object import ObjectVersion
 from retention.scrub import Finding, Scrub
 
 
@@ -31,6 +35,14 @@ class Shelf:
         if isinstance(found, Exception):
             raise found
         return found
+
+    def versions(self, prefix: str) -> list[ObjectVersion]:
+        found = self.objects.items()
+        return [
+            ObjectVersion(key, version_id, len(octets), True, False)
+            for (key, version_id), octets in found
+            if key.startswith(prefix) and isinstance(octets, bytes)
+        ]
 
 
 @pytest.fixture
@@ -154,3 +166,38 @@ def test_an_entry_tells_when_and_holds_no_number(
     assert head.sequence == 1
     assert "+31" not in repr(head)
     assert datetime.now(UTC) >= before
+
+
+@pytest.mark.parametrize("harm", ["gone", "of another recording", "rubbish"])
+def test_a_key_that_was_wrapped_anew_has_to_stand_beside_its_recording(
+    house: Any,
+    worker: Catalogue,
+    bakery: Tenant,
+    harm: str,
+    make_recording: Callable[..., ArchivedRecording],
+    make_finished: Callable[..., FinishedRecording],
+    outcome_of: Callable[[FinishedRecording], SessionOutcome],
+) -> None:
+    """Without it the bucket alone would not open the recording any more."""
+    finished = [make_finished(make_recording(bakery.id, minutes=n).recording) for n in range(2)]
+    one, other = (house.ingest().archive(each, outcome_of(each)) for each in finished)
+    audit = AuditWriter(worker, "worker/test")
+    scrub = Scrub(house.store, worker, audit, house.clock)
+    rewrapping = Rewrapping(house.store, house.vault, worker, audit, house.clock)
+    rewrapping.supersede(bakery.id, one.kek_id, actor="operator:0", reason="rotation")
+    assert scrub.batch(bakery.id, None).findings == ()
+    [key, others] = [
+        next(
+            each
+            for each in house.store.versions(objects_prefix(bakery.id, archived.recording.id))
+            if "/key." in each.key
+        )
+        for archived in (one, other)
+    ]
+    if harm == "gone":
+        house.store._versions[key.key].clear()
+    elif harm == "rubbish":
+        house.store.damage(key.key, key.version_id, b"rubbish")
+    else:
+        house.store.damage(key.key, key.version_id, house.store.get(others.key, others.version_id))
+    assert scrub.batch(bakery.id, None).findings == (Finding(one.recording.id, "key", "missing"),)
