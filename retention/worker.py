@@ -31,6 +31,7 @@ from archive.catalogue.directory import list_tenants
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.mails import ATTEMPTS_MAX
 from archive.cli.vault import open_keyring, open_signatory, open_signing_key, open_store, open_vault
+from archive.cli.worm import prove_lock
 from archive.clock import Clock
 from archive.errors import Conflict, DependencyUnavailable, NotFound, Refused
 from archive.jobs import (
@@ -58,6 +59,7 @@ from retention.schedule import SCHEDULES, Schedule
 from retention.scrub import Scrub
 from retention.shares import Shares
 from retention.timekeeper import Timekeeper
+from retention.worm import add_worm
 
 log = structlog.get_logger()
 
@@ -362,6 +364,7 @@ class Worker:
         sequencer = sequencer_of(settings, self._catalogue, self._store, keyring, audit, clock)
         check = functools.partial(check_log, self._catalogue, self._store, audit, clock)
         add_audit_log(self.app, functools.partial(sealed, sequencer), check)
+        add_worm(self.app, lambda: prove_lock(settings, audit, actor=ACTOR, now=clock.now()))
 
     def _tenants(self) -> list[TenantId]:
         return [tenant.id for tenant in list_tenants(self._catalogue)]

@@ -26,15 +26,16 @@ class Operator:
         self.settings = settings
         self.catalogue = Catalogue(settings.database_url, timeout_s=settings.database_timeout_s)
         self.clock = SystemClock()
-        self._audit = AuditWriter(self.catalogue, f"operator/{settings.node_name}")
+        self.audit = AuditWriter(self.catalogue, f"operator/{settings.node_name}")
+        self.actor = f"operator:{os.getuid()}"
 
     def record(self, action: str, thing: str, tenant_id: TenantId | None = None) -> None:
         """Write down what the operator changed; `thing` is an id, never a name or number."""
-        with self._audit.transaction(tenant_id) as connection:
-            self._audit.append(
+        with self.audit.transaction(tenant_id) as connection:
+            self.audit.append(
                 connection,
                 tenant_id=tenant_id,
-                actor=f"operator:{os.getuid()}",
+                actor=self.actor,
                 action=action,
                 object=thing,
                 at=self.clock.now(),

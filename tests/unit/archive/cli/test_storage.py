@@ -86,3 +86,31 @@ def test_a_missing_role_password_is_made_and_an_empty_one_refused(
     assert password.stat().st_mode & 0o777 == 0o600
     password.write_text("")
     assert "does not hold a password" in run("install", "--role-password-file", str(password), code=1)
+
+
+def test_a_bucket_that_does_not_lock_is_not_called_worm(
+    run: Callable[..., str], environment: Path, s3_endpoint: str, database: Any
+) -> None:
+    """Exit 1, each probe with what was found, and an entry of the log; custody is told apart."""
+    store = ObjectStore(s3_endpoint, "earwitness", "a", "s")
+    store.ensure_bucket()
+    store.close()
+    told = run("storage", "verify-worm", code=1)
+    assert "NOT PROVED: this bucket is not WORM" in told
+    assert "a lock under COMPLIANCE was shortened" in told
+    assert "no: the store is on this machine" in told
+    told = run("storage", "verify-worm", "--json", code=1)
+    assert '"independent custody"' in told
+    rows = database.connect().execute("SELECT action, result, object FROM audit_entries").fetchall()
+    assert set(rows) == {("storage.verified", "failed", "bucket:earwitness")}
+
+
+def test_custody_is_never_said_to_be_more_than_is_known() -> None:
+    from archive.cli.worm import ELSEWHERE, ON_THIS_MACHINE, custody_of
+    from archive.settings import Settings
+
+    assert custody_of(Settings(s3_endpoint="http://127.0.0.1:8333")) == ON_THIS_MACHINE
+    assert (
+        custody_of(Settings(s3_endpoint="https://s3.example", s3_sync_dir=Path("/srv/s3"))) == ON_THIS_MACHINE
+    )
+    assert custody_of(Settings(s3_endpoint="https://s3.example")) == ELSEWHERE

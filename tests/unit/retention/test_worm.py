@@ -1,0 +1,43 @@
+"""The weekly job that tries the bucket out, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import procrastinate
+import pytest
+from structlog.testing import capture_logs
+
+from archive.errors import StoreUnavailable
+from archive.jobs import connection_arguments, connection_string
+from archive.store.worm import Finding, LockReport
+from retention.schedule import SCHEDULES
+from retention.worker import defer_due
+from retention.worm import VERIFY_WORM, add_worm
+from tests.unit.archive.sealed.conftest import NOW
+
+PROVED = LockReport((Finding("boto3", "delete", ""), Finding("minio", "delete", "")))
+FAILED = LockReport((Finding("boto3", "delete", ""), Finding("minio", "delete", "deleted")))
+
+
+@pytest.mark.parametrize(("report", "level"), [(PROVED, "info"), (FAILED, "error"), (None, "warning")])
+async def test_once_a_week_it_is_told_whether_the_bucket_is_worm(
+    database: Any, report: LockReport | None, level: str
+) -> None:
+    def prove() -> LockReport:
+        if report is None:
+            raise StoreUnavailable("away")
+        return report
+
+    url = connection_string(database.url("earwitness_worker"))
+    app = procrastinate.App(
+        connector=procrastinate.PsycopgConnector(conninfo=url, kwargs=connection_arguments())
+    )
+    add_worm(app, prove)
+    (schedule,) = (each for each in SCHEDULES if each.task == VERIFY_WORM)
+    assert schedule.interval.days == 7
+    with capture_logs() as told:
+        async with app.open_async():
+            await defer_due(app, schedule, NOW)
+            await app.run_worker_async(wait=False, install_signal_handlers=False, listen_notify=False)
+    assert [line["log_level"] for line in told if "lock of the bucket" in line["event"]] == [level]
