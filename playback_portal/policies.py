@@ -12,7 +12,7 @@ from archive.model import KEEP_GRACE_H_MAX, AboveCap, TenantPolicy
 from playback_portal.entity_tag import require_match, tagged_response
 from playback_portal.parameters import Parameters, json_flag, json_whole_number, json_word_of, read_body
 from playback_portal.route import DETAILS
-from playback_portal.services import SCOPE, SERVICES
+from playback_portal.services import ENTRY, SCOPE, SERVICES
 
 
 async def get_policy(request: web.Request) -> web.StreamResponse:
@@ -43,24 +43,29 @@ async def patch_policy(request: web.Request) -> web.StreamResponse:
         None,
     )
     body.check()
-    before = policy_document(await _policy(request))
-    require_match(request.headers.get("If-Match"), before)
-    policy = await asyncio.to_thread(
-        policies.set_policy,
-        request.app[SERVICES].catalogue,
-        request[SCOPE].tenant_id,
-        keep_grace_h=keep_grace_h,
-        above_cap=above_cap,
-        purpose_required=purpose_required,
-    )
-    document = policy_document(policy)
-    changed: dict[str, Json] = {
-        name: {"from": before[name], "to": document[name]}
-        for name in document
-        if before[name] != document[name]
-    }
-    request[DETAILS] = {"changed": changed}
-    return tagged_response(document)
+    tenant_id = request[SCOPE].tenant_id
+
+    def change() -> dict[str, Json]:
+        with request[ENTRY].transaction() as connection:
+            before = policy_document(policies.policy_within(connection, tenant_id))
+            require_match(request.headers.get("If-Match"), before)
+            policy = policies.set_within(
+                connection,
+                tenant_id,
+                keep_grace_h=keep_grace_h,
+                above_cap=above_cap,
+                purpose_required=purpose_required,
+            )
+            document = policy_document(policy)
+            changed: dict[str, Json] = {
+                name: {"from": before[name], "to": document[name]}
+                for name in document
+                if before[name] != document[name]
+            }
+            request[DETAILS] = {"changed": changed}
+        return document
+
+    return tagged_response(await asyncio.to_thread(change))
 
 
 def policy_document(policy: TenantPolicy) -> dict[str, Json]:

@@ -4,7 +4,8 @@ The matrix has all teams, and of the people those with a setting of their own; e
 else follows their teams.
 
 Rules: for administrators. Everything that is switched stands in the audit log, of whom
-and from what to what.
+and from what to what. What one request switches is switched together with its entry, all
+of it or nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from playback_portal.entity_tag import require_match, tagged_response
 from playback_portal.parameters import Parameters, read_body
 from playback_portal.problems import ParameterFault, wrong_parameters
 from playback_portal.route import DETAILS
-from playback_portal.services import SCOPE, SERVICES, recording_id_of
+from playback_portal.services import ENTRY, SCOPE, SERVICES, recording_id_of
 from playback_portal.teams import read_rights, rights_document
 
 SWITCHED_COUNT_MAX = 200
@@ -66,11 +67,12 @@ async def patch_rights(request: web.Request) -> web.StreamResponse:
 
     def switch() -> Matrix:
         _check_known(catalogue, tenant_id, of_teams, of_people)
-        for team_id, wanted in of_teams.items():
-            on = {right: allowed is True for right, allowed in wanted.items()}
-            teams.change(catalogue, tenant_id, team_id, rights=on)
-        for user_id, wanted in of_people.items():
-            rights.set_rights(catalogue, tenant_id, UserId(user_id), wanted)
+        with request[ENTRY].transaction() as connection:
+            for team_id, wanted in of_teams.items():
+                on = {right: allowed is True for right, allowed in wanted.items()}
+                teams.change_within(connection, tenant_id, team_id, rights=on)
+            for user_id, wanted in of_people.items():
+                rights.switch(connection, tenant_id, UserId(user_id), wanted)
         return matrix_of(catalogue, tenant_id)
 
     request[DETAILS] = {"teams": _told(of_teams), "people": _told(of_people)}

@@ -213,9 +213,12 @@ async def end(request: web.Request) -> Share:
     found = await asyncio.to_thread(shares.get, services.catalogue, request[SCOPE], share_id)
     request[SUBJECT] = f"recording:{found.recording_id}"
     request[DETAILS] = {"share": share_id}
-    return await asyncio.to_thread(
-        lambda: shares.revoke(services.catalogue, request[SCOPE], share_id, now=now)
-    )
+
+    def revoke() -> Share:
+        with request[ENTRY].transaction() as connection:
+            return shares.revoke(connection, request[SCOPE], share_id, now=now)
+
+    return await asyncio.to_thread(revoke)
 
 
 async def change_policy(request: web.Request, changes: share_policies.Changes) -> SharePolicy:

@@ -3,7 +3,8 @@
 A change is a merge patch (RFC 7396): what is not named stays. Who came, went or got
 which right stands in the audit log of the team.
 
-Rules: for administrators. Not here: rights of single people (`playback_portal.rights`).
+Rules: for administrators. A change is durable together with its audit entry, or not made.
+Not here: rights of single people (`playback_portal.rights`).
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from playback_portal.parameters import (
 from playback_portal.people import as_fault
 from playback_portal.problems import ParameterFault, not_found, wrong_parameters
 from playback_portal.route import DETAILS, SUBJECT
-from playback_portal.services import SCOPE, SERVICES, recording_id_of
+from playback_portal.services import ENTRY, SCOPE, SERVICES, recording_id_of
 
 NO_SWITCHES: dict[Right, bool | None] = {}
 
@@ -60,11 +61,12 @@ async def post_team(request: web.Request) -> web.StreamResponse:
 
     def add() -> Team:
         now = services.clock.now()
-        team_id = directory.add_team(services.catalogue, tenant_id, name, now=now)
+        with request[ENTRY].transaction() as connection:
+            team_id = directory.insert_team(connection, tenant_id, name, now=now)
+            request[SUBJECT] = f"team:{team_id}"
         return teams.team_of(services.catalogue, tenant_id, team_id)
 
     team = await asyncio.to_thread(as_fault, add)
-    request[SUBJECT] = f"team:{team.id}"
     response = tagged_response(team_document(team))
     response.set_status(201)
     response.headers["Location"] = f"/v1/teams/{team.id}"
@@ -87,24 +89,31 @@ async def patch_team(request: web.Request) -> web.StreamResponse:
     body.check()
     before = team_document(await team_asked(request))
     require_match(request.headers.get("If-Match"), before)
-    catalogue, tenant_id = request.app[SERVICES].catalogue, request[SCOPE].tenant_id
+    tenant_id, team_id = request[SCOPE].tenant_id, str(before["id"])
 
-    def change() -> Team:
+    def change() -> dict[str, Json]:
         wanted = {right: allowed is True for right, allowed in rights.items()}
-        return teams.change(
-            catalogue, tenant_id, str(before["id"]), name=name, hears_earlier=hears_earlier, rights=wanted
-        )
+        with request[ENTRY].transaction() as connection:
+            team = teams.change_within(
+                connection, tenant_id, team_id, name=name, hears_earlier=hears_earlier, rights=wanted
+            )
+            after = team_document(team)
+            request[DETAILS] = {"changed": changes(before, after)}
+        return after
 
-    after = team_document(await asyncio.to_thread(as_fault, change))
-    request[DETAILS] = {"changed": changes(before, after)}
-    return tagged_response(after)
+    return tagged_response(await asyncio.to_thread(as_fault, change))
 
 
 async def delete_team(request: web.Request) -> web.StreamResponse:
     """Remove a team: nobody hears anybody by way of it any more."""
     Parameters(request.query).check()
     team = await team_asked(request)
-    await asyncio.to_thread(teams.remove, request.app[SERVICES].catalogue, request[SCOPE].tenant_id, team.id)
+
+    def remove() -> None:
+        with request[ENTRY].transaction() as connection:
+            teams.remove_within(connection, request[SCOPE].tenant_id, team.id)
+
+    await asyncio.to_thread(remove)
     return web.Response(status=204)
 
 
@@ -135,7 +144,8 @@ async def post_member(request: web.Request) -> web.StreamResponse:
 
     def enter() -> Membership:
         now = services.clock.now()
-        teams.enter(services.catalogue, tenant_id, team.id, user_id, capacity, now=now)
+        with request[ENTRY].transaction() as connection:
+            teams.enter_within(connection, tenant_id, team.id, user_id, capacity, now=now)
         found = teams.members_of(services.catalogue, tenant_id, team.id)
         return next(each for each in found if (each.user_id, each.capacity) == (user_id, capacity))
 
@@ -157,13 +167,15 @@ async def delete_member(request: web.Request) -> web.StreamResponse:
     user_id = user_id_in(request)
     request[DETAILS] = {"userId": user_id, "as": None if capacity is None else capacity.value}
 
-    def leave() -> int:
+    def leave() -> None:
         now = services.clock.now()
         ways = list(Capacity) if capacity is None else [capacity]
-        return sum(teams.leave(services.catalogue, tenant_id, team.id, user_id, way, now=now) for way in ways)
+        with request[ENTRY].transaction() as connection:
+            left = [teams.leave_within(connection, tenant_id, team.id, user_id, way, now=now) for way in ways]
+            if not any(left):
+                raise not_found()
 
-    if not await asyncio.to_thread(leave):
-        raise not_found()
+    await asyncio.to_thread(leave)
     return web.Response(status=204)
 
 

@@ -282,10 +282,15 @@ def licence_at(
 
 def add_team(catalogue: Catalogue, tenant_id: TenantId, name: str, *, now: datetime) -> str:
     """Add a team and return its id; raises Conflict when the name is taken."""
-    team_id = new_id(now)
     with catalogue.transaction(tenant_id) as connection:
-        connection.execute(insert(teams), {"id": team_id, "tenant_id": tenant_id, "name": named(name)})
-        announce(connection)
+        return insert_team(connection, tenant_id, name, now=now)
+
+
+def insert_team(connection: Connection, tenant_id: TenantId, name: str, *, now: datetime) -> str:
+    """Add a team in the caller's transaction; raises as `add_team`."""
+    team_id = new_id(now)
+    connection.execute(insert(teams), {"id": team_id, "tenant_id": tenant_id, "name": named(name)})
+    announce(connection)
     return team_id
 
 

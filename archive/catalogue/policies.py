@@ -6,7 +6,6 @@ stays. Not here: how a policy is followed (`archive.decision`, `recorder.srs`, `
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.catalogue import directory
@@ -20,7 +19,7 @@ from archive.model import KEEP_GRACE_H_MAX, AboveCap, TenantId, TenantPolicy
 def policy_of(catalogue: Catalogue, tenant_id: TenantId) -> TenantPolicy:
     """Return the policy of a tenant, decided or default; raises NotFound for no tenant."""
     with catalogue.transaction(tenant_id) as connection:
-        return _policy(connection, tenants.c.id == tenant_id)
+        return policy_within(connection, tenant_id)
 
 
 def set_policy(
@@ -35,6 +34,25 @@ def set_policy(
 
     Raises Refused for a grace out of 0 to KEEP_GRACE_H_MAX hours, NotFound for no tenant.
     """
+    with catalogue.transaction(tenant_id) as connection:
+        return set_within(
+            connection,
+            tenant_id,
+            keep_grace_h=keep_grace_h,
+            above_cap=above_cap,
+            purpose_required=purpose_required,
+        )
+
+
+def set_within(
+    connection: Connection,
+    tenant_id: TenantId,
+    *,
+    keep_grace_h: int | None = None,
+    above_cap: AboveCap | None = None,
+    purpose_required: bool | None = None,
+) -> TenantPolicy:
+    """Do as `set_policy` in the caller's transaction."""
     if keep_grace_h is not None and not 0 <= keep_grace_h <= KEEP_GRACE_H_MAX:
         raise Refused(f"A call nobody kept may wait 0 to {KEEP_GRACE_H_MAX} hours.")
     given = {
@@ -46,19 +64,19 @@ def set_policy(
         )
         if value is not None
     }
-    with catalogue.transaction(tenant_id) as connection:
-        before = _policy(connection, tenants.c.id == tenant_id)
-        if given:
-            row = {"tenant_id": tenant_id, **vars(before), **given}
-            statement = upsert(tenant_policies).values(row)
-            # Only what is given, so that two who change one thing each at once do not undo each other.
-            connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=given))
-            directory.announce(connection)
-        return _policy(connection, tenants.c.id == tenant_id)
+    before = policy_within(connection, tenant_id)
+    if given:
+        row = {"tenant_id": tenant_id, **vars(before), **given}
+        statement = upsert(tenant_policies).values(row)
+        # Only what is given, so that two who change one thing each at once do not undo each other.
+        connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=given))
+        directory.announce(connection)
+    return policy_within(connection, tenant_id)
 
 
-def _policy(connection: Connection, condition: ColumnElement[bool]) -> TenantPolicy:
-    found = tenants_where(connection, condition)
+def policy_within(connection: Connection, tenant_id: TenantId) -> TenantPolicy:
+    """Do as `policy_of` in the caller's transaction."""
+    found = tenants_where(connection, tenants.c.id == tenant_id)
     if not found:
         raise NotFound("There is no such tenant.")
     return found[0].policy

@@ -219,10 +219,13 @@ def find(catalogue: Catalogue, token: str) -> Share | None:
 
 def get(catalogue: Catalogue, scope: AccessScope, share_id: str) -> Share:
     """Return one link the scope may know of; raises NotFound."""
-    columns = shares.c
-    statement = select(shares).where(columns.id == share_id, _seen_by(scope))
     with catalogue.transaction(scope.tenant_id) as connection:
-        row = connection.execute(statement).one_or_none()
+        return _known(connection, scope, share_id)
+
+
+def _known(connection: Connection, scope: AccessScope, share_id: str) -> Share:
+    statement = select(shares).where(shares.c.id == share_id, _seen_by(scope))
+    row = connection.execute(statement).one_or_none()
     if row is None:
         raise NotFound("There is no such play link.")
     return _share(row)
@@ -273,31 +276,34 @@ def page(
     return SharePage(items, encode_cursor(items[-1].made_at, items[-1].id) if len(rows) > limit else None)
 
 
-def revoke(catalogue: Catalogue, scope: AccessScope, share_id: str, *, now: datetime) -> Share:
-    """End a link for good; one that was ended stays so. Raises NotFound, or Refused for another's."""
-    _answered_for(catalogue, scope, share_id)
+def revoke(connection: Connection, scope: AccessScope, share_id: str, *, now: datetime) -> Share:
+    """End a link for good in the caller's transaction; one that was ended stays so.
+
+    Raises NotFound, or Refused for another's.
+    """
+    _answered_for(connection, scope, share_id)
     columns = shares.c
     of_share = (columns.tenant_id == scope.tenant_id, columns.id == share_id)
-    with catalogue.transaction(scope.tenant_id) as connection:
-        values = {"revoked_at": func.coalesce(columns.revoked_at, now)}
-        share = _share(
-            connection.execute(update(shares).where(*of_share).values(values).returning(shares)).one()
-        )
-        search.refresh(connection, share.recording_id)
+    values = {"revoked_at": func.coalesce(columns.revoked_at, now)}
+    statement = update(shares).where(*of_share).values(values).returning(shares)
+    share = _share(connection.execute(statement).one())
+    search.refresh(connection, share.recording_id)
     return share
 
 
-def restore(catalogue: Catalogue, scope: AccessScope, share_id: str, *, now: datetime) -> Share:
-    """Undo the ending of a link within RESTORED_S_MAX; raises Conflict when it is too late."""
-    share = _answered_for(catalogue, scope, share_id)
+def restore(connection: Connection, scope: AccessScope, share_id: str, *, now: datetime) -> Share:
+    """Undo the ending of a link within RESTORED_S_MAX in the caller's transaction.
+
+    Raises Conflict when it is too late, and as `revoke`.
+    """
+    share = _answered_for(connection, scope, share_id)
     if share.revoked_at is not None and (now - share.revoked_at).total_seconds() > RESTORED_S_MAX:
         raise Conflict("This play link was ended a while ago: make a new one.")
     columns = shares.c
     of_share = (columns.tenant_id == scope.tenant_id, columns.id == share_id)
-    with catalogue.transaction(scope.tenant_id) as connection:
-        statement = update(shares).where(*of_share).values(revoked_at=None).returning(shares)
-        restored = _share(connection.execute(statement).one())
-        search.refresh(connection, restored.recording_id)
+    statement = update(shares).where(*of_share).values(revoked_at=None).returning(shares)
+    restored = _share(connection.execute(statement).one())
+    search.refresh(connection, restored.recording_id)
     return restored
 
 
@@ -408,9 +414,9 @@ def _named(tenant_id: TenantId) -> str:
     return base64.urlsafe_b64encode(uuid.UUID(tenant_id).bytes).decode().rstrip("=")
 
 
-def _answered_for(catalogue: Catalogue, scope: AccessScope, share_id: str) -> Share:
+def _answered_for(connection: Connection, scope: AccessScope, share_id: str) -> Share:
     """Return a link the scope may end; raises NotFound, or Refused for another's."""
-    share = get(catalogue, scope, share_id)
+    share = _known(connection, scope, share_id)
     if share.maker != scope.actor and scope.role not in {None, Role.ADMINISTRATOR}:
         raise Refused("A play link is ended by who made it, or by an administrator.")
     return share

@@ -5,8 +5,9 @@ team goes on hearing what began meanwhile, a listener hears nothing from then on
 comes back opens another.
 
 Rules: within one tenant, as portal or operator; every change is announced. What is not
-given stays. Not here: adding a team (`archive.catalogue.directory`), and what follows
-for a recording (`archive.access`).
+given stays. Each change is there twice: in a transaction of its own, and `_within` the
+caller's, which has the audit entry as well. Not here: adding a team
+(`archive.catalogue.directory`), and what follows for a recording (`archive.access`).
 """
 
 from __future__ import annotations
@@ -80,6 +81,22 @@ def change(
 
     Raises NotFound, Conflict for a name that is taken, Refused for one that can't be shown.
     """
+    with catalogue.transaction(tenant_id) as connection:
+        return change_within(
+            connection, tenant_id, team_id, name=name, hears_earlier=hears_earlier, rights=rights
+        )
+
+
+def change_within(
+    connection: Connection,
+    tenant_id: TenantId,
+    team_id: str,
+    *,
+    name: str | None = None,
+    hears_earlier: bool | None = None,
+    rights: Mapping[Right, bool] | None = None,
+) -> Team:
+    """Do as `change` in the caller's transaction."""
     values: dict[str, object] = {}
     if name is not None:
         values["name"] = named(name)
@@ -88,19 +105,23 @@ def change(
     if rights:
         # On the row as it is, so that two who switch one right each at once do not undo each other.
         values["rights"] = switched(teams.c.rights, rights)
-    with catalogue.transaction(tenant_id) as connection:
-        if values:
-            connection.execute(update(teams).where(*_is(tenant_id, team_id)).values(values))
-            announce(connection)
-        return _team(connection, tenant_id, team_id)
+    if values:
+        connection.execute(update(teams).where(*_is(tenant_id, team_id)).values(values))
+        announce(connection)
+    return _team(connection, tenant_id, team_id)
 
 
 def remove(catalogue: Catalogue, tenant_id: TenantId, team_id: str) -> None:
     """Remove a team with its memberships: nobody hears anybody by way of it any more; raises NotFound."""
     with catalogue.transaction(tenant_id) as connection:
-        if not connection.execute(delete(teams).where(*_is(tenant_id, team_id))).rowcount:
-            raise NotFound("There is no such team in this tenant.")
-        announce(connection)
+        remove_within(connection, tenant_id, team_id)
+
+
+def remove_within(connection: Connection, tenant_id: TenantId, team_id: str) -> None:
+    """Do as `remove` in the caller's transaction."""
+    if not connection.execute(delete(teams).where(*_is(tenant_id, team_id))).rowcount:
+        raise NotFound("There is no such team in this tenant.")
+    announce(connection)
 
 
 def enter(
@@ -114,11 +135,24 @@ def enter(
 ) -> bool:
     """Put somebody into a team; False when they are in it that way already. Raises NotFound."""
     with catalogue.transaction(tenant_id) as connection:
-        _team(connection, tenant_id, team_id)
-        known = select(users.c.id).where(users.c.tenant_id == tenant_id, users.c.id == storable(user_id))
-        if connection.execute(known).first() is None:
-            raise NotFound("There is no such user in this tenant.")
-        return open_membership(connection, tenant_id, team_id, user_id, capacity, now=now)
+        return enter_within(connection, tenant_id, team_id, user_id, capacity, now=now)
+
+
+def enter_within(
+    connection: Connection,
+    tenant_id: TenantId,
+    team_id: str,
+    user_id: UserId,
+    capacity: Capacity,
+    *,
+    now: datetime,
+) -> bool:
+    """Do as `enter` in the caller's transaction."""
+    _team(connection, tenant_id, team_id)
+    known = select(users.c.id).where(users.c.tenant_id == tenant_id, users.c.id == storable(user_id))
+    if connection.execute(known).first() is None:
+        raise NotFound("There is no such user in this tenant.")
+    return open_membership(connection, tenant_id, team_id, user_id, capacity, now=now)
 
 
 def leave(
@@ -131,6 +165,20 @@ def leave(
     now: datetime,
 ) -> bool:
     """Take somebody out of a team; False when they were not in it that way. Raises NotFound for no team."""
+    with catalogue.transaction(tenant_id) as connection:
+        return leave_within(connection, tenant_id, team_id, user_id, capacity, now=now)
+
+
+def leave_within(
+    connection: Connection,
+    tenant_id: TenantId,
+    team_id: str,
+    user_id: UserId,
+    capacity: Capacity,
+    *,
+    now: datetime,
+) -> bool:
+    """Do as `leave` in the caller's transaction."""
     columns = team_members.c
     open_period = (
         columns.tenant_id == tenant_id,
@@ -139,12 +187,11 @@ def leave(
         columns.capacity == capacity,
         columns.until.is_(None),
     )
-    with catalogue.transaction(tenant_id) as connection:
-        _team(connection, tenant_id, team_id)
-        # A period in which nothing could begin is no history.
-        void = connection.execute(delete(team_members).where(*open_period, columns.since >= now)).rowcount
-        closed = connection.execute(update(team_members).where(*open_period).values(until=now)).rowcount
-        announce(connection)
+    _team(connection, tenant_id, team_id)
+    # A period in which nothing could begin is no history.
+    void = connection.execute(delete(team_members).where(*open_period, columns.since >= now)).rowcount
+    closed = connection.execute(update(team_members).where(*open_period).values(until=now)).rowcount
+    announce(connection)
     return bool(void or closed)
 
 

@@ -20,7 +20,7 @@ from playback_portal.page import is_htmx, partial, render, see_other
 from playback_portal.pages.sign_in import fields_of
 from playback_portal.pages.teams import row
 from playback_portal.route import DETAILS
-from playback_portal.services import SCOPE, SERVICES
+from playback_portal.services import ENTRY, SCOPE, SERVICES
 
 PAGE = "/admin/policies"
 
@@ -62,9 +62,14 @@ async def post_sharing(request: web.Request) -> web.StreamResponse:
 async def post_purpose(request: web.Request) -> web.StreamResponse:
     """Switch whether opening somebody else's recording takes a purpose."""
     on = (await fields_of(request)).get("on") == "true"
-    catalogue, tenant_id = request.app[SERVICES].catalogue, request[SCOPE].tenant_id
-    await asyncio.to_thread(lambda: policies.set_policy(catalogue, tenant_id, purpose_required=on))
-    request[DETAILS] = {"changed": {"purposeRequired": {"to": on}}}
+    tenant_id = request[SCOPE].tenant_id
+
+    def switch() -> None:
+        with request[ENTRY].transaction() as connection:
+            policies.set_within(connection, tenant_id, purpose_required=on)
+            request[DETAILS] = {"changed": {"purposeRequired": {"to": on}}}
+
+    await asyncio.to_thread(switch)
     if not is_htmx(request):
         return see_other(request, PAGE)
     return partial(request, "policies/purpose_switched.html", on=on)

@@ -185,8 +185,14 @@ async def post_restoration(request: web.Request) -> web.StreamResponse:
     """Undo the ending of a link, a moment after it."""
     services, scope, share_id = request.app[SERVICES], request[SCOPE], recording_id_of(request)
     now = services.clock.now()
-    share = await asyncio.to_thread(lambda: shares.restore(services.catalogue, scope, share_id, now=now))
-    request[SUBJECT], request[DETAILS] = f"recording:{share.recording_id}", {"share": share_id}
+
+    def restore() -> Share:
+        with request[ENTRY].transaction() as connection:
+            restored = shares.restore(connection, scope, share_id, now=now)
+            request[SUBJECT], request[DETAILS] = f"recording:{restored.recording_id}", {"share": share_id}
+        return restored
+
+    share = await asyncio.to_thread(restore)
     if not is_htmx(request):
         return see_other(request, "/shares")
     (row,) = await _rows(request, (share,))

@@ -84,10 +84,13 @@ async def get_new_team(request: web.Request) -> web.StreamResponse:
 async def post_team(request: web.Request) -> web.StreamResponse:
     """Add a team and lead to it."""
     name = str((await request.post()).get("name", ""))
-    services, (catalogue, tenant_id) = request.app[SERVICES], _where(request)
+    services, tenant_id = request.app[SERVICES], request[SCOPE].tenant_id
 
     def add() -> str:
-        return directory.add_team(catalogue, tenant_id, name, now=services.clock.now())
+        with request[ENTRY].transaction() as connection:
+            made = directory.insert_team(connection, tenant_id, name, now=services.clock.now())
+            request[SUBJECT] = f"team:{made}"
+        return made
 
     try:
         team_id = await asyncio.to_thread(add)
@@ -95,7 +98,6 @@ async def post_team(request: web.Request) -> web.StreamResponse:
         await request[ENTRY].make("refused")
         status, told = _name_fault(error)
         return render(request, "teams/new.html", status=status, name=name, error=told)
-    request[SUBJECT] = f"team:{team_id}"
     return see_other(request, f"/admin/teams/{team_id}")
 
 
@@ -104,14 +106,19 @@ async def post_name(request: web.Request) -> web.StreamResponse:
     name = str((await request.post()).get("name", ""))
     catalogue, tenant_id = _where(request)
     team = await team_asked(request)
+
+    def change() -> None:
+        with request[ENTRY].transaction() as connection:
+            teams.change_within(connection, tenant_id, team.id, name=name)
+            request[DETAILS] = {"changed": {"name": "changed"}}
+
     try:
-        await asyncio.to_thread(lambda: teams.change(catalogue, tenant_id, team.id, name=name))
+        await asyncio.to_thread(change)
     except (Conflict, Refused) as error:
         await request[ENTRY].make("refused")
         status, told = _name_fault(error)
         found = await asyncio.to_thread(teams.list_teams, catalogue, tenant_id)
         return await _page(request, team, found, status=status, name=name, error=told)
-    request[DETAILS] = {"changed": {"name": "changed"}}
     return see_other(request, f"/admin/teams/{team.id}")
 
 
@@ -119,18 +126,19 @@ async def post_right(request: web.Request) -> web.StreamResponse:
     """Switch a right of a team, or whether it hears earlier recordings."""
     form = await request.post()
     name, on = str(form.get("right", "")), form.get("on") == "true"
-    catalogue, tenant_id = _where(request)
+    tenant_id = request[SCOPE].tenant_id
     team = await team_asked(request)
     if name not in {EARLIER, *Right}:
         raise not_found()
+    earlier = on if name == EARLIER else None
+    switched = {} if name == EARLIER else {Right(name): on}
 
     def switch() -> Team:
-        if name == EARLIER:
-            return teams.change(catalogue, tenant_id, team.id, hears_earlier=on)
-        return teams.change(catalogue, tenant_id, team.id, rights={Right(name): on})
+        with request[ENTRY].transaction() as connection:
+            request[DETAILS] = {"changed": {name: {"to": on}}}
+            return teams.change_within(connection, tenant_id, team.id, hears_earlier=earlier, rights=switched)
 
     changed = await asyncio.to_thread(switch)
-    request[DETAILS] = {"changed": {name: {"to": on}}}
     if not is_htmx(request):
         return see_other(request, f"/admin/teams/{team.id}")
     return partial(request, "teams/switched.html", team=changed, right=name, on=on, words=words)
@@ -174,12 +182,16 @@ async def post_leaver(request: web.Request) -> web.StreamResponse:
 
 async def post_removal(request: web.Request) -> web.StreamResponse:
     """Remove a team, once its name was typed."""
-    catalogue, tenant_id = _where(request)
     team = await team_asked(request)
     if (await request.post()).get("typed") != team.name:
         await request[ENTRY].make("refused")
         return see_other(request, f"/admin/teams/{team.id}")
-    await asyncio.to_thread(teams.remove, catalogue, tenant_id, team.id)
+
+    def remove() -> None:
+        with request[ENTRY].transaction() as connection:
+            teams.remove_within(connection, request[SCOPE].tenant_id, team.id)
+
+    await asyncio.to_thread(remove)
     return see_other(request, "/admin/teams")
 
 
@@ -195,12 +207,13 @@ async def _move(request: web.Request, *, enters: bool) -> web.StreamResponse:
 
     def move() -> User:
         user = directory.user_by_id(catalogue, tenant_id, user_id)
-        change = teams.enter if enters else teams.leave
-        change(catalogue, tenant_id, team.id, user_id, capacity, now=services.clock.now())
+        change = teams.enter_within if enters else teams.leave_within
+        with request[ENTRY].transaction() as connection:
+            change(connection, tenant_id, team.id, user_id, capacity, now=services.clock.now())
+            request[DETAILS] = {"userId": user_id, "as": capacity.value}
         return user
 
     user = await asyncio.to_thread(move)
-    request[DETAILS] = {"userId": user_id, "as": capacity.value}
     if not is_htmx(request):
         return see_other(request, f"/admin/teams/{team.id}")
     members, _ = await _members(request, team)

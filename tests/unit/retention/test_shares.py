@@ -64,7 +64,8 @@ def test_ended_links_lose_their_audio_and_those_that_work_keep_it(
     derivatives: Derivatives,
 ) -> None:
     kept, revoked = (made(portal, scope, archived, derivatives, house) for _ in range(2))
-    shares.revoke(portal, scope, revoked.id, now=house.clock.now())
+    with portal.transaction(scope.tenant_id) as connection:
+        shares.revoke(connection, scope, revoked.id, now=house.clock.now())
     sweep = Shares(house.store, worker, house.clock)
     assert sweep.sweep(scope.tenant_id) == 1
     assert sweep.sweep(scope.tenant_id) == 0

@@ -11,8 +11,10 @@ import pytest
 from aiohttp import ClientResponse
 
 from archive.access import Right
+from archive.audit import AuditWriter
 from archive.catalogue import portal_sessions, rights
 from archive.catalogue.portal_sessions import Proof, Stage
+from archive.errors import CatalogueUnavailable
 from archive.model import Recording, User
 from playback_portal import browser_session
 from playback_portal.pages import sharing
@@ -190,6 +192,25 @@ async def test_the_list_shows_ones_own_links_and_ends_them_with_a_way_back(
     assert (await anna.post(f"/shares/{share['id']}/restoration"))[0] == 409
     assert "no play links that work" in (await anna.get("/shares"))[1]
     assert share["id"] in (await anna.get("/shares?state=ended"))[1]
+
+
+@pytest.mark.parametrize("act", ["revocation", "restoration"])
+async def test_a_link_ends_and_comes_back_with_its_entry_or_not_at_all(
+    office: Any, anna: Browser, recording: Recording, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    def away(*given: object, **named: object) -> None:
+        raise CatalogueUnavailable("PostgreSQL does not answer.")
+
+    share = await office.share(recording)
+    if act == "restoration":
+        await anna.post(f"/shares/{share['id']}/revocation")
+    before = await (await office.api("GET", f"/v1/shares/{share['id']}")).json()
+    with monkeypatch.context() as broken:
+        broken.setattr(AuditWriter, "append", away)
+        assert (await anna.post(f"/shares/{share['id']}/{act}"))[0] == 503
+        if act == "revocation":
+            assert (await office.api("DELETE", f"/v1/shares/{share['id']}")).status == 503
+    assert await (await office.api("GET", f"/v1/shares/{share['id']}")).json() == before
 
 
 async def test_nobody_ends_or_brings_back_the_link_of_another(office: Any, recording: Recording) -> None:
