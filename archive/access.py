@@ -52,6 +52,7 @@ class Scope(StrEnum):
     CALLS_CONTROL = "calls:control"
     SETTINGS = "settings"
     EVIDENCE = "evidence"
+    HOLDS = "holds"
 
 
 class Right(StrEnum):
@@ -78,7 +79,9 @@ _CHANGES = frozenset(
 """What leaves something behind, which an auditor never does."""
 
 _DENIED = {
-    Role.USER: frozenset({Scope.ADMINISTRATION, Scope.SESSIONS_READ, Scope.AUDIT_READ, Scope.EVIDENCE}),
+    Role.USER: frozenset(
+        {Scope.ADMINISTRATION, Scope.SESSIONS_READ, Scope.AUDIT_READ, Scope.EVIDENCE, Scope.HOLDS}
+    ),
     Role.ADMINISTRATOR: frozenset({Scope.EVIDENCE}),
     Role.AUDITOR: frozenset({Scope.ADMINISTRATION}) | _CHANGES,
 }
@@ -272,6 +275,19 @@ def may_export(scope: AccessScope, recording: Recording) -> bool:
 def may_take_evidence(scope: AccessScope) -> bool:
     """Return whether the scope may ask for and fetch packages: an auditor who signed in, and no key."""
     return scope.role is Role.AUDITOR and not scope.scopes
+
+
+def may_hold(scope: AccessScope) -> bool:
+    """Return whether the scope may put recordings of its tenant under legal hold, those too it may not hear.
+
+    A hold keeps and shows nothing, so that an administrator need not reach a recording for it.
+    """
+    return scope.permits(Scope.HOLDS) and scope.role is not Role.USER
+
+
+def may_release(scope: AccessScope) -> bool:
+    """Return whether the scope may ask for the end of a hold or grant it: a person who signed in, no key."""
+    return may_hold(scope) and scope.role is not None and scope.user_id is not None and not scope.scopes
 
 
 def may_read_sessions(scope: AccessScope) -> bool:

@@ -22,6 +22,7 @@ QUARANTINE_ASSIGN = "retention.quarantine_assign"
 QUARANTINE_DESTROY = "retention.quarantine_destroy"
 MAIL = "retention.mail"
 EXPORT = "retention.export"
+STORE_HOLDS = "retention.store_holds"
 
 CONNECT_TIMEOUT_S = 5.0
 
@@ -64,6 +65,8 @@ def defer(database_url: str, task: str, **arguments: str) -> bool:
     connector = procrastinate.SyncPsycopgConnector()
     app = procrastinate.App(connector=connector)
     deferrer = app.configure_task(task)
+    if task == STORE_HOLDS:
+        deferrer = app.configure_task(task, queueing_lock=f"holds/{arguments['tenant_id']}")
     for name, lock in _LOCKS.items():
         if name in arguments:
             about = arguments[name]

@@ -18,6 +18,7 @@ from playback_portal import (
     administration_schemas,
     annotation_schemas,
     audit_schemas,
+    case_schemas,
     export_schemas,
     find_schemas,
     operations,
@@ -44,6 +45,7 @@ OPERATIONS = {
     **positions.POSITION_OPERATIONS,
     **share_schemas.SHARE_OPERATIONS,
     **export_schemas.EXPORT_OPERATIONS,
+    **case_schemas.CASE_OPERATIONS,
 }
 SCHEMAS = {
     **schemas.SCHEMAS,
@@ -54,6 +56,7 @@ SCHEMAS = {
     **positions.POSITION_SCHEMAS,
     **share_schemas.SHARE_SCHEMAS,
     **export_schemas.EXPORT_SCHEMAS,
+    **case_schemas.CASE_SCHEMAS,
 }
 PARAMETERS = {
     **schemas.PARAMETERS,
@@ -63,6 +66,7 @@ PARAMETERS = {
     **export_schemas.EXPORT_PARAMETERS,
     **annotation_schemas.ANNOTATION_PARAMETERS,
     **audit_schemas.AUDIT_PARAMETERS,
+    **case_schemas.CASE_PARAMETERS,
 }
 
 

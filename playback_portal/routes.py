@@ -31,12 +31,14 @@ from playback_portal.administration import ADMINISTRATION_ROUTES
 from playback_portal.admission import require_fresh
 from playback_portal.audit import AUDIT_ROUTES
 from playback_portal.authentication import authenticate, require
+from playback_portal.cases import CASE_ROUTES
 from playback_portal.comments import COMMENT_ROUTES
 from playback_portal.emails import EMAIL_ROUTES
 from playback_portal.exports import EXPORT_ROUTES
 from playback_portal.labels import LABEL_ROUTES
 from playback_portal.pages.annotations import ANNOTATION_ROUTES
 from playback_portal.pages.audit import AUDIT_PAGE_ROUTES
+from playback_portal.pages.cases import CASE_PAGE_ROUTES
 from playback_portal.pages.enrolment import ENROLMENT_ROUTES
 from playback_portal.pages.exports import EXPORT_PAGE_ROUTES
 from playback_portal.pages.help import HELP_ROUTES
@@ -123,6 +125,7 @@ ROUTES = (
     *LABEL_ROUTES,
     *EMAIL_ROUTES,
     *EXPORT_ROUTES,
+    *CASE_ROUTES,
     Route("GET", f"{STATIC_PREFIX}{{name}}", static.get_file, None, None),
     *SIGN_IN_ROUTES,
     *SECURITY_ROUTES,
@@ -140,6 +143,7 @@ ROUTES = (
     *POLICY_ROUTES,
     *PREFERENCE_ROUTES,
     *PURPOSE_ROUTES,
+    *CASE_PAGE_ROUTES,
     *PEOPLE_ROUTES,
     *AUDIT_PAGE_ROUTES,
     *EXPORT_PAGE_ROUTES,

@@ -139,6 +139,11 @@ its entry: such a handler makes the entry itself."""
 def recording_id_of(request: web.Request) -> RecordingId:
     """Return the recording id of the path; what can't be an id is not found."""
     text = request.match_info["id"]
-    if _RECORDING_ID.fullmatch(text) is None:
+    if not is_recording_id(text):
         raise not_found()
     return RecordingId(text)
+
+
+def is_recording_id(text: str) -> bool:
+    """Return whether a text can be the id of a recording."""
+    return _RECORDING_ID.fullmatch(text) is not None

@@ -31,6 +31,8 @@ SCHEDULES = (
     Schedule("quarantine", "retention.quarantine_sweep", timedelta(hours=1)),
     # The same, and a key that is over at midnight is soon gone.
     Schedule("expiry", "retention.expiry_sweep", timedelta(minutes=15)),
+    # The portal hands a hold over at once; this finds what was not.
+    Schedule("holds", "retention.holds_sweep", timedelta(minutes=15)),
     # Whoever waits for a mail looks again after a minute.
     Schedule("mails", "retention.mail_sweep", timedelta(minutes=1)),
     # An export nobody took up, and those whose week is over.

@@ -39,6 +39,7 @@ from archive.jobs import (
     MAIL,
     QUARANTINE_ASSIGN,
     QUARANTINE_DESTROY,
+    STORE_HOLDS,
     connection_arguments,
     connection_string,
     lock_of,
@@ -58,6 +59,7 @@ from retention.quarantine import ACTOR, Quarantine
 from retention.schedule import SCHEDULES, Schedule
 from retention.scrub import Scrub
 from retention.shares import Shares
+from retention.store_holds import StoreHolds
 from retention.timekeeper import Timekeeper
 from retention.worm import add_worm
 
@@ -79,6 +81,7 @@ SCRUB_BATCH = "retention.scrub_batch"
 QUARANTINE_SWEEP = "retention.quarantine_sweep"
 EXPIRY_SWEEP = "retention.expiry_sweep"
 EXPIRY_BATCH = "retention.expiry_batch"
+HOLDS_SWEEP = "retention.holds_sweep"
 CALLS_SWEEP = "retention.calls_sweep"
 MAIL_SWEEP = "retention.mail_sweep"
 SHARES_SWEEP = "retention.shares_sweep"
@@ -97,6 +100,7 @@ class Work:
     sweep_shares: Callable[[TenantId], int]
     expiry: Expiry
     exports: Exports
+    store_holds: StoreHolds
 
 
 def make_app(database_url: str, work: Work) -> procrastinate.App:
@@ -112,6 +116,7 @@ def make_app(database_url: str, work: Work) -> procrastinate.App:
     _add_mail(app, work)
     _add_exports(app, work)
     _add_expiry(app, work)
+    _add_holds(app, work)
 
     @app.task(name=CALLS_SWEEP)
     async def calls_sweep(timestamp: int) -> None:
@@ -247,6 +252,32 @@ def _add_expiry(app: procrastinate.App, work: Work) -> None:
             await defer_expiry(app, tenant_id)
 
 
+def _add_holds(app: procrastinate.App, work: Work) -> None:
+    retry = procrastinate.RetryStrategy(
+        max_attempts=RETRY_ATTEMPTS_MAX, exponential_wait=4, retry_exceptions=[DependencyUnavailable]
+    )
+
+    @app.task(name=HOLDS_SWEEP)
+    async def sweep(timestamp: int) -> None:
+        """Let the holds of the store follow the cases of every tenant."""
+        log.debug("holds are looked after", due_at=timestamp)
+        for tenant_id in await asyncio.to_thread(work.tenants):
+            deferrer = app.configure_task(STORE_HOLDS, queueing_lock=f"holds/{tenant_id}")
+            with contextlib.suppress(AlreadyEnqueued):
+                await deferrer.defer_async(tenant_id=tenant_id)
+
+    @app.task(name=STORE_HOLDS, retry=retry)
+    async def follow(tenant_id: str) -> None:
+        """Set and take off holds of the store for some recordings of a tenant, then for the next."""
+        done = await asyncio.to_thread(work.store_holds.batch, TenantId(tenant_id))
+        if done.done:
+            log.info("holds of the store follow", tenant_id=tenant_id, **vars(done))
+        if done.done and done.remaining:
+            deferrer = app.configure_task(STORE_HOLDS, queueing_lock=f"holds/{tenant_id}")
+            with contextlib.suppress(AlreadyEnqueued):
+                await deferrer.defer_async(tenant_id=tenant_id)
+
+
 async def defer_expiry(app: procrastinate.App, tenant_id: str) -> None:
     """Enqueue a batch of what expired, unless one of that tenant waits already."""
     name = f"expiry/{tenant_id}"
@@ -359,7 +390,11 @@ class Worker:
             Timekeeper(self._catalogue, self._store, audit, clock, settings.node_name),
             signatory,
         )
-        work = Work(self._tenants, scrub, quarantine, self._sweep_calls, mailer, shares.sweep, expiry, making)
+        store_holds = StoreHolds(self._store, self._catalogue)
+        swept = self._sweep_calls
+        work = Work(
+            self._tenants, scrub, quarantine, swept, mailer, shares.sweep, expiry, making, store_holds
+        )
         self.app = make_app(settings.database_url, work)
         sequencer = sequencer_of(settings, self._catalogue, self._store, keyring, audit, clock)
         check = functools.partial(check_log, self._catalogue, self._store, audit, clock)

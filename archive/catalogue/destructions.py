@@ -386,6 +386,7 @@ def _blank(known: Row[Any]) -> dict[str, object]:
         site=None,
         kek_id="",
         wrapped_key=b"",
+        store_hold="none",
     )
     return row
 
@@ -451,6 +452,8 @@ def _is_due(tenant_id: TenantId, until: datetime) -> ColumnElement[bool]:
         or_(*(columns.state == state for state in CLAIMABLE)),
         columns.retain_until <= until,
         columns.on_hold.is_(False),
+        # The store's own hold is taken off by a job of its own, and keeps it until then.
+        columns.store_hold == "none",
     )
 
 

@@ -22,7 +22,7 @@ from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from archive.access import AccessScope, may_administer
-from archive.catalogue import sessions
+from archive.catalogue import case_rules, sessions
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recordings import get as get_recording
 from archive.catalogue.tables import recording_objects, recordings, user_licences, users
@@ -166,6 +166,11 @@ def claim_for_owner(connection: Connection, archived: ArchivedRecording, told: s
         "wrapped_key": archived.wrapped_key,
     }
     connection.execute(update(recordings).where(_is(recording.tenant_id, recording.id)).values(values))
+    held_by = case_rules.following(connection, recording)
+    if held_by:
+        held = update(recordings).where(_is(recording.tenant_id, recording.id)).values(on_hold=True)
+        connection.execute(held)
+    case_rules.follow(connection, recording, held_by)
     outcome = sessions.locked(connection, recording.tenant_id, recording.session_id)
     changed = replace(outcome, reason="assigned from quarantine", trace=_told(outcome, told))
     sessions.replace_outcome(connection, changed)

@@ -40,7 +40,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.access import UNSEEN_STATES, AccessScope
-from archive.catalogue import documents
+from archive.catalogue import case_rules, documents
 from archive.catalogue.documents import storable
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recording_query import (
@@ -121,6 +121,8 @@ def insert_recording(connection: Connection, archived: ArchivedRecording) -> Arc
     the tenant of the transaction.
     """
     row = _row(archived)
+    held_by = case_rules.following(connection, archived.recording)
+    row["on_hold"] = bool(held_by) or archived.recording.on_hold
     # Either of the keys that hold the id may be the one that two at once meet at.
     statement = upsert(recordings).on_conflict_do_nothing().returning(recordings.c.id)
     if connection.execute(statement, row).first() is None:
@@ -129,6 +131,7 @@ def insert_recording(connection: Connection, archived: ArchivedRecording) -> Arc
             raise Conflict("A recording of another tenant has this id; the new one is not stored.")
         return existing[0]
     _insert_parts(connection, archived)
+    case_rules.follow(connection, archived.recording, held_by)
     documents.index(connection, archived.recording)
     return None
 

@@ -31,6 +31,7 @@ class _Version:
     facts: ObjectFacts
     data: bytes
     is_delete_marker: bool = False
+    held: bool = False
 
 
 class MemoryStore:
@@ -111,15 +112,26 @@ class MemoryStore:
             ]
 
     def delete(self, key: str, version_id: str) -> None:
-        """Delete one version; raises `Refused` while it is locked."""
+        """Delete one version; raises `Refused` while it is locked or held."""
         with self._guard:
             for version in self._versions.get(key, []):
                 if version.facts.version_id == version_id:
                     until = version.facts.retain_until
-                    if until is not None and until > self._clock.now():
+                    if version.held or (until is not None and until > self._clock.now()):
                         raise Refused(f"The store keeps {key} locked; it was not deleted.")
                     self._versions[key].remove(version)
                     return
+
+    def set_legal_hold(self, key: str, version_id: str, *, held: bool) -> None:
+        """Put a hold of the store on one version, or take it off."""
+        found = self._find(key, version_id)
+        with self._guard:
+            versions = self._versions[key]
+            versions[versions.index(found)] = replace(found, held=held)
+
+    def legal_hold(self, key: str, version_id: str) -> bool:
+        """Return whether a hold of the store stands on one version."""
+        return self._find(key, version_id).held
 
     def clock(self) -> datetime:
         """Return the time of the store, to the second."""

@@ -98,7 +98,13 @@ class Store(Protocol):
         """Return every version and delete marker whose key starts with `prefix` and sorts behind `after`."""
 
     def delete(self, key: str, version_id: str) -> None:
-        """Delete one version; raises `Refused` while it is locked."""
+        """Delete one version; raises `Refused` while it is locked or held."""
+
+    def set_legal_hold(self, key: str, version_id: str, *, held: bool) -> None:
+        """Put a hold of the store on one version, which no term ends, or take it off."""
+
+    def legal_hold(self, key: str, version_id: str) -> bool:
+        """Return whether a hold of the store stands on one version."""
 
     def clock(self) -> datetime:
         """Return the time of the store, to the second."""

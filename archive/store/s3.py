@@ -261,6 +261,22 @@ class ObjectStore:
                 raise Refused(f"The store keeps {key} locked; it was not deleted.") from error
             raise
 
+    def set_legal_hold(self, key: str, version_id: str, *, held: bool) -> None:
+        """Put a hold of the store on one version, or take it off; raises `NotFound`, `StoreUnavailable`."""
+        with _reaching(key):
+            self._client.put_object_legal_hold(
+                Bucket=self._bucket,
+                Key=key,
+                VersionId=version_id,
+                LegalHold={"Status": "ON" if held else "OFF"},
+            )
+
+    def legal_hold(self, key: str, version_id: str) -> bool:
+        """Return whether a hold of the store stands on one version; raises `NotFound`, `StoreUnavailable`."""
+        with _reaching(key):
+            answer = self._client.head_object(Bucket=self._bucket, Key=key, VersionId=version_id)
+        return answer.get("ObjectLockLegalHoldStatus") == "ON"
+
     def clock(self) -> datetime:
         """Return the time of the store from the Date header of its answer, to the second.
 

@@ -27,6 +27,7 @@ from archive.catalogue.tables.audit import (
     audit_writers,
 )
 from archive.catalogue.tables.calls import call_events, commands, live_calls
+from archive.catalogue.tables.cases import case_recordings, case_rules, cases
 from archive.catalogue.tables.columns import metadata
 from archive.catalogue.tables.directory import (
     api_clients,
@@ -90,6 +91,9 @@ __all__ = [
     "audit_nodes",
     "audit_writers",
     "call_events",
+    "case_recordings",
+    "case_rules",
+    "cases",
     "commands",
     "comments",
     "destructions",

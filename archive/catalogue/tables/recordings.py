@@ -64,6 +64,7 @@ recordings = Table(
     maybe("site"),
     word("kek_id"),
     Column("wrapped_key", LargeBinary, nullable=False),
+    Column("store_hold", Text, nullable=False, server_default=sql_text("'none'")),
     UniqueConstraint("tenant_id", "id"),
     Index(None, "tenant_id", "started_at", "id"),
     Index(None, "tenant_id", "owner", "started_at", "id"),
@@ -78,6 +79,14 @@ recordings = Table(
     Index(None, "tenant_id", "call_group"),
     Index(None, "tenant_id", "kek_id", "id"),
     Index(None, "retain_until"),
+    Index(
+        "recordings_store_hold_idx",
+        "tenant_id",
+        "id",
+        postgresql_where=sql_text(
+            "(on_hold AND store_hold <> 'held') OR (NOT on_hold AND store_hold <> 'none')"
+        ),
+    ),
     Index(
         "recordings_due_idx",
         "tenant_id",

@@ -122,6 +122,21 @@ def test_a_version_without_a_lock_can_be_deleted(store: Store) -> None:
     assert store.versions("tenant/recording/audio") == []
 
 
+def test_a_held_version_cannot_be_deleted_until_the_hold_is_taken_off(store: Store) -> None:
+    """A hold has no term; it is told apart from a lock."""
+    version = put(store, until=None)
+    assert not store.legal_hold("tenant/recording/audio", version)
+    store.set_legal_hold("tenant/recording/audio", version, held=True)
+    assert store.legal_hold("tenant/recording/audio", version)
+    with pytest.raises(Refused):
+        store.delete("tenant/recording/audio", version)
+    store.set_legal_hold("tenant/recording/audio", version, held=False)
+    assert not store.legal_hold("tenant/recording/audio", version)
+    store.delete("tenant/recording/audio", version)
+    with pytest.raises(NotFound):
+        store.set_legal_hold("tenant/recording/audio", version, held=True)
+
+
 def test_bytes_that_do_not_match_their_checksum_are_not_stored(store: Store) -> None:
     with pytest.raises(StoreUnavailable):
         store.put("broken", DATA, TOMORROW, sha256=sha256_hex(b"other"))

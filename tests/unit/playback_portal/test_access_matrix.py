@@ -27,6 +27,7 @@ from archive.access import AccessScope, Right, Scope, may_read
 from archive.catalogue import (
     accounts,
     audit_entries,
+    cases,
     directory,
     do_not_record,
     exempt_numbers,
@@ -112,7 +113,7 @@ BODIES: dict[str, dict[str, Any]] = {
 """What rows take that look at what they are sent before they look for the recording; a row that does adds it."""
 
 DENIED = {
-    Role.USER: {Scope.ADMINISTRATION, Scope.SESSIONS_READ, Scope.AUDIT_READ, Scope.EVIDENCE},
+    Role.USER: {Scope.ADMINISTRATION, Scope.SESSIONS_READ, Scope.AUDIT_READ, Scope.EVIDENCE, Scope.HOLDS},
     Role.ADMINISTRATOR: {Scope.EVIDENCE},
     Role.AUDITOR: {
         Scope.ADMINISTRATION,
@@ -123,10 +124,15 @@ DENIED = {
     },
 }
 
+BY_TENANT = {None, Scope.ADMINISTRATION, Scope.HOLDS}
+"""What is allowed for all of the tenant: who holds a recording need not hear it."""
+
 OF_RECORDINGS = [
     route
     for route in ROUTES
-    if "/recordings/{id}" in route.path and route.permission not in {None, Scope.ADMINISTRATION}
+    if "/recordings/{id}" in route.path
+    and route.permission not in BY_TENANT
+    and not route.path.endswith("/certificate")
 ]
 READS = [route for route in OF_RECORDINGS if route.method == "GET"]
 OF_OTHER_THINGS = [
@@ -248,7 +254,11 @@ def beside(world: World, abroad: World) -> World:
     sessions = portal_sessions.of_user(house.portal, anna.tenant_id, anna.id, now=NOW)
     listed = do_not_record.add(house.operator, anna.tenant_id, f"010{next(_numbers)}", "lawyer", now=NOW)
     exempt = exempt_numbers.add(house.operator, anna.tenant_id, f"0800{next(_numbers)}", now=NOW)
+    holder = AccessScope(anna.tenant_id, "api-client:x", scopes=frozenset(Scope))
+    with house.portal.transaction(anna.tenant_id) as connection:
+        case_id = cases.open_case(connection, holder, "Claim", "x", now=NOW)
     world.foreign = {
+        "case": case_id,
         "person": anna.id,
         "team": abroad.team_id,
         "recording": theirs.id,

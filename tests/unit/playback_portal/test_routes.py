@@ -15,6 +15,7 @@ from archive.playback import Action
 from playback_portal.administration import ADMINISTRATION_ROUTES
 from playback_portal.app import create_app
 from playback_portal.audit import AUDIT_ROUTES
+from playback_portal.cases import CASE_ROUTES
 from playback_portal.comments import COMMENT_ROUTES
 from playback_portal.emails import EMAIL_ROUTES
 from playback_portal.exports import EXPORT_ROUTES
@@ -69,6 +70,7 @@ OWN = [
         *SHARE_ROUTES,
         *EMAIL_ROUTES,
         *EXPORT_ROUTES,
+        *CASE_ROUTES,
         *ANNOTATION_ROUTES,
     )
 ]

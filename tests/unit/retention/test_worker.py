@@ -15,6 +15,7 @@ from archive.catalogue import call_events
 from archive.catalogue.call_events import CallEvent
 from archive.catalogue.engine import Catalogue
 from archive.errors import Conflict, StoreUnavailable
+from archive.jobs import STORE_HOLDS
 from archive.mail import MailUnavailable
 from archive.model import RecordingId, Tenant, TenantId, UserId, new_id
 from archive.settings import Settings
@@ -26,6 +27,7 @@ from retention.mail import Mailer
 from retention.quarantine import Quarantine
 from retention.schedule import SCHEDULES, Schedule
 from retention.scrub import Batch, Scrub
+from retention.store_holds import HoldProgress, StoreHolds
 from retention.worker import Work, Worker, defer_batch, defer_due, make_app, take_up_stalled
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
@@ -135,6 +137,22 @@ class Ends(Expiry):
         return Progress(destroyed=50, certificates=0, remaining=3 - len(self.swept))
 
 
+class Keeping(StoreHolds):
+    """Notes whose holds are followed: two batches."""
+
+    def __init__(self) -> None:
+        self.followed: list[str] = []
+
+    def batch(self, tenant_id: TenantId, recordings_max: int = 100) -> HoldProgress:
+        self.followed.append(tenant_id)
+        return HoldProgress(done=100, remaining=max(0, 2 - len(self.followed)))
+
+
+@pytest.fixture
+def keeping() -> Keeping:
+    return Keeping()
+
+
 @pytest.fixture
 def ends() -> Ends:
     return Ends()
@@ -175,13 +193,22 @@ def app(
     bakery: Tenant,
     ends: Ends,
     packages: Packages,
+    keeping: Keeping,
 ) -> Any:
     def sweep_calls() -> int:
         swept.append(1)
         return 1
 
     work = Work(
-        lambda: [bakery.id], pages, decisions, sweep_calls, letters, lambda tenant_id: 0, ends, packages
+        lambda: [bakery.id],
+        pages,
+        decisions,
+        sweep_calls,
+        letters,
+        lambda tenant_id: 0,
+        ends,
+        packages,
+        keeping,
     )
     return make_app(database.url("earwitness_worker"), work)
 
@@ -249,6 +276,21 @@ async def test_what_expired_is_swept_batch_by_batch_by_clocks_that_are_believed(
         await defer_due(app, schedule("expiry"), NOW)
         await app.run_worker_async(wait=False)
     assert ends.swept == ([bakery.id] * 3 if believed else [])
+
+
+async def test_holds_of_the_store_follow_batch_by_batch(
+    app: Any, keeping: Keeping, database: Any, bakery: Tenant
+) -> None:
+    """Handed over by the portal at once, and found by the clock when that got lost."""
+    url = database.url("earwitness_portal")
+    assert await asyncio.to_thread(archive_jobs.defer, url, STORE_HOLDS, tenant_id=bakery.id)
+    assert not await asyncio.to_thread(archive_jobs.defer, url, STORE_HOLDS, tenant_id=bakery.id)
+    async with app.open_async():
+        await app.run_worker_async(wait=False)
+        assert keeping.followed == [bakery.id] * 2
+        await defer_due(app, schedule("holds"), NOW)
+        await app.run_worker_async(wait=False)
+    assert keeping.followed == [bakery.id] * 3
 
 
 async def test_commands_and_events_of_calls_are_swept_every_hour(app: Any, swept: list[int]) -> None:

@@ -15,6 +15,7 @@ from archive.access import AccessScope
 from archive.audit import AuditWriter
 from archive.catalogue import (
     accounts,
+    cases,
     comments,
     directory,
     do_not_record,
@@ -131,6 +132,8 @@ def filled(
         _fill_sign_in(operator, portal, user, now)
         _fill_retention(database, archived, now)
         _fill_exports(database, user, now)
+        auditor = AccessScope(tenant.id, "user:auditor", Role.AUDITOR, user.id)
+        _fill_cases(portal, auditor, archived, now)
         keks.retire(operator, tenant.id, f"{tenant.id}/2027-02-20/1", now=now)
     return database
 
@@ -279,6 +282,13 @@ def _fill_retention(database: Any, archived: ArchivedRecording, now: datetime) -
         " VALUES (%s, %s, 'x', 'available', '90d', %s, 'x', 'x', %s, %s, '{}')",
         (archived.recording.id, archived.recording.tenant_id, now, now, now),
     )
+
+
+def _fill_cases(portal: Catalogue, scope: AccessScope, archived: ArchivedRecording, now: datetime) -> None:
+    with portal.transaction(scope.tenant_id) as connection:
+        case_id = cases.open_case(connection, scope, "Claim", "x", now=now)
+        cases.add(connection, scope, case_id, [archived.recording.id], now=now)
+        cases.add_rule(connection, scope, case_id, None, "0201234567", now=now)
 
 
 def count(connection: psycopg.Connection, table: str) -> int | None:
@@ -500,6 +510,10 @@ def test_operators_and_recorders_read_nothing_of_what_people_wrote(filled: Any, 
 
 def test_what_was_written_goes_with_its_recording(filled: Any, bakery: Tenant) -> None:
     admin, worker = filled.connect(), filled.connect("earwitness_worker", bakery.id)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="legal hold"):
+        worker.execute("DELETE FROM recordings")
+    admin.execute("DELETE FROM case_recordings")
+    admin.execute("UPDATE recordings SET on_hold = false")
     assert worker.execute("DELETE FROM recordings").rowcount == 1
     left = {table: count(admin, table) for table in ANNOTATIONS}
     # Of the other tenant everything is left; of this one the label, which is not the recording's.

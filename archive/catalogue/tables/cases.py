@@ -1,0 +1,66 @@
+"""Cases: what is under a legal hold and why, and the rules by which later calls come under it."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from archive.catalogue.tables.columns import maybe, metadata, of_recording, tenant, time, word
+
+
+def _of_case() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["tenant_id", "case_id"], ["cases.tenant_id", "cases.id"], ondelete="CASCADE")
+
+
+cases = Table(
+    "cases",
+    metadata,
+    Column("id", Text, primary_key=True),
+    tenant(),
+    word("name"),
+    word("reason"),
+    word("opened_by"),
+    time("opened_at"),
+    maybe("release_reason"),
+    maybe("release_asked_by"),
+    time("release_asked_at", nullable=True),
+    maybe("released_by"),
+    time("released_at", nullable=True),
+    UniqueConstraint("tenant_id", "id"),
+    Index(None, "tenant_id", "opened_at", "id"),
+)
+
+case_recordings = Table(
+    "case_recordings",
+    metadata,
+    word("tenant_id"),
+    word("case_id"),
+    word("recording_id"),
+    word("added_by"),
+    time("added_at"),
+    PrimaryKeyConstraint("case_id", "recording_id"),
+    _of_case(),
+    of_recording(),
+    Index(None, "recording_id"),
+)
+
+case_rules = Table(
+    "case_rules",
+    metadata,
+    Column("id", Text, primary_key=True),
+    word("tenant_id"),
+    word("case_id"),
+    maybe("user_id"),
+    maybe("number"),
+    word("made_by"),
+    time("made_at"),
+    _of_case(),
+    Index(None, "case_id"),
+)

@@ -1,0 +1,216 @@
+"""Cases: what is under a legal hold and why, put there by a search or one by one, released by two people.
+
+Rules: for administrators and auditors. An administrator sees when calls were and that they are
+held, and opens none by this. Every button does what the API does, with the same entry in the
+log. Not here: what a hold is (`archive.catalogue.cases`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from http import HTTPStatus
+
+from aiohttp import web
+
+from archive.access import Scope, may_release
+from archive.catalogue import cases, people
+from archive.catalogue.cases import NAME_CHARS_MAX, REASON_CHARS_MAX, Case
+from archive.catalogue.recordings import RecordingQuery
+from archive.errors import ArchiveError, CatalogueUnavailable, Conflict, NotFound, Refused
+from archive.model import PLAYABLE_STATES, RecordingId, UserId
+from playback_portal import cases as holding
+from playback_portal.language import mark
+from playback_portal.page import render, see_other
+from playback_portal.pages.sign_in import fields_of
+from playback_portal.problems import Problem
+from playback_portal.route import Handler, Route
+from playback_portal.services import ENTRY, SCOPE, SERVICES, is_recording_id, recording_id_of
+
+PAGE = "/cases"
+ROWS_COUNT = 50
+
+STATES = {
+    "holding": mark("Holds"),
+    "release asked": mark("Release asked"),
+    "released": mark("Released"),
+}
+
+NEEDED = mark("Give the case a name and a reason.")
+NO_RECORDING = mark("This is no id of a recording.")
+UNKNOWN = mark("There is no such recording, person or case.")
+TOO_LATE = mark("The recording is being destroyed and can't be held any more.")
+NOT_NOW = mark("This can't be done as the case stands now.")
+NOT_YOURS = mark("This is for somebody else to do.")
+NO_SEARCH = mark("The filters can't be read. Search on the list first and come back.")
+
+
+async def list_cases(request: web.Request) -> web.StreamResponse:
+    """Show the cases, newest first."""
+    services, scope = request.app[SERVICES], request[SCOPE]
+    after = request.query.get("cursor")
+    found, following = await asyncio.to_thread(cases.page, services.catalogue, scope, ROWS_COUNT, after)
+    names = await _names(request, (each.opened_by for each in found))
+    return render(
+        request, "cases/list.html", cases=found, next=following, cursor=after, states=STATES, names=names
+    )
+
+
+async def get_new_case(request: web.Request) -> web.StreamResponse:
+    """Show what a new case needs; with the filters of the list, what it is to hold."""
+    return _new(request, {"search": request.query_string})
+
+
+async def post_case(request: web.Request) -> web.StreamResponse:
+    """Open a case and lead to it."""
+    form = await fields_of(request)
+    name, reason = form.get("name", "").strip(), form.get("reason", "").strip()
+    if not 1 <= len(name) <= NAME_CHARS_MAX or not 1 <= len(reason) <= REASON_CHARS_MAX:
+        return _new(request, form, NEEDED)
+    query: RecordingQuery | None = None
+    if form.get("search") and request[SCOPE].reads_all:
+        try:
+            query = holding.searched(request, form["search"])
+        except (Problem, ValueError):
+            return _new(request, form, NO_SEARCH)
+    case, _ = await holding.open_case(request, name, reason, (), query)
+    return see_other(request, f"{PAGE}/{case.id}")
+
+
+async def get_case(request: web.Request) -> web.StreamResponse:
+    """Show a case: what it holds, by which rules, and how its release stands."""
+    return await _page(request)
+
+
+async def post_recording(request: web.Request) -> web.StreamResponse:
+    """Put a recording into the case by its id."""
+    text = (await fields_of(request)).get("recording", "").strip().rpartition("/")[2]
+    if not is_recording_id(text):
+        return await _page(request, NO_RECORDING)
+    case_id = recording_id_of(request)
+    try:
+        added = await holding.fill(request, case_id, [RecordingId(text)], None)
+    except (NotFound, Conflict, Refused) as error:
+        return await _refused(request, error)
+    return await _page(request, TOO_LATE) if added.going else see_other(request, f"{PAGE}/{case_id}")
+
+
+async def post_rule(request: web.Request) -> web.StreamResponse:
+    """Let the later calls of a number come into the case."""
+    case_id, number = recording_id_of(request), (await fields_of(request)).get("number", "").strip()
+    try:
+        await holding.add_rule(request, case_id, None, number)
+    except (NotFound, Conflict, Refused) as error:
+        return await _refused(request, error)
+    return see_other(request, f"{PAGE}/{case_id}")
+
+
+async def post_release(request: web.Request) -> web.StreamResponse:
+    """Ask for the release of the case."""
+    case_id, reason = recording_id_of(request), (await fields_of(request)).get("reason", "").strip()
+    if not 1 <= len(reason) <= REASON_CHARS_MAX:
+        return await _page(request, mark("Say why the case can be released."))
+    try:
+        await holding.ask_release(request, case_id, reason)
+    except (NotFound, Conflict, Refused) as error:
+        return await _refused(request, error)
+    return see_other(request, f"{PAGE}/{case_id}")
+
+
+async def post_refusal(request: web.Request) -> web.StreamResponse:
+    """Take back or refuse what was asked."""
+    case_id = recording_id_of(request)
+    try:
+        await holding.refuse_release(request, case_id)
+    except (NotFound, Conflict, Refused) as error:
+        return await _refused(request, error)
+    return see_other(request, f"{PAGE}/{case_id}")
+
+
+async def post_approval(request: web.Request) -> web.StreamResponse:
+    """Grant the release another person asked for."""
+    case_id = recording_id_of(request)
+    try:
+        await holding.grant_release(request, case_id)
+    except (NotFound, Conflict, Refused) as error:
+        return await _refused(request, error)
+    return see_other(request, f"{PAGE}/{case_id}")
+
+
+async def _refused(request: web.Request, error: ArchiveError) -> web.Response:
+    """Return the page with why it was not done; the refusal stands in the log."""
+    await request[ENTRY].make("refused")
+    told = {NotFound: UNKNOWN, Conflict: NOT_NOW, Refused: NOT_YOURS}
+    return await _page(request, next(text for kind, text in told.items() if isinstance(error, kind)))
+
+
+async def _page(request: web.Request, fault: str = "") -> web.Response:
+    services, scope, case_id = request.app[SERVICES], request[SCOPE], recording_id_of(request)
+    after = request.query.get("cursor") if request.method == "GET" else None
+    case = await asyncio.to_thread(cases.get, services.catalogue, scope, case_id)
+    members, following = await asyncio.to_thread(
+        cases.members, services.catalogue, scope, case_id, ROWS_COUNT, after
+    )
+    names = await _names(request, _actors(case))
+    return render(
+        request,
+        "cases/page.html",
+        status=HTTPStatus.CONFLICT if fault else HTTPStatus.OK,
+        case=case,
+        members=members,
+        next=following,
+        cursor=after,
+        states=STATES,
+        names=names,
+        fault=fault,
+        opens=scope.reads_all,
+        playable=PLAYABLE_STATES,
+        may_release=may_release(scope),
+        asked_by_me=case.release_asked_by == scope.actor,
+        reason_chars_max=REASON_CHARS_MAX,
+    )
+
+
+def _new(request: web.Request, form: dict[str, str], fault: str = "") -> web.Response:
+    return render(
+        request,
+        "cases/new.html",
+        status=HTTPStatus.BAD_REQUEST if fault else HTTPStatus.OK,
+        form=form,
+        fault=fault,
+        searches=bool(form.get("search")) and request[SCOPE].reads_all,
+        name_chars_max=NAME_CHARS_MAX,
+        reason_chars_max=REASON_CHARS_MAX,
+    )
+
+
+def _actors(case: Case) -> list[str]:
+    return [each for each in (case.opened_by, case.release_asked_by, case.released_by) if each is not None]
+
+
+async def _names(request: web.Request, actors: Iterable[str]) -> dict[str, str]:
+    """Return the login of each person among the actors; programs and who is gone have none."""
+    found = {each: UserId(each.removeprefix("user:")) for each in actors if each.startswith("user:")}
+    catalogue, tenant_id = request.app[SERVICES].catalogue, request[SCOPE].tenant_id
+    try:
+        known = await asyncio.to_thread(people.of_ids, catalogue, tenant_id, found.values())
+    except CatalogueUnavailable:
+        return {}
+    return {actor: known[user_id].login for actor, user_id in found.items() if user_id in known}
+
+
+def _row(method: str, path: str, handler: Handler, audit: str, subject: str = "case") -> Route:
+    return Route(method, path, handler, Scope.HOLDS, audit, subject, page=True)
+
+
+CASE_PAGE_ROUTES = (
+    _row("GET", PAGE, list_cases, "cases.listed"),
+    _row("GET", f"{PAGE}/new", get_new_case, "cases.listed"),
+    _row("POST", PAGE, post_case, "case.opened"),
+    _row("GET", f"{PAGE}/{{id}}", get_case, "case.viewed"),
+    _row("POST", f"{PAGE}/{{id}}/recordings", post_recording, "case.filled"),
+    _row("POST", f"{PAGE}/{{id}}/rules", post_rule, "case.rule-added"),
+    _row("POST", f"{PAGE}/{{id}}/release", post_release, "case.release-asked"),
+    _row("POST", f"{PAGE}/{{id}}/refusal", post_refusal, "case.release-refused"),
+    _row("POST", f"{PAGE}/{{id}}/approval", post_approval, "case.released"),
+)
