@@ -156,6 +156,12 @@ def _typed(page: Page, field: str, text: str, shows: str) -> None:
     page.locator(shows).first.wait_for()
 
 
+def _export_begun(page: Page) -> None:
+    page.locator(".recs input[name=id]").first.click()
+    page.locator("#bulk [hx-get='/exports/new']").click()
+    page.locator("#export-reference").wait_for()
+
+
 SCENES = (
     Scene("sign-in", FULL, "/sign-in"),
     Scene("sign-in", FAULT, "/sign-in", then=_wrong_password),
@@ -236,6 +242,8 @@ SCENES = (
     Scene("policies", FULL, "/admin/policies", BEHEER),
     Scene("rights", EMPTY, "/admin/rights", LEEGBEHEER),
     Scene("audit", FULL, "/admin/audit", BEHEER),
+    Scene("exports", EMPTY, "/exports", TOEZICHT),
+    Scene("export", FULL, "/recordings?sort=-start&within=365", TOEZICHT, _export_begun),
     Scene("audit", EMPTY, "/admin/audit?who=niemand", BEHEER),
     Scene("not-allowed", FAULT, "/admin/teams", SANNE, status=403),
 )

@@ -1,0 +1,58 @@
+"""Evidence for an auditor: from the list to a package that stands its check, with no more presses than we promise."""
+
+from __future__ import annotations
+
+import subprocess
+import zipfile
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from archive.cli.evidence import run_evidence
+from tests.browser import axe
+from tests.browser.desk import Desk
+from tests.browser.effort import Cost, Hands
+from tests.browser.house import TOEZICHT
+
+HandsOn = Callable[[Page], Hands]
+MADE_S_MAX = 60
+"""A worker takes up the job, reads two recordings and signs; machines here are slow at times."""
+
+
+def test_a_recording_is_exported_fetched_and_stands_its_check(
+    desk: Desk, hands: HandsOn, tmp_path: Path
+) -> None:
+    """Tick, Export, confirm; the page tells how far it is, and the file is checked by both checks."""
+    page = desk.page(TOEZICHT)
+    page.goto(f"{desk.house.url}/recordings?sort=-start&within=365")
+    page.locator(".recs input[name=id]").first.wait_for()
+    way = hands(page)
+    reference = f"zaak {type(way).__name__}"
+    way.press(page.locator(".recs input[name=id]").first)
+    way.press(page.locator("#bulk [hx-get='/exports/new']"))
+    way.write(page.locator("#export-reference"), reference, end="Tab")
+    way.write(page.locator("#export-purpose"), "Klacht over levering", end="Enter")
+    row = page.locator("tr", has_text=reference)
+    row.wait_for()
+    way.within(Cost(presses=3, typed=2))
+    assert not axe.look(page).violations
+    link = row.locator("a[href$='/package']")
+    expect(link).to_be_visible(timeout=MADE_S_MAX * 1000)
+    with page.expect_download() as fetched:
+        link.click()
+    package = tmp_path / "package.zip"
+    fetched.value.save_as(package)
+    assert run_evidence(["verify", str(package)]) == 0
+    with zipfile.ZipFile(package) as opened:
+        opened.extractall(tmp_path / "bag")
+    script = str(files("archive.evidence") / "verify.sh")
+    done = subprocess.run(
+        ["sh", script, tmp_path / "bag"], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = desk.page(None)
+    report.goto((tmp_path / "bag/data/report-nl.html").as_uri())
+    expect(report.locator("h1")).to_contain_text(reference)
+    assert report.locator("svg path").count() == 1
