@@ -284,7 +284,8 @@ class Settings(BaseSettings):
     audit_lock_mode: str = Field(
         "GOVERNANCE",
         pattern="^(GOVERNANCE|COMPLIANCE)$",
-        description="lock of the audit log's leaves and checkpoints: `COMPLIANCE` where a law asks for it",
+        description="lock of the audit log's leaves and checkpoints: `COMPLIANCE` where a law asks for it, "
+        "and only once `storage verify-worm` proved the bucket",
     )
     audit_kept_days: int = Field(
         2922,

@@ -19,9 +19,11 @@ import procrastinate
 import structlog
 
 from archive.audit import AuditWriter, verify_bodies, verify_log
+from archive.catalogue.audit_entries import newest_result
 from archive.catalogue.directory import list_tenants
 from archive.catalogue.engine import Catalogue
 from archive.cli.vault import open_signing_key
+from archive.cli.worm import ACTION as LOCK_PROVED
 from archive.clock import Clock
 from archive.errors import ArchiveError, DependencyUnavailable, VerificationFailed
 from archive.settings import Settings
@@ -105,7 +107,11 @@ def sequencer_of(  # noqa: PLR0917 - what it stands on, named by its one caller
 ) -> Sequencer:
     """Return the sequencer of the settings; keys are opened when it signs for the first time."""
     key = functools.cache(lambda: open_signing_key(settings, root()))
-    custody = Custody(timedelta(days=settings.audit_kept_days), cast("LockMode", settings.audit_lock_mode))
+    custody = Custody(
+        timedelta(days=settings.audit_kept_days),
+        cast("LockMode", settings.audit_lock_mode),
+        is_proved=lambda: newest_result(catalogue, LOCK_PROVED) == "ok",
+    )
     name = f"earwitness/{settings.s3_bucket}"
     stamper = authority_of(settings)
     return Sequencer(catalogue, store, key, audit, clock, custody, name, stamper=stamper)

@@ -33,7 +33,16 @@ from archive.clock import Clock
 from archive.data_key import translated_key_errors
 from archive.errors import NotFound, VerificationFailed
 from archive.store.clock_guard import compare_clocks
-from archive.store.object import KeyTaken, LockMode, Store, StoreCorrupts, sha256_hex, whole_second
+from archive.store.object import (
+    COMPLIANCE,
+    GOVERNANCE,
+    KeyTaken,
+    LockMode,
+    Store,
+    StoreCorrupts,
+    sha256_hex,
+    whole_second,
+)
 from archive.transparency.checkpoint import NO_PREVIOUS, Checkpoint, PublicKey, note_hash, open_note, sign
 from archive.transparency.leaves import (
     KEYS_PREFIX,
@@ -59,10 +68,18 @@ FIRST_REASON = "the first log of this instance"
 
 @dataclass(frozen=True)
 class Custody:
-    """How the objects of the log are locked: for how long, and in which mode."""
+    """How the objects of the log are locked: for how long, and in which mode.
+
+    COMPLIANCE can't be taken back, so it is only used on a bucket that `is_proved` to lock.
+    """
 
     kept: timedelta
     mode: LockMode
+    is_proved: Callable[[], bool] = lambda: True
+
+    def mode_now(self) -> LockMode:
+        """Return the mode of an object that is put now."""
+        return COMPLIANCE if self.mode == COMPLIANCE and self.is_proved() else GOVERNANCE
 
 
 class LogOverruled(VerificationFailed):
@@ -276,7 +293,7 @@ class Sequencer:
         until = now + self._custody.kept if self._store.locks else None
         digest = sha256_hex(data)
         try:
-            version = self._store.put(key, data, until, self._custody.mode, sha256=digest)
+            version = self._store.put(key, data, until, self._custody.mode_now(), sha256=digest)
         except KeyTaken:
             return self._adopted(key, data)
         try:

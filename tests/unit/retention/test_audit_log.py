@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,40 @@ from retention.worker import defer_due
 from tests.unit.archive.sealed.conftest import NOW, SettableClock
 
 
+def prove(audit: AuditWriter, result: str, clock: SettableClock) -> None:
+    """Write down what the self-test of the bucket found, as it does."""
+    with audit.transaction(None) as connection:
+        audit.append(
+            connection,
+            tenant_id=None,
+            actor="service:worker",
+            action="storage.verified",
+            object="bucket:earwitness",
+            result=result,
+            at=clock.now(),
+        )
+
+
+def test_compliance_is_used_only_on_a_bucket_that_is_proved_to_lock(
+    worker: Catalogue, tmp_path: Path
+) -> None:
+    """It can't be taken back: before the first proof, and after one that failed, GOVERNANCE does."""
+    (tmp_path / "keys").mkdir()
+    settings = Settings(key_store=f"dir:{tmp_path / 'keys'}", audit_lock_mode="COMPLIANCE")
+    clock = SettableClock()
+    store, audit = MemoryStore(clock), AuditWriter(worker, "worker/one")
+    sequencer = sequencer_of(settings, worker, store, lambda: LocalKeyring(bytes(32)), audit, clock)
+    modes = []
+    for result in (None, "ok", "failed", "ok"):
+        if result is not None:
+            clock.moment += timedelta(minutes=1)
+            prove(audit, result, clock)
+        sequencer.round()
+        newest = store.versions("audit/1/checkpoints/")[-1]
+        modes.append(store.head(newest.key, newest.version_id).mode)
+    assert modes == ["GOVERNANCE", "COMPLIANCE", "GOVERNANCE", "COMPLIANCE"]
+
+
 def test_the_log_of_the_settings_signs_with_the_key_of_the_key_store(
     worker: Catalogue, tmp_path: Path
 ) -> None:
@@ -33,6 +68,7 @@ def test_the_log_of_the_settings_signs_with_the_key_of_the_key_store(
     clock = SettableClock()
     store, root = MemoryStore(clock), LocalKeyring(bytes(32))
     audit = AuditWriter(worker, "worker/one")
+    prove(audit, "ok", clock)
     for _ in range(2):
         sequencer = sequencer_of(settings, worker, store, lambda: root, audit, clock)
         with audit.transaction(None) as connection:
