@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from select import select as select_ready
+from select import POLLIN, poll
 from types import TracebackType
 from typing import Self
 
@@ -184,8 +184,10 @@ def _has_news(record: ConnectionPoolEntry) -> bool:
     connection = record.driver_connection
     if not isinstance(connection, psycopg.Connection) or connection.closed:
         return True
-    readable, _, _ = select_ready([connection.fileno()], [], [], 0)
-    return bool(readable)
+    # Unlike select, poll has no highest number: a portal under many requests has more than 1024 files open.
+    news = poll()
+    news.register(connection.fileno(), POLLIN)
+    return bool(news.poll(0))
 
 
 def _translate(error: sqlalchemy_errors.SQLAlchemyError) -> ArchiveError:

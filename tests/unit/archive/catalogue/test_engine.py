@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Never
 
@@ -14,6 +17,9 @@ from archive.catalogue.engine import Catalogue
 from archive.catalogue.tables import tenants
 from archive.errors import CatalogueUnavailable, Conflict, Refused
 from archive.model import Tenant
+
+FD_SETSIZE = 1024
+"""The first number of a file that select refuses."""
 
 
 def test_a_database_that_is_away_is_unavailable_and_not_healthy(tmp_path: Path) -> None:
@@ -61,6 +67,34 @@ def test_a_connection_the_server_closed_is_replaced(database: Any, portal: Catal
         process_id = connection.execute(text("SELECT pg_backend_pid()")).scalar()
     database.connect().execute("SELECT pg_terminate_backend(%s, 5000)", (process_id,))
     assert portal.healthy()
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """So many files open that the next ones have numbers select can't look at."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FD_SETSIZE + 200
+    assert limits[1] == resource.RLIM_INFINITY or limits[1] >= wanted, "This test needs 1224 open files."
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(limits[0], wanted), limits[1]))
+    opened = [os.open(os.devnull, os.O_RDONLY)]
+    while opened[-1] < FD_SETSIZE:
+        opened.append(os.dup(opened[0]))
+    yield
+    for each in opened:
+        os.close(each)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.usefixtures("many_files")
+def test_a_process_with_many_open_files_still_asks_for_news(database: Any) -> None:
+    catalogue = Catalogue(database.url("earwitness_portal"))
+    with catalogue.transaction() as connection:
+        process_id = connection.execute(text("SELECT pg_backend_pid()")).scalar()
+    with catalogue.transaction() as connection:
+        assert connection.execute(text("SELECT pg_backend_pid()")).scalar() == process_id
+    database.connect().execute("SELECT pg_terminate_backend(%s, 5000)", (process_id,))
+    assert catalogue.healthy()
+    catalogue.close()
 
 
 def test_a_listener_hears_a_committed_change_and_nothing_else(

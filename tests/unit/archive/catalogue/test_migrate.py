@@ -214,6 +214,45 @@ def test_of_two_subjects_of_one_account_the_first_stays(postgres_url: str, datab
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(old)))
 
 
+def test_recordings_with_a_link_from_before_are_found_as_such(postgres_url: str, database: Any) -> None:
+    """The owner of the tables names no tenant, and fills the documents of all of them."""
+    old = f"{database.name}_shared"
+    admin = database.connect()
+    owner = sql.Identifier(migrate.OWNER)
+    admin.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(old), owner))
+    there = dataclasses.replace(database, name=old)
+    now = datetime(2026, 11, 1, tzinfo=UTC)
+    try:
+        _upgrade_to(there.url(), "0040")
+        with there.connect() as connection:
+            # The recordings themselves are of no matter here.
+            connection.execute("SET session_replication_role = replica")
+            for recording in ("linked", "ended", "alone"):
+                connection.execute(
+                    "INSERT INTO recording_documents VALUES ('t', %s, %s, 'word')", (recording, now)
+                )
+            for recording, revoked_at in (("linked", None), ("ended", now)):
+                connection.execute(
+                    "INSERT INTO shares (id, tenant_id, recording_id, token_hash, user_id, title, from_ms,"
+                    " to_ms, proof, made_at, ends_at, revoked_at)"
+                    " VALUES (%(id)s, 't', %(id)s, %(id)s, 'anna', '', 0, 1000, 'none', %(at)s, %(at)s,"
+                    " %(revoked_at)s)",
+                    {"id": recording, "at": now, "revoked_at": revoked_at},
+                )
+        migrate.prepare(postgres_url, {}, database=old)
+        with there.connect() as connection:
+            found = connection.execute(
+                "SELECT recording_id FROM recording_documents WHERE document @@ $$'#has:share'$$::tsquery"
+            ).fetchall()
+            forced = connection.execute(
+                "SELECT relforcerowsecurity FROM pg_class WHERE relname IN ('shares', 'recording_documents')"
+            ).fetchall()
+        assert found == [("linked",)]
+        assert forced == [(True,), (True,)]
+    finally:
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(old)))
+
+
 def _upgrade_to(url: str, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
