@@ -101,6 +101,9 @@ async def answer(
         response = told(request, problem_of(error))
     except web.HTTPException as error:
         response = told(request, problem_of_status(error))
+    except web.RequestPayloadError:
+        # The body is not compressed as it says.
+        response = told(request, problem_of_status(web.HTTPBadRequest()))
     except ConnectionError:
         # The client went away; aiohttp knows what to do.
         raise

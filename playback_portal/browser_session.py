@@ -25,6 +25,7 @@ from archive.catalogue import portal_sessions
 from archive.catalogue.portal_sessions import PortalSession, Visit
 from playback_portal.exposure import Exposure
 from playback_portal.language import mark
+from playback_portal.parameters import read_form
 from playback_portal.person import CSRF, ME, Person
 from playback_portal.problems import Problem
 from playback_portal.services import SERVICES
@@ -129,7 +130,7 @@ async def require_token(request: web.Request) -> None:
     require_own_site(request)
     given = request.headers.get(HEADER)
     if given is None:
-        form = await request.post() if _is_form(request) else {}
+        form = await read_form(request) if _is_form(request) else {}
         given = str(form.get(FIELD, ""))
     wanted = request.get(CSRF, "")
     if not wanted or not hmac.compare_digest(given.encode(), wanted.encode()):

@@ -18,6 +18,7 @@ from typing import Generic, TypeVar
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from archive.audit import Json
 from archive.catalogue.recordings import PAGE_ROWS_MAX, SEARCH_CHARS_MAX, decode_cursor
@@ -141,27 +142,36 @@ async def read_body(request: web.Request) -> Body:
         )
     try:
         members = json.loads(text, parse_constant=_no_number)
+        if not isinstance(members, dict):
+            raise ValueError("It is no object.")  # noqa: TRY004, TRY301 - told below, with all that is none
+        halves = [
+            name
+            for name, value in members.items()
+            if not is_text(json.dumps([name, value], ensure_ascii=False))
+        ]
     except (ValueError, RecursionError):
         # Brackets within brackets without end are no defect of ours either.
-        members = None
-    if not isinstance(members, dict):
-        raise wrong_parameters(ParameterFault("/", "The body is to be one JSON object."))
-    if halves := [
-        name for name, value in members.items() if not is_text(json.dumps([name, value], ensure_ascii=False))
-    ]:
+        raise wrong_parameters(ParameterFault("/", "The body is to be one JSON object.")) from None
+    if halves:
         raise wrong_parameters(*(ParameterFault(f"/{name[:50]}", NO_TEXT) for name in halves))
     return Body(members)
 
 
 async def refuse_no_text(request: web.Request) -> None:
     """Raise the 400 Problem for a form that is not text throughout; its fields are kept for `post`."""
-    try:
-        form = await request.post()
-    except (ValueError, LookupError):
-        # Octets that are no text of the encoding it names, or none of that name.
-        raise wrong_parameters(ParameterFault("", "The form is to be in UTF-8.")) from None
+    form = await read_form(request)
     if not all(is_text(each) for field in form.items() for each in field if isinstance(each, str)):
         raise wrong_parameters(ParameterFault("", NO_TEXT))
+
+
+async def read_form(request: web.Request) -> Mapping[str, str | bytes | web.FileField]:
+    """Return the fields of a form; raises the 400 Problem for one that can't be read."""
+    try:
+        return await request.post()
+    except (ValueError, LookupError, RuntimeError, HttpProcessingError):
+        # Octets that are no text of the encoding it names, or none of that name; parts of a
+        # transfer encoding nobody knows, or with headers that are none.
+        raise wrong_parameters(ParameterFault("", "The form is to be in UTF-8.")) from None
 
 
 def is_text(value: str) -> bool:

@@ -193,5 +193,5 @@ def field_of(credential: Mapping[str, object], *names: str) -> bytes:
         return b""
 
 
-_WRONG = (WebAuthnException, ValueError, KeyError, TypeError)
+_WRONG = (WebAuthnException, ValueError, KeyError, TypeError, RecursionError)
 """What the package raises for answers that are wrong or not even answers."""

@@ -26,6 +26,7 @@ from archive.catalogue.second_factors import Factors
 from archive.errors import Conflict, Refused
 from archive.model import UserId
 from archive.post import address_changed
+from playback_portal import outbox
 from playback_portal.browser_session import SESSION
 from playback_portal.language import language_of, mark
 from playback_portal.page import is_htmx, partial, see_other
@@ -79,7 +80,7 @@ async def post_invitation(request: web.Request) -> web.StreamResponse:
     services, account = request.app[SERVICES], _account(request)
     typed, language = str((await request.post()).get("email", "")), language_of(request)
 
-    def send() -> str:
+    def send() -> tuple[str, list[str]]:
         now = services.clock.now()
         known = credentials_of(services.catalogue, account, now)
         kind = Kind.RESET if known.has_password else Kind.INVITATION
@@ -94,20 +95,20 @@ async def post_invitation(request: web.Request) -> web.StreamResponse:
                 told = {"login": _name(person), "organisation": person.tenant_name, "by": request[ME].login}
                 letter = address_changed(account.tenant_id, str(before), language.value, told)
                 queued.append(services.post.queue(connection, letter))
-        for mail_id in queued:
-            services.post.hand_over(account.tenant_id, mail_id)
-        return address
+        return address, queued
 
     try:
         identities.checked_email(typed)
     except Refused:
         return await _refused(request, account, typed, NOT_AN_ADDRESS, HTTPStatus.BAD_REQUEST)
     try:
-        address = await asyncio.to_thread(send)
+        address, queued = await asyncio.to_thread(send)
     except Conflict:
         return await _refused(request, account, typed, TAKEN, HTTPStatus.CONFLICT)
     except Refused:
         return await _refused(request, account, typed, NO_MAIL, HTTPStatus.CONFLICT)
+    for mail_id in queued:
+        await outbox.hand_over(services, account.tenant_id, mail_id)
     return await _done(request, account, INVITED, address=address)
 
 

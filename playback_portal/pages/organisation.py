@@ -100,7 +100,9 @@ async def get_callback(request: web.Request) -> web.StreamResponse:
     if provider is None:
         return await _refuse(request, None, flow["next"], NO_PROVIDER)
     try:
-        since = datetime.fromisoformat(flow["since"]) if flow["since"] else None
+        # A question that was asked before an upgrade does not tell it.
+        asked_at = flow.get("since", "")
+        since = datetime.fromisoformat(asked_at) if asked_at else None
         subject = await _client(request, provider).answer(pending, request.query, now, since=since)
     except ProviderError as fault:
         _log.warning("an answer of a provider was refused", tenant_id=tenant_id, reason=str(fault))

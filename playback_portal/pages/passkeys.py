@@ -114,16 +114,14 @@ async def answer_of(request: web.Request) -> Mapping[str, object]:
     """Return what a script sent; raises the 400 Problem for what is no answer."""
     try:
         body = json.loads(await request.text())
+        is_answer = isinstance(body, dict) and is_text(json.dumps(body, ensure_ascii=False))
+        is_long = len(json.dumps(body)) > passkey.CREDENTIAL_CHARS_MAX
     except (ValueError, LookupError, RecursionError):
         # Another encoding than it names, or one of no name; brackets within brackets without end.
-        body = None
-    if not isinstance(body, dict) or not is_text(json.dumps(body, ensure_ascii=False)) or _is_long(body):
+        body, is_answer, is_long = {}, False, False
+    if not is_answer or is_long:
         raise Problem(HTTPStatus.BAD_REQUEST, "no-answer", "This is no answer of a passkey.")
     return body
-
-
-def _is_long(body: Mapping[str, object]) -> bool:
-    return len(json.dumps(body)) > passkey.CREDENTIAL_CHARS_MAX
 
 
 def text_of(answer: Mapping[str, object], name: str) -> str:

@@ -1,5 +1,6 @@
 """Parameters are typed, and everything wrong with them is told at once."""
 
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -202,6 +203,17 @@ async def test_what_is_no_json_object_or_too_large_is_refused(
     with pytest.raises(Problem) as raised:
         await asked(text, media_type)
     assert raised.value.status == status
+
+
+async def test_brackets_of_any_depth_are_read_or_refused() -> None:
+    """What can just be read can't be written any more, for it lies deeper then."""
+    results = set()
+    for depth in range(800, sys.getrecursionlimit() + 10):
+        try:
+            await asked(b'{"a": ' + b"[" * depth + b"]" * depth + b"}")
+        except Problem as problem:
+            results.add(problem.status)
+    assert results == {400}
 
 
 async def test_a_body_of_the_largest_size_is_read() -> None:

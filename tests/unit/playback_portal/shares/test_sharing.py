@@ -21,6 +21,7 @@ from playback_portal.pages import sharing
 from playback_portal.pages.sharing import DAYS_OFFERED
 
 SHARING = "/admin/policies/sharing"
+PART = b'--b\r\nContent-Disposition: form-data; name="title"\r\n'
 HOSTILE = "<script>alert(1)</script>\"'{{7*7}}"
 
 
@@ -239,6 +240,7 @@ async def test_the_administrator_decides_what_is_shared(
     status, switch = await ada.post(SHARING, rule="links_allowed", on="false")
     assert status == 200
     assert 'aria-checked="false"' in switch
+    assert "Switched off: Play links." in switch
     # What undoes it puts the switch back where it stands.
     assert 'id="policy-links_allowed"' in switch
     assert 'hx-target="#policy-links_allowed"' in switch
@@ -283,6 +285,9 @@ async def test_beside_the_player_stand_the_links_of_the_recording(
             b'--b\r\nContent-Disposition: form-data; name="title"\r\n\r\n\xff\r\n--b--',
         ),
         ("multipart/form-data", b"x"),
+        ("multipart/form-data; boundary=b", PART + b"Content-Transfer-Encoding: bogus\r\n\r\nx\r\n--b--"),
+        ("multipart/form-data; boundary=b", PART + b"no header\r\n\r\nx\r\n--b--"),
+        ("multipart/form-data; boundary=b", PART + b"X: " + b"y" * 10_000 + b"\r\n\r\nx\r\n--b--"),
     ],
 )
 async def test_a_form_that_is_no_text_is_a_fault_of_the_request(

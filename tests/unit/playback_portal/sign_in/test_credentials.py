@@ -204,6 +204,22 @@ async def test_the_address_before_is_told_that_it_is_so_no_longer(browser: Any, 
     assert "changed" not in entry.body
 
 
+async def test_a_link_that_waits_for_the_jobs_is_told_as_sent_all_the_same(
+    browser: Any, door: Any, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is written down already: a worker finds it, and nobody needs to send another."""
+
+    def away(*given: object, **named: object) -> None:
+        raise CatalogueUnavailable("PostgreSQL does not answer.")
+
+    monkeypatch.setattr(door.house.post, "hand_over", away)
+    anna = door.person(email="waits@mail.example")
+    await panel(browser, anna)
+    answer = await browser.post(f"/admin/users/{anna.id}/invitations", {"email": "waits-too@mail.example"})
+    assert answer.status == 303
+    assert ("user.invited", "ok") in door.events(ada)
+
+
 async def test_a_change_whose_entry_can_not_be_written_is_not_made(
     browser: Any, door: Any, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:

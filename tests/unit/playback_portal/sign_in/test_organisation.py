@@ -22,6 +22,7 @@ from archive.catalogue.identities import Account
 from archive.catalogue.identity_providers import Provider
 from archive.errors import Conflict, Refused
 from archive.model import Role
+from keys import challenge
 
 REFRESH = re.compile(r'http-equiv="refresh" content="0;url=([^"]+)"')
 SECRET = "s3cret of the bakery: +/&="
@@ -320,6 +321,19 @@ async def test_an_answer_counts_only_in_the_browser_that_asked_in_time_and_once(
     late = provider.authorize(await led(browser))
     clock.passes(10 * 60)
     assert (await browser.client.get("/sign-in/callback", params=late, allow_redirects=False)).status == 403
+
+
+async def test_a_question_that_was_asked_before_an_upgrade_is_answered_after_it(
+    browser: Any, door: Any, provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seal = challenge.seal
+
+    def sealed_before(root: Any, purpose: str, fields: dict[str, str], **named: Any) -> str:
+        return seal(root, purpose, {name: fields[name] for name in fields if name != "since"}, **named)
+
+    monkeypatch.setattr(challenge, "seal", sealed_before)
+    provider.claims = vouched(proved(door))
+    assert (await comes_back(browser, provider)).status == 303
 
 
 async def test_the_provider_is_no_second_factor_unless_the_tenant_trusts_it_to_ask_one(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,29 @@ async def test_what_was_set_up_a_moment_before_is_not_set_up_over(
     assert (await sent(first)).status == 200
     assert (await sent(second)).status == 409
     assert len(passkeys.of_account(door.house.portal, Account(door.tenant_id, user.id))) == 1
+
+
+async def test_brackets_of_any_depth_are_no_answer(browser: Any) -> None:
+    statuses = set()
+    for depth in range(900, sys.getrecursionlimit() + 5):
+        body = b'{"credential": ' + b"[" * depth + b"]" * depth + b"}"
+        sent = {"Sec-Fetch-Site": "same-origin", "Origin": browser.origin}
+        answer = await browser.client.post("/sign-in/passkey", data=body, headers=sent)
+        statuses.add(answer.status)
+    assert 400 in statuses
+    assert not {each for each in statuses if each >= 500}
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/sign-in", "x-www-form-urlencoded"), ("/sign-in/passkey", "json")]
+)
+async def test_a_body_that_is_not_compressed_as_it_says_is_a_fault_of_the_request(
+    browser: Any, path: str, kind: str
+) -> None:
+    sent = {"Sec-Fetch-Site": "same-origin", "Origin": browser.origin, "Content-Encoding": "gzip"}
+    headers = {**sent, "Content-Type": f"application/{kind}"}
+    answer = await browser.client.post(path, data=b"no gzip at all", headers=headers)
+    assert answer.status == 400
 
 
 async def test_an_answer_counts_once(browsers: Callable[[], Any], owned: Any) -> None:
