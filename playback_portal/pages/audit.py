@@ -40,7 +40,60 @@ RESULTS = {
     "failed": mark("Failed"),
     "unconfirmed": mark("Not confirmed"),
 }
+DEEDS = {
+    **ACTIONS,
+    "audit.listed": mark("looked at the audit log"),
+    "audit.proved": mark("took the proof of an entry along"),
+    "call.viewed": mark("looked at a call under way"),
+    "calls.listed": mark("looked at the calls under way"),
+    "case.opened": mark("opened a case"),
+    "case.viewed": mark("looked at a case"),
+    "do-not-record.added": mark("added a number that is not recorded"),
+    "do-not-record.removed": mark("took a number off the list of what is not recorded"),
+    "exempt-number.added": mark("added an exempt number"),
+    "exempt-number.removed": mark("removed an exempt number"),
+    "export.asked": mark("asked for an export"),
+    "export.downloaded": mark("took an export along"),
+    "label.added": mark("made a label"),
+    "label.changed": mark("changed a label"),
+    "label.retired": mark("retired a label"),
+    "passkey.added": mark("added a passkey"),
+    "passkey.removed": mark("removed a passkey"),
+    "password.changed": mark("changed a password"),
+    "policy.changed": mark("changed the settings of the organisation"),
+    "recording.held": mark("put a hold on the recording"),
+    "recording.paused": mark("paused a call"),
+    "recording.resumed": mark("resumed a call"),
+    "recording.started": mark("started recording a call"),
+    "recording.stopped": mark("stopped recording a call"),
+    "recordings.searched": mark("searched the recordings"),
+    "recordings.counted": mark("counted the recordings"),
+    "recovery-codes.made": mark("made recovery codes"),
+    "reset.asked": mark("asked for a new password"),
+    "second-factor.reset": mark("reset a second factor"),
+    "session.ended": mark("signed out"),
+    "session.opened": mark("signed in"),
+    "sessions.ended": mark("ended sessions"),
+    "share-policy.changed": mark("changed what may be shared"),
+    "sign-in.begun": mark("began to sign in"),
+    "sign-in.refused": mark("could not sign in"),
+    "team.added": mark("made a team"),
+    "team.changed": mark("changed a team"),
+    "team.member-removed": mark("took somebody off a team"),
+    "team.member-set": mark("put somebody into a team"),
+    "team.removed": mark("removed a team"),
+    "totp.removed": mark("removed an authenticator app"),
+    "totp.set": mark("set up an authenticator app"),
+    "user.added": mark("added a person"),
+    "user.changed": mark("changed a person"),
+    "user.invited": mark("invited a person"),
+    "user.rights-changed": mark("changed the rights of a person"),
+    "users.imported": mark("imported people"),
+}
+"""The deeds of the log in words; what is not here is shown by its own name."""
+
 _USER, _RECORDING = "user:", "recording:"
+_PROGRAM, _SERVICE = "api-client:", "service:"
 
 
 @dataclass(frozen=True)
@@ -82,9 +135,22 @@ class Line:
         return f"/v1/audit/entries/{audit_search.id_of(self.entry)}/proof"
 
     @property
+    def kind(self) -> str:
+        """Who did it, where it was no person: a program, the service itself, or "" for others."""
+        if self.entry.actor.startswith(_PROGRAM):
+            return "program"
+        return "service" if self.entry.actor.startswith(_SERVICE) else ""
+
+    @property
+    def thing(self) -> tuple[str, str]:
+        """What it was done with: its kind, and the end of its id."""
+        kind, _, name = self.entry.object.partition(":")
+        return kind, name[-6:]
+
+    @property
     def words(self) -> str:
         """The message for the deed, or "" for one without words."""
-        return ACTIONS.get(self.entry.action, "")
+        return DEEDS.get(self.entry.action, "")
 
 
 async def list_entries(request: web.Request) -> web.StreamResponse:
@@ -109,8 +175,8 @@ async def list_entries(request: web.Request) -> web.StreamResponse:
         "audit/list.html",
         lines=[_line(entry, logins) for entry in page.items],
         asked=asked,
-        actions=sorted(ACTIONS),
-        words=ACTIONS,
+        actions=sorted(DEEDS),
+        words=DEEDS,
         results=RESULTS,
         following="" if page.next is None else str(here.update_query(cursor=page.next)),
         first=str(here) if cursor else "",
@@ -148,7 +214,7 @@ def _asked(request: web.Request) -> Asked:
         since=given["from"] if _day(given["from"]) else "",
         until=given["to"] if _day(given["to"]) else "",
         who=given["who"],
-        action=given["action"] if given["action"] in ACTIONS else "",
+        action=given["action"] if given["action"] in DEEDS else "",
         result=given["result"] if given["result"] in RESULTS else "",
     )
 

@@ -202,6 +202,7 @@ async def test_the_page_names_people_and_deeds_in_words(office: Any) -> None:
     assert "reden: Coaching" in text
     assert "Geweigerd" in text
     assert "Meenemen" in text
+    assert "bekeek het auditlogboek" in await shown(office)
 
 
 async def test_the_page_filters_by_name_day_deed_and_result_and_the_file_does_too(office: Any) -> None:
