@@ -96,8 +96,8 @@ class Expiry:
         until = self._timekeeper.due_time()
         destroyed, failure = self._destroy(tenant_id, until, recordings_max)
         remaining = destructions.count_due(self._catalogue, tenant_id, until)
-        # One that fails again and again must not keep the keys of others alive.
-        certificates = 0 if remaining else self._settle(tenant_id, until)
+        # One that fails again and again, or that the store keeps, must not keep the keys of others alive.
+        certificates = 0 if remaining and destroyed else self._settle(tenant_id, until)
         if failure is not None:
             raise failure
         return Progress(destroyed, certificates, remaining)

@@ -307,6 +307,18 @@ def test_what_the_store_keeps_locked_is_given_back_whole(ageing: Ageing, bakery:
     assert ageing.sweep().batch(bakery.id).certificates == 1
 
 
+def test_what_the_store_keeps_does_not_keep_the_keys_of_others_alive(ageing: Ageing, bakery: Tenant) -> None:
+    kept, others = ageing.archive(bakery), [ageing.archive(bakery) for _ in range(2)]
+    ageing.store.set_legal_hold(kept.objects[0].key, kept.objects[0].version_id, held=True)
+    ageing.live(days=91)
+    for _ in range(2):
+        ageing.sweep().batch(bakery.id)
+    assert [state_of(ageing.portal, bakery, each) for each in others] == [RecordingState.DESTROYED] * 2
+    found = recordings.get(ageing.portal, auditor(bakery), kept.recording.id)
+    assert found.recording.state is RecordingState.AVAILABLE
+    open_data_key(ageing.house.vault, bakery.id, kept.recording.id, found.kek_id, found.wrapped_key)
+
+
 def test_an_object_that_was_put_while_it_went_goes_too(ageing: Ageing, bakery: Tenant) -> None:
     """Somebody shared it in that very moment."""
     archived = ageing.archive(bakery)
