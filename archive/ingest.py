@@ -22,6 +22,7 @@ journal and calls again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -77,13 +78,16 @@ class Ingest:
         audit: AuditWriter,
         intents_dir: Path,
         clock: Clock,
+        believe: Callable[[], None] = lambda: None,
     ) -> None:
+        """Remember what it stands on; `believe` raises while this machine's clock may lock nothing."""
         self._store = store
         self._vault = vault
         self._catalogue = catalogue
         self._audit = audit
         self._intents = IntentDirectory(intents_dir)
         self._clock = clock
+        self._believe = believe
 
     def archive(self, finished: FinishedRecording, outcome: SessionOutcome) -> ArchivedRecording:
         """Archive a recording, once, whatever was tried before; return it with its pins.
@@ -99,6 +103,7 @@ class Ingest:
             # Another finaliser may have committed, and taken its intent away, just before ours was made.
             archived = self._find(recording)
         if archived is None:
+            self._believe()
             lock = lock_of(self._store, self._clock, recording)
             placing = Placing(self._store, recording, data_key, lock)
             settled = replace(finished, recording=recording)

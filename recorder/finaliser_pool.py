@@ -34,6 +34,7 @@ from recorder.journal.reader import read_call
 from recorder.session_outcome import outcome
 from recorder.state import CallState
 from retention import minutes
+from retention.timekeeper import LockClock
 
 INTENTS_DIRECTORY = "intents"
 _NICE = 10
@@ -77,7 +78,9 @@ def open_ingest(settings: Settings, catalogue: Catalogue) -> Ingest:
     """
     store, vault = open_store(settings), open_vault(settings)
     audit = AuditWriter(catalogue, f"recorder/{settings.node_name}")
-    return Ingest(store, vault, catalogue, audit, settings.journal_dir / INTENTS_DIRECTORY, SystemClock())
+    clock = SystemClock()
+    believe = LockClock(catalogue, clock, f"recorder/{settings.node_name}").check
+    return Ingest(store, vault, catalogue, audit, settings.journal_dir / INTENTS_DIRECTORY, clock, believe)
 
 
 def finalise_job(job: FinaliseJob) -> ArchivedRecording | None:

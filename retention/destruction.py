@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 from datetime import datetime
+from enum import Enum
 
 import structlog
 
@@ -37,6 +38,14 @@ ACTOR = "service:worker"
 _log = structlog.get_logger()
 
 
+class Outcome(Enum):
+    """What became of a recording that was to be destroyed."""
+
+    GONE = "its objects are gone"
+    KEPT = "a hold, or the store, keeps it"
+    ELSEWHERE = "somebody else is at it, or it is not over"
+
+
 class Destroyer:
     """Destroys recordings whose time is over, all but their keys."""
 
@@ -46,26 +55,25 @@ class Destroyer:
         self._audit = audit
         self._clock = clock
 
-    def destroy(self, tenant_id: TenantId, recording_id: RecordingId, until: datetime) -> bool:
-        """Destroy a recording that was over at `until`, or go on; return whether its objects are gone.
+    def destroy(self, tenant_id: TenantId, recording_id: RecordingId, until: datetime) -> Outcome:
+        """Destroy a recording that was over at `until`, or go on with it.
 
-        False when somebody else is at it, when it is not over, or when it is held. Raises
-        DependencyUnavailable: call again, nothing is lost.
+        Raises DependencyUnavailable: call again, nothing is lost.
         """
         destruction = self._claim(tenant_id, recording_id, until)
         if destruction is None:
-            return False
+            return Outcome.ELSEWHERE
         try:
             planned = self._plan(destruction)
             if planned is None or not self._delete(planned):
-                return False
+                return Outcome.KEPT
             self._erase(planned)
         except Conflict:
-            return False
+            return Outcome.ELSEWHERE
         except DependencyUnavailable:
             self._give_up(destruction)
             raise
-        return True
+        return Outcome.GONE
 
     def remainder(self, destruction: Destruction) -> tuple[DestroyedObject, ...]:
         """Delete what was put for a recording while it went (a play link's audio), and return it."""

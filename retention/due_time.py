@@ -23,6 +23,10 @@ from archive.store.clock_guard import CLOCK_DIFFERENCE_S_MAX
 PAUSE_HOURS_MAX = 72
 """A long weekend without power; a clock that lost its battery is off by years."""
 
+LOCK_HOURS_MAX = 24
+"""How wrong a clock may be and still lock: a host that finds the time after its start must not keep
+recordings waiting for a person, and a term that is a day off is none that is lost."""
+
 _TOLERANCE = timedelta(seconds=CLOCK_DIFFERENCE_S_MAX)
 
 
@@ -80,12 +84,26 @@ def _third(local: datetime, checkpoint: Checkpoint) -> datetime:
     return checkpoint.at
 
 
+def agrees(local: datetime, checkpoint: Checkpoint | None) -> bool:
+    """Return whether a clock may be remembered as right: within a minute, or nothing speaks against it.
+
+    Raises ClockDisbelieved when it is so far off that nothing may be locked by it.
+    """
+    if checkpoint is None or checkpoint.elapsed_s is None:
+        due_time(Readings(local, local, None, checkpoint))
+        return True
+    third = checkpoint.at + timedelta(seconds=checkpoint.elapsed_s)
+    if abs(local - third) > timedelta(hours=LOCK_HOURS_MAX):
+        raise _disbelieved(f"this machine's clock moved by {_s(local - third)} that did not go by")
+    return abs(local - third) <= _TOLERANCE
+
+
 def _s(difference: timedelta) -> str:
     return f"{abs(difference.total_seconds()):.0f} s"
 
 
 def _disbelieved(what: str) -> ClockDisbelieved:
     return ClockDisbelieved(
-        f"Nothing is deleted: {what}. Set the clocks by NTP; when this machine's clock is right, "
+        f"Nothing is deleted or locked: {what}. Set the clocks by NTP; when this machine's clock is right, "
         "run `earwitness retention trust-clock`."
     )

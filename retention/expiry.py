@@ -31,7 +31,7 @@ from archive.rewrap import Rewrapping, VersionedVault
 from archive.store.object import Store
 from keys.signatory import Signatory
 from retention.certificate import statement
-from retention.destruction import ACTOR, Destroyer
+from retention.destruction import ACTOR, Destroyer, Outcome
 from retention.timekeeper import Timekeeper
 
 BATCH_RECORDINGS_MAX = 50
@@ -94,30 +94,32 @@ class Expiry:
         Raises ClockDisbelieved, and DependencyUnavailable after the others were tried.
         """
         until = self._timekeeper.due_time()
-        destroyed, failure = self._destroy(tenant_id, until, recordings_max)
+        destroyed, kept, failure = self._destroy(tenant_id, until, recordings_max)
         remaining = destructions.count_due(self._catalogue, tenant_id, until)
         # One that fails again and again, or that the store keeps, must not keep the keys of others alive.
-        certificates = 0 if remaining and destroyed else self._settle(tenant_id, until)
+        certificates = 0 if remaining > kept else self._settle(tenant_id, until)
         if failure is not None:
             raise failure
         return Progress(destroyed, certificates, remaining)
 
     def _destroy(
         self, tenant_id: TenantId, until: datetime, recordings_max: int
-    ) -> tuple[int, DependencyUnavailable | None]:
+    ) -> tuple[int, int, DependencyUnavailable | None]:
+        """Return how many are gone, how many the store or a hold keeps, and what failed first."""
         now = self._clock.now()
         chosen = destructions.abandoned(self._catalogue, tenant_id, now, recordings_max)
         chosen += destructions.due(self._catalogue, tenant_id, until, recordings_max - len(chosen))
-        destroyed = 0
+        outcomes: list[Outcome] = []
         failures: list[DependencyUnavailable] = []
         for recording_id in chosen:
             try:
-                destroyed += self._destroyer.destroy(tenant_id, recording_id, until)
+                outcomes.append(self._destroyer.destroy(tenant_id, recording_id, until))
             except DependencyUnavailable as error:
                 failures.append(error)
                 if len(failures) >= FAILURES_MAX:
                     break
-        return destroyed, failures[0] if failures else None
+        gone, kept = outcomes.count(Outcome.GONE), outcomes.count(Outcome.KEPT)
+        return gone, kept, failures[0] if failures else None
 
     def _settle(self, tenant_id: TenantId, until: datetime) -> int:
         """Destroy the keys whose time is over and give certificates; return how many."""

@@ -24,11 +24,14 @@ from archive.catalogue.retention_clocks import GoodTime
 from archive.clock import Clock
 from archive.errors import DependencyUnavailable
 from archive.store.object import Store
-from retention.due_time import Checkpoint, ClockDisbelieved, Readings, due_time
+from retention.due_time import Checkpoint, ClockDisbelieved, Readings, agrees, due_time
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 UPTIME = Path("/proc/uptime")
 ACTOR = "service:worker"
+
+RENEWAL_S = 60.0
+"""A recorder writes its good time down once a minute at most, whatever it archives."""
 
 _log = structlog.get_logger()
 
@@ -47,6 +50,40 @@ def machine_uptime() -> Uptime:
         return Uptime(BOOT_ID.read_text().strip(), float(UPTIME.read_text().split()[0]))
     except (OSError, ValueError, IndexError) as error:
         raise DependencyUnavailable("This machine does not tell its uptime: mount /proc.") from error
+
+
+class LockClock:
+    """Asks, before something is locked by it, whether this machine's clock can be believed.
+
+    As `Timekeeper`, but for a recorder: by the time that went by alone, for it reads no audit log.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        clock: Clock,
+        node: str,
+        uptime: Callable[[], Uptime] = machine_uptime,
+    ) -> None:
+        self._catalogue = catalogue
+        self._clock = clock
+        self._node = node
+        self._uptime = uptime
+
+    def check(self) -> None:
+        """Raise ClockDisbelieved when nothing may be locked now; raises DependencyUnavailable."""
+        up, local = self._uptime(), self._clock.now()
+        known = retention_clocks.good_times(self._catalogue)
+        try:
+            right = agrees(local, _checkpoint(up, known))
+        except ClockDisbelieved as error:
+            _log.error("ALARM: the clock is not believed, recordings wait", reason=str(error))
+            raise
+        own = next((each for each in known if each.node == self._node), None)
+        if not right:
+            return
+        if own is None or own.boot_id != up.boot_id or up.seconds - own.uptime_s >= RENEWAL_S:
+            retention_clocks.keep(self._catalogue, GoodTime(self._node, local, up.boot_id, up.seconds))
 
 
 class Timekeeper:
@@ -99,14 +136,8 @@ class Timekeeper:
     def _readings(self, up: Uptime, known: list[GoodTime]) -> Readings:
         local = self._clock.now()
         newest = self._newest_entry(local, known)
-        of_this_start = [each for each in known if each.boot_id == up.boot_id and each.uptime_s <= up.seconds]
-        checkpoint = None
-        if of_this_start:
-            best = of_this_start[0]
-            checkpoint = Checkpoint(best.at, up.seconds - best.uptime_s)
-        elif known:
-            checkpoint = Checkpoint(known[0].at, None)
-        elif newest is not None and newest <= local:
+        checkpoint = _checkpoint(up, known)
+        if checkpoint is None and newest is not None and newest <= local:
             checkpoint = Checkpoint(newest, None)
         return Readings(local, self._store.clock(), newest, checkpoint)
 
@@ -134,3 +165,12 @@ class Timekeeper:
                 body={"reason": str(error)},
             )
         self._alarmed = kind
+
+
+def _checkpoint(up: Uptime, known: list[GoodTime]) -> Checkpoint | None:
+    """Return the last good time: of this start of the machine if there is one, else of any."""
+    of_this_start = [each for each in known if each.boot_id == up.boot_id and each.uptime_s <= up.seconds]
+    if of_this_start:
+        best = of_this_start[0]
+        return Checkpoint(best.at, up.seconds - best.uptime_s)
+    return Checkpoint(known[0].at, None) if known else None

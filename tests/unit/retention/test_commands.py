@@ -82,7 +82,7 @@ def test_sweep_destroys_what_is_over_and_tells_how_many(
     assert (swept["destroyed"], swept["remaining"]) == (0, 0)
     ageing.house.clock.moment += timedelta(days=1)
     told = run("sweep", code=1)
-    assert "earwitness retention: Nothing is deleted: this machine's clock moved by 86400 s" in told
+    assert "earwitness retention: Nothing is deleted or locked: this machine's clock moved by 86400 s" in told
     run("trust-clock", role="operator")
     database.connect().execute(
         "UPDATE retention_clocks SET at = %s", (ageing.house.clock.moment,)

@@ -35,6 +35,7 @@ from archive.errors import NotFound, Refused, StoreUnavailable
 from archive.model import ArchivedRecording, ObjectKind, RecordingState, Tenant
 from archive.playback import Action, Playback
 from archive.shared import Derivatives
+from retention.destruction import Outcome
 from retention.due_time import ClockDisbelieved
 from retention.expiry import FEW_SIBLINGS, KEY_WAIT, key_is_over
 from tests.unit.retention.ageing import Ageing, auditor, objects_of
@@ -325,7 +326,8 @@ def test_an_object_that_was_put_while_it_went_goes_too(ageing: Ageing, bakery: T
     ageing.live(days=91)
     prefix = f"{bakery.id}/{archived.recording.id}/share/x/1"
     sweep = ageing.sweep()
-    assert sweep._destroyer.destroy(bakery.id, archived.recording.id, sweep.check_clocks())
+    outcome = sweep._destroyer.destroy(bakery.id, archived.recording.id, sweep.check_clocks())
+    assert outcome is Outcome.GONE
     ageing.store.put(prefix, b"late", None, sha256=hashlib.sha256(b"late").hexdigest())
     assert sweep.batch(bakery.id).certificates == 1
     assert objects_of(ageing.store, bakery, archived.recording.id) == []

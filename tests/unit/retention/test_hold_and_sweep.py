@@ -9,7 +9,7 @@ from datetime import timedelta
 from archive.audit import AuditWriter
 from archive.catalogue import cases, destructions
 from archive.model import ArchivedRecording, Tenant
-from retention.destruction import Destroyer
+from retention.destruction import Destroyer, Outcome
 from retention.store_holds import StoreHolds
 from tests.unit.retention.ageing import Ageing
 from tests.unit.retention.holding import (
@@ -105,7 +105,7 @@ def test_r2_a_claim_waits_for_a_hold_that_is_being_acknowledged(ageing: Ageing, 
     scope, now = person(bakery, "anna"), ageing.house.clock.now()
     audit = AuditWriter(ageing.worker, "worker/one")
     destroyer = Destroyer(ageing.store, ageing.worker, audit, ageing.house.clock)
-    answers: list[bool] = []
+    answers: list[Outcome] = []
     claiming = threading.Thread(
         target=lambda: answers.append(destroyer.destroy(bakery.id, archived.recording.id, now))
     )
@@ -116,7 +116,7 @@ def test_r2_a_claim_waits_for_a_hold_that_is_being_acknowledged(ageing: Ageing, 
         claiming.join(0.3)
         assert claiming.is_alive(), "it waits for the row"
     claiming.join(20)
-    assert answers == [False]
+    assert answers == [Outcome.ELSEWHERE]
     assert_held_and_whole(ageing, bakery, archived)
 
 

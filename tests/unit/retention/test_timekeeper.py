@@ -11,7 +11,7 @@ from archive.catalogue import retention_clocks
 from archive.errors import DependencyUnavailable
 from retention import timekeeper as timekeeper_module
 from retention.due_time import ClockDisbelieved
-from retention.timekeeper import machine_uptime
+from retention.timekeeper import LockClock, machine_uptime
 from tests.unit.retention.ageing import Ageing
 
 
@@ -100,3 +100,49 @@ def test_this_machine_tells_its_uptime(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(timekeeper_module, "UPTIME", tmp_path / "none")
     with pytest.raises(DependencyUnavailable, match="mount /proc"):
         machine_uptime()
+
+
+def test_r3_nothing_is_locked_by_a_clock_eight_years_ahead_and_archived_when_it_is_right(
+    ageing: Ageing, recorder: Any, bakery: Any
+) -> None:
+    """The recording waits in the journal, as for any part that is away."""
+    watch = LockClock(recorder, ageing.house.clock, "recorder/one", lambda: ageing.uptime)
+    finished = ageing.make_finished(ageing.make_recording(bakery.id).recording)
+    ageing.set_clock(days=8 * 365)
+    ingest = ageing.house.ingest(believe=watch.check)
+    with pytest.raises(ClockDisbelieved, match="did not go by"):
+        ingest.archive(finished, ageing.outcome_of(finished))
+    assert ageing.store.versions("") == []
+    ageing.set_clock(days=-8 * 365)
+    archived = ingest.archive(finished, ageing.outcome_of(finished))
+    assert len(ageing.store.versions("")) == len(archived.objects)
+    assert {each.node for each in retention_clocks.good_times(recorder)} == {"one", "recorder/one"}
+
+
+def test_a_recorder_goes_on_after_a_restart_and_writes_once_a_minute(ageing: Ageing, recorder: Any) -> None:
+    watch = LockClock(recorder, ageing.house.clock, "recorder/one", lambda: ageing.uptime)
+    ageing.restart(hours=5)
+    watch.check()
+    first = retention_clocks.good_times(recorder)[0]
+    ageing.live(seconds=30)
+    watch.check()
+    assert retention_clocks.good_times(recorder)[0] == first
+    ageing.live(seconds=30)
+    watch.check()
+    assert retention_clocks.good_times(recorder)[0].at == ageing.house.clock.now()
+    ageing.restart(days=4)
+    with pytest.raises(ClockDisbelieved):
+        watch.check()
+
+
+def test_a_clock_that_is_hours_off_locks_and_is_not_remembered(ageing: Ageing, recorder: Any) -> None:
+    """A host that found the time late keeps no recording waiting; the sweep goes by the clock of before."""
+    watch = LockClock(recorder, ageing.house.clock, "recorder/one", lambda: ageing.uptime)
+    ageing.set_clock(hours=24)
+    watch.check()
+    assert [each.node for each in retention_clocks.good_times(recorder)] == ["one"]
+    with pytest.raises(ClockDisbelieved):
+        ageing.timekeeper().due_time()
+    ageing.set_clock(seconds=1)
+    with pytest.raises(ClockDisbelieved):
+        watch.check()
