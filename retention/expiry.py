@@ -125,7 +125,8 @@ class Expiry:
         """Destroy the keys whose time is over and give certificates; return how many."""
         given = 0
         for waiting in destructions.waiting_keys(self._catalogue, tenant_id):
-            siblings = destructions.count_under(self._catalogue, tenant_id, waiting.kek_id)
+            now = self._clock.now()
+            siblings = destructions.count_under(self._catalogue, tenant_id, waiting.kek_id, now)
             if not key_is_over(waiting, siblings, until):
                 continue
             rewrapping = Rewrapping(self._store, self._vault(), self._catalogue, self._audit, self._clock)
@@ -161,10 +162,12 @@ class Expiry:
 
 def key_is_over(waiting: WaitingKey, siblings: Siblings, until: datetime) -> bool:
     """Return whether a key whose recordings are gone is destroyed now, with others under it. Pure."""
-    if siblings.all == 0 or until - waiting.since >= KEY_WAIT:
+    if siblings.all == 0:
         return True
     if siblings.going:
-        return False  # another worker is at it; it would be wrapped anew to be destroyed
+        return False  # another worker is at it, for minutes: it would be wrapped anew to be destroyed
+    if until - waiting.since >= KEY_WAIT:
+        return True
     _, day, version = waiting.kek_id.split("/")
     if date.fromisoformat(day) < expiry_day(until):
         return True

@@ -95,7 +95,7 @@ class WaitingKey:
 
 @dataclass(frozen=True)
 class Siblings:
-    """How many recordings hang from a key still, and how many of them are on their way out."""
+    """How many recordings hang from a key still, and how many of them somebody destroys at this moment."""
 
     all: int
     going: int
@@ -281,10 +281,13 @@ def waiting_for(catalogue: Catalogue, tenant_id: TenantId, kek_id: str, limit: i
         return [_destruction(row) for row in connection.execute(statement)]
 
 
-def count_under(catalogue: Catalogue, tenant_id: TenantId, kek_id: str) -> Siblings:
-    """Return how many recordings hang from a key still."""
+def count_under(catalogue: Catalogue, tenant_id: TenantId, kek_id: str, now: datetime) -> Siblings:
+    """Return how many recordings hang from a key still, and how many of them somebody destroys now."""
     columns = recordings.c
-    going = func.count().filter(columns.state == RecordingState.DELETING)
+    claimed = select(destructions.c.recording_id).where(
+        destructions.c.tenant_id == tenant_id, destructions.c.claimed_until > now
+    )
+    going = func.count().filter(columns.state == RecordingState.DELETING, columns.id.in_(claimed))
     statement = (
         select(func.count().label("all"), going.label("going"))
         .select_from(recordings)
