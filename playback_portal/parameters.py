@@ -164,7 +164,7 @@ async def refuse_no_text(request: web.Request) -> None:
         raise wrong_parameters(ParameterFault("", NO_TEXT))
 
 
-async def read_form(request: web.Request) -> Mapping[str, str | bytes | web.FileField]:
+async def read_form(request: web.Request) -> Mapping[str, str | bytes | bytearray | web.FileField]:
     """Return the fields of a form; raises the 400 Problem for one that can't be read."""
     try:
         return await request.post()

@@ -112,6 +112,7 @@ async def spend(request: web.Request, sealed: str) -> bool:
 
 async def answer_of(request: web.Request) -> Mapping[str, object]:
     """Return what a script sent; raises the 400 Problem for what is no answer."""
+    body: dict[str, object]
     try:
         body = json.loads(await request.text())
         is_answer = isinstance(body, dict) and is_text(json.dumps(body, ensure_ascii=False))
