@@ -85,7 +85,8 @@ def used(catalogue: Catalogue, tenant_id: TenantId) -> dict[str, int]:
     columns = recordings.c
     statement = (
         select(columns.kek_id, func.count().label("recordings"))
-        .where(columns.tenant_id == tenant_id)
+        # What was destroyed hangs from none.
+        .where(columns.tenant_id == tenant_id, columns.kek_id != "")
         .group_by(columns.kek_id)
     )
     with catalogue.transaction(tenant_id) as connection:

@@ -20,6 +20,7 @@ from archive.catalogue import (
     comments,
     destructions,
     directory,
+    keks,
     labels,
     notes,
     recordings,
@@ -72,6 +73,7 @@ def test_r1_what_is_over_goes_whole_and_what_is_not_stays(ageing: Ageing, bakery
     assert state_of(ageing.portal, bakery, over) is RecordingState.DESTROYED
     assert state_of(ageing.portal, bakery, later) is RecordingState.AVAILABLE
     assert len(objects_of(ageing.store, bakery, later.recording.id)) == 5
+    assert keks.used(ageing.worker, bakery.id) == {later.kek_id: 1}
     assert ageing.entries(over) == [
         ("recording.destroy", "ok"),
         ("recording.erased", "ok"),
