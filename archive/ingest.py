@@ -64,6 +64,10 @@ from archive.waveform import Waveform, of_peaks
 _log = structlog.get_logger()
 
 _ACTOR = "service:recorder"
+
+KEYS_COUNT_MAX = 8
+"""KEKs in a row that are retired just before a commit; more of them point at a loop somewhere."""
+
 _ACTIONS = {RecordingState.QUARANTINED: "recording.quarantined"}
 
 
@@ -108,11 +112,7 @@ class Ingest:
             placing = Placing(self._store, recording, data_key, lock)
             settled = replace(finished, recording=recording)
             archived = upload(self._store, placing, settled, data_key, outcome)
-            try:
-                archived = self._commit(archived, outcome, of_peaks(finished.peaks))
-            except KeyRetired:
-                archived = self._under_next_key(archived, data_key, lock)
-                archived = self._commit(archived, outcome, of_peaks(finished.peaks))
+            archived = self._commit_under_a_living_key(archived, finished, outcome, data_key, lock)
         self._intents.remove(recording.id)
         return archived
 
@@ -145,6 +145,23 @@ class Ingest:
             self._vault, intent.tenant_id, intent.recording_id, intent.kek_id, intent.wrapped_key
         )
 
+    def _commit_under_a_living_key(
+        self,
+        archived: ArchivedRecording,
+        finished: FinishedRecording,
+        outcome: SessionOutcome,
+        data_key: DataKey,
+        lock: Lock,
+    ) -> ArchivedRecording:
+        """Commit, under the next KEK where the present one was retired; raises KeyRetired after many."""
+        waveform = of_peaks(finished.peaks)
+        for _ in range(KEYS_COUNT_MAX):
+            try:
+                return self._commit(archived, outcome, waveform)
+            except KeyRetired:
+                archived = self._under_next_key(archived, data_key, lock)
+        return self._commit(archived, outcome, waveform)
+
     def _under_next_key(
         self, archived: ArchivedRecording, data_key: DataKey, lock: Lock
     ) -> ArchivedRecording:
@@ -155,7 +172,10 @@ class Ingest:
         placed = place_key(self._store, recording, data_key.key, kek, lock)
         self._store.barrier()
         verify_key(self._store, placed)
-        return replace(archived, kek_id=placed.wrapped.kek_id, wrapped_key=placed.wrapped.wrapped)
+        wrapped = placed.wrapped
+        # A rerun has to open what stands in the store, and the former KEK is about to go.
+        self._intents.rewrap(recording.id, wrapped.kek_id, wrapped.wrapped)
+        return replace(archived, kek_id=wrapped.kek_id, wrapped_key=wrapped.wrapped)
 
     def _commit(
         self, archived: ArchivedRecording, outcome: SessionOutcome, waveform: Waveform | None

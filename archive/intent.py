@@ -14,7 +14,7 @@ import base64
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from archive.errors import DependencyUnavailable
@@ -95,6 +95,14 @@ class IntentDirectory:
             except FileExistsError:
                 return self.find(intent.recording_id) or intent
         return intent
+
+    def rewrap(self, recording_id: RecordingId, kek_id: str, wrapped_key: bytes) -> None:
+        """Let the intent of a recording name its data key as it is wrapped now, durably."""
+        known = self.find(recording_id)
+        if known is not None:
+            changed = replace(known, kek_id=kek_id, wrapped_key=wrapped_key)
+            with _writing():
+                durable_file.replace(self._path(recording_id), changed.to_json())
 
     def remove(self, recording_id: RecordingId) -> None:
         """Forget the intent of a recording that is archived, or whose key is gone."""

@@ -157,9 +157,10 @@ class Rewrapping:
         kek = self._make_next(batch[0].kek_id)
         store_now = agreed_time(self._store, self._clock)
         with ThreadPoolExecutor(THREADS_COUNT) as pool:
-            placed = list(pool.map(partial(self._place, kek, store_now), batch))
+            found = pool.map(partial(self._place, kek, store_now), batch)
+            placed = [(each, key) for each, key in zip(batch, found, strict=True) if key is not None]
             self._store.barrier()
-            list(pool.map(partial(verify_key, self._store), placed))
+            list(pool.map(partial(verify_key, self._store), (key for _, key in placed)))
         try:
             with self._catalogue.transaction(tenant_id) as connection:
                 # The next version may itself be retired just now: then the next pass takes the one after.
@@ -172,16 +173,21 @@ class Rewrapping:
                         WrappedKey(each.kek_id, each.wrapped_key),
                         key.wrapped,
                     )
-                    for each, key in zip(batch, placed, strict=True)
+                    for each, key in placed
                 )
         except KeyRetired:
             return 0
 
-    def _place(self, kek: Kek, store_now: datetime, archived: ArchivedRecording) -> PlacedKey:
+    def _place(self, kek: Kek, store_now: datetime, archived: ArchivedRecording) -> PlacedKey | None:
+        """Put the data key wrapped anew beside its recording; None when another process did meanwhile."""
         recording = archived.recording
-        data_key = open_data_key(
-            self._vault, recording.tenant_id, recording.id, archived.kek_id, archived.wrapped_key
-        )
+        place = (recording.tenant_id, recording.id)
+        try:
+            data_key = open_data_key(self._vault, *place, archived.kek_id, archived.wrapped_key)
+        except NotFound:
+            if keks.key_of(self._catalogue, *place).kek_id != archived.kek_id:
+                return None
+            raise
         # Of a recording on its way out no object may be locked that its destruction has to delete.
         going = recording.state is RecordingState.DELETING
         lock = Lock(None) if going else lock_at(store_now, self._store, recording)
