@@ -35,8 +35,10 @@ _numbers = itertools.count()
 
 
 @pytest.fixture
-def empty(postgres_url: str) -> Iterator[Callable[[str], Catalogue]]:
+def empty(postgres_url: str, lasting: Callable[[str], Catalogue]) -> Iterator[Callable[[str], Catalogue]]:
     """A second, empty database; gives catalogues of it by role."""
+    for role in migrate.ROLES:
+        lasting(role).close()  # what is copied has to be at rest; each connects again when it is used
     name = f"rebuilt_{next(_numbers)}"
     url = make_url(postgres_url)
     with psycopg.connect(**url.get_dialect()().create_connect_args(url)[1], autocommit=True) as admin:
