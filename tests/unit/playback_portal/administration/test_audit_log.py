@@ -14,8 +14,8 @@ import pytest
 
 from archive.access import Scope
 from archive.audit import AuditWriter
-from archive.catalogue import accounts
-from archive.model import TenantId
+from archive.catalogue import accounts, directory
+from archive.model import Role, TenantId
 from archive.store.memory import MemoryStore
 from archive.transparency.sequencer import Custody, Sequencer
 from archive.transparency.tree import leaf_hash, verify_inclusion
@@ -203,6 +203,20 @@ async def test_the_page_names_people_and_deeds_in_words(office: Any) -> None:
     assert "Geweigerd" in text
     assert "Meenemen" in text
     assert "bekeek het auditlogboek" in await shown(office)
+
+
+async def test_only_who_reads_all_recordings_is_led_to_them(office: Any) -> None:
+    """An administrator sees that something was done with a recording, and gets no way that ends at a wall."""
+    write(office, 1)
+    assert 'href="/recordings/1"' not in await shown(office)
+    otto = directory.add_user(
+        office.house.operator, office.tenant.id, "otto", now=office.now, role=Role.AUDITOR
+    )
+    key = accounts.add_api_client(
+        office.house.operator, office.tenant.id, "otto", tuple(Scope), now=office.now, user_id=otto.id
+    )
+    office.keys["otto"] = key.key
+    assert 'href="/recordings/1"' in await shown(office, key="otto")
 
 
 async def test_the_page_filters_by_name_day_deed_and_result_and_the_file_does_too(office: Any) -> None:
