@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recordings import PAGE_ROWS_MAX, decode_cursor, encode_cursor
-from archive.catalogue.tables import export_parts, exports
+from archive.catalogue.tables import export_parts, exports, recordings
 from archive.errors import Conflict, NotFound, Refused
 from archive.model import RecordingId, TenantId, UserId, new_id
 from keys.streaming_aead import SealPin
@@ -109,7 +109,10 @@ def add(
     purpose: str,
     now: datetime,
 ) -> Export:
-    """Write an export down in the caller's transaction; raises Refused out of bounds, Conflict above them."""
+    """Write an export down in the caller's transaction; raises Refused out of bounds, Conflict above them.
+
+    It ends with the first of its recordings: what is written about one never outlives it.
+    """
     ids = tuple(dict.fromkeys(recording_ids))
     if not 1 <= len(ids) <= RECORDINGS_COUNT_MAX:
         raise Refused(f"An export has 1 to {RECORDINGS_COUNT_MAX} recordings, not {len(ids)}.")
@@ -120,6 +123,9 @@ def add(
     counted = connection.execute(select(func.count()).select_from(exports).where(*waits)).scalar_one()
     if counted >= WAITING_COUNT_MAX:
         raise Conflict(f"{WAITING_COUNT_MAX} exports are being made already; wait for one.")
+    first_end = select(func.min(recordings.c.retain_until)).where(
+        recordings.c.tenant_id == tenant_id, recordings.c.id.in_(ids), ~recordings.c.on_hold
+    )
     row = {
         "id": new_id(now),
         "tenant_id": tenant_id,
@@ -130,7 +136,7 @@ def add(
         "state": ExportState.WAITING.value,
         "done": 0,
         "asked_at": now,
-        "ends_at": now + KEPT,
+        "ends_at": min(now + KEPT, connection.execute(first_end).scalar_one() or now + KEPT),
     }
     return _export(connection.execute(insert(exports).returning(exports), row).one())
 

@@ -233,6 +233,15 @@ def test_after_a_week_nothing_is_left_but_that_it_was(ageing: Ageing, bakery: Te
     assert keys.list(f"exports-{bakery.id}/") == (), "its key went with it"
 
 
+def test_an_export_ends_with_the_first_of_its_recordings_if_that_is_sooner(
+    ageing: Ageing, bakery: Tenant, asker: UserId
+) -> None:
+    short, long = ageing.archive(bakery, days=2), ageing.archive(bakery, days=90)
+    export = ask(ageing, bakery, asker, long.recording.id, short.recording.id)
+    assert export.ends_at == short.recording.retain_until
+    assert ask(ageing, bakery, asker, long.recording.id).ends_at == ageing.house.clock.now() + KEPT
+
+
 def test_limits_are_told(ageing: Ageing, bakery: Tenant, asker: UserId) -> None:
     many = [RecordingId(f"r{number}") for number in range(RECORDINGS_COUNT_MAX + 1)]
     for ids in ([], many):
