@@ -14,7 +14,7 @@ from archive.audit import AuditWriter
 from archive.catalogue import keks, recordings
 from archive.catalogue.audit_entries import of_object
 from archive.catalogue.engine import Catalogue
-from archive.errors import Conflict, DependencyUnavailable, KeyRetired, NotFound, VerificationFailed
+from archive.errors import Conflict, KeyRetired, NotFound, VerificationFailed
 from archive.ingest import Ingest
 from archive.key_object import is_key_object
 from archive.model import (
@@ -385,63 +385,6 @@ def test_recordings_are_listed_by_the_key_they_hang_from(
         kek_id,
         siblings[1].wrapped_key,
     )
-
-
-def test_c7_nothing_is_lost_whatever_is_archived_erased_and_rotated_at_once(
-    house: object,
-    playback: Playback,
-    worker: Catalogue,
-    bakery: Tenant,
-    rewrapping: Callable[..., Rewrapping],
-    make_recording: Callable[..., ArchivedRecording],
-    make_finished: Callable[..., FinishedRecording],
-    outcome_of: Callable[[FinishedRecording], SessionOutcome],
-) -> None:
-    """C7: many finalisers and two who rotate, on one day's keys; every recording plays afterwards."""
-    finished = [make_finished(make_recording(bakery.id, minutes=n).recording) for n in range(24)]
-    failures: list[Exception] = []
-    ended = threading.Event()
-
-    class Slow:
-        """A store that takes as long as a rotation for its barrier: keys go between wrapping and commit."""
-
-        def __getattr__(self, name: str) -> object:
-            return getattr(house.store, name)
-
-        def barrier(self) -> None:
-            ended.wait(0.15)
-
-    def archive(mine: list[FinishedRecording]) -> None:
-        for each in mine:
-            # As the queue of a recorder does: what found its key retired twice is called again.
-            for _ in range(20):
-                try:
-                    house.ingest(store=Slow()).archive(each, outcome_of(each))
-                    break
-                except DependencyUnavailable as error:
-                    failures.append(error)
-
-    def rotate() -> None:
-        while not ended.wait(0.01):
-            for kek_id in keks.used(worker, bakery.id):
-                try:
-                    rewrapping().supersede(bakery.id, kek_id, **BECAUSE)
-                except (DependencyUnavailable, Conflict) as error:
-                    failures.append(error)
-
-    archiving = [threading.Thread(target=archive, args=(finished[n::3],)) for n in range(3)]
-    rotating = [threading.Thread(target=rotate) for _ in range(2)]
-    for thread in (*archiving, *rotating):
-        thread.start()
-    for thread in archiving:
-        thread.join()
-    ended.set()
-    for thread in rotating:
-        thread.join()
-    assert not [error for error in failures if not isinstance(error, KeyRetired | Conflict)]
-    assert max(int(kek_id.rpartition("/")[2]) for kek_id in keks.used(worker, bakery.id)) > 2
-    for each in finished:
-        assert heard(playback, ArchivedRecording(each.recording, (), "", b"")) == each.audio
 
 
 def test_a_stop_after_the_key_was_wrapped_anew_is_gone_on_from_with_the_same_objects(
