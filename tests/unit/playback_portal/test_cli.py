@@ -126,7 +126,7 @@ def test_it_speaks_tls_itself_when_it_has_a_certificate(keyring: Path, tmp_path:
         ({"PORTAL_LISTEN": "0.0.0.0:1"}, "EARWITNESS_PORTAL_PROXY"),
         ({"KEYRING_PASSPHRASE": "wrong"}, "does not open with this passphrase"),
         ({"DATABASE_URL": ""}, "EARWITNESS_DATABASE_URL"),
-        ({"KEYRING": "vault:x"}, "not available in this release"),
+        ({"KEYRING": "vault:x"}, "has the form vault:"),
         ({"PORTAL_TLS_CERT": "/nowhere", "PORTAL_TLS_KEY": "/nowhere"}, "PORTAL_TLS_CERT"),
     ],
 )

@@ -59,7 +59,7 @@ async def set_aside(ended: Ended, tails: dict[str, int] | None) -> None:
 
 @pytest.fixture
 def ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ended]:
-    monkeypatch.setattr(service_module, "open_root", lambda *_: PlainRoot())
+    monkeypatch.setattr(service_module, "open_keyring", lambda *_: PlainRoot())
     service = RecorderService(settings(tmp_path))
     yield Ended(service)
     service.book.close()

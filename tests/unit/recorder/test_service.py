@@ -44,7 +44,7 @@ def test_a_capture_process_that_hangs_is_killed_and_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It lives and its connection is open, but it says nothing any more."""
-    monkeypatch.setattr(service_module, "open_root", lambda *_: PlainRoot())
+    monkeypatch.setattr(service_module, "open_keyring", lambda *_: PlainRoot())
 
     async def hang() -> None:
         service = RecorderService(settings(tmp_path))

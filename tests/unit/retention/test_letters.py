@@ -11,6 +11,7 @@ FIELDS = {
     "organisation": "De Warme Bakker",
     "link": "https://opname.example/s/x",
     "login": "anna@bakery.example",
+    "by": "beheer@bakery.example",
     "code": "482913",
     "title": "Afspraak",
     "message": "Zie minuut 2.",
