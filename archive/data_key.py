@@ -105,5 +105,10 @@ def translated_key_errors() -> Iterator[None]:
         raise KeysUnavailable("The key store is away or locked; unlock it, the work waits.") from error
 
 
+def key_was_destroyed(refusal: Exception) -> bool:
+    """Tell whether something can't be opened because its KEK was destroyed, as it is meant to be."""
+    return isinstance(refusal, NotFound) and isinstance(refusal.__cause__, KeyDestroyed)
+
+
 def _context(tenant_id: TenantId, recording_id: RecordingId) -> bytes:
     return Binding(tenant_id, recording_id, "data-key").associated_data()

@@ -16,6 +16,7 @@ destroyed is gone by design.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -25,8 +26,15 @@ from archive.catalogue import recordings, sessions
 from archive.catalogue.directory import ensure_tenant
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.keks import WrappedKey
-from archive.data_key import DataKey, Vault, object_binding, open_data_key, translated_key_errors
-from archive.errors import NotFound, VerificationFailed
+from archive.data_key import (
+    DataKey,
+    Vault,
+    key_was_destroyed,
+    object_binding,
+    open_data_key,
+    translated_key_errors,
+)
+from archive.errors import ArchiveError, NotFound, VerificationFailed
 from archive.key_object import is_key_object, keys_beside
 from archive.model import (
     ArchivedRecording,
@@ -68,7 +76,11 @@ class Rebuilt:
     outcome: SessionOutcome
 
 
-def rebuild(store: Store, vault: Vault, catalogue: Catalogue) -> int:
+Missed = Callable[[Place, ArchiveError], None]
+"""Is told of each recording that can't be rebuilt, and why."""
+
+
+def rebuild(store: Store, vault: Vault, catalogue: Catalogue, missed: Missed | None = None) -> int:
     """Insert every recording of the bucket that opens; return how many were added.
 
     Tenants that are missing are made under their id, with a name to be corrected.
@@ -78,8 +90,10 @@ def rebuild(store: Store, vault: Vault, catalogue: Catalogue) -> int:
     added = 0
     for place, found in sorted(_records(store).items()):
         rebuilt = _first_that_opens(store, vault, place, found)
-        if rebuilt is None:
+        if isinstance(rebuilt, ArchiveError):
             _log.warning("recording not rebuilt", tenant_id=place.tenant_id, recording_id=place.recording_id)
+            if missed is not None:
+                missed(place, rebuilt)
         elif _insert(catalogue, rebuilt):
             added += 1
     return added
@@ -103,14 +117,18 @@ def _records(store: Store) -> dict[Place, Found]:
     return found
 
 
-def _first_that_opens(store: Store, vault: Vault, place: Place, found: Found) -> Rebuilt | None:
+def _first_that_opens(store: Store, vault: Vault, place: Place, found: Found) -> Rebuilt | ArchiveError:
+    """Return the recording of the first record that opens, or why the last one does not."""
     beside = keys_beside(store, found.keys)
+    refusal: ArchiveError = NotFound("A recording has no record object in the bucket.")
     for version in found.records:
         try:
             return _open(store, vault, place, version, beside)
         except (NotFound, VerificationFailed) as error:
             _log.warning("record object not usable", recording_id=place.recording_id, reason=str(error))
-    return None
+            if not key_was_destroyed(refusal):
+                refusal = error
+    return refusal
 
 
 def _open(

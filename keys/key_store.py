@@ -8,7 +8,7 @@ name is never used again.
 `DirectoryKeyStore` keeps a file per name. Destroying renames it to its tombstone
 (from then on nobody gets it), overwrites it and leaves it empty; a destruction that
 was broken off is finished by repeating it. Backups of the directory must live at
-most seven days, or destroying means nothing.
+most BACKUP_DAYS_MAX, or destroying means nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -29,6 +29,9 @@ NAME_BYTES_MAX = 200
 
 DATA_BYTES_MAX = 16384
 """A wrapped key is under 100 octets, and a few kilobytes when a key service adds its own frame."""
+
+BACKUP_DAYS_MAX = 7
+"""DESIGN 5: backups of a key store live at most this long; then no copy of a destroyed key is left."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)*")
 TOMBSTONE_SUFFIX = ".destroyed"  # a dot is no part of a name, so that no name looks like a tombstone
@@ -51,6 +54,9 @@ class KeyStore(Protocol):
 
     def list(self, prefix: str) -> tuple[str, ...]:
         """Return the names that begin with `prefix` and are not destroyed, sorted."""
+
+    def destroyed(self) -> tuple[str, ...]:
+        """Return the names of the keys that were destroyed, sorted."""
 
     def destroy(self, name: str) -> None:
         """Take the key away for ever, durably; repeatable. Raises KeyNotFound if it never was there."""
@@ -98,13 +104,12 @@ class DirectoryKeyStore:
 
     def list(self, prefix: str) -> tuple[str, ...]:
         """Return the names that begin with `prefix` and are not destroyed, sorted."""
-        folder = self._path / prefix.rpartition("/")[0]
-        with _availability("list its keys"):
-            # An absent directory is an outage of the store, not a store without keys.
-            self._path.stat()
-            paths = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
-        names = (path.relative_to(self._path).as_posix() for path in paths)
+        names = self._files(self._path / prefix.rpartition("/")[0])
         return tuple(sorted(name for name in names if name.startswith(prefix) and _NAME.fullmatch(name)))
+
+    def destroyed(self) -> tuple[str, ...]:
+        """Return the names of the keys that were destroyed, sorted."""
+        return names_of_tombstones(self._files(self._path))
 
     def destroy(self, name: str) -> None:
         """Take the key away for ever, durably; repeatable. Raises KeyNotFound if it never was there."""
@@ -130,6 +135,13 @@ class DirectoryKeyStore:
         finally:
             os.close(descriptor)
 
+    def _files(self, folder: Path) -> tuple[str, ...]:
+        with _availability("list its keys"):
+            # An absent directory is an outage of the store, not a store without keys.
+            self._path.stat()
+            paths = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
+        return tuple(path.relative_to(self._path).as_posix() for path in paths)
+
     def _file(self, name: str) -> Path:
         return self._path / checked_name(name)
 
@@ -150,6 +162,12 @@ class DirectoryKeyStore:
 def is_name(text: str) -> bool:
     """Tell whether a text may be the name of a key."""
     return len(text) <= NAME_BYTES_MAX and _NAME.fullmatch(text) is not None
+
+
+def names_of_tombstones(found: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of keys whose tombstones are among what a store holds, sorted."""
+    names = (each.removesuffix(TOMBSTONE_SUFFIX) for each in found if each.endswith(TOMBSTONE_SUFFIX))
+    return tuple(sorted(name for name in names if is_name(name)))
 
 
 def checked_name(name: str) -> str:

@@ -13,11 +13,9 @@ import json
 from datetime import date, datetime, timedelta
 
 from archive.catalogue.destructions import Destruction
+from keys.key_store import BACKUP_DAYS_MAX
 
 FORMAT = "earwitness certificate of destruction 1"
-
-KEY_BACKUP_DAYS_MAX = 7
-"""DESIGN 5: backups of the key store live at most this long; then no copy of the key is left anywhere."""
 
 METHOD = (
     "Every version of every object was deleted from the object store and seen gone; the key that "
@@ -51,7 +49,7 @@ def statement(destruction: Destruction, *, destroyed_at: datetime) -> bytes:
 
 def backups_until(destroyed_at: datetime) -> date:
     """Return the day on which the last backup with the destroyed key in it is gone."""
-    return (destroyed_at + timedelta(days=KEY_BACKUP_DAYS_MAX)).date()
+    return (destroyed_at + timedelta(days=BACKUP_DAYS_MAX)).date()
 
 
 def _moment(moment: datetime) -> str:

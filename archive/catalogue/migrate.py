@@ -32,11 +32,14 @@ LOCK_NUMBER = 0x0EA2_717E_5500
 CONNECT_TIMEOUT_S = 10
 
 
-def prepare(admin_url: str, passwords: Mapping[str, str], database: str = DATABASE) -> None:
+def prepare(
+    admin_url: str, passwords: Mapping[str, str], database: str = DATABASE, *, tables: bool = True
+) -> None:
     """Bring roles and tables of `database` on the server of `admin_url` to this release.
 
     `passwords` gives the passwords of the roles in `ROLES`; a role without one keeps
-    what it has. Raises CatalogueUnavailable, and Refused for a role that is not ours or
+    what it has. Without `tables` the roles and an empty database are made, for a dump
+    to be restored into. Raises CatalogueUnavailable, and Refused for a role that is not ours or
     an administrator without the rights.
     """
     unknown = set(passwords) - set(ROLES)
@@ -50,7 +53,8 @@ def prepare(admin_url: str, passwords: Mapping[str, str], database: str = DATABA
             _make_roles(connection, passwords)
             _make_database(connection, database)
             # The lock is held by this connection until every migration is done.
-            _upgrade(url.set(database=database).render_as_string(hide_password=False))
+            if tables:
+                _upgrade(url.set(database=database).render_as_string(hide_password=False))
     except psycopg.errors.InsufficientPrivilege as error:
         raise Refused(
             "This PostgreSQL administrator may not create roles and databases; use one that may."

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -94,7 +94,9 @@ __all__ = [
     "page_of",
     "seen_by",
     "selected",
+    "standing",
     "storable",
+    "whole",
 ]
 
 PAGE_ROWS_MAX = 200
@@ -161,6 +163,27 @@ def under_kek(
         .limit(count)
     )
     return sorted(_load(connection, columns.id.in_(chosen)), key=lambda archived: archived.recording.id)
+
+
+def standing(connection: Connection, tenant_id: TenantId) -> list[RecordingId]:
+    """Return the ids of the recordings of a tenant that stand in the bucket, whatever their state.
+
+    Those that are being destroyed are not among them. Without a scope, as `under_kek`.
+    """
+    columns = recordings.c
+    gone = sorted((RecordingState.DELETING, RecordingState.DESTROYED))
+    chosen = (
+        select(columns.id)
+        .where(columns.tenant_id == tenant_id, columns.state.not_in(gone))
+        .where(exists(select(1).where(recording_objects.c.recording_id == columns.id)))
+        .order_by(columns.id)
+    )
+    return [RecordingId(each) for each in connection.execute(chosen).scalars()]
+
+
+def whole(connection: Connection, ids: Sequence[RecordingId]) -> list[ArchivedRecording]:
+    """Return recordings with their objects and wrapped keys, by id. Without a scope, as `under_kek`."""
+    return sorted(_load(connection, recordings.c.id.in_(ids)), key=lambda archived: archived.recording.id)
 
 
 def reached(

@@ -45,6 +45,8 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "audit": ("archive.cli.audit", "run_audit", "verify and export the audit log"),
     "evidence": ("archive.cli.evidence", "run_evidence", "check a package of evidence"),
     "storage": ("archive.cli.storage", "run_storage", "rebuild the catalogue from the object store"),
+    "backup": ("archive.cli.backup", "run_backup", "make what a restore needs: database and key store"),
+    "drill": ("archive.cli.drill", "run_drill", "restore into an empty host and verify every recording"),
     "keys": ("archive.cli.keys", "run_keys", "keys: how they are, rotating them, passphrase and recovery"),
     "database": ("archive.cli.database", "run_database", "upgrade the data of the embedded PostgreSQL"),
     "doctor": ("archive.cli.doctor", "run_doctor", "check this machine and say what to change"),

@@ -97,6 +97,13 @@ class EmbeddedPostgres:
         host = quote(str(self.socket_dir), safe="/")
         return f"postgresql+psycopg://{quote(user)}:{quote(password, safe='')}@/{database}?host={host}"
 
+    def administrator_url(self, database: str) -> str:
+        """Return the superuser's URL of a server another process runs; raises EmbeddedServiceError."""
+        if not (self.directory / "superuser-password").exists():
+            raise EmbeddedServiceError(f"{self.directory} has no superuser's password: is it the data?")
+        self.socket_dir = socket_directory(self.directory)
+        return self.url(SUPERUSER, self._password(), database)
+
     def stop(self) -> None:
         """Shut down in order: sessions are ended, a checkpoint is written."""
         if self._child is not None:

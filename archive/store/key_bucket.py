@@ -27,7 +27,7 @@ from urllib3.exceptions import HTTPError
 
 from archive.store.s3 import CONNECTIONS_MAX, DEFAULT_REGION
 from keys.errors import KeyDestroyed, KeyExists, KeyNotFound, KeyStoreUnavailable
-from keys.key_store import TOMBSTONE_SUFFIX, checked_data, checked_name, is_name
+from keys.key_store import TOMBSTONE_SUFFIX, checked_data, checked_name, is_name, names_of_tombstones
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -133,10 +133,12 @@ class BucketKeyStore:
 
     def list(self, prefix: str) -> tuple[str, ...]:
         """Return the names that begin with `prefix` and are not destroyed, sorted."""
-        with _reaching("its list"):
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
-            found = {item["Key"] for page in pages for item in page.get("Contents", [])}
+        found = self._found(prefix)
         return tuple(sorted(n for n in found if is_name(n) and n + TOMBSTONE_SUFFIX not in found))
+
+    def destroyed(self) -> tuple[str, ...]:
+        """Return the names of the keys that were destroyed, sorted."""
+        return names_of_tombstones(self._found(""))
 
     def destroy(self, name: str) -> None:
         """Take the key away for ever, durably; repeatable. Raises KeyNotFound if it never was there."""
@@ -148,6 +150,11 @@ class BucketKeyStore:
             with _reaching(name):
                 self._client.put_object(Bucket=self._bucket, Key=name + TOMBSTONE_SUFFIX, Body=b"destroyed")
         self._delete(name)
+
+    def _found(self, prefix: str) -> set[str]:
+        with _reaching("its list"):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+            return {item["Key"] for page in pages for item in page.get("Contents", [])}
 
     def _delete(self, name: str) -> None:
         with _reaching(name):

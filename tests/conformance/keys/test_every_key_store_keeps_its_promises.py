@@ -108,6 +108,7 @@ def test_lists_show_what_is_there_and_nothing_else(store: KeyStore) -> None:
         store.put(name, b"wrapped")
     store.destroy("tenant/2027-02-20/2")
     assert store.list("tenant/2027-02-20/") == (NAME,)
+    assert store.destroyed() == ("tenant/2027-02-20/2",)
     assert store.list("tenant/") == (NAME, "tenant/2027-02-21/1")
     assert len(store.list("")) == 3
     assert store.list("nobody/") == ()

@@ -1,0 +1,136 @@
+"""The drill: a restore into an empty host, and every recording opened there.
+
+Two kinds: from a backup (database dump and key copy), or from the bucket alone with the
+keys. Only the bucket and a key store that still lives are read of a running service;
+nothing of it is changed.
+
+Not here: what a recording must show (`archive.backup.verification`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from archive.backup.copied_keys import RestoredKeys
+from archive.backup.folder import DUMP, KEYS, Manifest, checked
+from archive.backup.host import READER, REBUILDER, EmptyHost, empty_host
+from archive.backup.verification import Result, Verdict, Verification
+from archive.catalogue.directory import list_tenants
+from archive.data_key import key_was_destroyed
+from archive.errors import ArchiveError, Refused
+from archive.model import TenantId
+from archive.rebuild import Place, rebuild
+from archive.store.object import Store
+from keys.kek import KekVault
+from keys.key_store import KeyStore
+from keys.root import Root
+
+Tell = Callable[[str], None]
+"""Shows progress to a human."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What is left to restore from."""
+
+    store: Store
+    root: Root
+    live: KeyStore | None
+    """The key store that still lives; None when it is lost and the backup's copy must do."""
+    backup: Path | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one tenant's recordings came to; `as_told` is None where no manifest tells."""
+
+    domain: str
+    result: Result
+    as_told: bool | None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing failed."""
+        return self.result.counts[Verdict.FAILED] == 0 and self.as_told is not False
+
+
+def drill_backup(ground: Ground, now: datetime, sample: int | None, tell: Tell) -> list[Outcome]:
+    """Restore a backup into an empty host and verify every recording, or a sample of each tenant.
+
+    Raises Refused when its term is over, VerificationFailed when it is not whole,
+    DependencyUnavailable.
+    """
+    if ground.backup is None:
+        raise Refused("Say which backup: earwitness drill --backup DIR, or --bucket-only.")
+    manifest = checked(ground.backup, now)
+    tell(f"backup of {manifest.made_at:%Y-%m-%d %H:%M} UTC, release {manifest.release}: whole")
+    with empty_host() as host:
+        host.restore(ground.backup / DUMP)
+        tell("database: restored into an empty host")
+        return _outcomes(ground, host, _as_told(host, manifest), {}, sample, tell)
+
+
+def drill_bucket(ground: Ground, now: datetime, sample: int | None, tell: Tell) -> list[Outcome]:
+    """Rebuild the catalogue from the bucket and the keys, and verify it as `drill_backup` does.
+
+    A recording that can't be rebuilt has failed, unless its key was destroyed.
+    """
+    if ground.backup is not None:
+        checked(ground.backup, now)
+    missed: dict[TenantId, list[tuple[Place, ArchiveError]]] = {}
+    with empty_host() as host:
+        host.prepare()
+        tell("catalogue: rebuilding from the bucket")
+        added = rebuild(
+            ground.store,
+            _vault(ground),
+            host.catalogue(REBUILDER),
+            lambda place, why: missed.setdefault(place.tenant_id, []).append((place, why)),
+        )
+        tell(f"catalogue: {added} recordings rebuilt")
+        return _outcomes(ground, host, None, missed, sample, tell)
+
+
+def _outcomes(  # noqa: PLR0917 - the two kinds of drill, brought together
+    ground: Ground,
+    host: EmptyHost,
+    as_told: dict[TenantId, bool] | None,
+    missed: dict[TenantId, list[tuple[Place, ArchiveError]]],
+    sample: int | None,
+    tell: Tell,
+) -> list[Outcome]:
+    catalogue = host.catalogue(READER)
+    domains = {each.id: each.domain for each in list_tenants(host.catalogue(REBUILDER))}
+    verification = Verification(ground.store, _vault(ground), catalogue)
+
+    def progress(result: Result) -> None:
+        tell(f"{result.tenant_id}: {sum(result.counts.values())} of {result.recordings} recordings read")
+
+    found = []
+    for tenant_id in sorted({*domains, *missed, *(as_told or {})}):
+        result = verification.tenant(tenant_id, sample, progress)
+        for place, why in missed.get(tenant_id, []):
+            result.recordings += 1
+            verdict = Verdict.DESTROYED if key_was_destroyed(why) else Verdict.FAILED
+            result.note(place.recording_id, verdict, str(why))
+        told = None if as_told is None else as_told.get(tenant_id, True)
+        found.append(Outcome(domains.get(tenant_id, "-"), result, told))
+    return found
+
+
+def _as_told(host: EmptyHost, manifest: Manifest) -> dict[TenantId, bool]:
+    """Return of each tenant with recordings whether the restored catalogue holds what the manifest tells."""
+    told = {each.tenant_id: each for each in manifest.holdings}
+    restored = {each.tenant_id: each for each in host.holdings()}
+    return {tenant: told.get(tenant) == restored.get(tenant) for tenant in {*told, *restored}}
+
+
+def _vault(ground: Ground) -> KekVault:
+    if ground.backup is not None:
+        return KekVault(ground.root, RestoredKeys(ground.backup / KEYS, ground.live))
+    if ground.live is None:
+        raise Refused("There are no keys: set EARWITNESS_KEY_STORE, or name a backup with --backup.")
+    return KekVault(ground.root, ground.live)

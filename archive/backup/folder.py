@@ -1,0 +1,226 @@
+"""A backup on disk: what it holds, how it is proved whole, and until when it may live.
+
+    earwitness-backup-20261122T100000Z/
+        database.dump     of pg_dump, custom format
+        keys/             the key store as it is: sealed keys, and tombstones of destroyed ones
+        SHA256SUMS        of every file above; `sha256sum --check` reads it
+        manifest.json     when, by which release, of what, and the SHA-256 of SHA256SUMS
+        manifest.sha256   of the manifest; it stands in the audit log too
+
+Rules: folders 0700, files 0600. A folder is made under another name and renamed when it
+is complete. It holds copies of keys, so it lives seven days at most (`TERM`): the next
+backup in the same place destroys it, and no drill restores from it after. Only folders
+with a manifest of ours are ever removed.
+
+Not here: what the root of the keys is sealed by: neither keyring nor passphrase is in a backup.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from archive.catalogue.holdings import Holding
+from archive.embedded.private_file import write_private
+from archive.errors import Refused, VerificationFailed
+from keys import durable_file
+from keys.key_store import BACKUP_DAYS_MAX
+
+FORMAT = "earwitness backup 1"
+TERM = timedelta(days=BACKUP_DAYS_MAX)
+DUMP, KEYS, SUMS, MANIFEST, MANIFEST_SUM = (
+    "database.dump",
+    "keys",
+    "SHA256SUMS",
+    "manifest.json",
+    "manifest.sha256",
+)
+MANIFEST_BYTES_MAX = 16 * 1024 * 1024
+"""A tenant takes some 200 octets; 80,000 of them are more than one service serves."""
+
+_NAME = re.compile(r"earwitness-backup-\d{8}T\d{6}Z")
+_UNFINISHED = re.compile(r"\.earwitness-backup-\d{8}T\d{6}Z\.unfinished")
+_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a backup says of itself; no number and no name."""
+
+    format: str
+    release: str
+    schema: str
+    made_at: datetime
+    destroy_by: datetime
+    bucket: str
+    without: tuple[str, ...]
+    """Tables whose rows are left out: calls under way, unkept ones too."""
+    keys: int
+    destroyed_keys: int
+    holdings: tuple[Holding, ...]
+    sums_sha256: str
+
+    def is_over(self, now: datetime) -> bool:
+        """Tell whether its term is over, whatever it says of it."""
+        return now >= min(self.destroy_by, self.made_at + TERM)
+
+
+_MANIFEST = TypeAdapter(Manifest)
+
+
+@contextmanager
+def unfinished(out: Path, now: datetime) -> Iterator[tuple[Path, Path]]:
+    """Yield a folder to fill, and the name it gets when it is sealed; nothing stays when the body raises.
+
+    One backup at a time is made in `out`: raises Refused for a second one.
+    """
+    final = out / f"earwitness-backup-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+    draft = out / f".{final.name}.unfinished"
+    with _alone(out):
+        for left in out.iterdir():
+            if _UNFINISHED.fullmatch(left.name) and left.is_dir() and not left.is_symlink():
+                erase(left)
+        if final.exists():
+            raise Refused(f"{final} is there already; make the next backup in another second.")
+        draft.mkdir(mode=0o700)
+        try:
+            yield draft, final
+        except BaseException:
+            erase(draft)
+            raise
+
+
+def seal(draft: Path, final: Path, manifest: Manifest) -> str:
+    """Write sums and manifest, and give the folder its name; return the SHA-256 of the manifest.
+
+    Its `sums_sha256` is filled in here.
+    """
+    os.sync()  # what the sums are of is on the disk before they are
+    sums = "".join(f"{sha256_of(draft / name)}  {name}\n" for name in _names(draft))
+    write_private(draft / SUMS, sums.encode())
+    told = _MANIFEST.dump_python(manifest, mode="json")
+    told["sums_sha256"] = hashlib.sha256(sums.encode()).hexdigest()
+    octets = _MANIFEST.dump_json(_MANIFEST.validate_python(told), indent=1) + b"\n"
+    write_private(draft / MANIFEST, octets)
+    digest = hashlib.sha256(octets).hexdigest()
+    write_private(draft / MANIFEST_SUM, f"{digest}  {MANIFEST}\n".encode())
+    draft.rename(final)
+    durable_file.sync_directory(final.parent)
+    return digest
+
+
+def manifest_of(folder: Path) -> Manifest:
+    """Return the manifest of a backup; raises Refused for what is none, VerificationFailed when altered."""
+    try:
+        octets = _bounded(folder / MANIFEST)
+        digest = _bounded(folder / MANIFEST_SUM)
+    except OSError as error:
+        raise Refused(f"{folder} is no backup: {error.strerror} ({MANIFEST}).") from None
+    if digest != f"{hashlib.sha256(octets).hexdigest()}  {MANIFEST}\n".encode():
+        raise VerificationFailed(f"{folder / MANIFEST} was altered: use another backup.")
+    try:
+        manifest = _MANIFEST.validate_json(octets)
+    except ValidationError:
+        raise VerificationFailed(f"{folder / MANIFEST} is not a manifest this release can read.") from None
+    if manifest.format != FORMAT:
+        raise Refused(f"{folder} was made by another release: {manifest.format}.")
+    return manifest
+
+
+def checked(folder: Path, now: datetime) -> Manifest:
+    """Return the manifest of a backup that is whole and within its term.
+
+    Raises Refused when its term is over, VerificationFailed naming the first file that
+    is missing, altered or strange.
+    """
+    manifest = manifest_of(folder)
+    if manifest.is_over(now):
+        raise Refused(
+            f"{folder} was to be destroyed by {manifest.destroy_by:%Y-%m-%d %H:%M} UTC and holds keys "
+            "that may have been destroyed since: remove it, and use a newer one."
+        )
+    try:
+        sums = (folder / SUMS).read_bytes()
+    except OSError:
+        raise VerificationFailed(f"{folder / SUMS} is missing: use another backup.") from None
+    if hashlib.sha256(sums).hexdigest() != manifest.sums_sha256:
+        raise VerificationFailed(f"{folder / SUMS} was altered: use another backup.")
+    told = {name: digest for digest, _, name in (line.partition("  ") for line in sums.decode().splitlines())}
+    for name in sorted({*told, *_names(folder)}):
+        path = folder / name
+        if not path.is_file() or path.is_symlink():
+            raise VerificationFailed(f"{path} is missing: use another backup.")
+        if told.get(name) != sha256_of(path):
+            raise VerificationFailed(f"{path} was altered or added: use another backup.")
+    return manifest
+
+
+def remove_overdue(out: Path, now: datetime) -> tuple[list[Path], list[Path]]:
+    """Destroy the backups in a folder whose term is over; return those, and what can't be read.
+
+    What has our name and no manifest that can be read is left to whoever put it there.
+    """
+    removed, unreadable = [], []
+    for folder in sorted(out.iterdir()):
+        if not _NAME.fullmatch(folder.name) or folder.is_symlink() or not folder.is_dir():
+            continue
+        try:
+            overdue = manifest_of(folder).is_over(now)
+        except (Refused, VerificationFailed):
+            unreadable.append(folder)
+            continue
+        if overdue:
+            erase(folder)
+            removed.append(folder)
+    return removed, unreadable
+
+
+def erase(folder: Path) -> None:
+    """Overwrite the keys in a backup and remove it."""
+    for path in (folder / KEYS).rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            durable_file.overwrite(path)
+    shutil.rmtree(folder)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _names(folder: Path) -> list[str]:
+    """Return the files of a backup that have a sum."""
+    own = {SUMS, MANIFEST, MANIFEST_SUM}
+    found = (each.relative_to(folder).as_posix() for each in folder.rglob("*") if not each.is_dir())
+    return sorted(name for name in found if name not in own)
+
+
+def _bounded(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(MANIFEST_BYTES_MAX)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    descriptor = os.open(out, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise Refused(f"Another backup is being made in {out}; wait for it.") from None
+    finally:
+        os.close(descriptor)

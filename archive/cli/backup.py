@@ -1,0 +1,145 @@
+"""`earwitness backup`: makes what a restore needs, and destroys what of it is overdue.
+
+Not here: trying the restore out (`archive.cli.drill`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from archive.backup.folder import remove_overdue
+from archive.backup.making import Backup, Source, make_backup, refuse_within
+from archive.cli.operator import Operator, operator
+from archive.cli.outcome import DONE, add_json, parser, print_row
+from archive.cli.service import add_data
+from archive.cli.vault import open_key_store
+from archive.embedded.postgres import EmbeddedPostgres
+from archive.errors import Refused
+from archive.settings import Settings
+
+BEGUN, MADE, REMOVED = "backup.begun", "backup.made", "backup.destroyed"
+URL_BYTES_MAX = 4096  # more is a wrong file
+
+
+def run_backup(arguments: list[str]) -> int:
+    """Make a backup in a folder; raises ArchiveError, KeysError, then nothing of it stays."""
+    made = parser(
+        "backup",
+        "Make what a restore needs beside the bucket: database and key store of this moment. Neither keyring "
+        "nor passphrase is in it: keep those elsewhere. It holds copies of keys, so it must be gone after "
+        "7 days, and the next backup in the same folder destroys it then.",
+        "earwitness backup --data /var/lib/earwitness --out /mnt/backup",
+    )
+    made.add_argument("--out", type=Path, required=True, metavar="DIR", help="where backups are kept")
+    made.add_argument(
+        "--database-admin-file",
+        type=Path,
+        metavar="FILE",
+        help="URL of an administrator of the database server, who sees all rows; "
+        "not needed for the embedded PostgreSQL of --data",
+    )
+    add_data(made)
+    add_json(made)
+    options = made.parse_args(arguments)
+    with operator(options) as acting:
+        settings = acting.settings
+        settings.require("key_store")
+        source = Source(
+            _administrator_url(options, settings),
+            open_key_store(settings),
+            settings.s3_bucket,
+            _release(),
+        )
+        out = _prepared(options, settings)
+        _remove_overdue(acting, out)
+        acting.record(BEGUN, f"bucket:{settings.s3_bucket}")
+        backup = make_backup(source, out, acting.clock.now())
+        _write_down(acting, backup)
+    manifest = backup.manifest
+    print_row(
+        {
+            "folder": str(backup.folder),
+            "recordings": sum(each.recordings for each in manifest.holdings),
+            "keys": manifest.keys,
+            "destroyed keys": manifest.destroyed_keys,
+            "schema": manifest.schema,
+            "destroy by": manifest.destroy_by.isoformat(timespec="seconds"),
+            "manifest sha256": backup.manifest_sha256,
+            "not in it": "bucket, keyring, passphrase, journal",
+        },
+        as_json=options.json,
+    )
+    return DONE
+
+
+def _prepared(options: argparse.Namespace, settings: Settings) -> Path:
+    """Return the folder of the backups, made if need be; raises Refused for one beside what it is for."""
+    out: Path = options.out.absolute()
+    kind, _, place = settings.key_store.partition(":")
+    kept_out = {"the journal": settings.journal_dir}
+    if kind == "dir":
+        kept_out["the key store"] = Path(place)
+    if options.data is not None:
+        kept_out["the data directory"] = options.data
+    refuse_within(out, kept_out)
+    try:
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refused(f"{out} can't be made: {error.strerror}.") from error
+    return out
+
+
+def _administrator_url(options: argparse.Namespace, settings: Settings) -> str:
+    """Return the URL of who sees all rows of our database; raises Refused."""
+    database = make_url(settings.database_url).database
+    if options.database_admin_file is not None:
+        try:
+            content = options.database_admin_file.read_bytes()[:URL_BYTES_MAX].decode().strip()
+            url = make_url(content).set(database=database)
+        except (OSError, ValueError, ArgumentError) as error:
+            raise Refused(f"{options.database_admin_file} does not hold the URL of a database.") from error
+        return url.render_as_string(hide_password=False)
+    if options.data is not None and (options.data / "postgres" / "data").is_dir():
+        return EmbeddedPostgres(options.data / "postgres").administrator_url(database or "postgres")
+    raise Refused(
+        "The database roles of the service see one tenant at a time. Name an administrator of the server: "
+        "--database-admin-file FILE."
+    )
+
+
+def _remove_overdue(acting: Operator, out: Path) -> None:
+    removed, unreadable = remove_overdue(out, acting.clock.now())
+    for folder in removed:
+        acting.record(REMOVED, f"backup:{folder.name}")
+        print(f"destroyed, its term was over: {folder}", file=sys.stderr)
+    for folder in unreadable:
+        print(f"left alone, its manifest can't be read; remove it by hand: {folder}", file=sys.stderr)
+
+
+def _write_down(acting: Operator, backup: Backup) -> None:
+    with acting.audit.transaction(None) as connection:
+        acting.audit.append(
+            connection,
+            tenant_id=None,
+            actor=acting.actor,
+            action=MADE,
+            object=f"backup:{backup.folder.name}",
+            body={
+                "manifest": backup.manifest_sha256,
+                "destroyBy": backup.manifest.destroy_by.isoformat(timespec="seconds"),
+            },
+            at=acting.clock.now(),
+        )
+
+
+def _release() -> str:
+    try:
+        return version("earwitness")
+    except PackageNotFoundError:
+        return "(not installed)"

@@ -1,0 +1,91 @@
+"""`backup` and `drill` as an operator of separate roles uses them, without a bucket that is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archive.backup.folder import TERM
+from archive.clock import SystemClock
+
+
+@pytest.fixture
+def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    (folder / "key").write_bytes(b"sealed")
+    monkeypatch.setenv("EARWITNESS_KEY_STORE", f"dir:{folder}")
+    monkeypatch.setenv("EARWITNESS_JOURNAL_DIR", str(tmp_path / "journal"))
+    return folder
+
+
+@pytest.fixture
+def administrator(tmp_path: Path, postgres_url: str) -> str:
+    path = tmp_path / "administrator"
+    path.write_text(postgres_url + "\n")
+    return str(path)
+
+
+def test_a_backup_is_made_by_an_administrator_and_logged(
+    data: Callable[..., Any], keys: Path, administrator: str, tmp_path: Path, database: Any
+) -> None:
+    told = data("backup", "--out", str(tmp_path / "out"), "--database-admin-file", administrator)
+    folder = Path(told["folder"])
+    assert (folder / "keys" / "key").read_bytes() == b"sealed"
+    assert (told["recordings"], told["keys"], told["destroyed keys"]) == (0, 1, 0)
+    statement = "SELECT action, object FROM audit_entries ORDER BY at, action"
+    assert database.connect().execute(statement).fetchall() == [
+        ("backup.begun", "bucket:earwitness"),
+        ("backup.made", f"backup:{folder.name}"),
+    ]
+    [(body,)] = database.connect().execute("SELECT body::text FROM audit_bodies").fetchall()
+    assert told["manifest sha256"] in body
+
+
+def test_an_overdue_backup_is_destroyed_by_the_next_and_logged(
+    run: Callable[..., str],
+    keys: Path,
+    administrator: str,
+    tmp_path: Path,
+    database: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    arguments = ("backup", "--out", str(tmp_path / "out"), "--database-admin-file", administrator)
+    run(*arguments)
+    [first] = (tmp_path / "out").iterdir()
+    later = SystemClock().now() + TERM + timedelta(seconds=1)
+    monkeypatch.setattr(SystemClock, "now", lambda self: later)
+    run(*arguments)
+    [second] = (tmp_path / "out").iterdir()
+    assert second != first
+    rows = database.connect().execute("SELECT object FROM audit_entries WHERE action = 'backup.destroyed'")
+    assert rows.fetchall() == [(f"backup:{first.name}",)]
+    refusal = run("drill", "--bucket-only", "--backup", str(first), code=1)
+    assert refusal.count("\n") == 1
+
+
+def test_without_an_administrator_no_backup_is_begun(
+    run: Callable[..., str], keys: Path, tmp_path: Path
+) -> None:
+    told = run("backup", "--out", str(tmp_path / "out"), code=1)
+    assert "--database-admin-file" in told
+    assert not (tmp_path / "out").exists()
+    wrong = tmp_path / "wrong"
+    wrong.write_text("no address")
+    told = run("backup", "--out", str(tmp_path / "out"), "--database-admin-file", str(wrong), code=1)
+    assert "does not hold the URL" in told
+
+
+def test_a_backup_among_the_keys_is_refused(run: Callable[..., str], keys: Path, administrator: str) -> None:
+    told = run("backup", "--out", str(keys / "out"), "--database-admin-file", administrator, code=1)
+    assert "lies in the key store" in told
+
+
+def test_a_drill_says_what_it_is_of(run: Callable[..., str], keys: Path) -> None:
+    assert "--bucket-only" in run("drill", code=2)
+    for wrong in ("0", "-1", "many"):
+        assert "--sample" in run("drill", "--bucket-only", "--sample", wrong, code=2)

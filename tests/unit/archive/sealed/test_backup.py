@@ -1,0 +1,433 @@
+"""What a restore needs is enough for a restore, and no longer than its term."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from archive.audit import AuditWriter
+from archive.backup.copied_keys import RestoredKeys, copy_keys
+from archive.backup.drill import Ground, Outcome, drill_backup, drill_bucket
+from archive.backup.dump import WITHOUT, connected
+from archive.backup.folder import TERM, checked, manifest_of, remove_overdue
+from archive.backup.making import Backup, Source, make_backup, refuse_within
+from archive.backup.verification import Verdict, Verification
+from archive.catalogue import recordings
+from archive.catalogue.engine import Catalogue
+from archive.catalogue.holdings import holdings
+from archive.catalogue.migrate import DATABASE
+from archive.embedded.postgres import programs
+from archive.errors import Refused, VerificationFailed
+from archive.model import ArchivedRecording, FinishedRecording, SessionOutcome, Tenant
+from archive.rewrap import Rewrapping
+from keys.errors import KeyDestroyed, KeyNotFound, KeyStoreUnavailable
+from keys.kek import KekVault
+from keys.key_store import DirectoryKeyStore
+from keys.local_keyring import LocalKeyring
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def root() -> LocalKeyring:
+    return LocalKeyring(b"r" * 32)
+
+
+@pytest.fixture
+def vault(root: LocalKeyring, key_directory: Path) -> KekVault:
+    return KekVault(root, DirectoryKeyStore(key_directory))
+
+
+@pytest.fixture
+def archive_many(
+    house: object,
+    bakery: Tenant,
+    florist: Tenant,
+    make_recording: Callable[..., ArchivedRecording],
+    make_finished: Callable[..., FinishedRecording],
+    outcome_of: Callable[[FinishedRecording], SessionOutcome],
+) -> list[ArchivedRecording]:
+    """Two recordings of one day, and one of another customer."""
+    made = []
+    for minutes, tenant in enumerate((bakery, florist, bakery)):
+        finished = make_finished(make_recording(tenant.id, minutes=minutes).recording)
+        made.append(house.ingest().archive(finished, outcome_of(finished)))
+    return made
+
+
+@pytest.fixture
+def administrator_url(postgres_url: str) -> str:
+    return make_url(postgres_url).set(database=DATABASE).render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def back_up(house: object, key_directory: Path, administrator_url: str, out: Path) -> Callable[[], Backup]:
+    """Return what makes a backup at the time of the house."""
+    source = Source(administrator_url, DirectoryKeyStore(key_directory), "bucket", "1.0")
+    return lambda: make_backup(source, out, house.clock.now())
+
+
+@pytest.fixture
+def restored(
+    house: object, root: LocalKeyring, key_directory: Path, worker: Catalogue
+) -> Callable[..., Verification]:
+    """Return what verifies by the keys of a backup; `live` says whether the key store still lives."""
+
+    def make(backup: Backup, *, live: bool) -> Verification:
+        living = DirectoryKeyStore(key_directory) if live else None
+        keys = RestoredKeys(backup.folder / "keys", living)
+        return Verification(house.store, KekVault(root, keys), worker)
+
+    return make
+
+
+def counts(outcomes: list[Outcome]) -> dict[str, tuple[int, int, int]]:
+    return {
+        each.domain: tuple(each.result.counts[verdict] for verdict in Verdict)  # type: ignore[misc]
+        for each in outcomes
+    }
+
+
+def flip(path: Path, at: int) -> None:
+    octets = bytearray(path.read_bytes())
+    octets[at] ^= 1
+    path.write_bytes(octets)
+
+
+def test_a_backup_is_restored_into_an_empty_host_and_every_recording_opens(
+    house: object,
+    root: LocalKeyring,
+    key_directory: Path,
+    archive_many: list[ArchivedRecording],
+    back_up: Callable[[], Backup],
+) -> None:
+    """With the key store of the backup alone: key store and database were lost."""
+    backup = back_up()
+    told: list[str] = []
+    ground = Ground(house.store, root, None, backup.folder)
+    outcomes = drill_backup(ground, house.clock.now(), None, told.append)
+    assert counts(outcomes) == {"bakery.example": (2, 0, 0), "florist.example": (1, 0, 0)}
+    assert all(each.is_good and each.as_told for each in outcomes)
+    assert any(line.endswith("2 of 2 recordings read") for line in told)
+
+
+def test_before_expiry_the_loss_of_the_whole_database_loses_nothing(
+    house: object, root: LocalKeyring, key_directory: Path, archive_many: list[ArchivedRecording]
+) -> None:
+    """The bucket and the key store are enough; what was destroyed stays so, what is damaged is found."""
+    ground = Ground(house.store, root, DirectoryKeyStore(key_directory), None)
+    outcomes = drill_bucket(ground, house.clock.now(), None, lambda line: None)
+    assert sorted(each.result.counts[Verdict.VERIFIED] for each in outcomes) == [1, 2]
+    assert all(each.is_good and each.as_told is None for each in outcomes)
+    house.vault.destroy(archive_many[1].kek_id)
+    audio = archive_many[0].objects[0]
+    house.store.damage(audio.key, audio.version_id, b"short")
+    outcomes = drill_bucket(ground, house.clock.now(), None, lambda line: None)
+    found = {each.result.tenant_id: each for each in outcomes}
+    florist, bakery = (found[archive_many[number].recording.tenant_id] for number in (1, 0))
+    assert florist.is_good
+    assert florist.result.counts == {Verdict.VERIFIED: 0, Verdict.DESTROYED: 1, Verdict.FAILED: 0}
+    assert not bakery.is_good
+    assert bakery.result.counts == {Verdict.VERIFIED: 1, Verdict.DESTROYED: 0, Verdict.FAILED: 1}
+    assert bakery.result.failures[0].startswith(archive_many[0].recording.id)
+
+
+def test_a_backup_is_for_its_owner_alone_and_checked_by_standard_tools(
+    archive_many: list[ArchivedRecording], back_up: Callable[[], Backup]
+) -> None:
+    backup = back_up()
+    assert backup.folder.name == "earwitness-backup-20261122T100000Z"
+    for path in (backup.folder, *backup.folder.rglob("*")):
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
+    for sums in ("SHA256SUMS", "manifest.sha256"):
+        subprocess.run(
+            ["/usr/bin/sha256sum", "--quiet", "--check", sums], cwd=backup.folder, check=True, timeout=60
+        )
+    assert backup.manifest.destroy_by - backup.manifest.made_at == TERM == timedelta(days=7)
+    assert sorted((each.recordings, each.objects) for each in backup.manifest.holdings) == [(1, 5), (2, 10)]
+    told = (backup.folder / "manifest.json").read_text()
+    assert "+31" not in told
+    assert "bakery" not in told
+
+
+def test_calls_under_way_are_not_in_it(
+    archive_many: list[ArchivedRecording], back_up: Callable[[], Backup]
+) -> None:
+    """They may tell of calls nobody keeps; their tables are there, empty."""
+    backup = back_up()
+    assert backup.manifest.without == WITHOUT
+    listing = [str(programs() / "pg_restore"), "--list", str(backup.folder / "database.dump")]
+    listed = subprocess.run(listing, capture_output=True, text=True, check=True, timeout=60).stdout
+    for table in WITHOUT:
+        assert f" TABLE public {table} " in listed
+        assert f"TABLE DATA public {table} " not in listed
+    assert "TABLE DATA public recordings " in listed
+
+
+@pytest.mark.parametrize("name", ["database.dump", "SHA256SUMS", "manifest.json", "manifest.sha256", "a key"])
+def test_one_flipped_bit_is_found(
+    name: str, archive_many: list[ArchivedRecording], back_up: Callable[[], Backup], house: object
+) -> None:
+    backup = back_up()
+    checked(backup.folder, house.clock.now())
+    kek = archive_many[0].kek_id
+    path = backup.folder / ("keys/" + kek if name == "a key" else name)
+    flip(path, path.stat().st_size // 2)
+    with pytest.raises(VerificationFailed, match="altered"):
+        checked(backup.folder, house.clock.now())
+
+
+def test_a_file_removed_added_or_linked_is_found(
+    archive_many: list[ArchivedRecording], back_up: Callable[[], Backup], house: object, tmp_path: Path
+) -> None:
+    backup = back_up()
+    strange = backup.folder / "keys" / "strange"
+    strange.write_bytes(b"x")
+    with pytest.raises(VerificationFailed, match="altered or added"):
+        checked(backup.folder, house.clock.now())
+    strange.unlink()
+    dump = backup.folder / "database.dump"
+    dump.rename(tmp_path / "elsewhere")
+    with pytest.raises(VerificationFailed, match="missing"):
+        checked(backup.folder, house.clock.now())
+    dump.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(VerificationFailed, match="missing"):
+        checked(backup.folder, house.clock.now())
+
+
+def test_a_backup_past_its_term_is_not_restored_whatever_it_says_of_it(
+    house: object, root: LocalKeyring, archive_many: list[ArchivedRecording], back_up: Callable[[], Backup]
+) -> None:
+    backup = back_up()
+    checked(backup.folder, house.clock.now() + TERM - SECOND)
+    for drill in (drill_backup, drill_bucket):
+        ground = Ground(house.store, root, None, backup.folder)
+        with pytest.raises(Refused, match="to be destroyed by 2026-11-29"):
+            drill(ground, house.clock.now() + TERM, None, lambda line: None)
+    stretched = dataclasses.replace(backup.manifest, destroy_by=house.clock.now() + 99 * TERM)
+    assert stretched.is_over(house.clock.now() + TERM)
+
+
+def test_the_next_backup_destroys_those_whose_term_is_over_and_nothing_else(
+    house: object, archive_many: list[ArchivedRecording], back_up: Callable[[], Backup], out: Path
+) -> None:
+    first = back_up()
+    (out / "somebody-elses").mkdir()
+    (out / "earwitness-backup-20200101T000000Z").mkdir()
+    house.clock.moment += TERM - SECOND
+    second = back_up()
+    assert remove_overdue(out, house.clock.now()) == ([], [out / "earwitness-backup-20200101T000000Z"])
+    house.clock.moment += SECOND
+    assert remove_overdue(out, house.clock.now())[0] == [first.folder]
+    assert not first.folder.exists()
+    assert second.folder.exists()
+    assert (out / "somebody-elses").exists()
+
+
+def test_nothing_stays_of_a_backup_that_fails_or_was_killed(
+    house: object, administrator_url: str, out: Path, tmp_path: Path, database: object
+) -> None:
+    left = out / ".earwitness-backup-20200101T000000Z.unfinished"
+    (left / "keys").mkdir(parents=True)
+    (left / "keys" / "key").write_bytes(b"sealed")
+    source = Source(administrator_url, DirectoryKeyStore(tmp_path / "away"), "bucket", "1.0")
+    with pytest.raises(KeyStoreUnavailable):
+        make_backup(source, out, house.clock.now())
+    assert list(out.iterdir()) == []
+
+
+def test_two_backups_of_one_second_are_not_mixed(
+    archive_many: list[ArchivedRecording], back_up: Callable[[], Backup]
+) -> None:
+    back_up()
+    with pytest.raises(Refused, match="is there already"):
+        back_up()
+
+
+def test_a_role_that_sees_one_tenant_makes_no_backup(
+    house: object, database: object, key_directory: Path, out: Path
+) -> None:
+    """It would be empty, and nobody would notice."""
+    source = Source(database.url("earwitness_worker"), DirectoryKeyStore(key_directory), "bucket", "1.0")
+    with pytest.raises(Refused, match="administrator of the server"):
+        make_backup(source, out, house.clock.now())
+    assert list(out.iterdir()) == []
+
+
+def test_a_backup_does_not_lie_beside_what_it_is_of(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (tmp_path / "link").symlink_to(data)
+    for out in (data, data / "backups", tmp_path / "link" / "backups"):
+        with pytest.raises(Refused, match="lies in the data directory"):
+            refuse_within(out, {"the data directory": data})
+    refuse_within(tmp_path / "data-backups", {"the data directory": data})
+
+
+def test_c8_what_was_destroyed_since_is_not_brought_back(
+    archive_many: list[ArchivedRecording],
+    back_up: Callable[[], Backup],
+    restored: Callable[..., Verification],
+    house: object,
+) -> None:
+    """C8: the key store that lives says so; without it, the copy opens it until its term is over."""
+    backup = back_up()
+    house.vault.destroy(archive_many[1].kek_id)
+    assert restored(backup, live=True).verdict(archive_many[1]) == (Verdict.DESTROYED, "")
+    assert restored(backup, live=True).verdict(archive_many[0]) == (Verdict.VERIFIED, "")
+    assert restored(backup, live=False).verdict(archive_many[1]) == (Verdict.VERIFIED, "")
+
+
+def test_c8_a_backup_made_after_holds_its_tombstone_and_no_key(
+    archive_many: list[ArchivedRecording],
+    back_up: Callable[[], Backup],
+    restored: Callable[..., Verification],
+    house: object,
+) -> None:
+    kek_id = archive_many[1].kek_id
+    house.vault.destroy(kek_id)
+    backup = back_up()
+    assert backup.manifest.destroyed_keys == 1
+    assert not (backup.folder / "keys" / kek_id).exists()
+    with pytest.raises(KeyDestroyed):
+        RestoredKeys(backup.folder / "keys", None).get(kek_id)
+    assert restored(backup, live=False).verdict(archive_many[1]) == (Verdict.DESTROYED, "")
+
+
+def test_recordings_whose_key_gave_way_since_still_open_from_an_older_backup(
+    archive_many: list[ArchivedRecording],
+    back_up: Callable[[], Backup],
+    restored: Callable[..., Verification],
+    house: object,
+    worker: Catalogue,
+) -> None:
+    """The row of the backup names a KEK that is gone; the key beside the recording opens."""
+    first, _, sibling = archive_many
+    backup = back_up()
+    rewrapping = Rewrapping(house.store, house.vault, worker, AuditWriter(worker, "worker/test"), house.clock)
+    rewrapping.supersede(
+        first.recording.tenant_id,
+        first.kek_id,
+        ending=[first.recording.id],
+        actor="operator:0",
+        reason="erasure",
+    )
+    with pytest.raises(KeyDestroyed):
+        house.vault.get(first.kek_id)
+    assert restored(backup, live=True).verdict(sibling) == (Verdict.VERIFIED, "")
+    assert restored(backup, live=True).verdict(first) == (Verdict.DESTROYED, "")
+
+
+def test_a_key_that_is_missing_is_a_failure_and_no_destruction(
+    archive_many: list[ArchivedRecording],
+    back_up: Callable[[], Backup],
+    restored: Callable[..., Verification],
+) -> None:
+    backup = back_up()
+    (backup.folder / "keys" / archive_many[0].kek_id).unlink()
+    verdict, reason = restored(backup, live=False).verdict(archive_many[0])
+    assert verdict is Verdict.FAILED
+    assert "key" in reason
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_every_object_of_a_recording_is_read(
+    number: int,
+    archive_many: list[ArchivedRecording],
+    back_up: Callable[[], Backup],
+    restored: Callable[..., Verification],
+    house: object,
+) -> None:
+    backup = back_up()
+    stored = archive_many[0].objects[number]
+    octets = bytearray(house.store.get(stored.key, stored.version_id))
+    octets[-1] ^= 1
+    house.store.damage(stored.key, stored.version_id, bytes(octets))
+    tenant_id = archive_many[0].recording.tenant_id
+    result = restored(backup, live=False).tenant(tenant_id, None, lambda _: None)
+    assert result.counts[Verdict.FAILED] == 1
+    assert result.counts[Verdict.VERIFIED] == 1
+
+
+def test_a_sample_is_of_each_tenant_and_no_larger_than_what_there_is(
+    archive_many: list[ArchivedRecording],
+    back_up: Callable[[], Backup],
+    restored: Callable[..., Verification],
+) -> None:
+    verification = restored(back_up(), live=False)
+    tenant_id = archive_many[0].recording.tenant_id
+    for sample, read in ((1, 1), (2, 2), (3, 2)):
+        result = verification.tenant(tenant_id, sample, lambda _: None)
+        assert (result.recordings, result.counts[Verdict.VERIFIED]) == (2, read)
+
+
+def test_holdings_tell_catalogues_apart(
+    archive_many: list[ArchivedRecording], administrator_url: str, back_up: Callable[[], Backup]
+) -> None:
+    """One other hash of one object is enough."""
+    told = back_up().manifest.holdings
+    with connected(administrator_url) as connection:
+        assert holdings(connection) == told
+        connection.execute(
+            "UPDATE recording_objects SET plaintext_sha256 = %s WHERE recording_id = %s AND kind = 'peaks'",
+            ("0" * 64, archive_many[0].recording.id),
+        )
+        changed = holdings(connection)
+        differing = [each.tenant_id for each, old in zip(changed, told, strict=True) if each != old]
+        assert differing == [archive_many[0].recording.tenant_id]
+        connection.rollback()
+
+
+def test_what_is_being_destroyed_is_not_looked_for(
+    archive_many: list[ArchivedRecording], administrator_url: str, worker: Catalogue
+) -> None:
+    gone = archive_many[0].recording
+    with connected(administrator_url) as connection:
+        connection.execute("UPDATE recordings SET state = 'deleting' WHERE id = %s", (gone.id,))
+        assert sorted(each.recordings for each in holdings(connection)) == [1, 1]
+    with worker.transaction(gone.tenant_id) as connection:
+        assert recordings.standing(connection, gone.tenant_id) == [archive_many[2].recording.id]
+
+
+def test_a_folder_without_a_manifest_is_no_backup(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="is no backup"):
+        manifest_of(tmp_path)
+
+
+def test_restored_keys_are_read_alone(tmp_path: Path) -> None:
+    living, lost = tmp_path / "living", tmp_path / "lost"
+    for folder in (living, lost):
+        folder.mkdir()
+    old, new = DirectoryKeyStore(lost), DirectoryKeyStore(living)
+    for name in ("t/2027-01-01/1", "t/2027-01-02/1"):
+        old.put(name, b"old")
+    assert copy_keys(old, tmp_path / "copy").keys == 2
+    new.put("t/2027-01-01/1", b"wrapped anew")
+    new.put("t/2027-01-03/1", b"new")
+    new.destroy("t/2027-01-03/1")
+    keys = RestoredKeys(tmp_path / "copy", new)
+    assert keys.list("t/") == ("t/2027-01-01/1", "t/2027-01-02/1")
+    assert keys.destroyed() == ("t/2027-01-03/1",)
+    assert [keys.get(name) for name in keys.list("")] == [b"wrapped anew", b"old"]
+    with pytest.raises(KeyNotFound):
+        keys.get("t/2027-01-04/1")
+    for act in (
+        lambda: keys.put("t/2027-01-05/1", b"x"),
+        lambda: keys.replace("t/2027-01-01/1", b"x"),
+        lambda: keys.destroy("t/2027-01-01/1"),
+    ):
+        with pytest.raises(KeyStoreUnavailable, match="changes no key"):
+            act()
