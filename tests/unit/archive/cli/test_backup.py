@@ -42,8 +42,8 @@ def test_a_backup_is_made_by_an_administrator_and_logged(
         ("backup.begun", "bucket:earwitness"),
         ("backup.made", f"backup:{folder.name}"),
     ]
-    [(body,)] = database.connect().execute("SELECT body::text FROM audit_bodies").fetchall()
-    assert told["manifest sha256"] in body
+    bodies = database.connect().execute("SELECT body::text FROM audit_bodies").fetchall()
+    assert any(told["manifest sha256"] in body for (body,) in bodies)
 
 
 def test_an_overdue_backup_is_destroyed_by_the_next_and_logged(

@@ -331,6 +331,15 @@ def test_recordings_whose_key_gave_way_since_still_open_from_an_older_backup(
     assert restored(backup, live=True).verdict(first) == (Verdict.DESTROYED, "")
 
 
+def test_a_backup_and_the_bucket_without_the_root_open_nothing(
+    house: object, archive_many: list[ArchivedRecording], back_up: Callable[[], Backup], worker: Catalogue
+) -> None:
+    """Whoever takes the disks of both has sealed keys."""
+    keys = RestoredKeys(back_up().folder / "keys", None)
+    stranger = Verification(house.store, KekVault(LocalKeyring(b"x" * 32), keys), worker)
+    assert [stranger.verdict(each)[0] for each in archive_many] == [Verdict.FAILED] * 3
+
+
 def test_a_key_that_is_missing_is_a_failure_and_no_destruction(
     archive_many: list[ArchivedRecording],
     back_up: Callable[[], Backup],
