@@ -16,10 +16,11 @@ from sqlalchemy.exc import ArgumentError
 from archive.backup.folder import remove_overdue
 from archive.backup.making import Backup, Source, make_backup, refuse_within
 from archive.cli.operator import Operator, operator
-from archive.cli.outcome import DONE, add_json, parser, print_row
+from archive.cli.outcome import DONE, FAILED, add_json, parser, print_row
 from archive.cli.service import add_data
 from archive.cli.vault import open_key_store
 from archive.embedded.postgres import EmbeddedPostgres
+from archive.embedded.supervisor import StopRequested, stop_on_signals
 from archive.errors import Refused
 from archive.settings import Settings
 
@@ -47,6 +48,17 @@ def run_backup(arguments: list[str]) -> int:
     add_data(made)
     add_json(made)
     options = made.parse_args(arguments)
+    try:
+        # Stopped half-way, what was copied of the keys goes before we do.
+        with stop_on_signals():
+            backup = _made(options)
+    except StopRequested:
+        return FAILED
+    _tell(backup, as_json=options.json)
+    return DONE
+
+
+def _made(options: argparse.Namespace) -> Backup:
     with operator(options) as acting:
         settings = acting.settings
         settings.require("key_store")
@@ -61,6 +73,10 @@ def run_backup(arguments: list[str]) -> int:
         acting.record(BEGUN, f"bucket:{settings.s3_bucket}")
         backup = make_backup(source, out, acting.clock.now())
         _write_down(acting, backup)
+    return backup
+
+
+def _tell(backup: Backup, *, as_json: bool) -> None:
     manifest = backup.manifest
     print_row(
         {
@@ -73,9 +89,8 @@ def run_backup(arguments: list[str]) -> int:
             "manifest sha256": backup.manifest_sha256,
             "not in it": "bucket, keyring, passphrase, journal",
         },
-        as_json=options.json,
+        as_json=as_json,
     )
-    return DONE
 
 
 def _prepared(options: argparse.Namespace, settings: Settings) -> Path:
