@@ -29,11 +29,11 @@ from tests.unit.archive.conftest import (
     make_recording,
     operator,
     portal,
-    postgres_url,
     recorder,
     worker,
 )
 from tests.unit.archive.sealed.conftest import clock, house, key_directory, make_finished, outcome_of, vault
+from tests.unit.conftest import lasting, postgres_url
 from tests.unit.retention.ageing import Ageing, auditor, objects_of
 from tests.unit.retention.holding import (
     Killed,
@@ -53,6 +53,7 @@ __all__ = [
     "database",
     "house",
     "key_directory",
+    "lasting",
     "make_finished",
     "make_recording",
     "operator",
