@@ -81,7 +81,7 @@ async def office(
     tmp_path: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Office]:
-    name = f"office-{next(_offices)}"
+    name = f"evidence-office-{next(_offices)}"
     tenant = directory.add_tenant(house.operator, name, f"{name}.example", now=NOW)
     people, headers = {}, {}
     for login, role in (("otto", Role.AUDITOR), ("ada", Role.ADMINISTRATOR), ("anna", Role.USER)):
