@@ -392,7 +392,11 @@ def sealed_objects(service: RunningService) -> Iterator[Place]:
     rows = query(service, "SELECT id FROM recordings WHERE state = 'available'")
     playable = {str(recording_id) for (recording_id,) in rows}
     for key, octets in versions:
-        tenant_id, recording_id, _ = key.split("/")
+        if _place_of(key) is None:
+            # What is no object of a recording, as the sealed leaves of the audit log, stands in clear.
+            yield f"object {key}", octets
+            continue
+        tenant_id, recording_id, _ = _place_of(key) or ("", "", "")
         place = TenantId(tenant_id), RecordingId(recording_id)
         found = [_opened_object(octets, place, data_key) for data_key in keys.get(recording_id, ())]
         clear = next((item for item in found if item is not None), None)
@@ -400,6 +404,15 @@ def sealed_objects(service: RunningService) -> Iterator[Place]:
         if clear is not None:
             yield f"object {key}", clear
             yield from _channels(f"object {key}", clear)
+
+
+def _place_of(key: str) -> tuple[str, str, str] | None:
+    """Return tenant, recording and kind of the object at a key; None for what is of no recording."""
+    parts = key.split("/")
+    kinds = {kind.value for kind in ObjectKind}
+    if len(parts) != 3 or parts[2].partition(".")[0] not in kinds:
+        return None
+    return parts[0], parts[1], parts[2]
 
 
 def _data_keys(service: RunningService, versions: list[Place], vault: KekVault) -> dict[str, set[bytes]]:
@@ -410,7 +423,7 @@ def _data_keys(service: RunningService, versions: list[Place], vault: KekVault) 
         assert isinstance(octets, bytes)
         wrapped.add((str(tenant_id), str(recording_id), str(kek_id), octets))
     for key, octets in versions:
-        tenant_id, recording_id, kind = key.split("/")
+        tenant_id, recording_id, kind = _place_of(key) or ("", "", "")
         if kind == ObjectKind.RECORD.value:
             header, _ = split(octets)
             wrapped.add((tenant_id, recording_id, header.kek_id, header.wrapped_key))
