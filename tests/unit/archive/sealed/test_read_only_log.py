@@ -65,7 +65,7 @@ def test_nothing_is_opened_while_the_log_takes_no_entry(
     monkeypatch.setattr(house.store, "get", noted)
     with read_only():
         for action in (Action.PLAY, Action.DOWNLOAD):
-            with pytest.raises(CatalogueUnavailable, match="takes no changes"):
+            with pytest.raises(CatalogueUnavailable):
                 playback.open_object(scope, recording.id, ObjectKind.AUDIO, action)
     assert set(fetched) <= {(0, HEADER_BYTES)}, "the header of the seal, and nothing behind it"
     reader = playback.open_object(scope, recording.id, ObjectKind.AUDIO, Action.PLAY)
