@@ -4,6 +4,9 @@
 // WARNING_S before. Other windows and listening are activity that this page does not see, so the server is
 // asked first; asking keeps nothing open.
 
+// Its names are its own.
+export {};
+
 const WARNING_S = 120;
 const PATH = "/me/session";
 
