@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from cryptography import x509
@@ -42,6 +43,13 @@ QUERY_TYPE = "application/timestamp-query"
 
 class TimeUnavailable(DependencyUnavailable):
     """The time-stamping authority does not answer, or not with a stamp."""
+
+
+class Stamper(Protocol):
+    """Whoever stamps time."""
+
+    def stamp(self, data: bytes) -> bytes:
+        """Return the DER of a TimeStampResp over `data`; raises DependencyUnavailable."""
 
 
 class HttpTimestampAuthority:

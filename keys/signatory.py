@@ -6,8 +6,7 @@ archive, whose fingerprint the operator publishes. It issues the certificate of 
 signatory, anew whenever the present one comes near its end.
 
 Both private keys stand in the key store, sealed by the root, so that every worker
-signs as the same. An organisation's own key and certificate may take their place
-(`from_pem`).
+signs as the same.
 
 Rules: `now` is an argument. Names in the key store are written once: each renewal
 has its own. Not here: the form of a signature (`cms`), and what is signed.
@@ -28,7 +27,7 @@ from cryptography.x509.oid import NameOID
 
 from keys.binding import length_prefixed
 from keys.cms import sign_detached
-from keys.errors import KeyExists, KeyNotFound, KeyringLocked, SealBroken
+from keys.errors import KeyExists, KeyNotFound, SealBroken
 from keys.key_store import KeyStore
 from keys.root import Root
 
@@ -85,23 +84,6 @@ def load_or_create(store: KeyStore, root: Root, organisation: str, now: datetime
         if certificate.not_valid_after_utc - now >= RENEWAL:
             return Signatory(certificate, issuer[1], key)
     raise SealBroken(f"None of {RENEWALS_COUNT_MAX} certificates has time left: the clock is wrong.")
-
-
-def from_pem(key_pem: bytes, certificates_pem: bytes) -> Signatory:
-    """Return an organisation's own signatory: its key, and its certificate followed by the authority's.
-
-    Raises KeyringLocked, naming what is wrong, when they do not belong together.
-    """
-    try:
-        key = serialization.load_pem_private_key(key_pem, None)
-        certificate, authority = x509.load_pem_x509_certificates(certificates_pem)
-    except (ValueError, TypeError) as error:
-        raise KeyringLocked("The signing key and certificates are no PEM of a key and a chain.") from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise KeyringLocked("The signing key is not a key on the curve P-256.")
-    if key.public_key() != certificate.public_key():
-        raise KeyringLocked("The first certificate is not the one of the signing key.")
-    return Signatory(certificate, authority, key)
 
 
 def context_of(name: str) -> bytes:

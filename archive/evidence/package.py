@@ -38,10 +38,11 @@ from archive.catalogue.engine import Catalogue
 from archive.errors import Refused, VerificationFailed
 from archive.evidence import report, vcon
 from archive.evidence.bag import PAYLOAD, RECORDINGS, Bag, BagFile, Origin, Shelf
-from archive.evidence.seal import TimestampAuthority, seal_bag
+from archive.evidence.seal import seal_bag
 from archive.evidence.verification import STAMP_REQUIRED
 from archive.model import ArchivedRecording, ObjectKind, RecordingId
 from archive.playback import Action, Playback
+from archive.timestamp import Stamper
 from archive.transparency.proof import NotSealed, prove
 from archive.waveform import Waveform
 from keys.signatory import Signatory
@@ -71,7 +72,7 @@ class Commission:
 class TimeStamping:
     """An authority of time, and the certificate by which others check its stamps."""
 
-    authority: TimestampAuthority
+    authority: Stamper
     root_pem: bytes
 
 

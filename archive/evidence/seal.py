@@ -12,21 +12,14 @@ the package is not finished and may be tried again.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Protocol
 
 from archive.evidence.bag import SIGNATURE, TIMESTAMP, Bag, BagFile
+from archive.timestamp import Stamper
 from keys.signatory import Signatory
 
 
-class TimestampAuthority(Protocol):
-    """Whoever stamps time."""
-
-    def stamp(self, data: bytes) -> bytes:
-        """Return the DER of a TimeStampResp over `data`; raises DependencyUnavailable."""
-
-
 def seal_bag(
-    bag: Bag, tag_manifest: bytes, signatory: Signatory, authority: TimestampAuthority | None, now: datetime
+    bag: Bag, tag_manifest: bytes, signatory: Signatory, authority: Stamper | None, now: datetime
 ) -> tuple[BagFile, ...]:
     """Add the signature, and the time-stamp where there is an authority; return every file, durable."""
     signature = signatory.sign(tag_manifest, now)

@@ -20,17 +20,15 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-import boto3.session
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
+from archive.store.client import s3_client
 from archive.store.s3 import CONNECTIONS_MAX, DEFAULT_REGION
 from keys.errors import KeyDestroyed, KeyExists, KeyNotFound, KeyStoreUnavailable
 from keys.key_store import TOMBSTONE_SUFFIX, checked_data, checked_name, is_name, names_of_tombstones
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CreateBucketRequestTypeDef
 
 _TAKEN = frozenset({HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT})
@@ -52,22 +50,14 @@ class BucketKeyStore:
     ) -> None:
         self._bucket = bucket
         self._region = region
-        self._client: S3Client = boto3.session.Session().client(
-            "s3",
-            endpoint_url=endpoint,
-            aws_access_key_id=access_key,
-            aws_secret_access_key=secret_key,
-            region_name=region,
-            config=Config(
-                signature_version="s3v4",
-                s3={"addressing_style": "path"},
-                connect_timeout=timeout_s,
-                read_timeout=timeout_s,
-                retries={"mode": "standard", "total_max_attempts": attempts},
-                max_pool_connections=CONNECTIONS_MAX,
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
+        self._client = s3_client(
+            endpoint,
+            access_key,
+            secret_key,
+            region=region,
+            timeout_s=timeout_s,
+            attempts=attempts,
+            connections_max=CONNECTIONS_MAX,
         )
 
     def close(self) -> None:

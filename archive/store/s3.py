@@ -17,13 +17,12 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import boto3.session
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from archive.errors import NotFound, Refused, StoreUnavailable, VerificationFailed
 from archive.store.barrier import sync_filesystem
+from archive.store.client import s3_client
 from archive.store.object import (
     GOVERNANCE,
     OBJECT_BYTES_MAX,
@@ -36,7 +35,6 @@ from archive.store.object import (
 )
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import (
         CreateBucketRequestTypeDef,
         GetObjectOutputTypeDef,
@@ -80,22 +78,14 @@ class ObjectStore:
         self._region = region
         self._sync_dir = sync_dir
         self._lock = lock
-        self._client: S3Client = boto3.session.Session().client(
-            "s3",
-            endpoint_url=endpoint,
-            aws_access_key_id=access_key,
-            aws_secret_access_key=secret_key,
-            region_name=region,
-            config=Config(
-                signature_version="s3v4",
-                s3={"addressing_style": "path"},
-                connect_timeout=timeout_s,
-                read_timeout=timeout_s,
-                retries={"mode": "standard", "total_max_attempts": attempts},
-                max_pool_connections=CONNECTIONS_MAX,
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
+        self._client = s3_client(
+            endpoint,
+            access_key,
+            secret_key,
+            region=region,
+            timeout_s=timeout_s,
+            attempts=attempts,
+            connections_max=CONNECTIONS_MAX,
         )
 
     def close(self) -> None:

@@ -22,7 +22,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
 
 from archive.audit import AuditWriter
 from archive.audit_chain import verify_chain
@@ -43,6 +42,7 @@ from archive.store.object import (
     sha256_hex,
     whole_second,
 )
+from archive.timestamp import Stamper
 from archive.transparency.checkpoint import NO_PREVIOUS, Checkpoint, PublicKey, note_hash, open_note, sign
 from archive.transparency.leaves import (
     KEYS_PREFIX,
@@ -84,13 +84,6 @@ class Custody:
 
 class LogOverruled(VerificationFailed):
     """The bucket knows more of the log than the database: it was set back, or another writes here too."""
-
-
-class Stamper(Protocol):
-    """Whoever stamps time (`archive.timestamp`)."""
-
-    def stamp(self, data: bytes) -> bytes:
-        """Return a time stamp over `data`; raises DependencyUnavailable."""
 
 
 class Sequencer:

@@ -1,4 +1,4 @@
-"""The signatory of an archive: one for all workers, renewed in time, or the organisation's own."""
+"""The signatory of an archive: one for all workers, renewed in time."""
 
 from __future__ import annotations
 
@@ -6,22 +6,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from keys.cms import verify_detached
-from keys.errors import KeyringLocked, SealBroken
+from keys.errors import SealBroken
 from keys.key_store import DirectoryKeyStore
 from keys.local_keyring import LocalKeyring
-from keys.signatory import CERTIFICATE_VALIDITY, RENEWAL, Signatory, from_pem, load_or_create
+from keys.signatory import CERTIFICATE_VALIDITY, RENEWAL, Signatory, load_or_create
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 ROOT = LocalKeyring(bytes(32))
-
-
-def pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
 
 def of(path: Path, now: datetime = NOW) -> Signatory:
@@ -52,22 +45,3 @@ def test_another_root_does_not_open_it(tmp_path: Path) -> None:
     of(tmp_path)
     with pytest.raises(SealBroken):
         load_or_create(DirectoryKeyStore(tmp_path), LocalKeyring(bytes([1]) * 32), "Voorbeeld BV", NOW)
-
-
-def test_an_organisation_brings_its_own(tmp_path: Path) -> None:
-    made = of(tmp_path)
-    chain = made.certificate.public_bytes(Encoding.PEM) + made.authority_pem()
-    own = from_pem(pem(made.key), chain)
-    assert verify_detached(own.sign(b"x", NOW), b"x").certificate == made.certificate
-
-
-def test_a_key_that_is_not_of_the_certificate_is_refused(tmp_path: Path) -> None:
-    made = of(tmp_path)
-    chain = made.certificate.public_bytes(Encoding.PEM) + made.authority_pem()
-    for key in (ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP384R1())):
-        with pytest.raises(KeyringLocked):
-            from_pem(pem(key), chain)
-    with pytest.raises(KeyringLocked):
-        from_pem(b"rubbish", chain)
-    with pytest.raises(KeyringLocked):
-        from_pem(pem(made.key), b"")

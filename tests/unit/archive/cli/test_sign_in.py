@@ -72,16 +72,15 @@ def test_without_a_mail_server_an_invitation_is_refused_and_nothing_is_changed(
     assert person.email is None
 
 
-def test_a_mailed_invitation_does_not_show_its_link(
-    database: Any, anna: Account, capsys: pytest.CaptureFixture[str]
-) -> None:
+def mailed_invitation(database: Any, email: str, language: str) -> Letterbox:
+    """Invite Anna by mail as the command does, and return what was to be sent."""
     box = Letterbox()
     acting = Operator(Settings(database_url=database.url("earwitness_operator")))
     options = argparse.Namespace(
         action="invite",
         login=ANNA,
-        email="anna@mail.example",
-        language="en",
+        email=email,
+        language=language,
         print_link=False,
         json=True,
         data=None,
@@ -91,6 +90,13 @@ def test_a_mailed_invitation_does_not_show_its_link(
         assert sign_in.run(acting, options, box) == 0
     finally:
         acting.catalogue.close()
+    return box
+
+
+def test_a_mailed_invitation_does_not_show_its_link(
+    database: Any, anna: Account, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box = mailed_invitation(database, "anna@mail.example", "en")
     (letter,) = box.queued
     assert (letter.kind, letter.to, letter.language) == ("invitation", "anna@mail.example", "en")
     assert letter.fields["link"] not in capsys.readouterr().out
@@ -148,22 +154,7 @@ def test_the_address_before_is_told_when_mail_goes_out(
     database: Any, run: Callable[..., str], anna: Account
 ) -> None:
     run("user", "invite", ANNA, "--email", "old@mail.example", "--print-link")
-    box = Letterbox()
-    acting = Operator(Settings(database_url=database.url("earwitness_operator")))
-    options = argparse.Namespace(
-        action="invite",
-        login=ANNA,
-        email="new@mail.example",
-        language="nl",
-        print_link=False,
-        json=True,
-        data=None,
-        config=None,
-    )
-    try:
-        assert sign_in.run(acting, options, box) == 0
-    finally:
-        acting.catalogue.close()
+    box = mailed_invitation(database, "new@mail.example", "nl")
     assert [(each.kind, each.to) for each in box.queued] == [
         ("invitation", "new@mail.example"),
         ("address-changed", "old@mail.example"),
