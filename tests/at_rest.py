@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
@@ -392,11 +393,12 @@ def sealed_objects(service: RunningService) -> Iterator[Place]:
     rows = query(service, "SELECT id FROM recordings WHERE state = 'available'")
     playable = {str(recording_id) for (recording_id,) in rows}
     for key, octets in versions:
-        if _place_of(key) is None:
-            # What is no object of a recording, as the sealed leaves of the audit log, stands in clear.
+        found_at = _place_of(key)
+        if found_at is None:
+            # What is of no tenant, as the leaves of the audit log, stands in clear.
             yield f"object {key}", octets
             continue
-        tenant_id, recording_id, _ = _place_of(key) or ("", "", "")
+        tenant_id, recording_id, _ = found_at
         place = TenantId(tenant_id), RecordingId(recording_id)
         found = [_opened_object(octets, place, data_key) for data_key in keys.get(recording_id, ())]
         clear = next((item for item in found if item is not None), None)
@@ -407,12 +409,14 @@ def sealed_objects(service: RunningService) -> Iterator[Place]:
 
 
 def _place_of(key: str) -> tuple[str, str, str] | None:
-    """Return tenant, recording and kind of the object at a key; None for what is of no recording."""
-    parts = key.split("/")
-    kinds = {kind.value for kind in ObjectKind}
-    if len(parts) != 3 or parts[2].partition(".")[0] not in kinds:
+    """Return tenant, recording and kind of the object at a key; None for what is of no tenant."""
+    first, _, rest = key.partition("/")
+    try:
+        UUID(first)
+    except ValueError:
         return None
-    return parts[0], parts[1], parts[2]
+    recording_id, kind = rest.split("/")
+    return first, recording_id, kind
 
 
 def _data_keys(service: RunningService, versions: list[Place], vault: KekVault) -> dict[str, set[bytes]]:

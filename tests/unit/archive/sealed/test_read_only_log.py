@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,9 @@ from archive.model import FinishedRecording, ObjectKind, Role, SessionOutcome, T
 from archive.playback import Action, Playback
 from keys.streaming_aead import HEADER_BYTES
 
+ENDED_S_MAX = 30
+OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+
 
 @pytest.fixture
 def read_only(database: Any) -> Callable[[], Any]:
@@ -30,6 +34,11 @@ def read_only(database: Any) -> Callable[[], Any]:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
             (DATABASE,),
         )
+        # Ending a connection is asked for, not done, when that returns.
+        deadline = time.monotonic() + ENDED_S_MAX
+        while admin.execute(OTHERS, (DATABASE,)).fetchone() != (0,):
+            assert time.monotonic() < deadline, "connections of before did not end"
+            time.sleep(0.01)
 
     @contextmanager
     def switched() -> Iterator[None]:
@@ -65,7 +74,7 @@ def test_nothing_is_opened_while_the_log_takes_no_entry(
     monkeypatch.setattr(house.store, "get", noted)
     with read_only():
         for action in (Action.PLAY, Action.DOWNLOAD):
-            with pytest.raises(CatalogueUnavailable):
+            with pytest.raises(CatalogueUnavailable, match="takes no changes"):
                 playback.open_object(scope, recording.id, ObjectKind.AUDIO, action)
     assert set(fetched) <= {(0, HEADER_BYTES)}, "the header of the seal, and nothing behind it"
     reader = playback.open_object(scope, recording.id, ObjectKind.AUDIO, Action.PLAY)
