@@ -7,11 +7,12 @@ PAGES := playback_portal/static/manifest.json
 WEB := $(wildcard playback_portal/web/*) hatch_build.py package.json package-lock.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --progress-bar on -c constraints.txt
 
-# These levels share the cores; the others place real calls and open real browsers, and each has the
-# machine for itself. What failed is shown, and tried once more, alone and in services of its own: a
-# machine that others use is late at times. Who fails twice has failed.
+# These levels take whole cores, one each. The others place real calls and open real browsers; they wait
+# most of the time, so that two at once share even one core well. What failed is shown, and tried once
+# more, alone and in services of its own: a machine that others use is late at times. Who fails twice
+# has failed.
 SHARED := tests/architecture tests/unit
-ALONE = $(addprefix --ignore ,$(SHARED)) tests
+WAITING = $(addprefix --ignore ,$(SHARED)) tests
 AGAIN = $(BIN)/python -m pytest --last-failed --last-failed-no-failures none
 
 .DEFAULT_GOAL := help
@@ -57,7 +58,7 @@ test: $(VENV)/.test $(PAGES) node_modules/axe-core ## lint, types, architecture 
 	@sh tests/system_packages.sh
 	@$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(SHARED) || $(AGAIN) $(SHARED)
-	$(BIN)/python -m pytest $(ALONE) || $(AGAIN) $(ALONE)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(WAITING) || $(AGAIN) $(WAITING)
 
 soak: $(VENV)/.test $(PAGES) node_modules/axe-core ## what make test does in small: every combination of pages, 10,000 tampered logs
 	@sh tests/system_packages.sh

@@ -24,6 +24,8 @@ from typing import Any, TypeVar
 
 import psutil
 
+from tests import rtp_ports
+
 START_S_MAX = 180.0
 """A machine that does much else takes its time; a quiet one is ready in ten seconds."""
 STOP_S_MAX = 60.0
@@ -87,8 +89,7 @@ class RunningService:
         """Prepare a service in `directory`; `settings` are EARWITNESS_ names without the prefix."""
         self.directory = directory
         self.sip_port, self.portal_port = free_port(), free_port()
-        first = 20000 + (os.getpid() % 40) * 200
-        self.rtp_ports = f"{first}-{first + 199}"
+        self.rtp_ports = rtp_ports.claim().service
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self.api_key = ""

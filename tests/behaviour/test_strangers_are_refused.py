@@ -23,7 +23,7 @@ from archive.catalogue.directory import add_peer
 from archive.catalogue.engine import Catalogue
 from archive.embedded.service_file import read_service
 from archive.model import TenantId
-from tests import at_rest
+from tests import at_rest, rtp_ports
 from tests.acceptance.test_what_was_said_is_what_is_heard import octets
 from tests.conftest import ANNA
 from tests.raw_peer import SDP, RawPeer, offer
@@ -81,7 +81,7 @@ def second(service: RunningService, tmp_path_factory: pytest.TempPathFactory) ->
     """The recorder, started and ended."""
     journal = Path(tmp_path_factory.mktemp("second")) / "journal"
     sip_port, admin_port = free_port(), free_port()
-    rtp_first = 30000 + (os.getpid() % 40) * 100
+    rtp_first = rtp_ports.claim().second
     settings = {
         **at_rest.environment(service),
         "EARWITNESS_DATABASE_URL": copied_database(service),

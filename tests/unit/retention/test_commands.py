@@ -84,7 +84,9 @@ def test_sweep_destroys_what_is_over_and_tells_how_many(
     ageing.house.clock.moment += timedelta(days=1)
     told = run("sweep", code=1)
     # The test's clock jumps by a day; the seconds the test itself took stand beside it, as on a real machine.
-    assert re.search(r"retention: Nothing is deleted or locked: this machine's clock moved by 86[34]\d\d s that", told)
+    assert re.search(
+        r"retention: Nothing is deleted or locked: this machine's clock moved by 86[34]\d\d s that", told
+    )
     run("trust-clock", role="operator")
     database.connect().execute(
         "UPDATE retention_clocks SET at = %s", (ageing.house.clock.moment,)
