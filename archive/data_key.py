@@ -12,7 +12,7 @@ a seal that does not open is a failed verification.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Protocol
@@ -42,6 +42,9 @@ class Vault(Protocol):
     def get(self, kek_id: str) -> Kek:
         """Return the key with this id."""
 
+    def rotate(self, kek_id: str) -> Kek:
+        """Return the version after `kek_id`, made now if need be; the old one stays."""
+
 
 @dataclass(frozen=True)
 class DataKey:
@@ -66,6 +69,15 @@ def make_data_key(vault: Vault, tenant_id: TenantId, recording_id: RecordingId, 
     """Make the data key of a recording that expires on `day`; raises `KeysUnavailable`."""
     with translated_key_errors():
         return rewrap_data_key(vault.current(tenant_id, day), tenant_id, recording_id, new_key())
+
+
+def next_kek(vault: Vault, kek_id: str) -> Kek:
+    """Return the newest version of a KEK's day, which comes after it; raises `KeysUnavailable`."""
+    tenant_id, day, _version = kek_id.split("/")
+    with translated_key_errors():
+        with suppress(KeyDestroyed):
+            vault.rotate(kek_id)
+        return vault.current(tenant_id, date.fromisoformat(day))
 
 
 def rewrap_data_key(kek: Kek, tenant_id: TenantId, recording_id: RecordingId, key: bytes) -> DataKey:

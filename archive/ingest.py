@@ -12,10 +12,13 @@ The order is the promise (DESIGN 3, invariants I2, I4 and I5):
 7. the intent goes, and the caller may release the journal slot.
 
 A KEK that is retired meanwhile takes nothing new: then the data key is wrapped under the
-next one, and that key stands beside the objects (`archive.key_object`).
+next one, which is kept from being retired until the row is there, and that key stands
+beside the objects (`archive.key_object`). However often keys change, this ends.
 
 A rerun after a stop at any step goes on from there: the intent gives the same key,
-objects that are in their place are adopted, a row that is there ends it. Errors of
+objects that are in their place are adopted, a row that is there ends it. Where the KEK
+of the intent was destroyed meanwhile, what was put can be opened by nobody: it is passed
+by, and the recording is sealed again under a new data key. Errors of
 store, catalogue and key store are `DependencyUnavailable`; the caller keeps the
 journal and calls again.
 """
@@ -23,6 +26,7 @@ journal and calls again.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -32,15 +36,15 @@ import structlog
 from archive.access import AccessScope
 from archive.audit import AuditWriter
 from archive.catalogue import keks, recordings, sessions, waveforms
-from archive.catalogue.engine import Catalogue
+from archive.catalogue.engine import Catalogue, Connection
 from archive.clock import Clock
 from archive.data_key import (
     DataKey,
     Vault,
     expiry_day,
     make_data_key,
+    next_kek,
     open_data_key,
-    translated_key_errors,
 )
 from archive.errors import KeyRetired, NotFound
 from archive.intent import Intent, IntentDirectory
@@ -60,13 +64,14 @@ from archive.record import RECORD_FORMAT, CatalogueRecord, RecordHeader, header_
 from archive.store.clock_guard import compare_clocks
 from archive.store.object import Store, sha256_hex
 from archive.waveform import Waveform, of_peaks
+from keys.kek import Kek
 
 _log = structlog.get_logger()
 
 _ACTOR = "service:recorder"
 
 KEYS_COUNT_MAX = 8
-"""KEKs in a row that are retired just before a commit; more of them point at a loop somewhere."""
+"""KEKs in a row that are retired between being made and being held, microseconds later: a loop somewhere."""
 
 _ACTIONS = {RecordingState.QUARANTINED: "recording.quarantined"}
 
@@ -103,16 +108,17 @@ class Ingest:
         recording = _settled(finished)
         archived = self._find(recording)
         if archived is None:
-            data_key = self._data_key(recording)
+            data_key, keys_lost = self._data_key(recording)
             # Another finaliser may have committed, and taken its intent away, just before ours was made.
             archived = self._find(recording)
         if archived is None:
             self._believe()
             lock = lock_of(self._store, self._clock, recording)
-            placing = Placing(self._store, recording, data_key, lock)
+            placing = Placing(self._store, recording, data_key, lock, keys_lost=keys_lost)
             settled = replace(finished, recording=recording)
             archived = upload(self._store, placing, settled, data_key, outcome)
             archived = self._commit_under_a_living_key(archived, finished, outcome, data_key, lock)
+            _log.info("recording archived", recording_id=recording.id, objects=len(archived.objects))
         self._intents.remove(recording.id)
         return archived
 
@@ -123,22 +129,24 @@ class Ingest:
         except NotFound:
             return None
 
-    def _data_key(self, recording: Recording) -> DataKey:
-        intent = self._intents.find(recording.id)
-        if intent is not None:
-            try:
-                return self._open(intent)
-            except NotFound:
-                # The KEK went (an early erasure of a sibling) before we had a row to re-wrap. What was
-                # put under it can never be opened; it stays behind as strays, and a new key is made.
-                self._intents.remove(recording.id)
+    def _data_key(self, recording: Recording) -> tuple[DataKey, int]:
+        """Return the data key of a recording, and how many it had before that are lost."""
+        known = self._intents.find(recording.id)
+        if known is not None:
+            # Without its KEK (rotated, or a sibling was erased, before there was a row to wrap anew) what
+            # was put can never be opened. It stays behind, and must not use up the names there are.
+            with suppress(NotFound):
+                return self._open(known), known.keys_lost
         day = expiry_day(recording.retain_until)
         fresh = make_data_key(self._vault, recording.tenant_id, recording.id, day)
         keys = tuple(object_key(recording.tenant_id, recording.id, kind) for kind in ObjectKind)
-        recorded = self._intents.record(
-            Intent(recording.tenant_id, recording.id, fresh.kek_id, fresh.wrapped, keys)
-        )
-        return fresh if recorded.wrapped_key == fresh.wrapped else self._open(recorded)
+        intent = Intent(recording.tenant_id, recording.id, fresh.kek_id, fresh.wrapped, keys)
+        if known is not None:
+            renewed = replace(intent, keys_lost=known.keys_lost + 1)
+            self._intents.renew(renewed)
+            return fresh, renewed.keys_lost
+        recorded = self._intents.record(intent)
+        return (fresh if recorded.wrapped_key == fresh.wrapped else self._open(recorded)), recorded.keys_lost
 
     def _open(self, intent: Intent) -> DataKey:
         return open_data_key(
@@ -154,21 +162,26 @@ class Ingest:
         lock: Lock,
     ) -> ArchivedRecording:
         """Commit, under the next KEK where the present one was retired; raises KeyRetired after many."""
-        waveform = of_peaks(finished.peaks)
+        tenant_id, waveform = archived.recording.tenant_id, of_peaks(finished.peaks)
+        with suppress(KeyRetired), self._audit.transaction(tenant_id) as connection:
+            return self._commit(connection, archived, outcome, waveform)
+        kek_id = archived.kek_id
         for _ in range(KEYS_COUNT_MAX):
-            try:
-                return self._commit(archived, outcome, waveform)
-            except KeyRetired:
-                archived = self._under_next_key(archived, data_key, lock)
-        return self._commit(archived, outcome, waveform)
+            kek = next_kek(self._vault, kek_id)
+            kek_id = kek.id
+            with suppress(KeyRetired), self._audit.transaction(tenant_id) as connection:
+                # From here to the end of the transaction whoever would retire it waits. Without that, keys
+                # that change faster than the store takes an object would keep us at it for ever.
+                keks.hold(connection, kek.id)
+                rewrapped = self._under(kek, archived, data_key, lock)
+                return self._commit(connection, rewrapped, outcome, waveform)
+        raise KeyRetired("The keys of that day are replaced all the time: call again later.")
 
-    def _under_next_key(
-        self, archived: ArchivedRecording, data_key: DataKey, lock: Lock
+    def _under(
+        self, kek: Kek, archived: ArchivedRecording, data_key: DataKey, lock: Lock
     ) -> ArchivedRecording:
         """Wrap the data key anew: its KEK was retired while the objects were put."""
         recording = archived.recording
-        with translated_key_errors():
-            kek = self._vault.current(recording.tenant_id, expiry_day(recording.retain_until))
         placed = place_key(self._store, recording, data_key.key, kek, lock)
         self._store.barrier()
         verify_key(self._store, placed)
@@ -178,31 +191,33 @@ class Ingest:
         return replace(archived, kek_id=wrapped.kek_id, wrapped_key=wrapped.wrapped)
 
     def _commit(
-        self, archived: ArchivedRecording, outcome: SessionOutcome, waveform: Waveform | None
+        self,
+        connection: Connection,
+        archived: ArchivedRecording,
+        outcome: SessionOutcome,
+        waveform: Waveform | None,
     ) -> ArchivedRecording:
-        """Make row, outcome and audit entry durable together; return what counts."""
+        """Add row, outcome and audit entry to a transaction; return what counts."""
         recording = archived.recording
-        with self._audit.transaction(recording.tenant_id) as connection:
-            committed = recordings.insert_recording(connection, archived)
-            if committed is not None:
-                return committed
-            keks.hold(connection, archived.kek_id)
-            waveforms.keep(connection, recording.tenant_id, recording.id, waveform)
-            sessions.insert_outcome(connection, outcome)
-            self._audit.append(
-                connection,
-                tenant_id=recording.tenant_id,
-                actor=_ACTOR,
-                action=_ACTIONS.get(recording.state, "recording.archived"),
-                object=f"recording:{recording.id}",
-                # The sound's own hash too: who takes it out later shows that it is the same.
-                body={
-                    **{item.kind.value: item.ciphertext_sha256 for item in archived.objects},
-                    "sound": archived.recording.sha256,
-                },
-                at=self._clock.now(),
-            )
-        _log.info("recording archived", recording_id=recording.id, objects=len(archived.objects))
+        committed = recordings.insert_recording(connection, archived)
+        if committed is not None:
+            return committed
+        keks.hold(connection, archived.kek_id)
+        waveforms.keep(connection, recording.tenant_id, recording.id, waveform)
+        sessions.insert_outcome(connection, outcome)
+        self._audit.append(
+            connection,
+            tenant_id=recording.tenant_id,
+            actor=_ACTOR,
+            action=_ACTIONS.get(recording.state, "recording.archived"),
+            object=f"recording:{recording.id}",
+            # The sound's own hash too: who takes it out later shows that it is the same.
+            body={
+                **{item.kind.value: item.ciphertext_sha256 for item in archived.objects},
+                "sound": archived.recording.sha256,
+            },
+            at=self._clock.now(),
+        )
         return archived
 
 

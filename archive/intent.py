@@ -37,6 +37,8 @@ class Intent:
     kek_id: str
     wrapped_key: bytes
     object_keys: tuple[str, ...]
+    keys_lost: int = 0
+    """Data keys it had before, whose KEKs were destroyed: what was put under them opens with nothing."""
 
     def to_json(self) -> bytes:
         """Return the intent as JSON."""
@@ -48,6 +50,7 @@ class Intent:
                 "kekId": self.kek_id,
                 "wrappedKey": base64.b64encode(self.wrapped_key).decode(),
                 "objectKeys": self.object_keys,
+                "keysLost": self.keys_lost,
             }
         ).encode()
 
@@ -66,6 +69,7 @@ class Intent:
                 fields["kekId"],
                 base64.b64decode(fields["wrappedKey"], validate=True),
                 tuple(fields["objectKeys"]),
+                int(fields.get("keysLost", 0)),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise IntentUnavailable("The intent of an ingest can't be read; move the file away.") from error
@@ -95,6 +99,11 @@ class IntentDirectory:
             except FileExistsError:
                 return self.find(intent.recording_id) or intent
         return intent
+
+    def renew(self, intent: Intent) -> None:
+        """Put an intent with a new data key in the place of one whose KEK was destroyed, durably."""
+        with _writing():
+            durable_file.replace(self._path(intent.recording_id), intent.to_json())
 
     def rewrap(self, recording_id: RecordingId, kek_id: str, wrapped_key: bytes) -> None:
         """Let the intent of a recording name its data key as it is wrapped now, durably."""

@@ -6,7 +6,8 @@ key that is taken is not an error: what stands there is adopted if it is that ve
 object (an earlier try put it), else it is a stray and the next key name is tried.
 
 A recording that is archived anew, under a longer lock, is placed beside its former
-objects, which are no strays (`superseded`).
+objects, which are no strays (`superseded`). Neither is what was put under a data key
+that was lost since (`keys_lost`): of such there may be one more name each.
 
 Rules: nothing is ever replaced or deleted here; every read names its version. Not
 here: the order of the whole ingest (`archive.ingest`).
@@ -28,6 +29,9 @@ from keys.streaming_aead import SealPin, ciphertext_length, commitment, open_sea
 # A stray needs a store that lost bytes or somebody with its credentials; this many are an attack
 # or a broken store, and a human has to look.
 KEY_NAMES_MAX = 8
+
+# Nine thousand lost data keys of one recording are beyond what any outage makes.
+NUMBER_DIGITS_MAX = 4
 
 
 @dataclass(frozen=True)
@@ -71,11 +75,20 @@ def objects_prefix(tenant_id: TenantId, recording_id: RecordingId) -> str:
     return f"{tenant_id}/{recording_id}/"
 
 
-def key_names(key: str) -> Iterator[str]:
-    """Return the key, then `key.2`, `key.3` and so on, `KEY_NAMES_MAX` in all."""
+def key_names(key: str, more: int = 0) -> Iterator[str]:
+    """Return the key, then `key.2`, `key.3` and so on, `KEY_NAMES_MAX` and `more` in all."""
     yield key
-    for number in range(2, KEY_NAMES_MAX + 1):
+    for number in range(2, KEY_NAMES_MAX + more + 1):
         yield f"{key}.{number}"
+
+
+def name_number(key: str, name: str) -> int | None:
+    """Return which of the names of `key` this is, from 1, or None when it is none of them."""
+    if name == key:
+        return 1
+    number = name.removeprefix(f"{key}.")
+    is_number = number != name and number.isascii() and number.isdigit() and len(number) <= NUMBER_DIGITS_MAX
+    return int(number) if is_number and str(int(number)) == number and int(number) > 1 else None
 
 
 def seal_pin(key: bytes, binding: bytes, plaintext: bytes) -> SealPin:
@@ -91,7 +104,8 @@ def seal_pin(key: bytes, binding: bytes, plaintext: bytes) -> SealPin:
 class Placing:
     """Places the objects of one recording under its data key and lock.
 
-    `superseded` are the keys of objects it had before, under another lock.
+    `superseded` are the keys of objects it had before, under another lock; `keys_lost` is how
+    many data keys an ingest of it had before this one.
     """
 
     def __init__(
@@ -102,12 +116,14 @@ class Placing:
         lock: Lock,
         *,
         superseded: Collection[str] = (),
+        keys_lost: int = 0,
     ) -> None:
         self._store = store
         self._recording = recording
         self._data_key = data_key
         self._lock = lock
         self._superseded = superseded
+        self._keys_lost = keys_lost
 
     def pin(self, kind: ObjectKind, plaintext: bytes) -> SealPin:
         """Return the pin the sealed `plaintext` will have."""
@@ -120,10 +136,10 @@ class Placing:
         """
         key = object_key(self._recording.tenant_id, self._recording.id, content.kind)
         strays = 0
-        for name in key_names(key):
+        for name in key_names(key, self._keys_lost):
             stored = self._put(name, content) or self._adopt(name, content)
             if stored is not None:
-                return Placed(stored, strays)
+                return Placed(stored, max(0, strays - self._keys_lost))
             strays += name not in self._superseded
         raise StoreCorrupts(f"{KEY_NAMES_MAX} strange objects stand at {key}: look into the store.")
 

@@ -45,7 +45,7 @@ from archive.model import (
     Tenant,
     TenantId,
 )
-from archive.placing import key_names, object_key
+from archive.placing import name_number, object_key
 from archive.record import from_json, split
 from archive.store.object import ObjectVersion, Store, sha256_hex
 from keys.streaming_aead import open_sealed
@@ -107,13 +107,14 @@ def _records(store: Store) -> dict[Place, Found]:
         place = Place(TenantId(tenant_id), RecordingId(rest.partition("/")[0]))
         if version.is_delete_marker:
             continue
-        if version.key in key_names(object_key(*place, ObjectKind.RECORD)):
+        if name_number(object_key(*place, ObjectKind.RECORD), version.key) is not None:
             found[place].records.append(version)
         elif is_key_object(version.key):
             found[place].keys.append(version)
-    for each in found.values():
+    for place, each in found.items():
         # A later name was only used because the earlier ones were strays.
-        each.records.sort(key=lambda version: version.key, reverse=True)
+        name = object_key(*place, ObjectKind.RECORD)
+        each.records.sort(key=lambda version: name_number(name, version.key) or 0, reverse=True)
     return found
 
 

@@ -22,8 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from datetime import date, datetime
+from datetime import datetime
 from functools import partial
 from typing import Protocol
 
@@ -34,14 +33,14 @@ from archive.catalogue import keks, recordings
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.keks import WrappedKey
 from archive.clock import Clock
-from archive.data_key import Vault, open_data_key, translated_key_errors
+from archive.data_key import Vault, next_kek, open_data_key, translated_key_errors
 from archive.errors import Conflict, KeyRetired, NotFound
 from archive.ingest import agreed_time, lock_at
 from archive.key_object import PlacedKey, place_key, verify_key
 from archive.model import ArchivedRecording, RecordingId, RecordingState, TenantId
 from archive.placing import Lock
 from archive.store.object import Store
-from keys.errors import KeyDestroyed, KeyNotFound
+from keys.errors import KeyNotFound
 from keys.kek import Kek
 
 _log = structlog.get_logger()
@@ -58,9 +57,6 @@ PASSES_MAX = 20
 
 class VersionedVault(Vault, Protocol):
     """What re-wrapping asks of `keys.kek.KekVault` beside opening keys."""
-
-    def rotate(self, kek_id: str) -> Kek:
-        """Return the version after `kek_id`, made now if need be; the old one stays."""
 
     def destroy(self, kek_id: str) -> None:
         """Destroy a KEK for ever; repeatable. Raises KeyNotFound if it never was there."""
@@ -117,19 +113,11 @@ class Rewrapping:
             staying = keks.hanging(connection, tenant_id, kek_id, ending)
         if staying:
             # Before the old one is retired, so that no finished recording has to wait.
-            self._make_next(kek_id)
+            next_kek(self._vault, kek_id)
         keks.retire(self._catalogue, tenant_id, kek_id, now=self._clock.now())
         count = self._empty(tenant_id, kek_id, frozenset(ending))
         self._destroy(tenant_id, kek_id, frozenset(ending), actor, reason, count)
         return count
-
-    def _make_next(self, kek_id: str) -> Kek:
-        """Return the newest version of a KEK's day, which comes after it."""
-        tenant_id, day, _version = kek_id.split("/")
-        with translated_key_errors():
-            with suppress(KeyDestroyed):
-                self._vault.rotate(kek_id)
-            return self._vault.current(tenant_id, date.fromisoformat(day))
 
     def _empty(self, tenant_id: TenantId, kek_id: str, ending: frozenset[RecordingId]) -> int:
         """Hand every recording but `ending` over to the newest version; return how many."""
@@ -154,7 +142,7 @@ class Rewrapping:
         if not batch:
             return 0
         tenant_id = batch[0].recording.tenant_id
-        kek = self._make_next(batch[0].kek_id)
+        kek = next_kek(self._vault, batch[0].kek_id)
         store_now = agreed_time(self._store, self._clock)
         with ThreadPoolExecutor(THREADS_COUNT) as pool:
             found = pool.map(partial(self._place, kek, store_now), batch)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg import sql
+from sqlalchemy import make_url
 
 from archive.audit import AuditWriter
+from archive.catalogue import migrate
 from archive.catalogue.engine import Catalogue
 from archive.ingest import Ingest
 from archive.model import (
@@ -31,6 +37,8 @@ from keys.local_keyring import LocalKeyring
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 AUDIO = b"fLaC" + bytes(range(256)) * 1200  # five sealed segments
+
+_numbers = itertools.count()
 
 
 @dataclasses.dataclass
@@ -138,3 +146,25 @@ def outcome_of() -> Callable[[FinishedRecording], SessionOutcome]:
         )
 
     return make
+
+
+@pytest.fixture
+def empty(postgres_url: str, lasting: Callable[[str], Catalogue]) -> Iterator[Callable[[str], Catalogue]]:
+    """A second, empty database; gives catalogues of it by role."""
+    for role in migrate.ROLES:
+        lasting(role).close()  # what is copied has to be at rest; each connects again when it is used
+    name = f"rebuilt_{next(_numbers)}"
+    url = make_url(postgres_url)
+    with psycopg.connect(**url.get_dialect()().create_connect_args(url)[1], autocommit=True) as admin:
+        parts = (sql.Identifier(part) for part in (name, migrate.OWNER, migrate.DATABASE))
+        admin.execute(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(*parts))
+        with ExitStack() as stack:
+
+            def connect(role: str) -> Catalogue:
+                address = url.set(database=name, username=role, password=f"{role}-s3cret")
+                catalogue = Catalogue(address.render_as_string(hide_password=False))
+                stack.callback(catalogue.close)
+                return catalogue
+
+            yield connect
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 
-import psycopg
 import pytest
-from psycopg import sql
-from sqlalchemy import make_url
 
 from archive.access import AccessScope
 from archive.audit import AuditWriter
@@ -30,30 +25,6 @@ from archive.rebuild import rebuild
 from archive.rewrap import Rewrapping
 from archive.store.memory import MemoryStore
 from archive.store.object import sha256_hex
-
-_numbers = itertools.count()
-
-
-@pytest.fixture
-def empty(postgres_url: str, lasting: Callable[[str], Catalogue]) -> Iterator[Callable[[str], Catalogue]]:
-    """A second, empty database; gives catalogues of it by role."""
-    for role in migrate.ROLES:
-        lasting(role).close()  # what is copied has to be at rest; each connects again when it is used
-    name = f"rebuilt_{next(_numbers)}"
-    url = make_url(postgres_url)
-    with psycopg.connect(**url.get_dialect()().create_connect_args(url)[1], autocommit=True) as admin:
-        parts = (sql.Identifier(part) for part in (name, migrate.OWNER, migrate.DATABASE))
-        admin.execute(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(*parts))
-        with ExitStack() as stack:
-
-            def connect(role: str) -> Catalogue:
-                address = url.set(database=name, username=role, password=f"{role}-s3cret")
-                catalogue = Catalogue(address.render_as_string(hide_password=False))
-                stack.callback(catalogue.close)
-                return catalogue
-
-            yield connect
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture
