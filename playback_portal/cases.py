@@ -185,7 +185,7 @@ async def open_case(
         now = services.clock.now()
         with request[ENTRY].transaction() as connection:
             case_id = cases.open_case(connection, scope, name, reason, now=now)
-            added = _fill(request, connection, case_id, ids, query)
+            added = fill_within(request, connection, case_id, ids, query)
             request[SUBJECT] = f"case:{case_id}"
             return cases.read(connection, scope, case_id), added
 
@@ -201,7 +201,7 @@ async def fill(
 
     def make() -> Added:
         with request[ENTRY].transaction() as connection:
-            return _fill(request, connection, case_id, ids, query)
+            return fill_within(request, connection, case_id, ids, query)
 
     added = await asyncio.to_thread(make)
     await follow(request)
@@ -319,13 +319,14 @@ def document(case: Case) -> dict[str, Json]:
     }
 
 
-def _fill(
+def fill_within(
     request: web.Request,
     connection: Connection,
     case_id: str,
     ids: Sequence[RecordingId],
     query: RecordingQuery | None,
 ) -> Added:
+    """Put into a case what is named or found, in the transaction of the request's entry."""
     scope, now = request[SCOPE], request.app[SERVICES].clock.now()
     added = cases.add(connection, scope, case_id, ids, now=now)
     if query is not None:

@@ -42,6 +42,7 @@ from playback_portal.pages.cases import CASE_PAGE_ROUTES
 from playback_portal.pages.enrolment import ENROLMENT_ROUTES
 from playback_portal.pages.exports import EXPORT_PAGE_ROUTES
 from playback_portal.pages.help import HELP_ROUTES
+from playback_portal.pages.holds import HOLD_ROUTES
 from playback_portal.pages.invitation import INVITATION_ROUTES
 from playback_portal.pages.labels import LABEL_PAGE_ROUTES
 from playback_portal.pages.organisation import ORGANISATION_ROUTES
@@ -144,6 +145,7 @@ ROUTES = (
     *PREFERENCE_ROUTES,
     *PURPOSE_ROUTES,
     *CASE_PAGE_ROUTES,
+    *HOLD_ROUTES,
     *PEOPLE_ROUTES,
     *AUDIT_PAGE_ROUTES,
     *EXPORT_PAGE_ROUTES,

@@ -311,6 +311,14 @@ def page(
     return items, encode_cursor(items[-1].opened_at, items[-1].id) if more else None
 
 
+def holding(catalogue: Catalogue, scope: AccessScope, limit: int) -> tuple[Case, ...]:
+    """Return the cases that were not released, newest first, at most `limit`; raises Refused."""
+    require_right(scope)
+    condition = and_(cases.c.tenant_id == scope.tenant_id, cases.c.released_at.is_(None))
+    with catalogue.transaction(scope.tenant_id) as connection:
+        return tuple(_cases(connection, condition, limit))
+
+
 def of_recording(catalogue: Catalogue, scope: AccessScope, recording_id: RecordingId) -> tuple[Case, ...]:
     """Return the cases a recording is in, newest first; raises Refused without the right, NotFound."""
     require_right(scope)

@@ -16,19 +16,18 @@ from aiohttp import web
 from archive.access import Scope, may_release
 from archive.catalogue import cases, people
 from archive.catalogue.cases import NAME_CHARS_MAX, REASON_CHARS_MAX, Case
-from archive.catalogue.recordings import RecordingQuery
 from archive.errors import ArchiveError, CatalogueUnavailable, Conflict, NotFound, Refused
 from archive.model import PLAYABLE_STATES, RecordingId, UserId
 from playback_portal import cases as holding
 from playback_portal.language import mark
 from playback_portal.page import render, see_other
 from playback_portal.pages.sign_in import fields_of
-from playback_portal.problems import Problem
 from playback_portal.route import Handler, Route
 from playback_portal.services import ENTRY, SCOPE, SERVICES, is_recording_id, recording_id_of
 
 PAGE = "/cases"
 ROWS_COUNT = 50
+LATE_DIGITS_MAX = 6
 
 STATES = {
     "holding": mark("Holds"),
@@ -57,8 +56,8 @@ async def list_cases(request: web.Request) -> web.StreamResponse:
 
 
 async def get_new_case(request: web.Request) -> web.StreamResponse:
-    """Show what a new case needs; with the filters of the list, what it is to hold."""
-    return _new(request, {"search": request.query_string})
+    """Show what a new case needs."""
+    return _new(request, {})
 
 
 async def post_case(request: web.Request) -> web.StreamResponse:
@@ -67,13 +66,7 @@ async def post_case(request: web.Request) -> web.StreamResponse:
     name, reason = form.get("name", "").strip(), form.get("reason", "").strip()
     if not 1 <= len(name) <= NAME_CHARS_MAX or not 1 <= len(reason) <= REASON_CHARS_MAX:
         return _new(request, form, NEEDED)
-    query: RecordingQuery | None = None
-    if form.get("search") and request[SCOPE].reads_all:
-        try:
-            query = holding.searched(request, form["search"])
-        except (Problem, ValueError):
-            return _new(request, form, NO_SEARCH)
-    case, _ = await holding.open_case(request, name, reason, (), query)
+    case, _ = await holding.open_case(request, name, reason, (), None)
     return see_other(request, f"{PAGE}/{case.id}")
 
 
@@ -163,12 +156,19 @@ async def _page(request: web.Request, fault: str = "") -> web.Response:
         states=STATES,
         names=names,
         fault=fault,
+        late=_late(request),
         opens=scope.reads_all,
         playable=PLAYABLE_STATES,
         may_release=may_release(scope),
         asked_by_me=case.release_asked_by == scope.actor,
         reason_chars_max=REASON_CHARS_MAX,
     )
+
+
+def _late(request: web.Request) -> int:
+    """Return how many recordings came too late for the hold that led here."""
+    text = request.query.get("late", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= LATE_DIGITS_MAX else 0
 
 
 def _new(request: web.Request, form: dict[str, str], fault: str = "") -> web.Response:
@@ -178,7 +178,6 @@ def _new(request: web.Request, form: dict[str, str], fault: str = "") -> web.Res
         status=HTTPStatus.BAD_REQUEST if fault else HTTPStatus.OK,
         form=form,
         fault=fault,
-        searches=bool(form.get("search")) and request[SCOPE].reads_all,
         name_chars_max=NAME_CHARS_MAX,
         reason_chars_max=REASON_CHARS_MAX,
     )

@@ -23,10 +23,12 @@ from archive.access import (
     may_annotate,
     may_download,
     may_email,
+    may_hold,
     may_play,
     may_share,
 )
-from archive.catalogue import accounts, audit_entries, directory, minutes, positions, rights, sessions
+from archive.catalogue import accounts, audit_entries, cases, directory, minutes, positions, rights, sessions
+from archive.catalogue.cases import Case
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.minutes import Booking
 from archive.errors import NotFound
@@ -89,7 +91,8 @@ async def get_page(request: web.Request) -> web.StreamResponse:
     recording = (await archived_recording(request)).recording
     services, scope = request.app[SERVICES], request[SCOPE]
     names = await asyncio.to_thread(_names, services.catalogue, scope, _people_of(recording))
-    context = {**_facts(recording, names, services.clock.now()), "names": names}
+    holds = await asyncio.to_thread(_holds, services.catalogue, scope, recording)
+    context = {**_facts(recording, names, services.clock.now()), "names": names, "holds": holds}
     if await is_missing(request, recording):
         return render(
             request, "recording/purpose.html", suggestions=SUGGESTIONS, status=HTTPStatus.OK, **context
@@ -187,6 +190,14 @@ def _facts(recording: Recording, names: dict[str, str], now: datetime) -> dict[s
         "days_left": max(days_left, 0),
         "moment": _after,
     }
+
+
+def _holds(catalogue: Catalogue, scope: AccessScope, recording: Recording) -> tuple[Case, ...]:
+    """Return the cases that hold a recording, for who may know of them."""
+    if not (recording.on_hold and may_hold(scope)):
+        return ()
+    found = cases.of_recording(catalogue, scope, recording.id)
+    return tuple(case for case in found if case.released_at is None)
 
 
 def _after(position_ms: int) -> timedelta:

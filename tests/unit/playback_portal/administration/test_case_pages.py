@@ -53,19 +53,6 @@ async def test_a_case_is_opened_on_its_page_and_stands_in_the_list(office: Any) 
     assert "Geef de zaak een naam" in await answer.text()
 
 
-async def test_an_auditor_opens_a_case_from_a_search(office: Any) -> None:
-    recording = stored(office)
-    assert "meteen vastgehouden" in await opened(office, "ella", "/cases/new?mode=always")
-    path = await case_of(office, search="mode=always")
-    page = await opened(office, "ella", path)
-    assert f'href="/recordings/{recording.id}"' in page
-    assert await held(office, recording)
-    # An administrator sees that it is held, and opens nothing by it.
-    assert f'href="/recordings/{recording.id}"' not in await opened(office, "boss", path)
-    answer = await posted(office, "ella", "/cases", name="x", reason="x", search="minDuration=x")
-    assert answer.status == 400
-
-
 async def test_recordings_are_put_in_by_id_or_address(office: Any) -> None:
     recording, path = stored(office), await case_of(office)
     for text, status, told in (
@@ -110,15 +97,6 @@ async def test_two_people_release_a_case_on_its_page(office: Any) -> None:
 async def test_a_user_sees_no_cases(office: Any, path: str) -> None:
     office.people["anna"] = office.anna
     assert "Zaken en AVG" not in await opened(office, "anna", path, 403)
-
-
-async def test_from_the_list_an_auditor_holds_what_it_shows_in_two_clicks(office: Any) -> None:
-    recording = stored(office)
-    page = await opened(office, "ella", "/recordings?mode=always&sort=-start")
-    assert 'href="/cases/new?mode=always' in page
-    assert "Vasthouden" in page
-    path = await case_of(office, search="mode=always&sort=-start")
-    assert recording.id in await opened(office, "ella", path)
 
 
 async def test_the_page_of_a_destroyed_recording_leads_to_its_certificate(office: Any) -> None:
