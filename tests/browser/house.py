@@ -37,7 +37,7 @@ from tests.running_service import RunningService, eventually
 PASSWORD = "correct horse battery"
 DOMAIN, EMPTY_DOMAIN = "lindekade.example", "leeg.example"
 SALES, SERVICE = "Verkoop", "Binnendienst"
-JANSEN = "+31612340078"
+JANSEN, GARAGE = "+31612340078", "+31612340079"
 STEP_S = 30
 
 HOSTILE = (
@@ -109,7 +109,7 @@ class SampleCall:
 
 CALLS = (
     SampleCall(SANNE.number, JANSEN, 14.0, name="Bouwbedrijf Jansen", paused=(5.0, 8.0)),
-    SampleCall("+31612340079", DAAN.number, 6.0, "callee", name="Garage De Vries", lost=(2.0, 3.0)),
+    SampleCall(GARAGE, DAAN.number, 6.0, "callee", name="Garage De Vries", lost=(2.0, 3.0)),
     SampleCall(DAAN.number, NOOR.number, 5.0, name="noor"),
     *(SampleCall(f"+3161234010{n}", SANNE.number, 4.0, "callee", name) for n, name in enumerate(HOSTILE)),
 )
@@ -130,6 +130,7 @@ class House:
     teams: dict[str, str] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
+    cases: dict[str, str] = field(default_factory=dict)
     invitation: str = ""
 
     @property
@@ -197,6 +198,7 @@ def _furnished(service: RunningService, box: Letterbox, calls: tuple[SampleCall,
             house.recordings = _archived(service, placed)
             _enter_the_empty(catalogue, house)
         write_on(house)
+        hold_some(house)
         yield house
         code = service.stop()
         assert code == 0, f"up ended with {code}"
@@ -312,3 +314,13 @@ def write_on(house: House) -> None:
     ]
     pin = house.says(SANNE, "POST", f"{path}/shares", title="Levering", proof="pin", pin="27182818")
     house.links["pin"] = pin["link"]
+
+
+def hold_some(house: House) -> None:
+    """Open a case with one call in it, and let the later ones with its number come there."""
+    garage = house.recording_with(GARAGE)
+    opened = house.says(
+        None, "POST", "/v1/cases", name="Garage De Vries", reason="Klacht 88", recordingIds=[garage["id"]]
+    )
+    house.cases["garage"] = opened["id"]
+    house.says(None, "POST", f"/v1/cases/{opened['id']}/rules", number=GARAGE)

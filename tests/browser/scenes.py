@@ -20,6 +20,7 @@ from tests.browser.house import (
     BEHEER,
     DAAN,
     EVA,
+    GARAGE,
     JANSEN,
     LEEGBEHEER,
     MARK,
@@ -244,6 +245,22 @@ SCENES = (
     Scene("audit", FULL, "/admin/audit", BEHEER),
     Scene("exports", EMPTY, "/exports", TOEZICHT),
     Scene("export", FULL, "/recordings?sort=-start&within=365", TOEZICHT, _export_begun),
+    Scene("hold", FULL, recording, TOEZICHT, _pressed("a[hx-get$='/holds']", "#hold-dialog")),
+    Scene(
+        "hold-found",
+        FULL,
+        "/recordings?q=0612340079&sort=-start",
+        TOEZICHT,
+        _pressed("a[hx-get^='/holds/new']", "#hold-dialog"),
+    ),
+    Scene("hold-page", FULL, lambda house: f"{recording(house)}/holds", TOEZICHT),
+    Scene(
+        "recording-held", FULL, lambda house: f"/recordings/{house.recording_with(GARAGE)['id']}", TOEZICHT
+    ),
+    Scene("cases", FULL, "/cases", TOEZICHT),
+    Scene("cases", EMPTY, "/cases", LEEGBEHEER),
+    Scene("new-case", FULL, "/cases/new", BEHEER),
+    Scene("case", FULL, lambda house: f"/cases/{house.cases['garage']}", TOEZICHT),
     Scene("audit", EMPTY, "/admin/audit?who=niemand", BEHEER),
     Scene("not-allowed", FAULT, "/admin/teams", SANNE, status=403),
 )
