@@ -53,6 +53,7 @@ class Scope(StrEnum):
     SETTINGS = "settings"
     EVIDENCE = "evidence"
     HOLDS = "holds"
+    DATA_SUBJECTS = "data-subjects"
 
 
 class Right(StrEnum):
@@ -80,7 +81,14 @@ _CHANGES = frozenset(
 
 _DENIED = {
     Role.USER: frozenset(
-        {Scope.ADMINISTRATION, Scope.SESSIONS_READ, Scope.AUDIT_READ, Scope.EVIDENCE, Scope.HOLDS}
+        {
+            Scope.ADMINISTRATION,
+            Scope.SESSIONS_READ,
+            Scope.AUDIT_READ,
+            Scope.EVIDENCE,
+            Scope.HOLDS,
+            Scope.DATA_SUBJECTS,
+        }
     ),
     Role.ADMINISTRATOR: frozenset({Scope.EVIDENCE}),
     Role.AUDITOR: frozenset({Scope.ADMINISTRATION}) | _CHANGES,
@@ -288,6 +296,16 @@ def may_hold(scope: AccessScope) -> bool:
 def may_release(scope: AccessScope) -> bool:
     """Return whether the scope may ask for the end of a hold or grant it: a person who signed in, no key."""
     return may_hold(scope) and scope.role is not None and scope.user_id is not None and not scope.scopes
+
+
+def may_handle_requests(scope: AccessScope) -> bool:
+    """Return whether the scope may keep the books of requests of data subjects; it opens no recording."""
+    return scope.permits(Scope.DATA_SUBJECTS) and scope.role is not Role.USER
+
+
+def may_find_data_subject(scope: AccessScope) -> bool:
+    """Return whether the scope may look for a data subject's calls: who handles requests and sees all."""
+    return may_handle_requests(scope) and scope.reads_all
 
 
 def may_read_sessions(scope: AccessScope) -> bool:

@@ -7,7 +7,7 @@ the sound of a recording, read from where it is archived.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -19,6 +19,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recordings import PAGE_ROWS_MAX, decode_cursor, encode_cursor
 from archive.catalogue.tables import export_parts, exports, recordings
+from archive.data_subject import Kept
 from archive.errors import Conflict, NotFound, Refused
 from archive.model import RecordingId, TenantId, UserId, new_id
 from keys.streaming_aead import SealPin
@@ -47,7 +48,10 @@ class ExportState(StrEnum):
 
 @dataclass(frozen=True)
 class Export:
-    """One export; `done` of `recording_ids` are in it. The key is there once its first part is."""
+    """One export; `done` of `recording_ids` are in it. The key is there once its first part is.
+
+    What answers a data subject names their request, and what is `kept` of each recording.
+    """
 
     id: str
     tenant_id: TenantId
@@ -64,6 +68,8 @@ class Export:
     ends_at: datetime
     kek_id: str | None
     wrapped_key: bytes | None
+    request_id: str | None
+    kept: Mapping[RecordingId, tuple[Kept, ...] | None] | None
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,8 @@ def add(
     *,
     reference: str,
     purpose: str,
+    request_id: str | None = None,
+    kept: Mapping[RecordingId, tuple[Kept, ...] | None] | None = None,
     now: datetime,
 ) -> Export:
     """Write an export down in the caller's transaction; raises Refused out of bounds, Conflict above them.
@@ -133,6 +141,8 @@ def add(
         "reference": reference,
         "purpose": purpose,
         "recording_ids": list(ids),
+        "request_id": request_id,
+        "kept": None if kept is None else _kept_json(kept),
         "state": ExportState.WAITING.value,
         "done": 0,
         "asked_at": now,
@@ -283,12 +293,21 @@ def _change(connection: Connection, export: Export, *, waits: bool = False, **va
 def _export(row: Row[Any]) -> Export:
     fields = dict(row._mapping)  # noqa: SLF001 - the documented way to a row's names
     ids = tuple(RecordingId(each) for each in fields.pop("recording_ids"))
-    wrapped = fields.pop("wrapped_key")
+    wrapped, kept = fields.pop("wrapped_key"), fields.pop("kept")
     return Export(
         **{**fields, "state": ExportState(fields["state"])},
         recording_ids=ids,
         wrapped_key=None if wrapped is None else bytes(wrapped),
+        kept=None if kept is None else {RecordingId(name): _kept(each) for name, each in kept.items()},
     )
+
+
+def _kept_json(kept: Mapping[RecordingId, tuple[Kept, ...] | None]) -> dict[str, object]:
+    return {name: None if of_it is None else [asdict(each) for each in of_it] for name, of_it in kept.items()}
+
+
+def _kept(stretches: list[dict[str, Any]] | None) -> tuple[Kept, ...] | None:
+    return None if stretches is None else tuple(Kept(**each) for each in stretches)
 
 
 def _part(row: Row[Any]) -> Part:

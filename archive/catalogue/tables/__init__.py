@@ -29,6 +29,11 @@ from archive.catalogue.tables.audit import (
 from archive.catalogue.tables.calls import call_events, commands, live_calls
 from archive.catalogue.tables.cases import case_recordings, case_rules, cases
 from archive.catalogue.tables.columns import metadata
+from archive.catalogue.tables.data_subjects import (
+    data_subject_calls,
+    data_subject_requests,
+    data_subject_searches,
+)
 from archive.catalogue.tables.directory import (
     api_clients,
     do_not_record,
@@ -96,6 +101,9 @@ __all__ = [
     "cases",
     "commands",
     "comments",
+    "data_subject_calls",
+    "data_subject_requests",
+    "data_subject_searches",
     "destructions",
     "do_not_record",
     "exempt_days",

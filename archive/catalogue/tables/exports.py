@@ -35,10 +35,18 @@ exports = Table(
     time("ends_at"),
     maybe("kek_id"),
     Column("wrapped_key", LargeBinary, nullable=True),
+    maybe("request_id"),
+    Column("kept", JSONB(none_as_null=True), nullable=True),
     UniqueConstraint("tenant_id", "id"),
     of_user(),
+    ForeignKeyConstraint(
+        ["tenant_id", "request_id"],
+        ["data_subject_requests.tenant_id", "data_subject_requests.id"],
+        ondelete="CASCADE",
+    ),
     Index(None, "tenant_id", "asked_at", "id"),
     Index(None, "user_id"),
+    Index(None, "request_id"),
 )
 
 export_parts = Table(

@@ -113,7 +113,14 @@ BODIES: dict[str, dict[str, Any]] = {
 """What rows take that look at what they are sent before they look for the recording; a row that does adds it."""
 
 DENIED = {
-    Role.USER: {Scope.ADMINISTRATION, Scope.SESSIONS_READ, Scope.AUDIT_READ, Scope.EVIDENCE, Scope.HOLDS},
+    Role.USER: {
+        Scope.ADMINISTRATION,
+        Scope.SESSIONS_READ,
+        Scope.AUDIT_READ,
+        Scope.EVIDENCE,
+        Scope.HOLDS,
+        Scope.DATA_SUBJECTS,
+    },
     Role.ADMINISTRATOR: {Scope.EVIDENCE},
     Role.AUDITOR: {
         Scope.ADMINISTRATION,
@@ -124,7 +131,7 @@ DENIED = {
     },
 }
 
-BY_TENANT = {None, Scope.ADMINISTRATION, Scope.HOLDS}
+BY_TENANT = {None, Scope.ADMINISTRATION, Scope.HOLDS, Scope.DATA_SUBJECTS}
 """What is allowed for all of the tenant: who holds a recording need not hear it."""
 
 OF_RECORDINGS = [

@@ -17,6 +17,8 @@ from archive.catalogue import (
     accounts,
     cases,
     comments,
+    data_subject_calls,
+    data_subjects,
     directory,
     do_not_record,
     exempt_numbers,
@@ -36,9 +38,11 @@ from archive.catalogue import (
     tables,
     waveforms,
 )
+from archive.catalogue.data_subjects import NewRequest
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.migrate import OWNER, ROLES
 from archive.catalogue.tables import INSTANCE_TABLES, metadata
+from archive.data_subject import Identification, RequestKind, SoughtBy
 from archive.model import (
     ArchivedRecording,
     OutcomeKind,
@@ -134,6 +138,7 @@ def filled(
         _fill_exports(database, user, now)
         auditor = AccessScope(tenant.id, "user:auditor", Role.AUDITOR, user.id)
         _fill_cases(portal, auditor, archived, now)
+        _fill_data_subjects(portal, auditor, now)
         keks.retire(operator, tenant.id, f"{tenant.id}/2027-02-20/1", now=now)
     return database
 
@@ -289,6 +294,14 @@ def _fill_cases(portal: Catalogue, scope: AccessScope, archived: ArchivedRecordi
         case_id = cases.open_case(connection, scope, "Claim", "x", now=now)
         cases.add(connection, scope, case_id, [archived.recording.id], now=now)
         cases.add_rule(connection, scope, case_id, None, "0201234567", now=now)
+
+
+def _fill_data_subjects(portal: Catalogue, scope: AccessScope, now: datetime) -> None:
+    asked = NewRequest(RequestKind.ACCESS, "M. Jansen", "by post", now.date())
+    with portal.transaction(scope.tenant_id) as connection:
+        made = data_subjects.take_in(connection, scope, asked, now=now)
+        data_subjects.identify(connection, scope, made.id, Identification.CALLED_BACK, now=now)
+        data_subject_calls.search(connection, scope, made.id, SoughtBy.NUMBER, "0612345678", now=now)
 
 
 def count(connection: psycopg.Connection, table: str) -> int | None:
