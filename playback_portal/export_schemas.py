@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from archive.catalogue.exports import RECORDINGS_COUNT_MAX, TEXT_CHARS_MAX, ExportState
+from archive.catalogue.exports import RECORDINGS_COUNT_MAX, TEXT_CHARS_MAX, Container, ExportState
+from archive.evidence.asic import MEDIA_TYPE
 from playback_portal.operations import Operation
 from playback_portal.schemas import ID, TEXT, TIME, Schema, list_of, maybe, object_of, page_of, words_of
 
@@ -20,6 +21,9 @@ EXPORT_SCHEMAS: Final[dict[str, Schema]] = {
         reference=TEXT,
         purpose=TEXT,
         recordingIds=list_of(ID),
+        caseId={**maybe(ID), "description": "the case it is of"},
+        leftOut={**_COUNT, "description": "recordings of the case without sound to export"},
+        container=words_of(Container),
         state=words_of(ExportState),
         done=_COUNT,
         total=_COUNT,
@@ -36,8 +40,10 @@ EXPORT_SCHEMAS: Final[dict[str, Schema]] = {
             reference=_LINE,
             purpose=_LINE,
             recordingIds={**list_of(ID), "minItems": 1, "maxItems": RECORDINGS_COUNT_MAX},
+            caseId={**ID, "description": "all recordings of a case, in place of recordingIds"},
+            container={**words_of(Container), "description": "zip when it is not said"},
         ),
-        "required": ["reference", "purpose", "recordingIds"],
+        "required": ["reference", "purpose"],
     },
 }
 
@@ -57,7 +63,7 @@ EXPORT_OPERATIONS: Final[dict[str, Operation]] = {
     ),
     "get_export": Operation("One export, and how far it is", ("exportId",), "Export", refusals=(400, 404)),
     "post_export": Operation(
-        "Ask for recordings as a package of evidence; only an auditor who signed in",
+        "Ask for recordings, or a case, as a package of evidence; only an auditor who signed in",
         (),
         "Export",
         refusals=(404, 409),
@@ -65,9 +71,9 @@ EXPORT_OPERATIONS: Final[dict[str, Operation]] = {
         body="NewExport",
     ),
     "get_package": Operation(
-        "The package as a zip, or a range of it",
+        "The package as a zip or ASiC-E container, or a range of it",
         ("exportId",),
-        media_types=("application/zip",),
+        media_types=("application/zip", MEDIA_TYPE),
         refusals=(400, 404, 409, 416),
     ),
 }

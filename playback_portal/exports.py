@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from http import HTTPStatus
 from uuid import UUID
 
@@ -19,18 +20,27 @@ from aiohttp import web
 from archive import jobs
 from archive.access import AccessScope, Scope, may_take_evidence
 from archive.audit import Json
-from archive.catalogue import exports, recordings
-from archive.catalogue.exports import RECORDINGS_COUNT_MAX, TEXT_CHARS_MAX, Export, ExportState
-from archive.errors import DependencyUnavailable, NotFound, Refused
+from archive.catalogue import exports, identities, recordings
+from archive.catalogue.exports import (
+    RECORDINGS_COUNT_MAX,
+    TEXT_CHARS_MAX,
+    Container,
+    Export,
+    ExportState,
+    Order,
+)
+from archive.catalogue.identities import Account
+from archive.errors import Conflict, DependencyUnavailable, NotFound, Refused
+from archive.evidence.asic import MEDIA_TYPE, SUFFIX
 from archive.evidence.exports import Download
-from archive.model import RecordingId
+from archive.model import RecordingId, UserId
 from playback_portal import documents, streaming
 from playback_portal.authentication import authenticate
-from playback_portal.language import mark
+from playback_portal.language import language_of, mark
 from playback_portal.parameters import Parameters, bounded_text, cursor, limit, read_body
-from playback_portal.problems import Problem
+from playback_portal.problems import ParameterFault, Problem, wrong_parameters
 from playback_portal.route import DETAILS, SUBJECT, Route
-from playback_portal.services import ENTRY, SCOPE, SERVICES, recording_id_of
+from playback_portal.services import ENTRY, SCOPE, SERVICES, is_recording_id, recording_id_of
 
 NOT_ALLOWED = mark("Only an auditor who signed in takes recordings out as evidence.")
 NOT_READY = mark("The package is not ready, or its week is over. Ask for it again.")
@@ -57,15 +67,19 @@ async def get_export(request: web.Request) -> web.StreamResponse:
 
 
 async def post_export(request: web.Request) -> web.StreamResponse:
-    """Ask for an export."""
+    """Ask for an export, of recordings or of a case."""
     Parameters(request.query).check()
     body = await read_body(request)
     reference = body.need("reference", bounded_text(TEXT_CHARS_MAX, chars_min=1), "")
     purpose = body.need("purpose", bounded_text(TEXT_CHARS_MAX, chars_min=1), "")
-    none: list[RecordingId] = []
-    ids = body.need("recordingIds", _ids, none)
+    container = body.read("container", _container, Container.ZIP)
+    none: tuple[RecordingId, ...] = ()
+    ids = body.read("recordingIds", _ids, none)
+    case_id = body.read("caseId", _case_id, None)
     body.check()
-    made = await ask(request, reference, purpose, ids)
+    if (not ids) == (case_id is None):
+        raise wrong_parameters(ParameterFault("/recordingIds", "Name recordings or a case, one of the two."))
+    made = await ask(request, Order(ids, reference, purpose, container, case_id=case_id))
     response = documents.json_response(document(made), {"Location": f"/v1/exports/{made.id}"})
     response.set_status(HTTPStatus.ACCEPTED)
     return response
@@ -94,7 +108,7 @@ async def get_package(request: web.Request) -> web.StreamResponse:
     await request[ENTRY].make("ok")
     name = hashlib.sha256(f"{export.id}/{export.size_bytes}".encode()).hexdigest()
     headers = {
-        "Content-Type": "application/zip",
+        "Content-Type": media_type(export),
         "Accept-Ranges": "bytes",
         "ETag": f'"{name}"',
         "Content-Disposition": f'attachment; filename="{file_name(export)}"',
@@ -102,37 +116,19 @@ async def get_package(request: web.Request) -> web.StreamResponse:
     return await streaming.send(request, _Package(download, scope), headers, _check_again)
 
 
-async def ask(request: web.Request, reference: str, purpose: str, ids: Sequence[RecordingId]) -> Export:
+async def ask(request: web.Request, order: Order) -> Export:
     """Write an export down with its audit entry and hand it to a worker.
 
-    Raises Refused for who may not or for what is out of bounds, NotFound for a recording
-    the scope does not reach, Conflict for one export too many.
+    An order of a case gets the recordings of it that have sound, in the transaction that writes it
+    down. Raises Refused for who may not or for what is out of bounds, NotFound for a recording
+    the scope does not reach, Conflict for one export too many or a case without sound.
     """
     services, scope = request.app[SERVICES], request[SCOPE]
     user_id = scope.user_id
     if not may_take_evidence(scope) or user_id is None:
         raise Refused(NOT_ALLOWED)
-
-    def write() -> Export:
-        wanted = frozenset(ids)
-        if recordings.reached(services.catalogue, scope, wanted, playable=True) != wanted:
-            raise NotFound("There is no such recording, or its sound is not there.")
-        told: dict[str, Json] = {"reference": reference, "purpose": purpose, "recordings": len(set(ids))}
-        request[DETAILS] = told
-        with request[ENTRY].transaction() as connection:
-            made = exports.add(
-                connection,
-                scope.tenant_id,
-                user_id,
-                ids,
-                reference=reference,
-                purpose=purpose,
-                now=services.clock.now(),
-            )
-            request[SUBJECT] = f"export:{made.id}"
-        return made
-
-    made = await asyncio.to_thread(write)
+    wanted = replace(order, language=language_of(request).value)
+    made = await asyncio.to_thread(_write_down, request, user_id, wanted)
     try:
         await asyncio.to_thread(
             jobs.defer, services.database_url, jobs.EXPORT, tenant_id=scope.tenant_id, export_id=made.id
@@ -140,6 +136,33 @@ async def ask(request: web.Request, reference: str, purpose: str, ids: Sequence[
     except DependencyUnavailable as error:
         # It is written down: the workers look for such exports by themselves.
         _log.warning("an export waits until a worker finds it", export_id=made.id, reason=str(error))
+    return made
+
+
+def _write_down(request: web.Request, user_id: UserId, order: Order) -> Export:
+    services, scope = request.app[SERVICES], request[SCOPE]
+    if order.case_id is None:
+        wanted = frozenset(order.recording_ids)
+        if recordings.reached(services.catalogue, scope, wanted, playable=True) != wanted:
+            raise NotFound("There is no such recording, or its sound is not there.")
+    with request[ENTRY].transaction() as connection:
+        if order.case_id is not None:
+            ids, left_out = exports.of_case(connection, scope.tenant_id, order.case_id)
+            if not ids:
+                raise Conflict("The case holds no recording with sound that could be exported.")
+            order = replace(order, recording_ids=ids, left_out=left_out)
+        told: dict[str, Json] = {
+            "reference": order.reference,
+            "purpose": order.purpose,
+            "recordings": len(set(order.recording_ids)),
+            "container": order.container.value,
+        }
+        if order.case_id is not None:
+            told |= {"case": order.case_id, "left_out": order.left_out}
+        request[DETAILS] = told
+        order = replace(order, mail_to=identities.email_of(connection, Account(scope.tenant_id, user_id)))
+        made = exports.add(connection, scope.tenant_id, user_id, order, now=services.clock.now())
+        request[SUBJECT] = f"export:{made.id}"
     return made
 
 
@@ -151,7 +174,13 @@ async def export_of(request: web.Request) -> Export:
 
 def file_name(export: Export) -> str:
     """Return what a downloaded package is called: its day and id, and nothing anybody typed."""
-    return f"earwitness-{export.asked_at.date().isoformat()}-{export.id[-12:]}.zip"
+    suffix = SUFFIX if export.container is Container.ASICE else ".zip"
+    return f"earwitness-{export.asked_at.date().isoformat()}-{export.id[-12:]}{suffix}"
+
+
+def media_type(export: Export) -> str:
+    """Return what kind of file a package is."""
+    return MEDIA_TYPE if export.container is Container.ASICE else "application/zip"
 
 
 def document(export: Export) -> dict[str, Json]:
@@ -161,6 +190,9 @@ def document(export: Export) -> dict[str, Json]:
         "reference": export.reference,
         "purpose": export.purpose,
         "recordingIds": list(export.recording_ids),
+        "caseId": export.case_id,
+        "leftOut": export.left_out,
+        "container": export.container.value,
         "state": export.state.value,
         "done": export.done,
         "total": len(export.recording_ids),
@@ -195,12 +227,26 @@ async def _check_again(request: web.Request) -> None:
         raise Refused(NOT_ALLOWED)
 
 
-def _ids(value: Json) -> list[RecordingId]:
+def _container(value: Json) -> Container:
+    try:
+        return Container(str(value))
+    except ValueError:
+        raise ValueError(f"It is one of {', '.join(Container)}.") from None
+
+
+def _case_id(value: Json) -> str:
+    text = bounded_text(36)(value)
+    if not is_recording_id(text):
+        raise ValueError("It is the id of a case.")
+    return text
+
+
+def _ids(value: Json) -> tuple[RecordingId, ...]:
     problem = f"It is a list of 1 to {RECORDINGS_COUNT_MAX} ids of recordings."
     if not isinstance(value, list) or not 1 <= len(value) <= RECORDINGS_COUNT_MAX:
         raise ValueError(problem)
     try:
-        return [RecordingId(str(UUID(str(each)))) for each in value]
+        return tuple(RecordingId(str(UUID(str(each)))) for each in value)
     except ValueError:
         raise ValueError(problem) from None
 

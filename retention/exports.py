@@ -3,7 +3,8 @@
 Rules: done as the auditor who asked, whose right is asked again at each recording. What
 breaks a rule or fails its check ends the export with the reason; what was away is tried
 again and goes on behind the last finished recording. Once its time is over, nothing of
-it is left but its row.
+it is left but its row. Who asked is told by mail when it is ready or failed, with nothing of the
+calls in it: not even the reference, which somebody typed.
 
 Not here: what is in a package (`archive.evidence.package`), when jobs run (`retention.worker`).
 """
@@ -12,21 +13,23 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from archive.audit import AuditWriter, Json
 from archive.catalogue import accounts, audit_tree, exports, people
-from archive.catalogue.engine import Catalogue
+from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.exports import Export, ExportState
 from archive.clock import Clock
 from archive.data_key import translated_key_errors
-from archive.errors import Conflict, NotFound, Refused, VerificationFailed
+from archive.errors import CatalogueUnavailable, Conflict, NotFound, Refused, VerificationFailed
 from archive.evidence.exports import Download, SealedShelf, objects_prefix
 from archive.evidence.package import Commission, Packer, TimeStamping
 from archive.model import TenantId
 from archive.playback import Playback
+from archive.post import Letter, Post
 from archive.settings import Settings
 from archive.store.object import Store
 from archive.timestamp import authority_of, certificates_in
@@ -37,6 +40,15 @@ from keys.signing_key import SigningKey
 
 log = structlog.get_logger()
 ACTOR = "worker"
+EXPORTS_PAGE = "/exports"
+
+
+@dataclass(frozen=True)
+class Notices:
+    """How people are told: who takes letters in, and the address of the portal that stands in them."""
+
+    post: Callable[[], Post]
+    url: str
 
 
 def stamping_of(settings: Settings) -> TimeStamping | None:
@@ -64,7 +76,10 @@ class Exports:
         signatory: Callable[[], Signatory],
         stamping: TimeStamping | None = None,
         log_key: Callable[[], SigningKey] | None = None,
+        notices: Notices | None = None,
     ) -> None:
+        """Remember what it stands on; without `notices` nobody is told by mail."""
+        self._notices = notices
         self._store = store
         self._vault = vault
         self._catalogue = catalogue
@@ -119,6 +134,9 @@ class Exports:
             purpose=export.purpose,
             requested_by=f"{asker.login}@{tenant.domain}",
             organisation=tenant.name,
+            container=export.container,
+            case_id=export.case_id,
+            left_out=export.left_out,
         )
         playback = Playback(self._store, self._vault(), self._catalogue, self._audit, self._clock)
         packer = Packer(playback, self._catalogue, self._signatory(), self._stamping, self._log_key_line)
@@ -152,4 +170,26 @@ class Exports:
                 at=now,
                 body={**body, **({"reason": reason} if reason else {})},
             )
+            mail_id = self._tell(connection, export, state)
         log.info("an export is made", export_id=export.id, state=state.value)
+        if mail_id is not None and self._notices is not None:
+            # A letter that could not be handed over is found by the workers themselves.
+            with contextlib.suppress(CatalogueUnavailable):
+                self._notices.post().hand_over(export.tenant_id, mail_id)
+
+    def _tell(self, connection: Connection, export: Export, state: ExportState) -> str | None:
+        """Queue the letter to who asked, in the caller's transaction; None where nobody can be told."""
+        to = export.mail_to
+        if self._notices is None or to is None:
+            return None
+        tenant = people.tenant_of(self._catalogue, export.tenant_id)
+        fields = {
+            "organisation": tenant.name,
+            "link": f"{self._notices.url}{EXPORTS_PAGE}",
+            "startedAt": export.asked_at.isoformat(),
+            "endsAt": export.ends_at.isoformat(),
+        }
+        kind = f"export-{state.value}"
+        letter = Letter(export.tenant_id, kind, to, export.language, fields, actor=f"service:{ACTOR}")
+        with translated_key_errors():
+            return self._notices.post().queue(connection, letter)

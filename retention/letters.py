@@ -104,6 +104,30 @@ LETTERS: Final[Mapping[str, Mapping[str, Words]]] = {
             "It works for 10 minutes. Did you not ask for it? Then do nothing.\n",
         ),
     },
+    "export-ready": {
+        "nl": Words(
+            "Je bewijspakket staat klaar",
+            "Hallo,\n\nHet pakket dat je op {day} bij {organisation} vroeg, staat klaar. Meld je aan en haal "
+            "het op tot en met {until}:\n\n{link}\n",
+        ),
+        "en": Words(
+            "Your package of evidence is ready",
+            "Hello,\n\nThe package you asked for on {day} at {organisation} is ready. Sign in and fetch it "
+            "until {until}:\n\n{link}\n",
+        ),
+    },
+    "export-failed": {
+        "nl": Words(
+            "Je bewijspakket kon niet worden gemaakt",
+            "Hallo,\n\nHet pakket dat je op {day} bij {organisation} vroeg, kon niet worden gemaakt. Meld je "
+            "aan om te zien waarom:\n\n{link}\n",
+        ),
+        "en": Words(
+            "Your package of evidence could not be made",
+            "Hello,\n\nThe package you asked for on {day} at {organisation} could not be made. Sign in to "
+            "see why:\n\n{link}\n",
+        ),
+    },
     "file": {
         "nl": Words(
             "{organisation} stuurt je een opgenomen gesprek",

@@ -48,12 +48,13 @@ from archive.jobs import (
 )
 from archive.mail import server_of
 from archive.model import KEEP_GRACE_H_MAX, RecordingId, TenantId, UserId
+from archive.post import MailPost
 from archive.settings import Settings
 from archive.shared import Derivatives
 from retention.audit_log import add_audit_log, check_log, sealed, sequencer_of
 from retention.due_time import ClockDisbelieved
 from retention.expiry import Expiry
-from retention.exports import Exports, stamping_of
+from retention.exports import Exports, Notices, stamping_of
 from retention.mail import Mailer
 from retention.quarantine import ACTOR, Quarantine
 from retention.schedule import SCHEDULES, Schedule
@@ -371,6 +372,8 @@ class Worker:
         )
         shares = Shares(self._store, self._catalogue, clock)
         signatory = functools.cache(lambda: open_signatory(settings, clock.now()))
+        post = functools.cache(lambda: MailPost(keyring(), clock, settings.database_url))
+        notices = Notices(post, settings.portal_address_shown) if server_of(settings) else None
         making = Exports(
             self._store,
             vault,
@@ -380,6 +383,7 @@ class Worker:
             signatory,
             stamping_of(settings),
             functools.cache(lambda: open_signing_key(settings, keyring())),
+            notices,
         )
         expiry = Expiry(
             self._store,

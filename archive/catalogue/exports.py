@@ -7,7 +7,7 @@ the sound of a recording, read from where it is archived.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -18,10 +18,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recordings import PAGE_ROWS_MAX, decode_cursor, encode_cursor
-from archive.catalogue.tables import export_parts, exports, recordings
+from archive.catalogue.tables import case_recordings, cases, export_parts, exports, recordings
 from archive.data_subject import Kept
 from archive.errors import Conflict, NotFound, Refused
-from archive.model import RecordingId, TenantId, UserId, new_id
+from archive.model import PLAYABLE_STATES, RecordingId, TenantId, UserId, new_id
 from keys.streaming_aead import SealPin
 
 KEPT = timedelta(days=7)
@@ -46,11 +46,20 @@ class ExportState(StrEnum):
     ENDED = "ended"
 
 
+class Container(StrEnum):
+    """In what a package leaves: a plain zip, or the container of ETSI EN 319 162-1 (ASiC-E)."""
+
+    ZIP = "zip"
+    ASICE = "asice"
+
+
 @dataclass(frozen=True)
 class Export:
     """One export; `done` of `recording_ids` are in it. The key is there once its first part is.
 
-    What answers a data subject names their request, and what is `kept` of each recording.
+    Of a case, `left_out` of its recordings have no sound that could be exported. What answers a
+    data subject names their request, and what is `kept` of each recording. `language` is the one
+    it was asked in, and `mail_to` the address of who asked until they are told.
     """
 
     id: str
@@ -70,6 +79,27 @@ class Export:
     wrapped_key: bytes | None
     request_id: str | None
     kept: Mapping[RecordingId, tuple[Kept, ...] | None] | None
+    case_id: str | None
+    left_out: int
+    container: Container
+    language: str
+    mail_to: str | None
+
+
+@dataclass(frozen=True)
+class Order:
+    """What somebody asks for: which recordings, under which reference, what for, and in what."""
+
+    recording_ids: tuple[RecordingId, ...]
+    reference: str
+    purpose: str
+    container: Container = Container.ZIP
+    language: str = "nl"
+    case_id: str | None = None
+    left_out: int = 0
+    mail_to: str | None = None
+    request_id: str | None = None
+    kept: Mapping[RecordingId, tuple[Kept, ...] | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -109,22 +139,18 @@ def add(
     connection: Connection,
     tenant_id: TenantId,
     user_id: UserId,
-    recording_ids: Sequence[RecordingId],
+    order: Order,
     *,
-    reference: str,
-    purpose: str,
-    request_id: str | None = None,
-    kept: Mapping[RecordingId, tuple[Kept, ...] | None] | None = None,
     now: datetime,
 ) -> Export:
     """Write an export down in the caller's transaction; raises Refused out of bounds, Conflict above them.
 
     It ends with the first of its recordings: what is written about one never outlives it.
     """
-    ids = tuple(dict.fromkeys(recording_ids))
+    ids = tuple(dict.fromkeys(order.recording_ids))
     if not 1 <= len(ids) <= RECORDINGS_COUNT_MAX:
         raise Refused(f"An export has 1 to {RECORDINGS_COUNT_MAX} recordings, not {len(ids)}.")
-    for text in (reference, purpose):
+    for text in (order.reference, order.purpose):
         if not text.strip() or len(text) > TEXT_CHARS_MAX:
             raise Refused(f"An export has a reference and a purpose of 1 to {TEXT_CHARS_MAX} characters.")
     waits = (exports.c.tenant_id == tenant_id, exports.c.state == ExportState.WAITING.value)
@@ -138,17 +164,43 @@ def add(
         "id": new_id(now),
         "tenant_id": tenant_id,
         "user_id": user_id,
-        "reference": reference,
-        "purpose": purpose,
+        "reference": order.reference,
+        "purpose": order.purpose,
         "recording_ids": list(ids),
-        "request_id": request_id,
-        "kept": None if kept is None else _kept_json(kept),
+        "request_id": order.request_id,
+        "kept": None if order.kept is None else _kept_json(order.kept),
+        "case_id": order.case_id,
+        "left_out": order.left_out,
+        "container": order.container.value,
+        "language": order.language,
+        "mail_to": order.mail_to,
         "state": ExportState.WAITING.value,
         "done": 0,
         "asked_at": now,
         "ends_at": min(now + KEPT, connection.execute(first_end).scalar_one() or now + KEPT),
     }
     return _export(connection.execute(insert(exports).returning(exports), row).one())
+
+
+def of_case(connection: Connection, tenant_id: TenantId, case_id: str) -> tuple[tuple[RecordingId, ...], int]:
+    """Return the recordings of a case with sound to export, oldest first, and how many have none.
+
+    No more than RECORDINGS_COUNT_MAX and one are returned. Raises NotFound without such a case.
+    """
+    columns, within = recordings.c, case_recordings.c
+    known = select(cases.c.id).where(cases.c.tenant_id == tenant_id, cases.c.id == case_id)
+    if connection.execute(known).first() is None:
+        raise NotFound("There is no such case.")
+    held = (
+        select(columns.id, columns.state)
+        .join(case_recordings, within.recording_id == columns.id)
+        .where(within.tenant_id == tenant_id, within.case_id == case_id)
+    )
+    playable = columns.state.in_(sorted(PLAYABLE_STATES))
+    ordered = held.where(playable).order_by(columns.started_at, columns.id).limit(RECORDINGS_COUNT_MAX + 1)
+    silent = select(func.count()).select_from(held.where(~playable).subquery())
+    ids = tuple(RecordingId(row.id) for row in connection.execute(ordered))
+    return ids, connection.execute(silent).scalar_one()
 
 
 def get(catalogue: Catalogue, tenant_id: TenantId, export_id: str) -> Export:
@@ -242,6 +294,7 @@ def settle(
     """Say how an export that waits ended, in the caller's transaction; return False when it waits no more."""
     ready_at = now if state is ExportState.READY else None
     told = {"state": state.value, "size_bytes": size_bytes, "reason": reason, "ready_at": ready_at}
+    told["mail_to"] = None
     return _change(connection, export, waits=True, **told)
 
 
@@ -295,7 +348,7 @@ def _export(row: Row[Any]) -> Export:
     ids = tuple(RecordingId(each) for each in fields.pop("recording_ids"))
     wrapped, kept = fields.pop("wrapped_key"), fields.pop("kept")
     return Export(
-        **{**fields, "state": ExportState(fields["state"])},
+        **{**fields, "state": ExportState(fields["state"]), "container": Container(fields["container"])},
         recording_ids=ids,
         wrapped_key=None if wrapped is None else bytes(wrapped),
         kept=None if kept is None else {RecordingId(name): _kept(each) for name, each in kept.items()},

@@ -18,6 +18,7 @@ from cryptography import x509
 from archive.cli.outcome import DONE, FAILED, Row, add_json, parser, print_row
 from archive.clock import SystemClock
 from archive.errors import Refused
+from archive.evidence.asic import MIMETYPE
 from archive.evidence.bag import FILES_COUNT_MAX, NAME_CHARS_MAX, check_name
 from archive.evidence.verification import Trust, Verdict, verify_package
 
@@ -97,6 +98,15 @@ def _folder(path: Path) -> Iterator[Path]:
         yield Path(place)
 
 
+def _check_media_type(path: Path, infos: list[zipfile.ZipInfo]) -> None:
+    """Refuse an ASiC-E container whose media type does not stand where programs look for it."""
+    if MIMETYPE not in {info.filename for info in infos}:
+        return
+    first = infos[0]
+    if first.filename != MIMETYPE or first.compress_type != zipfile.ZIP_STORED or first.extra:
+        raise Refused(f"{path} is no ASiC-E container as we make it: {MIMETYPE} is not its first file.")
+
+
 def _unpack(path: Path, place: Path) -> None:
     """Unpack a zip of ours; refuses names that lead elsewhere, and one that grows beyond all use."""
     try:
@@ -104,6 +114,7 @@ def _unpack(path: Path, place: Path) -> None:
             infos = [info for info in archive.infolist() if not info.is_dir()]
             if len(infos) > FILES_COUNT_MAX or sum(info.file_size for info in infos) > UNPACKED_BYTES_MAX:
                 raise Refused(f"{path} holds more than a package does.")
+            _check_media_type(path, archive.infolist())
             for info in infos:
                 if len(info.filename) > NAME_CHARS_MAX:
                     raise Refused(f"{path} holds a name that is no name of a package.")

@@ -89,7 +89,12 @@ class Bag:
     @property
     def payload(self) -> tuple[BagFile, ...]:
         """The files of evidence so far, sorted by name."""
-        return tuple(self._files[name] for name in sorted(self._files) if name.startswith(PAYLOAD))
+        return tuple(file for file in self.files if file.name.startswith(PAYLOAD))
+
+    @property
+    def files(self) -> tuple[BagFile, ...]:
+        """Every file so far, sorted by name."""
+        return tuple(self._files[name] for name in sorted(self._files))
 
     def add(self, name: str, chunks: Iterable[bytes], origin: Origin | None = None) -> BagFile:
         """Put a file on the shelf and return what it is.
@@ -138,7 +143,7 @@ class Bag:
         """Make all of it durable, let nothing else stay on the shelf, and return every file."""
         self.finish("")
         self._shelf.settle(self._files.keys())
-        return tuple(self._files[name] for name in sorted(self._files))
+        return self.files
 
 
 class _Measured:

@@ -24,6 +24,7 @@ from archive.catalogue.engine import Catalogue
 from archive.catalogue.exports import Export, Part, PartFile
 from archive.data_key import DataKey, Vault, expiry_day, make_data_key, open_data_key, translated_key_errors
 from archive.errors import NotFound, Refused
+from archive.evidence.asic import MIMETYPE
 from archive.evidence.bag import RECORDINGS, BagFile, Origin
 from archive.evidence.vcon import AUDIO_NAME
 from archive.evidence.zip import ZipEntry, ZipLayout
@@ -138,9 +139,12 @@ class Download:
         )
         parts = exports.parts(catalogue, export)
         self._files = {file.name: (part, file) for part in parts for file in part.files}
-        ordered = sorted(self._files)
-        entries = (ZipEntry(n, self._files[n][1].size_bytes, self._files[n][1].crc32) for n in ordered)
-        self._layout = ZipLayout(entries)
+        # The media type of an ASiC-E container comes before everything else.
+        ordered = sorted(self._files, key=lambda name: (name != MIMETYPE, name))
+        listed = (self._files[name][1] for name in ordered)
+        self._layout = ZipLayout(
+            ZipEntry(file.name, file.size_bytes, file.crc32, plain=file.name == MIMETYPE) for file in listed
+        )
         self._opened: dict[str, bytes] = {}
 
     @property

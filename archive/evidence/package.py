@@ -35,6 +35,7 @@ from archive.access import AccessScope
 from archive.audit import AuditEntry, canonical_json
 from archive.catalogue import audit_entries, recordings, waveforms
 from archive.catalogue.engine import Catalogue
+from archive.catalogue.exports import Container
 from archive.errors import Refused, VerificationFailed
 from archive.evidence import report, vcon
 from archive.evidence.bag import PAYLOAD, RECORDINGS, Bag, BagFile, Origin, Shelf
@@ -58,7 +59,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Commission:
-    """What is asked for: which recordings, as whom, why, and the names that stand in the report."""
+    """What is asked for: which recordings, as whom, why, in what, and the names that stand in the report.
+
+    Of a case, `case_id` is which, and `left_out` how many of its recordings have no sound to export.
+    """
 
     scope: AccessScope
     recording_ids: tuple[RecordingId, ...]
@@ -66,6 +70,9 @@ class Commission:
     purpose: str
     requested_by: str
     organisation: str
+    container: Container = Container.ZIP
+    case_id: str | None = None
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -118,7 +125,8 @@ class Packer:
         self._explain(bag, commission, tuple(exhibits))
         tags = bag.close(self._info(commission, now))
         authority = self._stamping.authority if self._stamping else None
-        files = seal_bag(bag, tags, self._signatory, authority, now)
+        asic = commission.container is Container.ASICE
+        files = seal_bag(bag, tags, self._signatory, authority, now, asic=asic)
         progress(len(ids), len(ids))
         return files
 
@@ -209,8 +217,16 @@ class Packer:
             "Contact-Name": commission.requested_by,
             "Bagging-Date": now.date().isoformat(),
             "Bag-Software-Agent": "earwitness",
+            **_case_lines(commission),
             STAMP_REQUIRED: "yes" if self._stamping else "no",
         }
+
+
+def _case_lines(commission: Commission) -> dict[str, str]:
+    """Return what the information of a package says of the case it is of; nothing without one."""
+    if commission.case_id is None:
+        return {}
+    return {"Case-Identifier": commission.case_id, "Case-Recordings-Left-Out": str(commission.left_out)}
 
 
 def _record(archived: ArchivedRecording) -> bytes:

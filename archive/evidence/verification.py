@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +22,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from archive.errors import Refused, VerificationFailed
+from archive.evidence.asic import (
+    ASIC_FILES,
+    ASIC_MANIFEST,
+    ASIC_SIGNATURE,
+    MEDIA_TYPE,
+    MIMETYPE,
+    asic_manifest,
+)
 from archive.evidence.bag import (
     BAG_INFO,
     BAGIT,
@@ -78,6 +86,8 @@ def verify_package(folder: Path, trust: Trust, now: datetime) -> Verdict:
     """
     faults: list[str] = []
     present = _present(folder, faults)
+    container = frozenset(name for name in present if name in ASIC_FILES)
+    present -= container
     tags, payload = (_listed(folder, name, faults) for name in (TAG_MANIFEST, MANIFEST))
     faults += [
         f"{name} is listed as evidence and is none" for name in payload if not name.startswith(PAYLOAD)
@@ -88,15 +98,43 @@ def verify_package(folder: Path, trust: Trust, now: datetime) -> Verdict:
     faults += [f"{name} is missing" for name in sorted((listed.keys() | own) - present)]
     faults += [f"{name} is not listed" for name in sorted(present - listed.keys() - own)]
     faults += [f"{name} does not explain itself" for name in (BAGIT, BAG_INFO, MANIFEST) if name not in tags]
+    hashes = {name: _hash(folder / name) for name in present}
     faults += [
-        f"{name} was changed"
-        for name in sorted(listed.keys() & present)
-        if _hash(folder / name) != listed[name]
+        f"{name} was changed" for name in sorted(listed.keys() & present) if hashes[name] != listed[name]
     ]
     signer, stamped_at = (
         _signed(folder, trust, now, faults) if {SIGNATURE, TAG_MANIFEST} <= present else (None, None)
     )
-    return Verdict(tuple(faults), len(present), signer, stamped_at)
+    if container:
+        _check_container(folder, container, hashes, trust, stamped_at or now, faults)
+    return Verdict(tuple(faults), len(present | container), signer, stamped_at)
+
+
+def _check_container(  # noqa: PLR0917 - one package, looked at from all sides
+    folder: Path,
+    container: frozenset[str],
+    hashes: Mapping[str, str],
+    trust: Trust,
+    at: datetime,
+    faults: list[str],
+) -> None:
+    """Check the files that make an ASiC-E container of a package: all of them, over all of the others."""
+    missing = [name for name in ASIC_FILES if name not in container]
+    if missing:
+        faults.extend(f"{name} is missing" for name in missing)
+        return
+    try:
+        if _small(folder / MIMETYPE) != MEDIA_TYPE.encode():
+            faults.append(f"{MIMETYPE} was changed")
+        listed = _small(folder / ASIC_MANIFEST)
+        if listed != asic_manifest(hashes.items()):
+            faults.append(f"{ASIC_MANIFEST} is not of the files that are there")
+        signed = verify_detached(_small(folder / ASIC_SIGNATURE), listed)
+    except (SealBroken, Refused):
+        faults.append(f"{ASIC_SIGNATURE} is not the signature of {ASIC_MANIFEST}")
+        return
+    if not is_issued_by(signed.certificate, trust.authority, at):
+        faults.append(f"{ASIC_SIGNATURE} is of nobody the trusted authority vouched for at that time")
 
 
 def _present(folder: Path, faults: list[str]) -> set[str]:

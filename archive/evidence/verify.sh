@@ -42,6 +42,17 @@ case $required in
     *) fail "bag-info.txt does not say whether a time-stamp belongs to the package" ;;
 esac
 
+# An ASiC-E container has three files more, which the lists of the package do not know.
+asic=
+if [ -e mimetype ] || [ -e META-INF ]; then asic=yes; fi
+kind=application/vnd.etsi.asic-e+zip
+asic_manifest=META-INF/ASiCManifest001.xml asic_signature=META-INF/signature001.p7s
+if [ -n "$asic" ]; then
+    for file in mimetype "$asic_manifest" "$asic_signature"; do
+        [ -s "$file" ] || fail "$file is missing or empty"
+    done
+fi
+
 # The files that are listed are the files that are there: no more, no fewer.
 names() {
     while read -r hash name; do
@@ -55,6 +66,11 @@ listed=$({
     say ./tagmanifest-sha256.txt
     say ./tagmanifest-sha256.txt.p7s
     if [ "$required" = yes ]; then say ./tagmanifest-sha256.txt.p7s.tsr; fi
+    if [ -n "$asic" ]; then
+        say ./mimetype
+        say "./$asic_manifest"
+        say "./$asic_signature"
+    fi
 } | sort)
 present=$(find . -type f | sort)
 [ "$listed" = "$present" ] || fail "the files that are there are not the files that are listed"
@@ -91,10 +107,40 @@ if [ "$required" = yes ]; then
     openssl ts -verify -data tagmanifest-sha256.txt.p7s -in tagmanifest-sha256.txt.p7s.tsr \
         -CAfile "$stamper" -attime "$at" >/dev/null 2>&1 || fail "the time-stamp is not of this signature"
 fi
-# A certificate that has ended since counts as it was at the time of the stamp.
-openssl cms -verify -binary -cades -inform DER -in tagmanifest-sha256.txt.p7s -content tagmanifest-sha256.txt \
-    -CAfile "$authority" -purpose any ${at:+-attime "$at"} -out /dev/null 2>/dev/null ||
+# Whether $1 is a signature of $2, with nothing behind it, by a certificate of the authority. One that has ended
+# since counts as it was at the time of the stamp.
+signed() {
+    again=$(openssl cms -cmsout -inform DER -outform DER -in "$1" 2>/dev/null | sha256sum)
+    [ "$again" = "$(sha256sum <"$1")" ] &&
+        openssl cms -verify -binary -cades -inform DER -in "$1" -content "$2" \
+            -CAfile "$authority" -purpose any ${at:+-attime "$at"} -out /dev/null 2>/dev/null
+}
+signed tagmanifest-sha256.txt.p7s tagmanifest-sha256.txt ||
     fail "the signature is not of this package, or not of that authority"
+
+# The manifest of the container is written anew from the files, and has to be the same octets.
+container() {
+    say '<?xml version="1.0" encoding="UTF-8" standalone="no"?>'
+    printf '%s' '<asic:ASiCManifest xmlns:asic="http://uri.etsi.org/02918/v1.2.1#"'
+    say ' xmlns:ds="http://www.w3.org/2000/09/xmldsig#">'
+    say "<asic:SigReference URI=\"$asic_signature\" MimeType=\"application/x-pkcs7-signature\"/>"
+    say "$present" | while read -r path; do
+        name=${path#./}
+        case $name in mimetype | META-INF/*) continue ;; esac
+        printf '<asic:DataObjectReference URI="%s">' "$name"
+        printf '%s' '<ds:DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/>'
+        printf '<ds:DigestValue>%s</ds:DigestValue>' "$(openssl dgst -sha256 -binary "$name" | openssl base64)"
+        say '</asic:DataObjectReference>'
+    done
+    say '</asic:ASiCManifest>'
+}
+if [ -n "$asic" ]; then
+    [ "$(sha256sum <mimetype)" = "$(printf '%s' "$kind" | sha256sum)" ] || fail "mimetype was changed"
+    [ "$(sha256sum <"$asic_manifest")" = "$(container | sha256sum)" ] ||
+        fail "$asic_manifest is not of the files that are there"
+    signed "$asic_signature" "$asic_manifest" ||
+        fail "$asic_signature is not the signature of $asic_manifest, or not of that authority"
+fi
 
 say "OK: nothing was added, changed or taken away since the package was signed."
 [ -z "$at" ] || say "Time-stamped: ${moment}GMT"

@@ -6,7 +6,8 @@ with a range, and nothing is stored twice for it.
 
 The layout is that of PKWARE's APPNOTE 6.3.10 with the ZIP64 records always there, so
 that packages of more than 4 GiB are no other case. Times are fixed: the same files give
-the same zip.
+the same zip. The one exception is the first file of an ASiC-E container, which may have no
+such record (ETSI EN 319 162-1, A.1) and needs none.
 
 Rules: pure. Who reads gives the octets of the files; this gives the octets between.
 """
@@ -24,6 +25,9 @@ from archive.evidence.bag import FILES_COUNT_MAX, check_name
 NEEDED = 45
 """Version 4.5 of the format: ZIP64."""
 
+NEEDED_PLAIN = 10
+"""Version 1.0: nothing but a file that is stored."""
+
 UTF_8 = 0x0800
 DATE, TIME = 0x0021, 0
 """1 January 1980, the first moment the format knows."""
@@ -39,11 +43,12 @@ Read = Callable[[str, int, int], Iterable[bytes]]
 
 @dataclass(frozen=True)
 class ZipEntry:
-    """A file of a zip: its name, length, and CRC-32 (ISO 3309)."""
+    """A file of a zip: its name, length, and CRC-32 (ISO 3309); a `plain` one stands first, without ZIP64."""
 
     name: str
     size_bytes: int
     crc32: int
+    plain: bool = False
 
 
 class ZipLayout:
@@ -58,6 +63,8 @@ class ZipLayout:
             check_name(entry.name)
         if len({entry.name for entry in self._entries}) != len(self._entries):
             raise Refused("A zip of a package has no file twice.")
+        if any(entry.plain for entry in self._entries[1:]):
+            raise Refused("In a zip of a package only the first file is a plain one.")
         headers = [_local_header(entry) for entry in self._entries]
         lengths = (len(h) + e.size_bytes for h, e in zip(headers, self._entries, strict=True))
         starts = list(accumulate(lengths, initial=0))
@@ -92,6 +99,9 @@ class ZipLayout:
 
 def _local_header(entry: ZipEntry) -> bytes:
     name = entry.name.encode()
+    if entry.plain:
+        sizes = (entry.crc32, entry.size_bytes, entry.size_bytes, len(name), 0)
+        return struct.pack("<4sHHHHHIIIHH", b"PK\x03\x04", NEEDED_PLAIN, 0, 0, TIME, DATE, *sizes) + name
     extra = struct.pack("<HHQQ", _ZIP64, 16, entry.size_bytes, entry.size_bytes)
     sizes = (entry.crc32, _NOT_HERE_32, _NOT_HERE_32, len(name), len(extra))
     return struct.pack("<4sHHHHHIIIHH", b"PK\x03\x04", NEEDED, UTF_8, 0, TIME, DATE, *sizes) + name + extra
@@ -114,6 +124,12 @@ def _directory(entries: tuple[ZipEntry, ...], starts: tuple[int, ...]) -> bytes:
 
 def _central_header(entry: ZipEntry, start: int) -> bytes:
     name = entry.name.encode()
+    if entry.plain:
+        fixed = struct.pack(
+            "<4sHHHHHHIII", b"PK\x01\x02", _UNIX | NEEDED_PLAIN, NEEDED_PLAIN, 0, 0, TIME, DATE,
+            entry.crc32, entry.size_bytes, entry.size_bytes,
+        )  # fmt: skip
+        return fixed + struct.pack("<HHHHHII", len(name), 0, 0, 0, 0, _REGULAR_FILE, start) + name
     extra = struct.pack("<HHQQQ", _ZIP64, 24, entry.size_bytes, entry.size_bytes, start)
     fixed = struct.pack(
         "<4sHHHHHHIII", b"PK\x01\x02", _UNIX | NEEDED, NEEDED, UTF_8, 0, TIME, DATE,

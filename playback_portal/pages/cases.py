@@ -13,7 +13,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from archive.access import Scope, may_release
+from archive.access import Scope, may_release, may_take_evidence
 from archive.catalogue import cases, people
 from archive.catalogue.cases import NAME_CHARS_MAX, REASON_CHARS_MAX, Case
 from archive.errors import ArchiveError, CatalogueUnavailable, Conflict, NotFound, Refused
@@ -159,6 +159,7 @@ async def _page(request: web.Request, fault: str = "") -> web.Response:
         late=_late(request),
         opens=scope.reads_all,
         playable=PLAYABLE_STATES,
+        exports=may_take_evidence(scope) and case.recordings > 0,
         may_release=may_release(scope),
         asked_by_me=case.release_asked_by == scope.actor,
         reason_chars_max=REASON_CHARS_MAX,

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from aiohttp import web
 
 from archive.access import Scope
-from archive.catalogue import exports, people
-from archive.catalogue.exports import RECORDINGS_COUNT_MAX, TEXT_CHARS_MAX, Export, ExportState
+from archive.catalogue import cases, exports, people
+from archive.catalogue.cases import Case
+from archive.catalogue.exports import (
+    RECORDINGS_COUNT_MAX,
+    TEXT_CHARS_MAX,
+    Container,
+    Export,
+    ExportState,
+    Order,
+)
 from archive.errors import Conflict, NotFound, Refused
 from archive.model import RecordingId
 from playback_portal.exports import ask, export_of
@@ -25,7 +33,7 @@ from playback_portal.pages.sign_in import fields_of
 from playback_portal.parameters import Parameters
 from playback_portal.parameters import cursor as cursor_text
 from playback_portal.route import Route
-from playback_portal.services import ENTRY, SCOPE, SERVICES
+from playback_portal.services import ENTRY, SCOPE, SERVICES, is_recording_id
 
 PAGE = "/exports"
 EXPORTS_PER_PAGE = 50
@@ -38,7 +46,16 @@ STATES: Mapping[ExportState, str] = {
 }
 NO_SELECTION = mark("Select at least one recording in the list.")
 NO_TEXT = mark("Fill this in: it stands in the report and in the audit log.")
+NO_SOUND = mark("This case holds no recording with sound.")
 NOT_POSSIBLE = mark("These recordings can't be exported now. One may be gone, or too many exports wait.")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be exported: recordings that were selected, or all of a case."""
+
+    ids: Sequence[RecordingId]
+    case: Case | None = None
 
 
 @dataclass(frozen=True)
@@ -69,36 +86,50 @@ async def get_row(request: web.Request) -> web.StreamResponse:
 
 
 async def get_dialog(request: web.Request) -> web.StreamResponse:
-    """Ask what the recordings that are selected are exported for."""
+    """Ask what the recordings that are selected, or those of a case, are exported for."""
+    case = await _case_of(request, request.query.get("case", ""))
     ids = _ids(request.query.getall("id", []))
-    faults = {} if ids else {"": NO_SELECTION}
-    return _dialog(request, "exports/dialog.html", ids, {}, faults)
+    if case is None:
+        return _dialog(request, "exports/dialog.html", Wanted(ids), {}, {} if ids else {"": NO_SELECTION})
+    given = {"reference": case.name, "purpose": " ".join(case.reason.split())[:TEXT_CHARS_MAX]}
+    return _dialog(request, "exports/dialog.html", Wanted((), case), given, {})
 
 
 async def post_export(request: web.Request) -> web.StreamResponse:
     """Ask for an export, and go to where it is looked after."""
     form = await fields_of(request)
-    ids = _ids((await request.post()).getall("id", []))
+    case = await _case_of(request, form.get("case", ""))
+    wanted = Wanted(_ids((await request.post()).getall("id", [])), case)
     given = {name: form.get(name, "").strip()[:TEXT_CHARS_MAX] for name in ("reference", "purpose")}
     faults = {name: NO_TEXT for name, value in given.items() if not value}
-    if not ids:
+    if not wanted.ids and case is None:
         faults[""] = NO_SELECTION
     if faults:
-        return _dialog(request, "exports/_form.html", ids, form, faults, status=HTTPStatus.BAD_REQUEST)
+        return _dialog(request, "exports/_form.html", wanted, form, faults, status=HTTPStatus.BAD_REQUEST)
+    container = Container.ASICE if form.get("container") == Container.ASICE else Container.ZIP
+    order = Order(tuple(wanted.ids), given["reference"], given["purpose"], container)
     try:
-        await ask(request, given["reference"], given["purpose"], ids)
-    except (Refused, Conflict, NotFound):
+        await ask(request, order if case is None else replace(order, recording_ids=(), case_id=case.id))
+    except (Refused, Conflict, NotFound) as error:
         await request[ENTRY].make("refused")
-        return _dialog(
-            request, "exports/_form.html", ids, form, {"": NOT_POSSIBLE}, status=HTTPStatus.CONFLICT
-        )
+        told = NO_SOUND if case is not None and isinstance(error, Conflict) else NOT_POSSIBLE
+        return _dialog(request, "exports/_form.html", wanted, form, {"": told}, status=HTTPStatus.CONFLICT)
     return see_other(request, PAGE)
+
+
+async def _case_of(request: web.Request, case_id: str) -> Case | None:
+    """Return the case an export is asked of, None without one; raises NotFound."""
+    if not case_id:
+        return None
+    if not is_recording_id(case_id):
+        raise NotFound("There is no such case.")
+    return await asyncio.to_thread(cases.get, request.app[SERVICES].catalogue, request[SCOPE], case_id)
 
 
 def _dialog(
     request: web.Request,
     template: str,
-    ids: Sequence[RecordingId],
+    wanted: Wanted,
     form: Mapping[str, str],
     faults: Mapping[str, str],
     *,
@@ -108,7 +139,9 @@ def _dialog(
         request,
         template,
         status=status,
-        ids=ids,
+        ids=wanted.ids,
+        case=wanted.case,
+        count_wanted=len(wanted.ids) if wanted.case is None else wanted.case.recordings,
         form=form,
         faults=faults,
         chars_max=TEXT_CHARS_MAX,

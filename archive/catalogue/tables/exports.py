@@ -37,6 +37,11 @@ exports = Table(
     Column("wrapped_key", LargeBinary, nullable=True),
     maybe("request_id"),
     Column("kept", JSONB(none_as_null=True), nullable=True),
+    maybe("case_id"),
+    Column("left_out", Integer, nullable=False, server_default="0"),
+    Column("container", Text, nullable=False, server_default="zip"),
+    Column("language", Text, nullable=False, server_default="nl"),
+    maybe("mail_to"),
     UniqueConstraint("tenant_id", "id"),
     of_user(),
     ForeignKeyConstraint(
@@ -44,9 +49,11 @@ exports = Table(
         ["data_subject_requests.tenant_id", "data_subject_requests.id"],
         ondelete="CASCADE",
     ),
+    ForeignKeyConstraint(["tenant_id", "case_id"], ["cases.tenant_id", "cases.id"]),
     Index(None, "tenant_id", "asked_at", "id"),
     Index(None, "user_id"),
     Index(None, "request_id"),
+    Index(None, "case_id"),
 )
 
 export_parts = Table(

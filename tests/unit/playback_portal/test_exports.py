@@ -20,7 +20,17 @@ from sqlalchemy import update
 from archive import jobs
 from archive.access import Scope
 from archive.audit import AuditWriter
-from archive.catalogue import accounts, audit_entries, directory, exports, portal_sessions, tables
+from archive.catalogue import (
+    accounts,
+    audit_entries,
+    cases,
+    directory,
+    exports,
+    identities,
+    portal_sessions,
+    tables,
+)
+from archive.catalogue.identities import Account
 from archive.catalogue.portal_sessions import Proof, Stage
 from archive.errors import CatalogueUnavailable
 from archive.model import Recording, RecordingState, Role, TenantId, User
@@ -56,7 +66,8 @@ class Office:
     async def asked(self, who: str = "otto", **changes: Any) -> ClientResponse:
         ids = [recording.id for recording in self.recordings]
         wanted = {"reference": "zaak-12", "purpose": "Claim 44", "recordingIds": ids}
-        return await self.ask("POST", "/v1/exports", who, json={**wanted, **changes})
+        sent = {name: value for name, value in {**wanted, **changes}.items() if value is not None}
+        return await self.ask("POST", "/v1/exports", who, json=sent)
 
     def work(self, export_id: str) -> None:
         worker = self.house.worker
@@ -68,6 +79,14 @@ class Office:
         document = await (await self.asked()).json()
         self.work(document["id"])
         return await (await self.ask("GET", f"/v1/exports/{document['id']}")).json()
+
+    def case(self, *recordings: Recording, name: str = "Zaak 12") -> str:
+        """Open a case with recordings as the auditor."""
+        scope = accounts.scope_of_user(self.house.portal, self.tenant_id, self.people["otto"].id)
+        with self.house.portal.transaction(self.tenant_id) as connection:
+            case_id = cases.open_case(connection, scope, name, "Klacht over\nlevering", now=NOW)
+            cases.add(connection, scope, case_id, [each.id for each in recordings], now=NOW)
+        return case_id
 
     def log(self, about: str) -> list[tuple[str, str]]:
         found = audit_entries.of_object(self.house.portal, self.tenant_id, about)
@@ -156,6 +175,81 @@ async def test_a_download_that_broke_off_goes_on_with_a_range(office: Office) ->
     assert await rest.read() == data[middle:]
     beyond = await office.ask("GET", path, headers={"Range": f"bytes={len(data)}-"})
     assert beyond.status == 416
+
+
+async def test_who_has_an_address_is_told_there_in_the_language_of_the_page(office: Office) -> None:
+    otto = Account(office.tenant_id, office.people["otto"].id)
+    with office.house.portal.transaction(office.tenant_id) as connection:
+        identities.set_email(connection, otto, f"otto@{office.tenant_id}.example")
+    made = await (await office.asked()).json()
+    export = exports.get(office.house.portal, office.tenant_id, made["id"])
+    assert (export.mail_to, export.language) == (f"otto@{office.tenant_id}.example", "nl")
+    assert "mail" not in str(made)
+
+
+async def test_a_case_is_exported_whole(office: Office) -> None:
+    case_id = office.case(*office.recordings)
+    answer = await office.asked(recordingIds=None, caseId=case_id)
+    assert answer.status == 202
+    document = await answer.json()
+    assert (document["caseId"], document["leftOut"], document["total"]) == (case_id, 0, 2)
+    assert document["recordingIds"] == [recording.id for recording in office.recordings]
+    office.work(document["id"])
+    package = await office.ask("GET", f"/v1/exports/{document['id']}/package")
+    with zipfile.ZipFile(io.BytesIO(await package.read())) as opened:
+        assert f"Case-Identifier: {case_id}" in opened.read("bag-info.txt").decode()
+
+
+async def test_a_case_without_sound_a_strangers_case_and_both_at_once_are_refused(office: Office) -> None:
+    assert (await office.asked(recordingIds=None, caseId=office.case())).status == 409
+    nowhere = "01990000-0000-7000-8000-000000000000"
+    assert (await office.asked(recordingIds=None, caseId=nowhere)).status == 404
+    assert (await office.asked(caseId=office.case(*office.recordings))).status == 400
+    assert (await office.asked(recordingIds=None)).status == 400
+    assert (await office.asked(recordingIds=None, caseId="1; DROP")).status == 400
+
+
+@pytest.mark.parametrize("who", ["ada", "anna", "program", "app"])
+async def test_v4_nobody_else_exports_a_case_though_an_administrator_may_hold_it(
+    office: Office, who: str
+) -> None:
+    case_id = office.case(*office.recordings)
+    assert (await office.asked(who, recordingIds=None, caseId=case_id)).status == 403
+    if who in office.people:
+        form = {"case": case_id, "reference": "zaak", "purpose": "Claim"}
+        assert (await office.ask("POST", "/exports", who, data=form)).status == 403
+
+
+async def test_an_asic_container_is_a_file_of_its_own_kind(office: Office) -> None:
+    document = await (await office.asked(container="asice")).json()
+    office.work(document["id"])
+    answer = await office.ask("GET", f"/v1/exports/{document['id']}/package")
+    assert answer.content_type == "application/vnd.etsi.asic-e+zip"
+    assert answer.headers["Content-Disposition"].endswith('.asice"')
+    assert (await answer.read())[30:].startswith(b"mimetypeapplication/vnd.etsi.asic-e+zip")
+    assert (await office.asked(container="tar")).status == 400
+
+
+async def test_the_page_of_a_case_leads_auditors_to_its_export(office: Office) -> None:
+    case_id = office.case(*office.recordings, name="Zaak <12>")
+    address = f"/exports/new?case={case_id}"
+    for who, offered in (("otto", True), ("ada", False)):
+        page = await (await office.ask("GET", f"/cases/{case_id}", who)).text()
+        assert (f'hx-get="{address}"' in page) is offered, who
+    empty = await (await office.ask("GET", f"/cases/{office.case()}")).text()
+    assert "/exports/new" not in empty
+    dialog = await (await office.ask("GET", address)).text()
+    assert "2 opnames exporteren als bewijs" in dialog
+    assert 'value="Zaak &lt;12&gt;"' in dialog
+    assert 'value="Klacht over levering"' in dialog
+    form = {"case": case_id, "reference": "zaak-12", "purpose": "Claim 44", "container": "asice"}
+    done = await office.ask("POST", "/exports", data=form)
+    assert (done.status, done.headers["Location"]) == (303, "/exports")
+    (made,) = exports.page(office.house.portal, office.tenant_id).items
+    assert (made.case_id, made.container.value, len(made.recording_ids)) == (case_id, "asice", 2)
+    refused = await office.ask("POST", "/exports", data={**form, "case": office.case()})
+    assert refused.status == 409
+    assert "geen opname met geluid" in html.unescape(await refused.text())
 
 
 @pytest.mark.parametrize("who", ["ada", "anna"])

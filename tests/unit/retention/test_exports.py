@@ -13,24 +13,38 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from archive.access import AccessScope
 from archive.audit import AuditWriter
-from archive.catalogue import accounts, directory, exports
+from archive.catalogue import accounts, cases, directory, exports, mails, tables
 from archive.catalogue.audit_entries import of_object
 from archive.catalogue.engine import Catalogue
-from archive.catalogue.exports import KEPT, RECORDINGS_COUNT_MAX, WAITING_COUNT_MAX, Export, ExportState
+from archive.catalogue.exports import (
+    KEPT,
+    RECORDINGS_COUNT_MAX,
+    WAITING_COUNT_MAX,
+    Container,
+    Export,
+    ExportState,
+    Order,
+)
 from archive.cli.evidence import run_evidence
-from archive.errors import Conflict, NotFound, Refused, StoreUnavailable
+from archive.clock import SystemClock
+from archive.errors import CatalogueUnavailable, Conflict, NotFound, Refused, StoreUnavailable
 from archive.evidence.exports import Download
-from archive.model import ObjectKind, RecordingId, Role, Tenant, UserId
+from archive.evidence.verification import Trust, verify_package
+from archive.model import ObjectKind, RecordingId, RecordingState, Role, Tenant, TenantId, UserId
 from archive.playback import Playback
+from archive.post import Letter, MailPost
 from archive.store.object import sha256_hex
 from archive.transparency.sequencer import Custody, Sequencer
 from keys.key_store import DirectoryKeyStore
 from keys.signing_key import SigningKey
-from retention.exports import Exports
-from tests.unit.retention.ageing import Ageing
+from retention.exports import Exports, Notices
+from retention.letters import filled
+from tests.unit.retention.ageing import ROOT, Ageing
+from tests.unit.retention.holding import hold, person
 
 LOG_KEY = SigningKey(bytes(range(32)))
 
@@ -41,7 +55,7 @@ def asker(operator: Catalogue, bakery: Tenant, house: Any) -> UserId:
     return user.id
 
 
-def making(ageing: Ageing, store: Any = None) -> Exports:
+def making(ageing: Ageing, store: Any = None, notices: Notices | None = None) -> Exports:
     return Exports(
         store or ageing.store,
         lambda: ageing.house.vault,
@@ -50,15 +64,14 @@ def making(ageing: Ageing, store: Any = None) -> Exports:
         ageing.house.clock,
         ageing.signatory,
         log_key=lambda: LOG_KEY,
+        notices=notices,
     )
 
 
-def ask(ageing: Ageing, tenant: Tenant, asker: UserId, *ids: RecordingId) -> Export:
+def ask(ageing: Ageing, tenant: Tenant, asker: UserId, *ids: RecordingId, **changes: Any) -> Export:
+    order = Order(ids, "zaak-12", "Claim 44", **changes)
     with ageing.portal.transaction(tenant.id) as connection:
-        now = ageing.house.clock.now()
-        return exports.add(
-            connection, tenant.id, asker, ids, reference="zaak-12", purpose="Claim 44", now=now
-        )
+        return exports.add(connection, tenant.id, asker, order, now=ageing.house.clock.now())
 
 
 def state_of(ageing: Ageing, export: Export) -> Export:
@@ -324,3 +337,121 @@ def test_the_custody_is_proved_by_a_script_in_the_package_that_needs_openssl_alo
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert "recording.archived" in done.stdout
+
+
+def test_an_asic_container_begins_with_its_media_type_and_stands_both_checks(
+    ageing: Ageing, bakery: Tenant, asker: UserId, tmp_path: Path
+) -> None:
+    """ETSI EN 319 162-1: `mimetype` first and plain; the signature over the manifest is CAdES to openssl."""
+    export = ask(ageing, bakery, asker, ageing.archive(bakery).recording.id, container=Container.ASICE)
+    making(ageing).make(bakery.id, export.id)
+    octets = whole(ageing, export)
+    assert octets[30:].startswith(b"mimetypeapplication/vnd.etsi.asic-e+zip")
+    with zipfile.ZipFile(io.BytesIO(octets)) as package:
+        first = package.infolist()[0]
+        assert (first.filename, first.compress_type, first.extra) == ("mimetype", zipfile.ZIP_STORED, b"")
+        assert package.testzip() is None
+        package.extractall(tmp_path / "bag")
+    (tmp_path / "authority.pem").write_bytes(ageing.signatory().authority_pem())
+    signed = ("-in", "META-INF/signature001.p7s", "-content", "META-INF/ASiCManifest001.xml")
+    command = ["openssl", "cms", "-verify", "-binary", "-cades", "-inform", "DER", *signed, "-purpose", "any"]
+    at = ("-attime", str(int(ageing.house.clock.now().timestamp())))
+    trusted = ("-CAfile", str(tmp_path / "authority.pem"), "-out", "/dev/null")
+    done = subprocess.run(
+        [*command, *at, *trusted],
+        cwd=tmp_path / "bag",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    trust = Trust(ageing.signatory().authority)
+    assert verify_package(tmp_path / "bag", trust, ageing.house.clock.now()).faults == ()
+
+
+def test_a_package_of_a_case_says_which_and_how_many_had_no_sound(
+    ageing: Ageing, bakery: Tenant, asker: UserId
+) -> None:
+    held, failed = (ageing.archive(bakery) for _ in range(2))
+    case_id = hold(ageing, bakery, held)
+    with ageing.portal.transaction(bakery.id) as connection:
+        cases.add(
+            connection, person(bakery, "anna"), case_id, [failed.recording.id], now=ageing.house.clock.now()
+        )
+    with ageing.worker.transaction(bakery.id) as connection:
+        row = tables.recordings.c.id == failed.recording.id
+        connection.execute(update(tables.recordings).where(row).values(state=RecordingState.FAILED.value))
+    with ageing.portal.transaction(bakery.id) as connection:
+        ids, left_out = exports.of_case(connection, bakery.id, case_id)
+    assert (ids, left_out) == ((held.recording.id,), 1)
+    export = ask(ageing, bakery, asker, *ids, case_id=case_id, left_out=left_out)
+    making(ageing).make(bakery.id, export.id)
+    with zipfile.ZipFile(io.BytesIO(whole(ageing, export))) as package:
+        told = package.read("bag-info.txt").decode()
+    assert f"Case-Identifier: {case_id}\nCase-Recordings-Left-Out: 1\n" in told
+
+
+class Letterbox:
+    """Takes letters in, and what is handed over."""
+
+    def __init__(self) -> None:
+        self.letters: list[Letter] = []
+        self.handed_over: list[str] = []
+
+    def queue(self, connection: Any, letter: Letter) -> str:
+        self.letters.append(letter)
+        return MailPost(ROOT, SystemClock()).queue(connection, letter)
+
+    def hand_over(self, tenant_id: TenantId, mail_id: str) -> None:
+        self.handed_over.append(mail_id)
+        raise CatalogueUnavailable("The queue is away.")
+
+
+@pytest.mark.parametrize("container", list(Container))
+def test_who_asked_is_told_by_mail_and_reads_nothing_of_the_calls(
+    ageing: Ageing, bakery: Tenant, asker: UserId, container: Container
+) -> None:
+    archived, box = ageing.archive(bakery), Letterbox()
+    export = ask(
+        ageing,
+        bakery,
+        asker,
+        archived.recording.id,
+        container=container,
+        language="en",
+        mail_to="visser@bakery.example",
+    )
+    work = making(ageing, notices=Notices(lambda: box, "https://opname.example"))
+    work.make(bakery.id, export.id)
+    work.make(bakery.id, export.id)
+    (letter,) = box.letters
+    assert (letter.kind, letter.to, letter.language) == ("export-ready", "visser@bakery.example", "en")
+    said = filled(letter.kind, letter.language, letter.fields)
+    assert "https://opname.example/exports" in said.text
+    for party in archived.recording.parties:
+        assert party.number not in said.subject + said.text
+    assert "zaak-12" not in said.text
+    assert "Claim 44" not in said.text
+    assert len(box.handed_over) == 1
+    assert state_of(ageing, export).mail_to is None
+    waiting = mails.forgotten(ageing.worker, bakery.id, now=SystemClock().now() + timedelta(minutes=1))
+    assert box.handed_over[0] in waiting, "a letter that was not handed over is found later"
+
+
+def test_who_asked_is_told_of_a_failure_too(ageing: Ageing, bakery: Tenant, asker: UserId) -> None:
+    archived, box = ageing.archive(bakery), Letterbox()
+    export = ask(ageing, bakery, asker, archived.recording.id, mail_to="visser@bakery.example")
+    work = making(ageing, notices=Notices(lambda: box, "https://opname.example"))
+    with ageing.worker.transaction(bakery.id) as connection:
+        row = tables.recordings.c.id == archived.recording.id
+        connection.execute(update(tables.recordings).where(row).values(state=RecordingState.FAILED.value))
+    work.make(bakery.id, export.id)
+    assert [letter.kind for letter in box.letters] == ["export-failed"]
+
+
+def test_who_has_no_address_is_told_on_the_page_alone(ageing: Ageing, bakery: Tenant, asker: UserId) -> None:
+    export, box = ask(ageing, bakery, asker, ageing.archive(bakery).recording.id), Letterbox()
+    making(ageing, notices=Notices(lambda: box, "https://opname.example")).make(bakery.id, export.id)
+    assert box.letters == []
+    assert state_of(ageing, export).state is ExportState.READY

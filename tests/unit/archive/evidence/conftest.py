@@ -92,7 +92,12 @@ def trust(signatory: Signatory, timestamp_authority: OpenSslTimestampAuthority) 
 
 
 def lay_down(
-    folder: Path, signatory: Signatory, authority: OpenSslTimestampAuthority, *, stamped: bool = True
+    folder: Path,
+    signatory: Signatory,
+    authority: OpenSslTimestampAuthority,
+    *,
+    stamped: bool = True,
+    asic: bool = False,
 ) -> Path:
     """Make a package with two recordings in `folder`, and return it."""
     bag = Bag(FolderShelf(folder))
@@ -103,7 +108,7 @@ def lay_down(
     bag.add("verify/authority.pem", (signatory.authority_pem(),))
     bag.add("verify/timestamp-authority.pem", (authority.root(),))
     tags = bag.close({"External-Identifier": "case-1", STAMP_REQUIRED: "yes" if stamped else "no"})
-    seal_bag(bag, tags, signatory, authority if stamped else None, datetime.now(UTC))
+    seal_bag(bag, tags, signatory, authority if stamped else None, datetime.now(UTC), asic=asic)
     return folder
 
 
@@ -115,3 +120,14 @@ def package(
 ) -> Path:
     """A package nobody changes: copy it."""
     return lay_down(tmp_path_factory.mktemp("package") / "bag", signatory, timestamp_authority)
+
+
+@pytest.fixture(scope="session")
+def container(
+    tmp_path_factory: pytest.TempPathFactory,
+    signatory: Signatory,
+    timestamp_authority: OpenSslTimestampAuthority,
+) -> Path:
+    """The same as an ASiC-E container, unpacked, nobody changes either."""
+    folder = tmp_path_factory.mktemp("container") / "bag"
+    return lay_down(folder, signatory, timestamp_authority, asic=True)

@@ -86,6 +86,9 @@ def test_a_package_without_a_time_stamp_says_so_and_passes(
     plain = lay_down(tmp_path / "plain", signatory, timestamp_authority, stamped=False)
     assert verdict_of(plain, trust) == ()
     assert run_script(plain).returncode == 0
+    append(plain / SIGNATURE)
+    assert verdict_of(plain, trust)
+    assert run_script(plain).returncode != 0, "no stamp covers what stands behind this signature"
 
 
 def flip(path: Path) -> None:
@@ -114,12 +117,20 @@ def duplicate(path: Path) -> None:
 EACH_FILE = (flip, append, cut, rename, duplicate, Path.unlink)
 
 
+@pytest.mark.parametrize(("made", "count"), [("package", 13), ("container", 16)])
 @pytest.mark.parametrize("change", EACH_FILE, ids=lambda change: change.__name__)
 def test_v2_a_change_to_any_file_is_found_by_both(
-    package: Path, tmp_path: Path, trust: Trust, run_script: Script, change: Callable[[Path], None]
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    trust: Trust,
+    run_script: Script,
+    change: Callable[[Path], None],
+    made: str,
+    count: int,
 ) -> None:
+    package: Path = request.getfixturevalue(made)
     names = sorted(path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file())
-    assert len(names) == 13
+    assert len(names) == count
     for name in names:
         copy = tmp_path / "copy"
         shutil.copytree(package, copy)
@@ -129,6 +140,32 @@ def test_v2_a_change_to_any_file_is_found_by_both(
         assert done.returncode != 0, f"the script took {change.__name__} of {name} for an untouched package"
         assert "FAILED" in done.stdout
         shutil.rmtree(copy)
+
+
+def test_v1_an_asic_container_passes_both_checks_and_is_the_package_without_its_own_files(
+    container: Path, tmp_path: Path, trust: Trust, run_script: Script
+) -> None:
+    assert verdict_of(container, trust) == ()
+    done = run_script(container)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    bare = tmp_path / "bare"
+    shutil.copytree(container, bare)
+    (bare / "mimetype").unlink()
+    shutil.rmtree(bare / "META-INF")
+    assert verdict_of(bare, trust) == ()
+    assert run_script(bare).returncode == 0
+
+
+def test_v2_the_manifest_of_another_container_fails_also_with_its_own_signature(
+    container: Path, tmp_path: Path, trust: Trust, run_script: Script, signatory: Signatory,
+    timestamp_authority: OpenSslTimestampAuthority,
+) -> None:  # fmt: skip
+    other = lay_down(tmp_path / "other", signatory, timestamp_authority, asic=True)
+    shutil.rmtree(other / "META-INF")
+    shutil.copytree(container / "META-INF", other / "META-INF")
+    assert verdict_of(other, trust)
+    assert run_script(other).returncode != 0
 
 
 def swap_audio(package: Path) -> None:
