@@ -93,6 +93,13 @@ def verify_key(store: Store, placed: PlacedKey) -> None:
         raise StoreCorrupts(f"The store gives back something else than was put at {placed.name}.")
 
 
+def hold_key(store: Store, placed: PlacedKey) -> None:
+    """Put the store's own hold on a key object; raise `StoreCorrupts` when it does not show it then."""
+    store.set_legal_hold(placed.name, placed.version_id, held=True)
+    if not store.legal_hold(placed.name, placed.version_id):
+        raise StoreCorrupts(f"The store acknowledged a hold on {placed.name} and does not show it.")
+
+
 class Reader(Protocol):
     """The part of a store that reading keys needs."""
 

@@ -7,6 +7,10 @@ every version of every name is tried, and one that opens and whose objects are t
 is taken. In a copy of the bucket every version has another id than its record says:
 the object with the pinned octets is the one.
 
+What a hold of the store stands on is held again (`archive.catalogue.found_holds`), also
+where its row was there already, in a database of yesterday. A copy of the bucket may have
+lost those holds.
+
 Rules: runs as the operator; nothing in the bucket is changed; doing it again adds
 what is missing. What can't be rebuilt is told, never guessed: names of tenants,
 people, teams and notes were only in the database, and a recording whose key was
@@ -18,11 +22,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import NamedTuple
 
 import structlog
 
-from archive.catalogue import recordings, sessions
+from archive.catalogue import found_holds, recordings, sessions
 from archive.catalogue.directory import ensure_tenant
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.keks import WrappedKey
@@ -47,7 +52,7 @@ from archive.model import (
 )
 from archive.placing import name_number, object_key
 from archive.record import from_json, split
-from archive.store.object import ObjectVersion, Store, sha256_hex
+from archive.store.object import ObjectFacts, ObjectVersion, Store, sha256_hex
 from keys.streaming_aead import open_sealed
 
 _log = structlog.get_logger()
@@ -70,10 +75,11 @@ class Found:
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """A recording as its `record` object tells it, and the outcome of its session."""
+    """A recording as its `record` object tells it, how its session ended, and whether the store holds it."""
 
     archived: ArchivedRecording
     outcome: SessionOutcome
+    held: bool
 
 
 Missed = Callable[[Place, ArchiveError], None]
@@ -87,14 +93,14 @@ def rebuild(store: Store, vault: Vault, catalogue: Catalogue, missed: Missed | N
     Raises `DependencyUnavailable` when store, key store or database are away; what was
     inserted until then stays, and a second run goes on.
     """
-    added = 0
+    added, now = 0, store.clock()
     for place, found in sorted(_records(store).items()):
         rebuilt = _first_that_opens(store, vault, place, found)
         if isinstance(rebuilt, ArchiveError):
             _log.warning("recording not rebuilt", tenant_id=place.tenant_id, recording_id=place.recording_id)
             if missed is not None:
                 missed(place, rebuilt)
-        elif _insert(catalogue, rebuilt):
+        elif _insert(catalogue, rebuilt, now):
             added += 1
     return added
 
@@ -143,7 +149,7 @@ def _open(
             data_key.key, object_binding(*place, ObjectKind.RECORD), sealed, header.record
         )
     record = from_json(plaintext)
-    objects = tuple(_located(store, stored) for stored in record.objects)
+    located = [_located(store, stored) for stored in record.objects]
     own = StoredObject(
         kind=ObjectKind.RECORD,
         key=facts.key,
@@ -156,8 +162,9 @@ def _open(
         commitment=header.record.commitment,
         media_type="application/json",
     )
-    archived = ArchivedRecording(record.recording, (*objects, own), data_key.kek_id, data_key.wrapped)
-    return Rebuilt(archived, record.outcome)
+    objects = (*(stored for stored, _ in located), own)
+    archived = ArchivedRecording(record.recording, objects, data_key.kek_id, data_key.wrapped)
+    return Rebuilt(archived, record.outcome, facts.held or any(found.held for _, found in located))
 
 
 def _data_key(vault: Vault, place: Place, candidates: list[WrappedKey]) -> DataKey:
@@ -175,15 +182,16 @@ def _data_key(vault: Vault, place: Place, candidates: list[WrappedKey]) -> DataK
     raise NotFound("A recording has no wrapped key.")
 
 
-def _located(store: Store, stored: StoredObject) -> StoredObject:
-    """Return an object with the version it has in this bucket; raises NotFound, VerificationFailed."""
+def _located(store: Store, stored: StoredObject) -> tuple[StoredObject, ObjectFacts]:
+    """Return an object with its version and facts in this bucket; raises NotFound, VerificationFailed."""
     try:
         facts = store.head(stored.key, stored.version_id)
     except NotFound:
-        return _copied(store, stored)
+        copied = _copied(store, stored)
+        return copied, store.head(copied.key, copied.version_id)
     if facts.size_bytes != stored.ciphertext_bytes or facts.sha256 not in {None, stored.ciphertext_sha256}:
         raise VerificationFailed(f"The {stored.kind.value} of a recording is not what was archived.")
-    return stored
+    return stored, facts
 
 
 def _copied(store: Store, stored: StoredObject) -> StoredObject:
@@ -197,11 +205,14 @@ def _copied(store: Store, stored: StoredObject) -> StoredObject:
     raise NotFound(f"The {stored.kind.value} of a recording is not in the bucket.")
 
 
-def _insert(catalogue: Catalogue, rebuilt: Rebuilt) -> bool:
+def _insert(catalogue: Catalogue, rebuilt: Rebuilt, now: datetime) -> bool:
+    """Insert what is missing, its hold too; return whether the recording was."""
     tenant_id = rebuilt.archived.recording.tenant_id
     with catalogue.transaction(tenant_id) as connection:
         ensure_tenant(connection, Tenant(tenant_id, f"Rebuilt {tenant_id}", f"{tenant_id}.rebuilt.invalid"))
-        if recordings.insert_recording(connection, rebuilt.archived) is not None:
-            return False
-        sessions.insert_outcome(connection, rebuilt.outcome)
-    return True
+        is_new = recordings.insert_recording(connection, rebuilt.archived) is None
+        if is_new:
+            sessions.insert_outcome(connection, rebuilt.outcome)
+        if rebuilt.held:
+            found_holds.keep(connection, tenant_id, rebuilt.archived.recording.id, now=now)
+    return is_new

@@ -13,6 +13,9 @@ how a held recording outlives the key of its day. `Rewrapping.supersede` does al
 A stop at any step loses nothing: calling again goes on from there. Recording and playing
 go on meanwhile; a reader that held the old row reads it again (`archive.recording_keys`).
 
+A held recording is opened by nothing else once the old KEK is gone, so that its new key object
+gets the store's hold in the same step.
+
 Rules: a KEK is destroyed only here and only after all of that. Other processes may
 remember an unwrapped KEK for five minutes more (`keys.kek.CACHE_S_MAX`). Not here: which
 recordings are to stay, and who decides it (`retention`, `earwitness keys`).
@@ -29,14 +32,14 @@ from typing import Protocol
 import structlog
 
 from archive.audit import AuditWriter, Json
-from archive.catalogue import keks, recordings
+from archive.catalogue import keks, recordings, store_holds
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.keks import WrappedKey
 from archive.clock import Clock
 from archive.data_key import Vault, next_kek, open_data_key, translated_key_errors
 from archive.errors import Conflict, KeyRetired, NotFound
 from archive.ingest import agreed_time, lock_at
-from archive.key_object import PlacedKey, place_key, verify_key
+from archive.key_object import PlacedKey, hold_key, place_key, verify_key
 from archive.model import ArchivedRecording, RecordingId, RecordingState, TenantId
 from archive.placing import Lock
 from archive.store.object import Store
@@ -179,7 +182,15 @@ class Rewrapping:
         # Of a recording on its way out no object may be locked that its destruction has to delete.
         going = recording.state is RecordingState.DELETING
         lock = Lock(None) if going else lock_at(store_now, self._store, recording)
-        return place_key(self._store, recording, data_key.key, kek, lock)
+        held = recording.on_hold and self._store.locks
+        if held:
+            # Before the hold, so that it is never forgotten: the job that follows the cases looks at it
+            # again, for the case may be released at this very moment, or another one opened.
+            store_holds.begin(self._catalogue, *place)
+        placed = place_key(self._store, recording, data_key.key, kek, lock)
+        if held:
+            hold_key(self._store, placed)
+        return placed
 
     def _destroy(  # noqa: PLR0917 - the words of one audit entry
         self,

@@ -18,6 +18,7 @@ from datetime import datetime
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from archive.catalogue import store_holds
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.tables import recordings, retired_keks
 from archive.errors import KeyRetired, NotFound
@@ -111,7 +112,10 @@ def hand_over(
     former: WrappedKey,
     wrapped: WrappedKey,
 ) -> bool:
-    """Let a recording hang from another KEK; return False when its key is not `former` any more."""
+    """Let a recording hang from another KEK; return False when its key is not `former` any more.
+
+    The wrapped key was put beside its objects: holds of the store are looked at again.
+    """
     columns = recordings.c
     changed = connection.execute(
         update(recordings)
@@ -121,7 +125,11 @@ def hand_over(
             columns.kek_id == former.kek_id,
             columns.wrapped_key == former.wrapped,
         )
-        .values(kek_id=wrapped.kek_id, wrapped_key=wrapped.wrapped)
+        .values(
+            kek_id=wrapped.kek_id,
+            wrapped_key=wrapped.wrapped,
+            store_hold=store_holds.after_new_object(),
+        )
     )
     return changed.rowcount == 1
 

@@ -22,7 +22,7 @@ from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from archive.access import AccessScope, may_administer
-from archive.catalogue import case_rules, sessions
+from archive.catalogue import case_rules, sessions, store_holds
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recordings import get as get_recording
 from archive.catalogue.tables import recording_objects, recordings, user_licences, users
@@ -179,7 +179,11 @@ def claim_for_owner(connection: Connection, archived: ArchivedRecording, told: s
 def settle(connection: Connection, archived: ArchivedRecording) -> None:
     """Let a claimed recording be what it is from now on: its state, flags and new objects."""
     recording = archived.recording
-    values = {"state": recording.state, "flags": list(recording.flags)}
+    values = {
+        "state": recording.state,
+        "flags": list(recording.flags),
+        "store_hold": store_holds.after_new_object(),
+    }
     connection.execute(update(recordings).where(_is(recording.tenant_id, recording.id)).values(values))
     columns = recording_objects.c
     for stored in archived.objects:

@@ -1,12 +1,13 @@
 """What is known of the store's own holds: which recordings wait for theirs to be set or taken off.
 
-Rules: runs as worker. `partly` is written before the first hold is set or taken off, so that
-none is ever forgotten in the store. Not here: the store (`retention.store_holds`).
+Rules: runs as worker, and as operator where keys change. `partly` is written before the first
+hold is set or taken off, so that none is ever forgotten in the store. Not here: the store
+(`retention.store_holds`).
 """
 
 from __future__ import annotations
 
-from sqlalchemy import and_, func, not_, or_, select, update
+from sqlalchemy import and_, case, func, not_, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from archive.catalogue.engine import Catalogue, Connection
@@ -41,6 +42,14 @@ def wanted(connection: Connection, tenant_id: TenantId, recording_id: RecordingI
     """Return whether a recording is to be held, and keep it so for this transaction; None if it is gone."""
     statement = select(recordings.c.on_hold).where(_is(tenant_id, recording_id)).with_for_update()
     return connection.execute(statement).scalar_one_or_none()
+
+
+def after_new_object() -> ColumnElement[str]:
+    """Return what is known of the holds of a recording that got one more object, for its row.
+
+    Who lists the objects may have been through before it was put, or may list them any moment.
+    """
+    return case((recordings.c.store_hold == NONE, NONE), else_=PARTLY)
 
 
 def settle(connection: Connection, tenant_id: TenantId, recording_id: RecordingId, *, held: bool) -> None:

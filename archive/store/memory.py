@@ -89,11 +89,11 @@ class MemoryStore:
     def fetch(self, key: str, version_id: str) -> tuple[bytes, ObjectFacts]:
         """Return one whole version and its facts."""
         version = self._find(key, version_id)
-        return version.data, version.facts
+        return version.data, replace(version.facts, held=version.held)
 
     def head(self, key: str, version_id: str) -> ObjectFacts:
         """Return the facts of one version."""
-        return self._find(key, version_id).facts
+        return self.fetch(key, version_id)[1]
 
     def versions(self, prefix: str, after: str = "") -> list[ObjectVersion]:
         """Return every version and marker under `prefix` behind `after`, newest first within a key."""

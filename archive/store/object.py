@@ -37,7 +37,10 @@ class StoreCorrupts(StoreUnavailable):
 
 @dataclass(frozen=True)
 class ObjectFacts:
-    """What the store says of one version without its bytes; `sha256` is hex, if it kept one."""
+    """What the store says of one version without its bytes; `sha256` is hex, if it kept one.
+
+    `held` tells of a hold of the store on it.
+    """
 
     key: str
     version_id: str
@@ -45,6 +48,7 @@ class ObjectFacts:
     sha256: str | None
     mode: str | None
     retain_until: datetime | None
+    held: bool = False
 
 
 @dataclass(frozen=True)

@@ -263,9 +263,7 @@ class ObjectStore:
 
     def legal_hold(self, key: str, version_id: str) -> bool:
         """Return whether a hold of the store stands on one version; raises `NotFound`, `StoreUnavailable`."""
-        with _reaching(key):
-            answer = self._client.head_object(Bucket=self._bucket, Key=key, VersionId=version_id)
-        return answer.get("ObjectLockLegalHoldStatus") == "ON"
+        return self.head(key, version_id).held
 
     def clock(self) -> datetime:
         """Return the time of the store from the Date header of its answer, to the second.
@@ -311,6 +309,7 @@ def _facts(
         sha256=base64.b64decode(checksum).hex() if checksum else None,
         mode=answer.get("ObjectLockMode"),
         retain_until=retain_until.astimezone(UTC) if retain_until else None,
+        held=answer.get("ObjectLockLegalHoldStatus") == "ON",
     )
 
 

@@ -5,6 +5,7 @@ Terms of a few seconds, real locks, real clocks: SeaweedFS refuses what comes to
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -13,13 +14,17 @@ from typing import Any
 
 import pytest
 
-from archive.catalogue import destructions
+from archive.audit import AuditWriter
+from archive.catalogue import cases, destructions
 from archive.catalogue.engine import Catalogue
 from archive.clock import SystemClock
 from archive.embedded.seaweedfs import EmbeddedSeaweed
 from archive.embedded.signed_request import S3Endpoint
 from archive.errors import NotFound, Refused, StoreUnavailable
+from archive.key_object import is_key_object
 from archive.model import ArchivedRecording, Tenant
+from archive.rebuild import rebuild
+from archive.rewrap import Rewrapping
 from archive.store.s3 import ObjectStore
 from retention.store_holds import StoreHolds
 from retention.timekeeper import machine_uptime
@@ -32,7 +37,15 @@ from tests.unit.archive.conftest import (
     recorder,
     worker,
 )
-from tests.unit.archive.sealed.conftest import clock, house, key_directory, make_finished, outcome_of, vault
+from tests.unit.archive.sealed.conftest import (
+    clock,
+    empty,
+    house,
+    key_directory,
+    make_finished,
+    outcome_of,
+    vault,
+)
 from tests.unit.conftest import lasting, postgres_url
 from tests.unit.retention.ageing import Ageing, auditor, objects_of
 from tests.unit.retention.holding import (
@@ -42,6 +55,7 @@ from tests.unit.retention.holding import (
     assert_held_and_whole,
     hold,
     holding,
+    person,
     release,
     stepping_sweep,
     swept,
@@ -51,6 +65,7 @@ __all__ = [
     "bakery",
     "clock",
     "database",
+    "empty",
     "house",
     "key_directory",
     "lasting",
@@ -207,3 +222,30 @@ def test_r2_a_hold_during_a_sweep_is_true_to_its_answer(
     else:
         assert answers == ["409"]
         assert_destroyed(ageing, bakery, archived)
+
+
+def test_r1_a_hold_outlives_its_key_and_the_database_on_the_store_alone(
+    ageing: Ageing, bakery: Tenant, empty: Callable[[str], Catalogue]
+) -> None:
+    """Held, the key rotated, the database lost, rebuilt from the bucket, over: it stays until two release it."""
+    archived = archived_for_a_moment(ageing, bakery)
+    hold(ageing, bakery, archived)
+    StoreHolds(ageing.store, ageing.worker).batch(bakery.id)
+    audit = AuditWriter(ageing.worker, "worker/rotation")
+    rewrapping = Rewrapping(ageing.store, ageing.house.vault, ageing.worker, audit, ageing.house.clock)
+    rewrapping.supersede(bakery.id, archived.kek_id, actor="operator:0", reason="rotation")
+    prefix = f"{bakery.id}/{archived.recording.id}/"
+    [key] = [version for version in ageing.store.versions(prefix) if is_key_object(version.key)]
+    assert ageing.store.legal_hold(key.key, key.version_id)
+    assert rebuild(ageing.store, ageing.house.vault, empty("earwitness_operator")) == 1
+    after = dataclasses.replace(ageing, worker=empty("earwitness_worker"), portal=empty("earwitness_portal"))
+    until_over(after, archived)
+    after.sweep().batch(bakery.id)
+    assert_held_and_whole(after, bakery, archived)
+    with pytest.raises(Refused):
+        ageing.store.delete(key.key, key.version_id)
+    [case], _ = cases.page(after.portal, person(bakery, "anna"), 10, None)
+    release(after, bakery, case.id)
+    assert StoreHolds(after.store, after.worker).batch(bakery.id).remaining == 0
+    after.sweep().batch(bakery.id)
+    assert_destroyed(after, bakery, archived)
