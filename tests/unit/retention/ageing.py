@@ -26,12 +26,14 @@ ROOT = LocalKeyring(bytes(range(32)))
 class Stubborn(MemoryStore):
     """A store that notes what is deleted, and fails or keeps something when it is told to."""
 
-    deleted: list[tuple[str, str]]
     before_delete: Callable[[int], None] | None = None
 
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        # Before there are threads: of two that made it at their first deletion, one lost what it had noted.
+        self.deleted: list[tuple[str, str]] = []
+        super().__init__(*arguments, **more)
+
     def delete(self, key: str, version_id: str) -> None:
-        if not hasattr(self, "deleted"):
-            self.deleted = []
         if self.before_delete is not None:
             self.before_delete(len(self.deleted))
         super().delete(key, version_id)

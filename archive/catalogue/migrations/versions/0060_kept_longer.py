@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0060"
-down_revision = "0022"
+down_revision = "0064"
 
 GRANTS = """
 GRANT INSERT ON cases TO earwitness_operator;
