@@ -25,7 +25,7 @@ journal and calls again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -49,12 +49,14 @@ from archive.data_key import (
 from archive.errors import KeyRetired, NotFound
 from archive.intent import Intent, IntentDirectory
 from archive.key_object import place_key, verify_key
+from archive.lock_mode import compliance_classes
 from archive.model import (
     ArchivedRecording,
     FinishedRecording,
     ObjectKind,
     Recording,
     RecordingState,
+    RetentionClass,
     Role,
     SessionOutcome,
     StoredObject,
@@ -62,7 +64,7 @@ from archive.model import (
 from archive.placing import Content, Lock, Placed, Placing, object_key
 from archive.record import RECORD_FORMAT, CatalogueRecord, RecordHeader, header_line, to_json
 from archive.store.clock_guard import compare_clocks
-from archive.store.object import Store, sha256_hex
+from archive.store.object import COMPLIANCE, GOVERNANCE, Store, sha256_hex
 from archive.waveform import Waveform, of_peaks
 from keys.kek import Kek
 
@@ -113,7 +115,7 @@ class Ingest:
             archived = self._find(recording)
         if archived is None:
             self._believe()
-            lock = lock_of(self._store, self._clock, recording)
+            lock = lock_of(self._store, self._catalogue, self._clock, recording)
             placing = Placing(self._store, recording, data_key, lock, keys_lost=keys_lost)
             settled = replace(finished, recording=recording)
             archived = upload(self._store, placing, settled, data_key, outcome)
@@ -221,9 +223,13 @@ class Ingest:
         return archived
 
 
-def lock_of(store: Store, clock: Clock, recording: Recording) -> Lock:
-    """Return the lock a recording gets now; raises `StoreClockDiffers`, `StoreUnavailable`."""
-    return lock_at(agreed_time(store, clock), store, recording)
+def lock_of(store: Store, catalogue: Catalogue, clock: Clock, recording: Recording) -> Lock:
+    """Return the lock a recording gets now.
+
+    Raises `StoreClockDiffers`, `StoreUnavailable`, `CatalogueUnavailable`.
+    """
+    firm = compliance_classes(catalogue, store, recording.tenant_id, clock.now())
+    return lock_at(agreed_time(store, clock), store, recording, firm)
 
 
 def agreed_time(store: Store, clock: Clock) -> datetime:
@@ -233,12 +239,16 @@ def agreed_time(store: Store, clock: Clock) -> datetime:
     return store_now
 
 
-def lock_at(store_now: datetime, store: Store, recording: Recording) -> Lock:
-    """Return the lock a recording gets at that time of the store."""
+def lock_at(
+    store_now: datetime, store: Store, recording: Recording, firm: Collection[RetentionClass]
+) -> Lock:
+    """Return the lock a recording gets at that time of the store; COMPLIANCE for the `firm` classes."""
     # A recording whose term ended while it waited gets no lock: the sweep is about to delete it.
     over = recording.retain_until <= store_now
     free = over or recording.state is RecordingState.QUARANTINED or not store.locks
-    return Lock(None if free else recording.retain_until)
+    if free:
+        return Lock(None)
+    return Lock(recording.retain_until, COMPLIANCE if recording.retention_class in firm else GOVERNANCE)
 
 
 def upload(

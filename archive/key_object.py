@@ -73,7 +73,7 @@ def place_key(store: Store, recording: Recording, data_key: bytes, kek: Kek, loc
     name = key_object_name(recording.tenant_id, recording.id, kek.id)
     for candidate in key_names(name):
         try:
-            version_id = store.put(candidate, line, lock.until, sha256=sha256_hex(line))
+            version_id = store.put(candidate, line, lock.until, lock.mode, sha256=sha256_hex(line))
         except KeyTaken:
             adopted = _adopt(store, candidate, recording, data_key, kek, lock)
             if adopted is not None:

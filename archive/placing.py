@@ -22,7 +22,17 @@ from datetime import datetime
 from archive.data_key import DataKey, object_binding
 from archive.errors import NotFound
 from archive.model import ObjectKind, Recording, RecordingId, StoredObject, TenantId
-from archive.store.object import KeyTaken, ObjectFacts, Store, StoreCorrupts, sha256_hex, whole_second
+from archive.store.object import (
+    COMPLIANCE,
+    GOVERNANCE,
+    KeyTaken,
+    LockMode,
+    ObjectFacts,
+    Store,
+    StoreCorrupts,
+    sha256_hex,
+    whole_second,
+)
 from keys.errors import SealBroken
 from keys.streaming_aead import SealPin, ciphertext_length, commitment, open_sealed, seal, segment_count
 
@@ -46,14 +56,20 @@ class Content:
 
 @dataclass(frozen=True)
 class Lock:
-    """Until when a version must stay; None is no lock (a store without, or a term that is over)."""
+    """Until when a version must stay, and in which mode.
+
+    None is no lock (a store without, or a term that is over).
+    """
 
     until: datetime | None
+    mode: LockMode = GOVERNANCE
 
     def holds(self, facts: ObjectFacts) -> bool:
-        """Tell whether the store locked a version at least as long as we asked."""
+        """Tell whether the store locked a version at least as long and as firmly as we asked."""
         if self.until is None:
             return True
+        if self.mode == COMPLIANCE and facts.mode != COMPLIANCE:
+            return False
         return facts.retain_until is not None and facts.retain_until >= whole_second(self.until)
 
 
@@ -157,7 +173,7 @@ class Placing:
         data = content.prefix + sealed.ciphertext
         digest = sha256_hex(data)
         try:
-            version_id = self._store.put(name, data, self._lock.until, sha256=digest)
+            version_id = self._store.put(name, data, self._lock.until, self._lock.mode, sha256=digest)
         except KeyTaken:
             return None
         return self._stored(name, version_id, digest, content)

@@ -40,7 +40,8 @@ from archive.data_key import Vault, next_kek, open_data_key, translated_key_erro
 from archive.errors import Conflict, KeyRetired, NotFound
 from archive.ingest import agreed_time, lock_at
 from archive.key_object import PlacedKey, hold_key, place_key, verify_key
-from archive.model import ArchivedRecording, RecordingId, RecordingState, TenantId
+from archive.lock_mode import compliance_classes
+from archive.model import ArchivedRecording, RecordingId, RecordingState, RetentionClass, TenantId
 from archive.placing import Lock
 from archive.store.object import Store
 from keys.errors import KeyNotFound
@@ -147,8 +148,9 @@ class Rewrapping:
         tenant_id = batch[0].recording.tenant_id
         kek = next_kek(self._vault, batch[0].kek_id)
         store_now = agreed_time(self._store, self._clock)
+        firm = compliance_classes(self._catalogue, self._store, tenant_id, self._clock.now())
         with ThreadPoolExecutor(THREADS_COUNT) as pool:
-            found = pool.map(partial(self._place, kek, store_now), batch)
+            found = pool.map(partial(self._place, kek, store_now, firm), batch)
             placed = [(each, key) for each, key in zip(batch, found, strict=True) if key is not None]
             self._store.barrier()
             list(pool.map(partial(verify_key, self._store), (key for _, key in placed)))
@@ -169,7 +171,9 @@ class Rewrapping:
         except KeyRetired:
             return 0
 
-    def _place(self, kek: Kek, store_now: datetime, archived: ArchivedRecording) -> PlacedKey | None:
+    def _place(
+        self, kek: Kek, store_now: datetime, firm: Collection[RetentionClass], archived: ArchivedRecording
+    ) -> PlacedKey | None:
         """Put the data key wrapped anew beside its recording; None when another process did meanwhile."""
         recording = archived.recording
         place = (recording.tenant_id, recording.id)
@@ -181,7 +185,7 @@ class Rewrapping:
             raise
         # Of a recording on its way out no object may be locked that its destruction has to delete.
         going = recording.state is RecordingState.DELETING
-        lock = Lock(None) if going else lock_at(store_now, self._store, recording)
+        lock = Lock(None) if going else lock_at(store_now, self._store, recording, firm)
         held = recording.on_hold and self._store.locks
         if held:
             # Before the hold, so that it is never forgotten: the job that follows the cases looks at it

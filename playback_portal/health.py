@@ -8,13 +8,16 @@ probes come.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from http import HTTPStatus
 
 from aiohttp import web
 
+from archive.catalogue import worm_proofs
+from archive.errors import CatalogueUnavailable
 from playback_portal import metrics
-from playback_portal.services import SERVICES
+from playback_portal.services import SERVICES, Services
 
 READY_S_MAX = 3.0
 """Balancers give a probe some seconds; a dependency that needs longer can't serve a listener."""
@@ -62,6 +65,14 @@ async def get_readyz(request: web.Request) -> web.StreamResponse:
 
 
 async def get_metrics(request: web.Request) -> web.StreamResponse:
-    """Answer with the figures of this process."""
-    body = request.app[SERVICES].metrics.text()
+    """Answer with the figures of this process, and what the database knows of the bucket."""
+    services = request.app[SERVICES]
+    # A database that is away is told by /readyz; what was known of the bucket stands meanwhile.
+    with contextlib.suppress(CatalogueUnavailable):
+        await asyncio.to_thread(_ask_of_bucket, services)
+    body = services.metrics.text()
     return web.Response(body=body, headers={"Content-Type": metrics.CONTENT_TYPE})
+
+
+def _ask_of_bucket(services: Services) -> None:
+    services.metrics.tell_lock(worm_proofs.newest(services.catalogue), services.clock.now())

@@ -1,13 +1,18 @@
 """What the portal counts, for Prometheus.
 
 Rules: labels are route templates, methods and statuses, never an id, a number, a
-name or a tenant. Each application has a registry of its own.
+name or a tenant. Each application has a registry of its own. What is told of the bucket is what the
+database knows of it when it is asked.
 """
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+
+from archive.catalogue.worm_proofs import WormProof
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -41,6 +46,28 @@ class Metrics:
             "Attempts to sign in that came too early after failed ones.",
             registry=self._registry,
         )
+
+        self.worm_proved = Gauge(
+            "earwitness_worm_proved",
+            "1 when the lock of the bucket was proved by both clients, and that recently enough.",
+            registry=self._registry,
+        )
+        self.worm_faults = Gauge(
+            "earwitness_worm_faults",
+            "Probes of the bucket's lock that failed the last time, by either client.",
+            registry=self._registry,
+        )
+        self.worm_tried = Gauge(
+            "earwitness_worm_tried_timestamp_seconds",
+            "When the lock of the bucket was tried out last; 0 for never.",
+            registry=self._registry,
+        )
+
+    def tell_lock(self, proof: WormProof | None, now: datetime) -> None:
+        """Take what is known of the bucket's lock."""
+        self.worm_proved.set(proof is not None and proof.holds(now))
+        self.worm_faults.set(0 if proof is None else len(proof.faults))
+        self.worm_tried.set(0 if proof is None else proof.at.timestamp())
 
     def text(self) -> bytes:
         """Return all figures in Prometheus' text format."""

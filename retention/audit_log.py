@@ -19,13 +19,12 @@ import procrastinate
 import structlog
 
 from archive.audit import AuditWriter, verify_bodies, verify_log
-from archive.catalogue.audit_entries import newest_result
 from archive.catalogue.directory import list_tenants
 from archive.catalogue.engine import Catalogue
 from archive.cli.vault import open_signing_key
-from archive.cli.worm import ACTION as LOCK_PROVED
 from archive.clock import Clock
 from archive.errors import ArchiveError, DependencyUnavailable, VerificationFailed
+from archive.lock_mode import is_proved
 from archive.settings import Settings
 from archive.store.object import LockMode, Store
 from archive.timestamp import TimeUnavailable, authority_of
@@ -110,7 +109,7 @@ def sequencer_of(  # noqa: PLR0917 - what it stands on, named by its one caller
     custody = Custody(
         timedelta(days=settings.audit_kept_days),
         cast("LockMode", settings.audit_lock_mode),
-        is_proved=lambda: newest_result(catalogue, LOCK_PROVED) == "ok",
+        is_proved=lambda: is_proved(catalogue, store, clock.now()),
     )
     name = f"earwitness/{settings.s3_bucket}"
     stamper = authority_of(settings)

@@ -185,7 +185,7 @@ class Quarantine:
             self._store,
             recording,
             data_key,
-            lock_of(self._store, self._clock, recording),
+            lock_of(self._store, self._catalogue, self._clock, recording),
             superseded=[stored.key for stored in archived.objects],
         )
         return upload(self._store, placing, finished, data_key, outcome)

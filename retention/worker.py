@@ -62,7 +62,7 @@ from retention.scrub import Scrub
 from retention.shares import Shares
 from retention.store_holds import StoreHolds
 from retention.timekeeper import Timekeeper
-from retention.worm import add_worm
+from retention.worm import add_worm, prove_at_start
 
 log = structlog.get_logger()
 
@@ -418,6 +418,8 @@ class Worker:
         """Serve until a signal; `when_ready` is called once jobs can be fetched."""
         async with self.app.open_async():
             await self.look()
+            with contextlib.suppress(ConnectorException):
+                await prove_at_start(self.app, self._clock.now())
             clock = AsyncIOScheduler(timezone="UTC")
             clock.add_job(self.look, "interval", seconds=LOOK_INTERVAL_S, max_instances=1, coalesce=True)
             clock.start()

@@ -90,19 +90,6 @@ def following(connection: Connection, writer: str, after: int, *, limit: int) ->
     return [entry_of(row) for row in connection.execute(statement)]
 
 
-def newest_result(catalogue: Catalogue, action: str) -> str | None:
-    """Return how an act on the whole instance went the last time, as worker or operator; None: never."""
-    columns = audit_entries.c
-    statement = (
-        select(columns.result)
-        .where(columns.tenant_id.is_(None), columns.action == action)
-        .order_by(columns.at.desc())
-        .limit(1)
-    )
-    with catalogue.transaction() as connection:
-        return connection.execute(statement).scalar_one_or_none()
-
-
 def of_range(
     catalogue: Catalogue, writer: str, first: int, last: int, *, bodies_of: Iterable[TenantId] = ()
 ) -> list[AuditEntry]:

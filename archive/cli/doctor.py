@@ -3,7 +3,7 @@
 Checks are functions from settings to findings. A finding is fine, worth knowing, or
 wrong; anything wrong makes the exit code 1.
 
-Not here: repairing anything.
+Not here: repairing anything, and what is said of the bucket's lock (`archive.cli.storage_health`).
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import os
 import resource
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from archive.catalogue.engine import Catalogue
+from archive.cli.finding import Finding, Verdict
 from archive.cli.outcome import DONE, FAILED, add_json, parser, print_rows
 from archive.cli.service import add_data, service_of, settings_of
+from archive.cli.storage_health import storage_health
 from archive.cli.vault import open_key_bucket, open_key_store, open_keyring, open_store
 from archive.clock import SystemClock
 from archive.embedded.role import http_ready
@@ -38,24 +38,6 @@ FREE_BYTES_MIN = 5 * 1024**3  # about a day of journal and a hundred hours of re
 
 
 _DOCTOR = b"earwitness-doctor/1"
-
-
-class Verdict(StrEnum):
-    """How bad a finding is."""
-
-    FINE = "fine"
-    NOTE = "note"
-    WRONG = "wrong"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What was looked at, what was found, and what to do about it."""
-
-    check: str
-    verdict: Verdict
-    found: str
-    advice: str = ""
 
 
 def run_doctor(arguments: list[str]) -> int:
@@ -170,6 +152,7 @@ def services(settings: Settings) -> Iterator[Finding]:
     """Check database, object store with its clock, and keys."""
     yield _tried("database", "EARWITNESS_DATABASE_URL", lambda: _database(settings))
     yield _tried("object store", "EARWITNESS_S3_*", lambda: _store(settings))
+    yield from _all_tried("locks of the bucket", "EARWITNESS_DATABASE_URL", lambda: storage_health(settings))
     yield _tried("keys", "EARWITNESS_KEYRING, EARWITNESS_KEY_STORE", lambda: _keys(settings))
 
 
@@ -201,6 +184,13 @@ def _tried(check: str, setting: str, look: Callable[[], Finding]) -> Finding:
         return look()
     except (ArchiveError, KeysError) as error:
         return Finding(check, Verdict.WRONG, str(error), f"check {setting}")
+
+
+def _all_tried(check: str, setting: str, look: Callable[[], list[Finding]]) -> list[Finding]:
+    try:
+        return look()
+    except ArchiveError as error:
+        return [Finding(check, Verdict.WRONG, str(error), f"check {setting}")]
 
 
 def _database(settings: Settings) -> Finding:

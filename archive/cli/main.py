@@ -44,7 +44,12 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "retention": ("retention.commands", "run_retention", "what goes when, and destroying what expired"),
     "audit": ("archive.cli.audit", "run_audit", "verify and export the audit log"),
     "evidence": ("archive.cli.evidence", "run_evidence", "check a package of evidence"),
-    "storage": ("archive.cli.storage", "run_storage", "rebuild the catalogue from the object store"),
+    "storage": (
+        "archive.cli.storage",
+        "run_storage",
+        "prove the lock of the bucket, read all of it again, rebuild",
+    ),
+    "duty": ("archive.cli.duties", "run_duty", "legal duties to keep, for which nobody can take a lock back"),
     "backup": ("archive.cli.backup", "run_backup", "make what a restore needs: database and key store"),
     "drill": ("archive.cli.drill", "run_drill", "restore into an empty host and verify every recording"),
     "keys": ("archive.cli.keys", "run_keys", "keys: how they are, rotating them, passphrase and recovery"),

@@ -1,6 +1,7 @@
 """`earwitness storage verify-worm`: proving that the bucket locks what it is told to.
 
-The same test is made by the worker once a week (`prove_lock`). What was found is an entry of the audit log.
+The same test is made by the worker at each start and once a week (`prove_lock`). What was found is an
+entry of the audit log and a row by which locks are chosen (`archive.lock_mode`), in one transaction.
 
 Not here: what is tried (`archive.store.worm`).
 """
@@ -11,6 +12,8 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from archive.audit import AuditWriter
+from archive.catalogue import worm_proofs
+from archive.catalogue.worm_proofs import WormProof
 from archive.cli.vault import open_store
 from archive.settings import Settings, is_loopback
 from archive.store.lock_client import lock_clients
@@ -26,7 +29,7 @@ def prove_lock(settings: Settings, audit: AuditWriter, *, actor: str, now: datet
 
     Raises Refused when no store is set, StoreUnavailable, CatalogueUnavailable.
     """
-    store = open_store(settings)
+    store, custody = open_store(settings), custody_of(settings)
     try:
         clear_canaries(store)
         given = (settings.s3_endpoint, settings.s3_bucket, settings.s3_access_key, settings.s3_secret_key)
@@ -34,7 +37,9 @@ def prove_lock(settings: Settings, audit: AuditWriter, *, actor: str, now: datet
         clear_canaries(store)
     finally:
         store.close()
+    faults = tuple(f"{found.client} {found.probe}: {found.fault}" for found in report.faults)
     with audit.transaction(None) as connection:
+        worm_proofs.keep(connection, WormProof(store.place, now, report.is_proved, custody, faults))
         audit.append(
             connection,
             tenant_id=None,
@@ -44,8 +49,8 @@ def prove_lock(settings: Settings, audit: AuditWriter, *, actor: str, now: datet
             result="ok" if report.is_proved else "failed",
             body={
                 "lock": "proved" if report.is_proved else "not proved",
-                "custody": custody_of(settings),
-                "faults": [f"{found.client} {found.probe}: {found.fault}" for found in report.faults],
+                "custody": custody,
+                "faults": list(faults),
             },
             at=now,
         )

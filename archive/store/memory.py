@@ -49,6 +49,11 @@ class MemoryStore:
         """Whether versions are put under a lock."""
         return self._lock
 
+    @property
+    def place(self) -> str:
+        """Which bucket this is."""
+        return "memory/bucket"
+
     def put(
         self,
         key: str,

@@ -11,6 +11,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, Protocol
+from urllib.parse import urlsplit
 
 from archive.errors import Conflict, StoreUnavailable
 
@@ -21,6 +22,9 @@ COMPLIANCE: Final = "COMPLIANCE"
 # One PUT of S3 carries at most 5 GiB, and a recording is sealed in memory as one object:
 # at 8 kHz stereo that is weeks of talk, so that multipart uploads are never needed.
 OBJECT_BYTES_MAX = 5 * 1024**3
+
+
+_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class KeyTaken(Conflict):
@@ -73,6 +77,10 @@ class Store(Protocol):
     def locks(self) -> bool:
         """Whether versions are put under a lock at all."""
 
+    @property
+    def place(self) -> str:
+        """Which bucket of which server this is, as `place_of` names it."""
+
     def put(
         self,
         key: str,
@@ -115,6 +123,15 @@ class Store(Protocol):
 
     def barrier(self) -> None:
         """Return once everything put so far survives a power cut."""
+
+
+def place_of(endpoint: str, bucket: str) -> str:
+    """Return what a bucket is known by: `host:port/bucket`, and of this machine without a port.
+
+    The port of an embedded store changes with its directory; what it holds does not.
+    """
+    address = urlsplit(endpoint)
+    return f"{'localhost' if address.hostname in _THIS_MACHINE else address.netloc}/{bucket}"
 
 
 def whole_second(moment: datetime) -> datetime:

@@ -31,6 +31,7 @@ from archive.store.object import (
     ObjectFacts,
     ObjectTooLarge,
     ObjectVersion,
+    place_of,
     whole_second,
 )
 
@@ -75,6 +76,7 @@ class ObjectStore:
         attempts: int = 3,
     ) -> None:
         self._bucket = bucket
+        self._place = place_of(endpoint, bucket)
         self._region = region
         self._sync_dir = sync_dir
         self._lock = lock
@@ -96,6 +98,11 @@ class ObjectStore:
     def locks(self) -> bool:
         """Whether versions are put under a lock."""
         return self._lock
+
+    @property
+    def place(self) -> str:
+        """Which bucket of which server this is."""
+        return self._place
 
     def ensure_bucket(self) -> None:
         """Make the bucket if it is missing, with Object Lock and versions, and check that it has them.

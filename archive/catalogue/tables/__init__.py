@@ -83,6 +83,13 @@ from archive.catalogue.tables.sign_in import (
     totp_secrets,
     user_emails,
 )
+from archive.catalogue.tables.storage import (
+    legal_duties,
+    scrub_findings,
+    scrub_progress,
+    scrubs,
+    worm_proofs,
+)
 
 __all__ = [
     "INSTANCE_TABLES",
@@ -117,6 +124,7 @@ __all__ = [
     "keep_next",
     "labels",
     "last_views",
+    "legal_duties",
     "live_calls",
     "mails",
     "metadata",
@@ -138,6 +146,9 @@ __all__ = [
     "retention_clocks",
     "retired_keks",
     "saved_searches",
+    "scrub_findings",
+    "scrub_progress",
+    "scrubs",
     "searchable",
     "sessions",
     "share_policies",
@@ -155,6 +166,7 @@ __all__ = [
     "user_numbers",
     "user_passwords",
     "users",
+    "worm_proofs",
 ]
 
 INSTANCE_TABLES = frozenset(
@@ -166,7 +178,9 @@ INSTANCE_TABLES = frozenset(
         "audit_writers",
         "exempt_days",
         "retention_clocks",
+        "scrub_progress",
         "sign_in_attempts",
         "spent_challenges",
+        "worm_proofs",
     }
 )

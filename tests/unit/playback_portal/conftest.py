@@ -116,6 +116,7 @@ class MemoryStore:
     """A bucket in memory: counts what is fetched, and can be away or give back altered octets."""
 
     locks = True
+    place = "memory/portal"
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], tuple[bytes, datetime | None]] = {}

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from archive.catalogue import worm_proofs
+from archive.catalogue.worm_proofs import WormProof
 from playback_portal import health
 from playback_portal.app import create_app
 
@@ -50,3 +52,25 @@ async def test_a_check_that_fails_on_its_own_is_away(house: Any) -> None:
 
     async with TestClient(TestServer(create_app(house.services(checks={"store": broken})))) as client:
         assert (await client.get("/readyz")).status == 503
+
+
+async def test_the_figures_tell_whether_the_lock_of_the_bucket_is_proved(api: Any, house: Any) -> None:
+    """Never tried is not proved; a proof that failed tells how many probes did."""
+    now = house.services().clock.now()
+
+    async def told() -> dict[str, float]:
+        text = await (await api.get("/metrics", None)).text()
+        lines = (line.split() for line in text.splitlines() if line.startswith("earwitness_worm_"))
+        return {name.removeprefix("earwitness_worm_"): float(value) for name, value in lines}
+
+    assert await told() == {"proved": 0, "faults": 0, "tried_timestamp_seconds": 0}
+    for faults in ((), ("boto3 shorten: x", "minio shorten: x")):
+        proof = WormProof("localhost/earwitness", now, not faults, "no", faults)
+        with house.operator.transaction() as connection:
+            worm_proofs.keep(connection, proof)
+        tried = pytest.approx(now.timestamp(), abs=1)
+        assert await told() == {
+            "proved": not faults,
+            "faults": len(faults),
+            "tried_timestamp_seconds": tried,
+        }

@@ -139,6 +139,7 @@ def filled(
         auditor = AccessScope(tenant.id, "user:auditor", Role.AUDITOR, user.id)
         _fill_cases(portal, auditor, archived, now)
         _fill_data_subjects(portal, auditor, now)
+        _fill_storage(database, archived, now)
         keks.retire(operator, tenant.id, f"{tenant.id}/2027-02-20/1", now=now)
     return database
 
@@ -287,6 +288,18 @@ def _fill_retention(database: Any, archived: ArchivedRecording, now: datetime) -
         " VALUES (%s, %s, 'x', 'available', '90d', %s, 'x', 'x', %s, %s, '{}')",
         (archived.recording.id, archived.recording.tenant_id, now, now, now),
     )
+
+
+def _fill_storage(database: Any, archived: ArchivedRecording, now: datetime) -> None:
+    connection, of_it = database.connect(), (archived.recording.tenant_id, archived.recording.id)
+    connection.execute(
+        "INSERT INTO legal_duties VALUES (%s, %s, 'MiFID II', '{7y-1000}', 'operator:0', %s)",
+        (new_id(now), archived.recording.tenant_id, now),
+    )
+    connection.execute(
+        "INSERT INTO scrubs (tenant_id, recording_id, read_at) VALUES (%s, %s, %s)", (*of_it, now)
+    )
+    connection.execute("INSERT INTO scrub_findings VALUES (%s, %s, 'audio', 'altered', %s)", (*of_it, now))
 
 
 def _fill_cases(portal: Catalogue, scope: AccessScope, archived: ArchivedRecording, now: datetime) -> None:

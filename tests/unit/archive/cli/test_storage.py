@@ -103,6 +103,9 @@ def test_a_bucket_that_does_not_lock_is_not_called_worm(
     assert '"independent custody"' in told
     rows = database.connect().execute("SELECT action, result, object FROM audit_entries").fetchall()
     assert set(rows) == {("storage.verified", "failed", "bucket:earwitness")}
+    (proof,) = database.connect().execute("SELECT place, is_proved, faults FROM worm_proofs").fetchall()
+    assert proof[:2] == ("localhost/earwitness", False)
+    assert any(fault.startswith("minio shorten: ") for fault in proof[2])
 
 
 def test_custody_is_never_said_to_be_more_than_is_known() -> None:
