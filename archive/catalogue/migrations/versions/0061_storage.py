@@ -8,7 +8,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0061"
-down_revision = "0064"
+down_revision = "0060"
 
 TABLES = """
 CREATE TABLE worm_proofs (
