@@ -39,6 +39,7 @@ from archive.shared import Derivatives
 from retention.destruction import Outcome
 from retention.due_time import ClockDisbelieved
 from retention.expiry import FEW_SIBLINGS, KEY_WAIT, key_is_over
+from retention.store_holds import StoreHolds
 from tests.unit.retention.ageing import Ageing, auditor, objects_of
 
 PERSONAL = ("+31612345678", "Jansen", "31612345678", "3848276298220188511", "Terugbellen", "Klacht")
@@ -187,6 +188,8 @@ def test_a_held_recording_stays_and_can_be_heard_when_the_key_of_its_day_is_gone
     reader = playback.open_object(auditor(bakery), held.recording.id, ObjectKind.AUDIO, Action.PLAY)
     assert reader.read(0, reader.length).startswith(b"fLaC")
     hold(database, held, held=False)
+    assert ageing.sweep().batch(bakery.id).destroyed == 0, "its new key is held by the store still"
+    StoreHolds(ageing.store, ageing.worker).batch(bakery.id)
     assert ageing.sweep().batch(bakery.id).certificates == 1
     assert state_of(ageing.portal, bakery, held) is RecordingState.DESTROYED
     assert objects_of(ageing.store, bakery, held.recording.id) == []
