@@ -10,8 +10,11 @@ Raises OSError as the system gives it; callers say what it means for them.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 FILE_MODE = 0o600
@@ -34,10 +37,10 @@ def create(path: Path, data: bytes) -> None:
 def replace(path: Path, data: bytes) -> None:
     """Put other content in the place of a file, whole or not at all; the old content is overwritten.
 
-    One process at a time may; what a broken-off one left behind goes with `discard_former`.
+    One process at a time may (`alone`); what a broken-off one left behind goes with `discard_leftovers`.
     """
-    discard_former(path)
-    draft, former = path.parent / f".draft-{secrets.token_hex(8)}", _former(path)
+    discard_leftovers(path)
+    draft, former = _draft(path), _former(path)
     _write(draft, data, os.O_CREAT | os.O_EXCL)
     try:
         os.link(path, former)
@@ -46,18 +49,18 @@ def replace(path: Path, data: bytes) -> None:
         draft.unlink(missing_ok=True)
     sync_directory(path.parent)
     # Only now is the new content durable, and the old one may go.
-    discard_former(path)
+    discard_leftovers(path)
 
 
-def discard_former(path: Path) -> None:
-    """Overwrite and remove what a replacement that was broken off left of the old content."""
-    former = _former(path)
-    if not former.exists():
-        return
-    if not (path.exists() and path.samefile(former)):
-        overwrite(former)
-    former.unlink()
-    sync_directory(path.parent)
+def discard_leftovers(path: Path) -> None:
+    """Overwrite and remove what a replacement that was broken off left: old content or the draft."""
+    for leftover in (_former(path), _draft(path)):
+        if not leftover.exists():
+            continue
+        if not (path.exists() and path.samefile(leftover)):
+            overwrite(leftover)
+        leftover.unlink()
+        sync_directory(path.parent)
 
 
 def overwrite(path: Path) -> None:
@@ -66,6 +69,17 @@ def overwrite(path: Path) -> None:
     if size_bytes:
         _write(path, secrets.token_bytes(size_bytes), 0)
     _write(path, b"", os.O_TRUNC)
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Keep other processes and threads that ask for the same from changing files of a directory meanwhile."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def make_directory(path: Path) -> None:
@@ -87,6 +101,11 @@ def sync_directory(path: Path) -> None:
 
 def _former(path: Path) -> Path:
     return path.with_name(f"{path.name}.former")
+
+
+def _draft(path: Path) -> Path:
+    # One name a file, so that whoever comes next finds what was left lying.
+    return path.with_name(f".{path.name}.draft")
 
 
 def _write(path: Path, data: bytes, flags: int) -> None:

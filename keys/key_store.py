@@ -13,8 +13,6 @@ most BACKUP_DAYS_MAX, or destroying means nothing.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -85,7 +83,7 @@ class DirectoryKeyStore:
     def replace(self, name: str, data: bytes) -> None:
         """Put another sealing of the same key in its place; raises KeyNotFound or KeyDestroyed."""
         data, path = checked_data(data), self._file(name)
-        with _availability(f"replace the key {name}"), self._alone():
+        with _availability(f"replace the key {name}"), durable_file.alone(self._path):
             self._refuse_destroyed(name)
             if not path.exists():
                 raise self._not_found(name)
@@ -114,7 +112,7 @@ class DirectoryKeyStore:
     def destroy(self, name: str) -> None:
         """Take the key away for ever, durably; repeatable. Raises KeyNotFound if it never was there."""
         path, tombstone = self._file(name), self._tombstone(name)
-        with _availability(f"destroy the key {name}"), self._alone():
+        with _availability(f"destroy the key {name}"), durable_file.alone(self._path):
             if not tombstone.exists():
                 try:
                     path.rename(tombstone)
@@ -122,18 +120,8 @@ class DirectoryKeyStore:
                     if not tombstone.exists():
                         raise self._not_found(name) from None
             durable_file.sync_directory(path.parent)
-            durable_file.discard_former(path)
+            durable_file.discard_leftovers(path)
             durable_file.overwrite(tombstone)
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep others of this directory from replacing or destroying at the same time."""
-        descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
 
     def _files(self, folder: Path) -> tuple[str, ...]:
         with _availability("list its keys"):

@@ -12,7 +12,12 @@ guess. Files of the first form, with one root key right under the passphrase, op
 ever and become of the second form when something is added to them.
 
 What version 1 wraps begins with 0x01 (`envelope`); later versions put
-`0x02 || version (2)` before it.
+`0x02 || version (2)` before it. The newest version wraps, unless the file says which one
+does: a version that was *prepared* only unwraps, until every machine has the file.
+
+Who changes the file reads, changes and writes it alone, under a lock on its directory, and
+starts from what it holds at that moment: of two commands at once neither loses what the
+other added.
 """
 
 from __future__ import annotations
@@ -21,10 +26,11 @@ import base64
 import json
 import secrets
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
@@ -55,15 +61,38 @@ _VERSION_BYTES = 2
 
 @dataclass(frozen=True)
 class _Content:
-    """What stands in the file, apart from the format's name."""
+    """What stands in the file; `wraps` only while a later version is prepared."""
 
     salt: bytes
     sealed: bytes
     versions: Mapping[int, bytes] = field(default_factory=dict)
+    wraps: int | None = None
 
     @property
     def is_first_form(self) -> bool:
         return not self.versions
+
+
+@dataclass(frozen=True)
+class _Roots:
+    """Root keys by version; `wraps` is the version that wraps when it is not the newest."""
+
+    keys: Mapping[int, bytes]
+    wraps: int | None = None
+
+    @property
+    def wrapping(self) -> int:
+        return max(self.keys) if self.wraps is None else self.wraps
+
+    @property
+    def has_prepared(self) -> bool:
+        return max(self.keys) > self.wrapping
+
+    def prepared(self) -> _Roots:
+        """Return these with one more, which does not wrap yet."""
+        if len(self.keys) >= VERSIONS_COUNT_MAX:
+            raise KeyringLocked(f"The keyring has {VERSIONS_COUNT_MAX} root keys: drop the former ones.")
+        return _Roots({**self.keys, max(self.keys) + 1: new_key()}, self.wrapping)
 
 
 class LocalKeyring:
@@ -77,7 +106,7 @@ class LocalKeyring:
     def __init__(self, root_key: bytes) -> None:
         """Hold a root key without a file, for what lives in this process alone."""
         self._lock = threading.Lock()
-        self._root_keys = {1: root_key}
+        self._roots = _Roots({1: root_key})
         self._path: Path | None = None
         self._file_key = b""
         self._stamp = (0, 0)
@@ -91,14 +120,15 @@ class LocalKeyring:
         empty or too long.
         """
         file_key, root_key = new_key(), new_key()
-        content = _sealed(passphrase, file_key, {1: root_key})
+        roots = _Roots({1: root_key})
+        content = _sealed(passphrase, file_key, roots)
         try:
             durable_file.create(path, _document(content))
         except FileExistsError:
             raise KeyringLocked(f"There is a keyring at {path} already; it is never replaced.") from None
         except OSError as error:
             raise KeyringLocked(f"The keyring {path} can't be written: {error.strerror}.") from error
-        return cls._of_file(path, file_key, {1: root_key})
+        return cls._of_file(path, file_key, roots)
 
     @classmethod
     def open(cls, path: Path, passphrase: bytes) -> LocalKeyring:
@@ -108,7 +138,7 @@ class LocalKeyring:
         try:
             opened = unwrap_key(_stretched(passphrase, content.salt), content.sealed, name.encode())
             if content.is_first_form:
-                return cls._of_file(path, b"", {1: opened})
+                return cls._of_file(path, b"", _Roots({1: opened}))
             return cls._of_file(path, opened, _opened(opened, content))
         except SealBroken:
             raise KeyringLocked(f"The keyring {path} does not open with this passphrase.") from None
@@ -119,37 +149,49 @@ class LocalKeyring:
 
         Raises KeyringLocked when the shares are too few or of another keyring.
         """
-        file_key, content = join(shares), _read(path)
-        try:
-            root_keys = _opened(file_key, content)
-        except (SealBroken, ValueError):
-            raise KeyringLocked(f"These recovery shares are not those of the keyring {path}.") from None
-        _write(path, _sealed(passphrase, file_key, root_keys))
-        return cls._of_file(path, file_key, root_keys)
+        file_key = join(shares)
+        with _alone(path):
+            try:
+                roots = _opened(file_key, _read(path))
+            except (SealBroken, ValueError):
+                raise KeyringLocked(f"These recovery shares are not those of the keyring {path}.") from None
+            _write(path, file_key, _sealed(passphrase, file_key, roots))
+        return cls._of_file(path, file_key, roots)
 
     @classmethod
-    def _of_file(cls, path: Path, file_key: bytes, root_keys: dict[int, bytes]) -> LocalKeyring:
+    def _of_file(cls, path: Path, file_key: bytes, roots: _Roots) -> LocalKeyring:
         keyring = cls(b"")
-        keyring._path, keyring._file_key, keyring._root_keys = path, file_key, root_keys
+        keyring._path, keyring._file_key, keyring._roots = path, file_key, roots
         keyring._stamp = _stamp(path)
         return keyring
 
     @property
     def versions(self) -> tuple[int, ...]:
         """The versions of the root key in the file, the newest last."""
-        return tuple(sorted(self._now()))
+        return tuple(sorted(self._now().keys))
+
+    @property
+    def former(self) -> tuple[int, ...]:
+        """The versions that only unwrap since a newer one wraps."""
+        roots = self._now()
+        return tuple(version for version in sorted(roots.keys) if version < roots.wrapping)
+
+    @property
+    def has_prepared(self) -> bool:
+        """Whether a version waits to be the one that wraps."""
+        return self._now().has_prepared
 
     def wrap(self, plaintext: bytes, context: bytes) -> bytes:
-        """Return `plaintext` (1 to 4096 octets) sealed by the newest root key and bound to `context`."""
-        root_keys = self._now()
-        version = max(root_keys)
-        sealed = wrap_key(root_keys[version], plaintext, context)
+        """Return `plaintext` (1 to 4096 octets) sealed by the root key that wraps, bound to `context`."""
+        roots = self._now()
+        version = roots.wrapping
+        sealed = wrap_key(roots.keys[version], plaintext, context)
         return sealed if version == 1 else _LATER + version.to_bytes(_VERSION_BYTES, "big") + sealed
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
         """Return what `wrap` sealed; raises SealBroken for another root, context or octets."""
         version, sealed = _version(wrapped)
-        root_key = self._root_keys.get(version) or self._now().get(version)
+        root_key = self._roots.keys.get(version) or self._now().keys.get(version)
         if root_key is None:
             raise SealBroken("This was wrapped by a root key that is not in this keyring (any more).")
         return unwrap_key(root_key, sealed, context)
@@ -157,32 +199,51 @@ class LocalKeyring:
     def rewrapped(self, wrapped: bytes, context: bytes) -> bytes | None:
         """Return a secret wrapped by the newest version, or None when it is already."""
         secret = self.unwrap(wrapped, context)
-        return None if _version(wrapped)[0] == max(self._now()) else self.wrap(secret, context)
+        return None if _version(wrapped)[0] == self._now().wrapping else self.wrap(secret, context)
+
+    def prepare(self) -> None:
+        """Add a root key that only unwraps until `rotate`, unless one waits already; raises as `rotate`."""
+        self._change(lambda roots: roots if roots.has_prepared else roots.prepared())
 
     def rotate(self) -> None:
-        """Add a root key to the file: what is wrapped from now on is wrapped by it.
+        """Let a newer root key wrap from now on: the one that was prepared, else one that is added here.
 
         Raises KeyringLocked for a file of the first form, which `set_passphrase` brings
         up to date.
         """
-        root_keys = dict(self._now())
-        version = max(root_keys) + 1
-        if len(root_keys) >= VERSIONS_COUNT_MAX:
-            raise KeyringLocked(f"The keyring has {VERSIONS_COUNT_MAX} root keys: drop the former ones.")
-        self._change({**root_keys, version: new_key()})
+        self._change(lambda roots: _Roots((roots if roots.has_prepared else roots.prepared()).keys))
 
     def drop_former(self) -> None:
-        """Keep the newest root key alone: what the former ones wrapped can't be opened any more."""
-        root_keys = self._now()
-        newest = max(root_keys)
-        self._change({newest: root_keys[newest]})
+        """Keep the newest root key alone: what the former ones wrapped can't be opened any more.
+
+        Raises KeyringLocked while the newest is only prepared: it has wrapped nothing yet.
+        """
+
+        def newest_alone(roots: _Roots) -> _Roots:
+            if roots.has_prepared:
+                raise KeyringLocked(
+                    "A root key is prepared and not in use yet: run earwitness keys rotate first."
+                )
+            return _Roots({roots.wrapping: roots.keys[roots.wrapping]})
+
+        self._change(newest_alone)
 
     def set_passphrase(self, passphrase: bytes) -> None:
-        """Seal the file by this passphrase, in the present form; recovery shares stay good."""
+        """Seal the file by this passphrase, in the present form; recovery shares stay good.
+
+        Raises KeyringLocked when another command brought the file up to date meanwhile.
+        """
         path = self._of_path()
-        self._file_key = self._file_key or new_key()
-        _write(path, _sealed(passphrase, self._file_key, self._now()))
-        self._stamp = _stamp(path)
+        with _alone(path):
+            content = _read(path)
+            if content.is_first_form:
+                self._file_key = new_key()
+                roots = self._roots
+            else:
+                self._require_present_form()
+                roots = _opened(self._file_key, content)
+            _write(path, self._file_key, _sealed(passphrase, self._file_key, roots))
+        self._hold(path, roots)
 
     def recovery_shares(self, needed: int, count: int) -> tuple[Share, ...]:
         """Return shares of the file key; the numbers as for `recovery.split`.
@@ -192,25 +253,29 @@ class LocalKeyring:
         self._require_present_form()
         return split(self._file_key, needed, count)
 
-    def _change(self, root_keys: dict[int, bytes]) -> None:
+    def _change(self, changed: Callable[[_Roots], _Roots]) -> None:
         self._require_present_form()
         path = self._of_path()
-        content = _read(path)
-        versions = {each: _seal_root(self._file_key, each, key) for each, key in root_keys.items()}
-        _write(path, replace(content, versions=versions))
-        with self._lock:
-            self._root_keys, self._stamp = root_keys, _stamp(path)
+        with _alone(path):
+            content = _read(path)
+            roots = changed(_opened(self._file_key, content))
+            _write(path, self._file_key, replace(content, **_root_fields(self._file_key, roots)))
+        self._hold(path, roots)
 
-    def _now(self) -> dict[int, bytes]:
+    def _hold(self, path: Path, roots: _Roots) -> None:
+        with self._lock:
+            self._roots, self._stamp = roots, _stamp(path)
+
+    def _now(self) -> _Roots:
         """Return the root keys of the file as it is now."""
         if self._path is None or not self._file_key:
-            return self._root_keys
+            return self._roots
         with self._lock:
             stamp = _stamp(self._path)
             # A file that is away is no reason to stop: the keys are here.
             if stamp not in {self._stamp, (0, 0)}:
-                self._root_keys, self._stamp = _opened(self._file_key, _read(self._path)), stamp
-            return self._root_keys
+                self._roots, self._stamp = _opened(self._file_key, _read(self._path)), stamp
+            return self._roots
 
     def _of_path(self) -> Path:
         if self._path is None:
@@ -232,20 +297,26 @@ def _version(wrapped: bytes) -> tuple[int, bytes]:
     return int.from_bytes(wrapped[1 : 1 + _VERSION_BYTES], "big"), wrapped[1 + _VERSION_BYTES :]
 
 
-def _sealed(passphrase: bytes, file_key: bytes, root_keys: Mapping[int, bytes]) -> _Content:
+def _sealed(passphrase: bytes, file_key: bytes, roots: _Roots) -> _Content:
     salt = secrets.token_bytes(SALT_BYTES)
-    return _Content(
-        salt,
-        wrap_key(_stretched(passphrase, salt), file_key, FORMAT_NAME.encode()),
-        {version: _seal_root(file_key, version, key) for version, key in root_keys.items()},
+    sealed = wrap_key(_stretched(passphrase, salt), file_key, FORMAT_NAME.encode())
+    return _Content(salt, sealed, *_root_fields(file_key, roots).values())
+
+
+def _root_fields(file_key: bytes, roots: _Roots) -> dict[str, Any]:
+    """Return the fields of a `_Content` that tell of root keys."""
+    versions = {version: _seal_root(file_key, version, key) for version, key in roots.keys.items()}
+    return {"versions": versions, "wraps": roots.wraps}
+
+
+def _opened(file_key: bytes, content: _Content) -> _Roots:
+    return _Roots(
+        {
+            version: unwrap_key(file_key, sealed, _root_context(version))
+            for version, sealed in content.versions.items()
+        },
+        content.wraps,
     )
-
-
-def _opened(file_key: bytes, content: _Content) -> dict[int, bytes]:
-    return {
-        version: unwrap_key(file_key, sealed, _root_context(version))
-        for version, sealed in content.versions.items()
-    }
 
 
 def _seal_root(file_key: bytes, version: int, root_key: bytes) -> bytes:
@@ -264,13 +335,17 @@ def _document(content: _Content) -> bytes:
         "roots": {
             str(version): base64.b64encode(sealed).decode() for version, sealed in content.versions.items()
         },
+        **({} if content.wraps is None else {"wraps": content.wraps}),
     }
     return json.dumps(document, indent=1).encode() + b"\n"
 
 
-def _write(path: Path, content: _Content) -> None:
+def _write(path: Path, file_key: bytes, content: _Content) -> None:
+    """Put other content in the place of the file, and see that it opens before anything is wrapped by it."""
     with _file(path, "written"):
         durable_file.replace(path, _document(content))
+    if _opened(file_key, _read(path)) != _opened(file_key, content):
+        raise KeyringLocked(f"The keyring {path} does not hold what was written: restore it from its copy.")
 
 
 def _read(path: Path) -> _Content:
@@ -285,7 +360,9 @@ def _read(path: Path) -> _Content:
         roots = {} if of_first_form else {int(n): _octets(text) for n, text in document["roots"].items()}
         if not of_first_form:
             max(roots)  # a ValueError when there is none
-        return _Content(_octets(document["salt"]), _octets(document["sealed"]), roots)
+        wraps = document.get("wraps")
+        _ = wraps is None or roots[wraps]  # a KeyError when that one is not there
+        return _Content(_octets(document["salt"]), _octets(document["sealed"]), roots, wraps)
     except (ValueError, KeyError, AttributeError):
         raise KeyringLocked(f"{path} is not a keyring, or was damaged: restore it from its copy.") from None
 
@@ -301,6 +378,15 @@ def _stamp(path: Path) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return (status.st_ino, status.st_mtime_ns)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other commands from changing the file until this one has."""
+    with ExitStack() as locks:
+        with _file(path, "locked"):
+            locks.enter_context(durable_file.alone(path.parent))
+        yield
 
 
 @contextmanager

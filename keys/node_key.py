@@ -39,13 +39,14 @@ def rewrap(path: Path, root: RotatingRoot) -> bool:
     KeyStoreUnavailable.
     """
     try:
-        wrapped = path.read_bytes()
-        fresh = root.rewrapped(wrapped, _CONTEXT)
-        if fresh is None:
-            return False
-        if root.unwrap(fresh, _CONTEXT) != root.unwrap(wrapped, _CONTEXT):
-            raise SealBroken("The root does not give back what it wrapped: the node key was not changed.")
-        durable_file.replace(path, fresh)
+        with durable_file.alone(path.parent):
+            wrapped = path.read_bytes()
+            fresh = root.rewrapped(wrapped, _CONTEXT)
+            if fresh is None:
+                return False
+            if root.unwrap(fresh, _CONTEXT) != root.unwrap(wrapped, _CONTEXT):
+                raise SealBroken("The root does not give back what it wrapped: the node key was not changed.")
+            durable_file.replace(path, fresh)
     except OSError as error:
         raise KeyStoreUnavailable(f"The node key {path} can't be replaced: {error.strerror}.") from error
     return True

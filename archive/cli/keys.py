@@ -22,22 +22,21 @@ from archive.cli.operator import Operator, operator
 from archive.cli.outcome import DONE, FAILED, Row, add_json, parser, print_row
 from archive.cli.service import add_data, settings_of
 from archive.cli.vault import open_key_store, open_keyring, open_store
-from archive.errors import Refused
+from archive.errors import CatalogueUnavailable, Refused
 from archive.model import TenantId
 from archive.rewrap import Rewrapping
-from archive.settings import Settings
+from archive.settings import Settings, read_secret
 from archive.telemetry import configure_logging
 from keys import node_key, rotation
 from keys.kek import KekVault, is_kek_id
 from keys.key_store import KeyStore
-from keys.local_keyring import LocalKeyring
+from keys.local_keyring import PASSPHRASE_BYTES_MAX, LocalKeyring
 from keys.recovery import Share
 from keys.root import RotatingRoot
 
 FRESH = timedelta(days=1)
 """A KEK that took over within a day is left alone: a run that was broken off goes on where it stopped."""
 
-SECRET_BYTES_MAX = 4096
 NODE_KEY = "node.key"
 
 
@@ -95,6 +94,7 @@ def _facts(acting: Operator, settings: Settings, root: RotatingRoot, store: KeyS
     retiring = sum(len(keks.unfinished(acting.catalogue, tenant_id)) for tenant_id in tenants)
     former = rotation.unfinished(store, root) + _former_seals(acting, root, tenants)
     troubles = [
+        "a root key is prepared and not in use: run earwitness keys rotate" if _has_prepared(root) else "",
         f"{former} keys are wrapped by a former root key: run earwitness keys rotate" if former else "",
         f"{retiring} keys wait to be destroyed: run earwitness keys rotate --keks" if retiring else "",
     ]
@@ -140,12 +140,13 @@ def _rotate_root(acting: Operator, settings: Settings, *, prepare_only: bool) ->
     root, store = open_keyring(settings), open_key_store(settings)
     tenants = [tenant.id for tenant in list_tenants(acting.catalogue)]
     # A run that was broken off has made its new root key already; so has who names a former root.
-    begun = bool(settings.keyring_former) or _has_former(root) or rotation.unfinished(store, root) > 0
-    if not begun:
-        root.rotate()
-        acting.record("key.root-made", f"root:{root.kind}")
     if prepare_only:
-        return {"root": root.kind, "prepared": True}
+        return _prepare_root(acting, root)
+    begun = bool(settings.keyring_former) or _has_former(root) or rotation.unfinished(store, root) > 0
+    if not begun or _has_prepared(root):
+        # The entry first: what the log does not take does not happen.
+        acting.record("key.root-made", f"root:{root.kind}")
+        root.rotate()
     done = rotation.rewrap(store, root, _teller("keys wrapped anew"))
     seals = sum(root_seals.rewrap(acting.catalogue, root, tenant_id) for tenant_id in tenants)
     node = settings.journal_dir / NODE_KEY
@@ -160,10 +161,21 @@ def _rotate_root(acting: Operator, settings: Settings, *, prepare_only: bool) ->
     }
 
 
+def _prepare_root(acting: Operator, root: RotatingRoot) -> Row:
+    if not isinstance(root, LocalKeyring):
+        raise Refused("Only a root key of a keyring file is prepared, and only without KEYRING_FORMER.")
+    if not root.has_prepared:
+        acting.record("key.root-prepared", f"root:{root.kind}")
+        root.prepare()
+    return {"root": root.kind, "prepared": True}
+
+
 def _drop_former(acting: Operator, settings: Settings) -> Row:
     root, store = open_keyring(settings), open_key_store(settings)
     if not isinstance(root, LocalKeyring):
         raise Refused("Only a keyring file has former root keys to drop, and only without KEYRING_FORMER.")
+    if root.has_prepared:
+        raise Refused("A root key is prepared and not in use yet: run earwitness keys rotate first.")
     tenants = [tenant.id for tenant in list_tenants(acting.catalogue)]
     node = settings.journal_dir / NODE_KEY
     left = rotation.unfinished(store, root) + _former_seals(acting, root, tenants)
@@ -178,7 +190,11 @@ def _drop_former(acting: Operator, settings: Settings) -> Row:
 
 
 def _has_former(root: RotatingRoot) -> bool:
-    return isinstance(root, LocalKeyring) and len(root.versions) > 1
+    return isinstance(root, LocalKeyring) and bool(root.former)
+
+
+def _has_prepared(root: RotatingRoot) -> bool:
+    return isinstance(root, LocalKeyring) and root.has_prepared
 
 
 def _former_seals(acting: Operator, root: RotatingRoot, tenants: list[TenantId]) -> int:
@@ -221,8 +237,11 @@ def _keks_to_rotate(acting: Operator, options: argparse.Namespace) -> list[tuple
 
 
 def _passphrase(options: argparse.Namespace) -> int:
+    secret = _secret(options.new_passphrase_file)
     keyring = _keyring_file(settings_of(options))
-    keyring.set_passphrase(_secret(options.new_passphrase_file))
+    with operator(options) as acting:
+        acting.record("key.passphrase-changed", f"root:{keyring.kind}")
+    keyring.set_passphrase(secret)
     print("The keyring is sealed by the new passphrase: put it where KEYRING_PASSPHRASE_FILE points.")
     return DONE
 
@@ -233,6 +252,8 @@ def _recovery_shares(options: argparse.Namespace) -> int:
         shares = keyring.recovery_shares(options.needed, options.of)
     except ValueError as error:
         raise Refused(str(error)) from error
+    with operator(options) as acting:
+        acting.record("key.shares-made", f"root:{keyring.kind}")
     for share in shares:
         print(share.text())
     print(
@@ -251,9 +272,24 @@ def _recover(options: argparse.Namespace) -> int:
     shares = [Share.parse(line) for line in sys.stdin.read(64 * 1024).splitlines() if line.strip()]
     if not shares:
         raise Refused("Give the recovery shares on standard input, one a line.")
-    LocalKeyring.recover(Path(place), shares, _secret(options.new_passphrase_file))
+    secret = _secret(options.new_passphrase_file)
+    _record_recovery(options)
+    LocalKeyring.recover(Path(place), shares, secret)
     print("The keyring is open again: put the new passphrase where KEYRING_PASSPHRASE_FILE points.")
     return DONE
+
+
+def _record_recovery(options: argparse.Namespace) -> None:
+    """Write down that shares are used; what they open does not wait for a database that is lost as well."""
+    try:
+        with operator(options) as acting:
+            acting.record("key.recovered", "root:file")
+    except CatalogueUnavailable as error:
+        print(
+            f"The audit log can't be reached ({error}); it goes on without an entry. "
+            "Keep a signed note of who did this and when.",
+            file=sys.stderr,
+        )
 
 
 def _keyring_file(settings: Settings) -> LocalKeyring:
@@ -264,10 +300,11 @@ def _keyring_file(settings: Settings) -> LocalKeyring:
 
 
 def _secret(path: Path) -> bytes:
-    content = path.read_bytes()
-    if len(content) > SECRET_BYTES_MAX or not content.strip():
+    """Read a passphrase as the settings will, so that nothing is sealed by what they can't read."""
+    secret = read_secret(path, PASSPHRASE_BYTES_MAX, "--new-passphrase-file")
+    if not secret.strip():
         raise Refused(f"{path} does not hold a passphrase.")
-    return content.removesuffix(b"\n").removesuffix(b"\r")
+    return secret.encode()
 
 
 def _teller(what: str) -> Callable[[int], None]:

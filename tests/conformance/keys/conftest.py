@@ -83,7 +83,7 @@ def file_custody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Custody:
         other,
         lambda: open_root(f"file:{tmp_path / 'keyring'}", b"correct horse"),
         None,
-        (b"correct horse", opened._root_keys[1], opened._file_key),
+        (b"correct horse", opened._roots.keys[1], opened._file_key),
     )
 
 

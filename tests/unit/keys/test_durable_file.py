@@ -74,7 +74,7 @@ def test_what_a_broken_off_replacement_left_goes_with_the_next(
         durable_file.replace(path, b"new")
     assert (tmp_path / "key.former").read_bytes() == b"old content"
     monkeypatch.setattr(durable_file, "overwrite", overwrite)
-    durable_file.discard_former(path)
+    durable_file.discard_leftovers(path)
     assert path.read_bytes() == b"new"
     assert [each.name for each in tmp_path.iterdir()] == ["key"]
 
@@ -83,5 +83,24 @@ def test_a_replacement_broken_off_before_it_was_seen_keeps_the_old_content(tmp_p
     path = tmp_path / "key"
     durable_file.create(path, b"old content")
     (tmp_path / "key.former").hardlink_to(path)
-    durable_file.discard_former(path)
+    durable_file.discard_leftovers(path)
     assert path.read_bytes() == b"old content"
+
+
+def test_a_draft_that_was_never_named_is_overwritten_with_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds the same key: it may not outlive the key's destruction."""
+    path = tmp_path / "key"
+    durable_file.create(path, b"content")
+    with monkeypatch.context() as patch:
+        patch.setattr("os.link", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(Path, "unlink", lambda *_, **__: None)  # nothing is tidied by who is killed
+        with pytest.raises(KeyboardInterrupt):
+            durable_file.replace(path, b"sealed anew")
+    (draft,) = (each for each in tmp_path.iterdir() if each != path)
+    (tmp_path / "watch").hardlink_to(draft)
+    durable_file.discard_leftovers(path)
+    assert not draft.exists()
+    assert (tmp_path / "watch").read_bytes() == b""
+    assert path.read_bytes() == b"content"

@@ -2,6 +2,9 @@
 
 import base64
 import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -39,7 +42,7 @@ def test_the_file_is_private_and_holds_neither_passphrase_nor_root(tmp_path: Pat
     text = (tmp_path / "keyring").read_bytes()
     assert (tmp_path / "keyring").stat().st_mode & 0o777 == 0o600
     assert b"horse" not in text
-    assert not {keyring._root_keys[1], keyring._file_key} & {text[at : at + 32] for at in range(len(text))}
+    assert not {keyring._roots.keys[1], keyring._file_key} & {text[at : at + 32] for at in range(len(text))}
 
 
 def test_there_is_no_second_root_over_the_first(tmp_path: Path) -> None:
@@ -190,3 +193,46 @@ def test_a_root_key_can_not_be_put_in_the_place_of_another_version(tmp_path: Pat
     (tmp_path / "keyring").write_text(json.dumps(document))
     with pytest.raises(KeyringLocked):
         LocalKeyring.open(tmp_path / "keyring", b"p")
+
+
+def test_of_two_commands_at_once_neither_loses_what_the_other_added(tmp_path: Path) -> None:
+    """A root key that is gone takes with it every key it wrapped."""
+    path = tmp_path / "keyring"
+    LocalKeyring.create(path, b"correct horse")
+    writers = [LocalKeyring.open(path, b"correct horse") for _ in range(4)]
+    acts = [
+        writers[0].rotate,
+        partial(writers[1].set_passphrase, b"another"),
+        writers[2].rotate,
+        partial(writers[3].set_passphrase, b"another"),
+    ]
+    with ThreadPoolExecutor(len(acts)) as pool:
+        for done in [pool.submit(act) for act in acts]:
+            done.result()
+    assert LocalKeyring.open(path, b"another").versions == (1, 2, 3)
+
+
+def test_a_prepared_root_key_only_unwraps_until_it_is_put_to_use(tmp_path: Path) -> None:
+    """Machines whose copy of the file is older can open what the others wrap meanwhile."""
+    LocalKeyring.create(tmp_path / "here", b"correct horse")
+    shutil.copy(tmp_path / "here", tmp_path / "there")
+    here, there = (LocalKeyring.open(tmp_path / name, b"correct horse") for name in ("here", "there"))
+    LocalKeyring.open(tmp_path / "here", b"correct horse").prepare()
+    assert (here.versions, here.former, here.has_prepared) == ((1, 2), (), True)
+    assert there.unwrap(here.wrap(b"kek", b"c"), b"c") == b"kek"
+    with pytest.raises(KeyringLocked, match="not in use yet"):
+        here.drop_former()
+    here.prepare()  # one that waits is enough
+    shutil.copy(tmp_path / "here", tmp_path / "there")
+    here.rotate()
+    assert (here.versions, here.former, here.has_prepared) == ((1, 2), (1,), False)
+    assert there.unwrap(here.wrap(b"kek", b"c"), b"c") == b"kek"
+
+
+def test_a_file_whose_wrapping_version_is_missing_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "keyring"
+    LocalKeyring.create(path, b"correct horse")
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, "wraps": 7}))
+    with pytest.raises(KeyringLocked, match="damaged"):
+        LocalKeyring.open(path, b"correct horse")

@@ -25,7 +25,7 @@ from keys import local_keyring, node_key
 from keys.errors import SealBroken
 from keys.kek import KekVault
 from keys.key_store import DirectoryKeyStore
-from keys.local_keyring import LocalKeyring
+from keys.local_keyring import PASSPHRASE_BYTES_MAX, LocalKeyring
 from tests.unit.archive.sealed.conftest import clock, finish, key_directory, outcome_of
 
 __all__ = ["clock", "key_directory", "outcome_of"]
@@ -109,7 +109,7 @@ def test_a_new_root_key_takes_over_everything_the_former_one_wrapped(
     run: Callable[..., str],
 ) -> None:
     """C7, for roots: key store, rows and node key; the former root key opens nothing then."""
-    former = LocalKeyring(keyring._root_keys[1])
+    former = LocalKeyring(keyring._roots.keys[1])
     provider = Provider("https://idp.example", "earwitness", "s3cret", trusts_second_factor=False)
     with operator.transaction(bakery.id) as connection:
         identity_providers.set_provider(connection, keyring, bakery.id, provider)
@@ -130,11 +130,21 @@ def test_a_new_root_key_takes_over_everything_the_former_one_wrapped(
 
 
 def test_a_root_key_that_is_needed_is_not_dropped(
-    archived: ArchivedRecording, data: Callable[..., Any], run: Callable[..., str]
+    archived: ArchivedRecording,
+    data: Callable[..., Any],
+    run: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert data("keys", "rotate", "--prepare") == {"root": "file", "prepared": True}
+    for _ in range(2):
+        assert data("keys", "rotate", "--prepare") == {"root": "file", "prepared": True}
+    assert "not in use yet" in run("keys", "rotate", "--drop-former", code=1)
+    assert "a root key is prepared and not in use" in run("keys", "status", code=1)
+    with monkeypatch.context() as patch:
+        patch.setattr("keys.rotation.rewrap", lambda *_: (_ for _ in ()).throw(OSError("stopped")))
+        with pytest.raises(OSError, match="stopped"):
+            run("keys", "rotate")
     assert "still needed" in run("keys", "rotate", "--drop-former", code=1)
-    assert "run earwitness keys rotate" in run("keys", "status", code=1)
+    assert "wrapped by a former root key" in run("keys", "status", code=1)
     assert data("keys", "rotate")["rewrapped"] == 1
     assert data("keys", "status")["rootVersions"] == 2
     assert data("keys", "rotate", "--drop-former")["dropped"] == 1
@@ -228,6 +238,51 @@ def test_a_passphrase_is_changed(
     assert "does not hold" in run(
         "keys", "passphrase", "--new-passphrase-file", str(tmp_path / "empty"), code=1
     )
+
+
+@pytest.mark.parametrize("secret", [b"\xff" * 32, b"x" * (PASSPHRASE_BYTES_MAX + 1)])
+def test_a_passphrase_the_settings_could_not_read_seals_nothing(
+    keyring: LocalKeyring, tmp_path: Path, run: Callable[..., str], secret: bytes
+) -> None:
+    (tmp_path / "new").write_bytes(secret)
+    assert "--new-passphrase-file" in run(
+        "keys", "passphrase", "--new-passphrase-file", str(tmp_path / "new"), code=1
+    )
+    assert LocalKeyring.open(tmp_path / "keyring", OLD).versions == (1,)
+
+
+def test_what_gives_away_or_changes_the_root_is_in_the_log_before_it_happens(
+    keyring: LocalKeyring,
+    database: Any,
+    tmp_path: Path,
+    run: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "new").write_bytes(NEW)
+    shares = run("keys", "recovery-shares", "--needed", "2", "--of", "2")
+    run("keys", "passphrase", "--new-passphrase-file", str(tmp_path / "new"))
+    monkeypatch.setattr("sys.stdin", io.StringIO(shares))
+    run("keys", "recover", "--new-passphrase-file", str(tmp_path / "new"))
+    with database.connect() as admin:
+        rows = admin.execute(
+            "SELECT action FROM audit_entries WHERE action LIKE 'key.%' ORDER BY at"
+        ).fetchall()
+    assert [row[0] for row in rows] == ["key.shares-made", "key.passphrase-changed", "key.recovered"]
+
+
+def test_without_the_log_no_shares_are_shown_and_recovering_goes_on(
+    keyring: LocalKeyring, tmp_path: Path, run: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "new").write_bytes(NEW)
+    shares = run("keys", "recovery-shares", "--needed", "2", "--of", "2")
+    with monkeypatch.context() as patch:
+        patch.setenv("EARWITNESS_DATABASE_URL", "postgresql+psycopg://nobody:x@127.0.0.1:1/none")
+        told = run("keys", "recovery-shares", "--needed", "2", "--of", "2", code=1)
+        assert not set(shares.split()) & set(told.split())
+        assert len(told.splitlines()) == 1
+        monkeypatch.setattr("sys.stdin", io.StringIO(shares))
+        run("keys", "recover", "--new-passphrase-file", str(tmp_path / "new"))
+    assert LocalKeyring.open(tmp_path / "keyring", NEW).versions == (1,)
 
 
 def test_what_belongs_to_a_file_is_refused_for_a_service(
