@@ -33,7 +33,7 @@ from enum import StrEnum
 from archive.allowance import ZONE
 from archive.catalogue.lexemes import words
 from archive.errors import Conflict, Refused
-from archive.model import Layout, Party, Recording
+from archive.model import Layout, Party, Recording, RetentionClass
 from archive.numbers import canonical
 
 MONTHS, EXTENDED_MONTHS = 1, 3
@@ -303,11 +303,14 @@ def kept_of(
     )
 
 
-def bar_of(recording: Recording, *, has_duty: bool) -> Bar | None:
-    """Return why a recording can't be erased before its term, None when two people may do it."""
+def bar_of(recording: Recording, duties: frozenset[RetentionClass]) -> Bar | None:
+    """Return why a recording can't be erased before its term, None when two people may do it.
+
+    `duties` are the retention classes a registered duty of law is about.
+    """
     if recording.on_hold:
         return Bar.HOLD
-    return Bar.DUTY if has_duty else None
+    return Bar.DUTY if recording.retention_class in duties else None
 
 
 def _is(party: Party, sought: Sought) -> bool:

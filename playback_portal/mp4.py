@@ -23,10 +23,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from archive.decoding import Plaintext
 from archive.errors import Conflict, VerificationFailed
 from archive.remembered import Remembered
 from keys.streaming_aead import FIRST_SEGMENT_BYTES, SEGMENT_BYTES
-from playback_portal.transcoding import Plaintext
 
 HEAD_BYTES = FIRST_SEGMENT_BYTES
 """Fetched first: the metadata of half an hour of calls, one sealed segment."""

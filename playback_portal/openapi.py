@@ -19,6 +19,7 @@ from playback_portal import (
     annotation_schemas,
     audit_schemas,
     case_schemas,
+    data_subject_schemas,
     export_schemas,
     find_schemas,
     operations,
@@ -46,6 +47,7 @@ OPERATIONS = {
     **share_schemas.SHARE_OPERATIONS,
     **export_schemas.EXPORT_OPERATIONS,
     **case_schemas.CASE_OPERATIONS,
+    **data_subject_schemas.DATA_SUBJECT_OPERATIONS,
 }
 SCHEMAS = {
     **schemas.SCHEMAS,
@@ -57,6 +59,7 @@ SCHEMAS = {
     **share_schemas.SHARE_SCHEMAS,
     **export_schemas.EXPORT_SCHEMAS,
     **case_schemas.CASE_SCHEMAS,
+    **data_subject_schemas.DATA_SUBJECT_SCHEMAS,
 }
 PARAMETERS = {
     **schemas.PARAMETERS,
@@ -67,6 +70,7 @@ PARAMETERS = {
     **annotation_schemas.ANNOTATION_PARAMETERS,
     **audit_schemas.AUDIT_PARAMETERS,
     **case_schemas.CASE_PARAMETERS,
+    **data_subject_schemas.DATA_SUBJECT_PARAMETERS,
 }
 
 

@@ -19,8 +19,8 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.error import FFmpegError
 
+from archive.decoding import Decoder, Frames
 from archive.errors import VerificationFailed
-from playback_portal.transcoding import Decoder, Frames
 
 RATE_BITS_PER_S = 32_000
 """More than clear for telephone speech; browsers fetch whole blocks, and a block is heard sooner so."""

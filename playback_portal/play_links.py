@@ -24,6 +24,7 @@ from archive import throttle
 from archive.catalogue import share_visits, shares, sign_in_attempts
 from archive.catalogue.share_visits import Visit
 from archive.catalogue.shares import Derivative, Share
+from archive.decoding import Decoder
 from archive.errors import ArchiveError, NotFound, VerificationFailed
 from archive.model import ArchivedRecording, ObjectKind
 from archive.pace import Pace, turn
@@ -34,7 +35,6 @@ from playback_portal.byte_range import ByteRange
 from playback_portal.language import mark
 from playback_portal.problems import Problem
 from playback_portal.services import SERVICES, Services
-from playback_portal.transcoding import Decoder
 
 RESPONSE_BYTES_MAX = 128 * 1024
 """DESIGN 6: no response carries more than this, nor more than a quarter of the derivative."""

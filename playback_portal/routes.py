@@ -33,6 +33,7 @@ from playback_portal.audit import AUDIT_ROUTES
 from playback_portal.authentication import authenticate, require
 from playback_portal.cases import CASE_ROUTES
 from playback_portal.comments import COMMENT_ROUTES
+from playback_portal.data_subjects import DATA_SUBJECT_ROUTES
 from playback_portal.emails import EMAIL_ROUTES
 from playback_portal.exports import EXPORT_ROUTES
 from playback_portal.labels import LABEL_ROUTES
@@ -127,6 +128,7 @@ ROUTES = (
     *EMAIL_ROUTES,
     *EXPORT_ROUTES,
     *CASE_ROUTES,
+    *DATA_SUBJECT_ROUTES,
     Route("GET", f"{STATIC_PREFIX}{{name}}", static.get_file, None, None),
     *SIGN_IN_ROUTES,
     *SECURITY_ROUTES,

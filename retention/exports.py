@@ -27,6 +27,8 @@ from archive.data_key import translated_key_errors
 from archive.errors import CatalogueUnavailable, Conflict, NotFound, Refused, VerificationFailed
 from archive.evidence.exports import Download, SealedShelf, objects_prefix
 from archive.evidence.package import Commission, Packer, TimeStamping
+from archive.evidence.subject_index import Letterhead
+from archive.evidence.subject_package import SubjectCommission, SubjectPacker
 from archive.model import TenantId
 from archive.playback import Playback
 from archive.post import Letter, Post
@@ -139,9 +141,18 @@ class Exports:
             left_out=export.left_out,
         )
         playback = Playback(self._store, self._vault(), self._catalogue, self._audit, self._clock)
-        packer = Packer(playback, self._catalogue, self._signatory(), self._stamping, self._log_key_line)
         shelf = SealedShelf(self._store, self._vault(), self._catalogue, export)
+        if export.kept is not None:
+            head = Letterhead(tenant.name, export.reference)
+            asked = SubjectCommission(scope, export.kept, export.purpose, head)
+            SubjectPacker(playback, self._catalogue).pack(asked, shelf)
+            return self._size_bytes(export, playback)
+        packer = Packer(playback, self._catalogue, self._signatory(), self._stamping, self._log_key_line)
         packer.pack(commission, shelf, self._clock.now())
+        return self._size_bytes(export, playback)
+
+    def _size_bytes(self, export: Export, playback: Playback) -> int:
+        """Return the length of the zip of an export that was made."""
         made = exports.get(self._catalogue, export.tenant_id, export.id)
         return Download(self._store, self._vault(), self._catalogue, playback, made).size_bytes
 

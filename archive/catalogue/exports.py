@@ -231,6 +231,13 @@ def page(
     return ExportPage(items, following)
 
 
+def of_request(connection: Connection, tenant_id: TenantId, request_id: str) -> tuple[Export, ...]:
+    """Return the exports that answer a request of a data subject, newest first."""
+    mine = (exports.c.tenant_id == tenant_id, exports.c.request_id == request_id)
+    ordered = select(exports).where(*mine).order_by(exports.c.asked_at.desc(), exports.c.id.desc())
+    return tuple(_export(row) for row in connection.execute(ordered.limit(PAGE_ROWS_MAX)))
+
+
 def keep_key(catalogue: Catalogue, export: Export, kek_id: str, wrapped: bytes) -> Export:
     """Keep the key of an export, once, and return the export with the one that is kept."""
     mine = (exports.c.tenant_id == export.tenant_id, exports.c.id == export.id)

@@ -26,10 +26,10 @@ from archive.data_key import DataKey, Vault, expiry_day, make_data_key, open_dat
 from archive.errors import NotFound, Refused
 from archive.evidence.asic import MIMETYPE
 from archive.evidence.bag import RECORDINGS, BagFile, Origin
-from archive.evidence.vcon import AUDIO_NAME
 from archive.evidence.zip import ZipEntry, ZipLayout
 from archive.model import ObjectKind, RecordingId, TenantId
 from archive.playback import Action, Playback
+from archive.sealed_object import SealedReader
 from archive.store.object import Store, sha256_hex
 from keys.binding import Binding
 from keys.streaming_aead import open_sealed, seal
@@ -88,7 +88,9 @@ class SealedShelf:
             listed.append(PartFile(file.name, file.sha256, file.sha512, file.size_bytes, file.crc32, place))
         before = self._parts.get(prefix)
         part = self._stored(prefix, tuple(listed), bytes(content))
-        done = sum(each.startswith(RECORDINGS) for each in {*self._parts, prefix})
+        # A long recording has parts of its sound beside its own, which ends in a slash.
+        named = {*self._parts, prefix}
+        done = sum(each.startswith(RECORDINGS) and each.endswith("/") for each in named)
         exports.keep_part(self._catalogue, self._export, part, done=done)
         self._parts[prefix] = part
         if before is not None:
@@ -164,13 +166,19 @@ class Download:
         def read(name: str, begin: int, stop: int) -> Iterable[bytes]:
             part, file = self._files[name]
             if file.place is not None:
+                if self._export.request_id is not None and name.endswith(".flac"):
+                    # Sealed by itself, but a recording's sound: its right is asked, its entry stands first.
+                    self._opened_again(scope, name)
                 return (self._content(part)[file.place + begin : file.place + stop],)
-            reader = self._playback.open_object(
-                scope, _recording_of(name), ObjectKind.AUDIO, Action.EXPORT, purpose=self._export.purpose
-            )
-            return reader.chunks(begin, stop)
+            return self._opened_again(scope, name).chunks(begin, stop)
 
         return self._layout.read(first, last_exclusive, read)
+
+    def _opened_again(self, scope: AccessScope, name: str) -> SealedReader:
+        """Return the archived sound a file is of, once its audit entry is durable."""
+        return self._playback.open_object(
+            scope, _recording_of(name), ObjectKind.AUDIO, Action.EXPORT, purpose=self._export.purpose
+        )
 
     def _content(self, part: Part) -> bytes:
         """Return the content of a part; the last one is remembered, for its files follow each other."""
@@ -207,6 +215,5 @@ def _binding(export: Export, prefix: str) -> bytes:
 
 
 def _recording_of(name: str) -> RecordingId:
-    """Return whose sound a file of a package is: `data/recordings/<id>/audio.flac`."""
-    folder = name.removesuffix(f"/{AUDIO_NAME}")
-    return RecordingId(folder.rpartition("/")[2])
+    """Return whose sound a file of a package is: `data/recordings/<id>/audio.flac`, or their own voice."""
+    return RecordingId(name.removeprefix(RECORDINGS).partition("/")[0])

@@ -53,22 +53,22 @@ class Subject:
 
 def page(subject: Subject, exhibits: Sequence[Exhibit], language: str) -> bytes:
     """Return the report as HTML in `nl` or `en`."""
-    template = _environment().get_template("report.html")
-    words = _words()[language]
+    template = environment().get_template("report.html")
 
     def moment(at: datetime) -> str:
         local = at.astimezone(ZONE)
         return format_datetime(local, "d MMMM yyyy HH:mm:ss ZZZZ", locale=_LOCALES[language])
 
     rendered = template.render(
-        subject=subject, exhibits=exhibits, t=words, language=language,
-        moment=moment, clock=_clock, bars=_bars, silences=_silences, height=_LANE_HEIGHT,
+        subject=subject, exhibits=exhibits, t=words()[language], language=language,
+        moment=moment, clock=clock, bars=_bars, silences=silences, height=_LANE_HEIGHT,
     )  # fmt: skip
     return rendered.encode()
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return where the pages of packages come from."""
     return Environment(
         loader=PackageLoader("archive.evidence"),
         autoescape=select_autoescape(default=True),
@@ -79,15 +79,16 @@ def _environment() -> Environment:
 
 
 @cache
-def _words() -> dict[str, dict[str, str]]:
-    environment = _environment()
-    assert environment.loader is not None
-    source, _, _ = environment.loader.get_source(environment, "words.json")
-    words: dict[str, dict[str, str]] = json.loads(source)
-    return words
+def words(name: str = "words.json") -> dict[str, dict[str, str]]:
+    """Return the words of a page by language."""
+    made = environment()
+    assert made.loader is not None
+    source, _, _ = made.loader.get_source(made, name)
+    read: dict[str, dict[str, str]] = json.loads(source)
+    return read
 
 
-def _clock(milliseconds: int) -> str:
+def clock(milliseconds: int) -> str:
     """Return a place in a recording as `1:02:03`, or `2:03` below an hour."""
     minutes, seconds = divmod(milliseconds // 1000, 60)
     hours, minutes = divmod(minutes, 60)
@@ -105,8 +106,8 @@ def _bars(waveform: Waveform) -> str:
     return "".join(drawn)
 
 
-def _silences(recording: Recording) -> Iterable[tuple[str, str, str]]:
+def silences(recording: Recording) -> Iterable[tuple[str, str, str]]:
     """Return what is silent for a reason, as `(kind, from, to)`."""
     for span in recording.spans:
         if span.kind in _TOLD_KINDS:
-            yield span.kind.value, _clock(span.from_ms), _clock(span.to_ms)
+            yield span.kind.value, clock(span.from_ms), clock(span.to_ms)

@@ -32,7 +32,7 @@ from archive.data_subject import (
     today,
 )
 from archive.errors import Conflict, Refused
-from archive.model import Layout, Party, Recording, TenantId, UserId
+from archive.model import Layout, Party, Recording, RetentionClass, TenantId, UserId
 from tests.made_recordings import made_recording
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
@@ -193,5 +193,9 @@ def test_in_a_conference_every_party_has_a_channel() -> None:
 def test_what_is_held_or_kept_by_a_duty_is_not_erased_before_its_term() -> None:
     recording = call(Party("a", ANNA.value))
     held = made_recording(TenantId("t"), NOW - timedelta(days=1), 1000, on_hold=True)
-    assert [bar_of(recording, has_duty=False), bar_of(recording, has_duty=True)] == [None, Bar.DUTY]
-    assert bar_of(held, has_duty=False) is Bar.HOLD
+    none: frozenset[RetentionClass] = frozenset()
+    assert [bar_of(recording, each) for each in (none, frozenset({RetentionClass.DAYS_90}))] == [
+        None,
+        Bar.DUTY,
+    ]
+    assert [bar_of(held, each) for each in (none, frozenset(RetentionClass))] == [Bar.HOLD, Bar.HOLD]

@@ -17,6 +17,7 @@ from playback_portal.app import create_app
 from playback_portal.audit import AUDIT_ROUTES
 from playback_portal.cases import CASE_ROUTES
 from playback_portal.comments import COMMENT_ROUTES
+from playback_portal.data_subjects import DATA_SUBJECT_ROUTES
 from playback_portal.emails import EMAIL_ROUTES
 from playback_portal.exports import EXPORT_ROUTES
 from playback_portal.labels import LABEL_ROUTES
@@ -71,6 +72,7 @@ OWN = [
         *EMAIL_ROUTES,
         *EXPORT_ROUTES,
         *CASE_ROUTES,
+        *DATA_SUBJECT_ROUTES,
         *ANNOTATION_ROUTES,
     )
 ]

@@ -9,9 +9,10 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
+from archive.decoding import PIECE_FRAMES
 from archive.errors import StoreUnavailable, VerificationFailed
 from playback_portal import transcoding
-from playback_portal.transcoding import PIECE_FRAMES, AudioSource, ChannelFlac, TooLong, Wav, WholeFlac
+from playback_portal.transcoding import AudioSource, ChannelFlac, TooLong, Wav, WholeFlac
 
 FRAMES = 2 * PIECE_FRAMES + 777
 
