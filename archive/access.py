@@ -13,6 +13,7 @@ Who reaches what, beside the tenant's border nobody crosses:
 | listener, manager of a team | of its contributors, those that began while they were in it; and their own |
 | administrator | none by the role; those nobody owns yet (quarantine), to assign or destroy them |
 | auditor | all of the tenant; changes nothing |
+| admitted to a case | what the case holds, whosever it is, until it is released |
 | API client | all of the tenant, within its scopes |
 | operator | none: they have no account in a tenant, and so no scope |
 
@@ -32,7 +33,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from archive.model import PLAYABLE_STATES, Recording, RecordingState, Role, TenantId, UserId
+from archive.model import (
+    PLAYABLE_STATES,
+    CaseRecording,
+    Recording,
+    RecordingState,
+    Role,
+    TenantId,
+    UserId,
+)
 
 
 class Scope(StrEnum):
@@ -156,6 +165,7 @@ class AccessScope:
     denied: frozenset[Right] = NO_RIGHTS
     own_rights: frozenset[Right] = NO_RIGHTS
     asks_purpose: bool = False
+    case_ids: frozenset[str] = frozenset()
 
     def permits(self, scope: Scope) -> bool:
         """Return whether the key, or else the role of who signed in, allows this at all."""
@@ -186,6 +196,11 @@ class AccessScope:
         return self.heard if self.permits(Scope.RECORDINGS_READ) else frozenset()
 
     @property
+    def heard_case_ids(self) -> frozenset[str]:
+        """The cases whose recordings are reached by an admission."""
+        return self.case_ids if self.permits(Scope.RECORDINGS_READ) else frozenset()
+
+    @property
     def heard_user_ids(self) -> frozenset[UserId]:
         """The people who contribute now to a team the scope listens to."""
         return frozenset(each.user_id for each in self.heard if each.until is None)
@@ -198,7 +213,8 @@ def may_read(scope: AccessScope, recording: Recording) -> bool:
     if recording.state is RecordingState.QUARANTINED:
         return scope.reads_quarantine
     own = recording.owner is not None and recording.owner == scope.own
-    return scope.reads_all or own or any(each.covers(recording) for each in scope.hearings)
+    heard = any(each.covers(recording) for each in scope.hearings)
+    return scope.reads_all or own or heard or _by_case(scope, recording)
 
 
 def may_play(scope: AccessScope, recording: Recording) -> bool:
@@ -308,6 +324,14 @@ def may_find_data_subject(scope: AccessScope) -> bool:
     return may_handle_requests(scope) and scope.reads_all
 
 
+def may_admit(scope: AccessScope) -> bool:
+    """Return whether the scope may say who hears what a case holds: an auditor who signed in, and no key.
+
+    An administrator who could would let anybody hear anything by holding it first.
+    """
+    return scope.role is Role.AUDITOR and may_release(scope)
+
+
 def may_read_sessions(scope: AccessScope) -> bool:
     """Return whether the scope may see how every offered session of the tenant ended."""
     return scope.permits(Scope.SESSIONS_READ) and scope.role is not Role.USER
@@ -346,6 +370,11 @@ def may_command(scope: AccessScope, owner: UserId | None) -> bool:
 def may_change_own_settings(scope: AccessScope) -> bool:
     """Return whether the scope is a person's, who may see and change how they themselves are recorded."""
     return scope.user_id is not None and scope.permits(Scope.SETTINGS)
+
+
+def _by_case(scope: AccessScope, recording: Recording) -> bool:
+    """Return whether a case holds the recording that the scope was admitted to."""
+    return isinstance(recording, CaseRecording) and not scope.heard_case_ids.isdisjoint(recording.case_ids)
 
 
 def _is_own(scope: AccessScope, owner: UserId | None) -> bool:

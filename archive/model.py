@@ -280,6 +280,16 @@ class Recording:
 
 
 @dataclass(frozen=True)
+class CaseRecording(Recording):
+    """A recording as somebody reads it who was admitted to cases: with those of theirs that hold it.
+
+    No program keeps one: what is stored and sealed is a `Recording`.
+    """
+
+    case_ids: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class ArchivedRecording:
     """A recording with its stored objects and the wrapped data key that opens them."""
 

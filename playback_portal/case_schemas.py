@@ -50,6 +50,11 @@ _CASE: Final[dict[str, Schema]] = {
         "items": object_of(id=ID, userId=maybe(ID), number=MAYBE_TEXT),
         "description": "whose later calls come into the case",
     },
+    "people": {
+        "type": "array",
+        "items": object_of(userId=ID, addedBy=TEXT, addedAt=TIME),
+        "description": "who hears what it holds until it is released; empty in lists",
+    },
     "release": maybe(object_of(reason=TEXT, askedBy=TEXT, askedAt=TIME)),
     "releasedBy": MAYBE_TEXT,
     "releasedAt": maybe(TIME),
@@ -77,6 +82,7 @@ CASE_SCHEMAS: Final[dict[str, Schema]] = {
         **object_of(userId=ID, number={"type": "string", "minLength": 1, "maxLength": NUMBER_CHARS_MAX}),
         "required": [],
     },
+    "NewCasePerson": object_of(userId=ID),
     "CaseRecording": object_of(
         recordingId=ID,
         state=words_of(RecordingState),
@@ -85,6 +91,7 @@ CASE_SCHEMAS: Final[dict[str, Schema]] = {
         heldByStore=_FLAG,
         addedBy=TEXT,
         addedAt=TIME,
+        retainUntil={**TIME, "description": "when its term ends; the hold keeps it longer"},
     ),
     "CaseRecordingPage": page_of("CaseRecording"),
     "CaseRelease": object_of(reason=_REASON),
@@ -93,6 +100,13 @@ CASE_SCHEMAS: Final[dict[str, Schema]] = {
 
 CASE_PARAMETERS: Final[dict[str, Schema]] = {
     "caseId": {"name": "id", "in": "path", "required": True, "schema": ID, "description": "id of the case"},
+    "casePerson": {
+        "name": "user",
+        "in": "path",
+        "required": True,
+        "schema": ID,
+        "description": "id of the person",
+    },
     "certificateForm": {
         "name": "format",
         "in": "query",
@@ -133,6 +147,17 @@ CASE_OPERATIONS: Final[dict[str, Operation]] = {
         refusals=(404, 409),
         status=201,
         body="NewCaseRule",
+    ),
+    "post_case_person": Operation(
+        "Let a person hear what the case holds, until it is released",
+        ("caseId",),
+        "Case",
+        refusals=(404, 409),
+        status=201,
+        body="NewCasePerson",
+    ),
+    "delete_case_person": Operation(
+        "Take a person off the case", ("caseId", "casePerson"), refusals=(400, 404, 409), status=204
     ),
     "post_case_release": Operation(
         "Ask for the release of a case; another person grants it",

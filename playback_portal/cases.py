@@ -21,7 +21,7 @@ from aiohttp import web
 from archive import jobs
 from archive.access import Scope
 from archive.audit import Json
-from archive.catalogue import cases, destructions
+from archive.catalogue import case_people, cases, destructions
 from archive.catalogue.cases import NAME_CHARS_MAX, REASON_CHARS_MAX, Added, Case, Member
 from archive.catalogue.engine import Connection
 from archive.catalogue.recordings import RecordingQuery
@@ -104,6 +104,23 @@ async def post_case_rule(request: web.Request) -> web.StreamResponse:
         raise wrong_parameters(ParameterFault("/number", "Name a number or a user, one of the two."))
     case = await add_rule(request, recording_id_of(request), user_id, number)
     return _made(document(case), case.id)
+
+
+async def post_case_person(request: web.Request) -> web.StreamResponse:
+    """Admit a person to what a case holds."""
+    Parameters(request.query).check()
+    body = await read_body(request)
+    user_id = body.need("userId", lambda value: UserId(bounded_text(36, chars_min=36)(value)), UserId(""))
+    body.check()
+    case = await admit(request, recording_id_of(request), user_id)
+    return _made(document(case), case.id)
+
+
+async def delete_case_person(request: web.Request) -> web.StreamResponse:
+    """Take a person off a case."""
+    Parameters(request.query).check()
+    await take_off(request, recording_id_of(request), UserId(request.match_info["user"]))
+    return web.Response(status=HTTPStatus.NO_CONTENT)
 
 
 async def post_case_release(request: web.Request) -> web.StreamResponse:
@@ -239,6 +256,31 @@ async def add_rule(request: web.Request, case_id: str, user_id: UserId | None, n
     return await asyncio.to_thread(make)
 
 
+async def admit(request: web.Request, case_id: str, user_id: UserId) -> Case:
+    """Let a person hear what a case holds."""
+    services, scope = request.app[SERVICES], request[SCOPE]
+
+    def make() -> Case:
+        with request[ENTRY].transaction() as connection:
+            case_people.admit(connection, scope, case_id, user_id, now=services.clock.now())
+            request[DETAILS] = {"user": user_id}
+            return cases.read(connection, scope, case_id)
+
+    return await asyncio.to_thread(make)
+
+
+async def take_off(request: web.Request, case_id: str, user_id: UserId) -> None:
+    """End what a person hears by a case."""
+    services, scope = request.app[SERVICES], request[SCOPE]
+
+    def make() -> None:
+        with request[ENTRY].transaction() as connection:
+            case_people.take_off(connection, scope, case_id, user_id, now=services.clock.now())
+            request[DETAILS] = {"user": user_id}
+
+    await asyncio.to_thread(make)
+
+
 async def ask_release(request: web.Request, case_id: str, reason: str) -> Case:
     """Ask for the release of a case."""
     services, scope = request.app[SERVICES], request[SCOPE]
@@ -313,6 +355,10 @@ def document(case: Case) -> dict[str, Json]:
         "recordings": case.recordings,
         "heldByStore": case.held_by_store,
         "rules": [{"id": rule.id, "userId": rule.user_id, "number": rule.number} for rule in case.rules],
+        "people": [
+            {"userId": each.user_id, "addedBy": each.added_by, "addedAt": time_of(each.added_at)}
+            for each in case.people
+        ],
         "release": release,
         "releasedBy": case.released_by,
         "releasedAt": None if case.released_at is None else time_of(case.released_at),
@@ -373,6 +419,7 @@ def _member(member: Member) -> dict[str, Json]:
         "heldByStore": member.held_by_store,
         "addedBy": member.added_by,
         "addedAt": time_of(member.added_at),
+        "retainUntil": time_of(member.retain_until),
     }
 
 
@@ -401,6 +448,15 @@ CASE_ROUTES = (
     ),
     Route("POST", "/v1/cases/{id}/recordings", post_case_recordings, Scope.HOLDS, "case.filled", "case"),
     Route("POST", "/v1/cases/{id}/rules", post_case_rule, Scope.HOLDS, "case.rule-added", "case"),
+    Route("POST", "/v1/cases/{id}/people", post_case_person, Scope.HOLDS, "case.person-admitted", "case"),
+    Route(
+        "DELETE",
+        "/v1/cases/{id}/people/{user}",
+        delete_case_person,
+        Scope.HOLDS,
+        "case.person-removed",
+        "case",
+    ),
     Route("POST", "/v1/cases/{id}/releases", post_case_release, Scope.HOLDS, "case.release-asked", "case"),
     Route(
         "DELETE", "/v1/cases/{id}/releases", delete_case_release, Scope.HOLDS, "case.release-refused", "case"

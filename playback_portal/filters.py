@@ -9,6 +9,7 @@
 | `minDuration` | seconds |
 | `label` | id of a label, or `none` |
 | `has` | `pause`, `comment`, `note`, `gap`, `share`, `label`, `hold`, `favourite`; several by commas |
+| `case` | id of a case the recording is in |
 | `sort` | `-start`, `start`, `-duration`, `duration` |
 
 Rules: pure but for the clock given. A saved search is such a query string.
@@ -46,6 +47,7 @@ NAMES = (
     "minDuration",
     "label",
     "has",
+    "case",
     "sort",
 )
 """In the order in which they stand in an address, so that equal filters have equal addresses."""
@@ -145,6 +147,7 @@ def read(parameters: Parameters, *, now: datetime, user_id: UserId | None) -> Re
         favourite_of=(user_id or UserId("")) if FAVOURITE in has else None,
         label=None if label == NO_LABEL else label,
         unlabelled=label == NO_LABEL,
+        case=parameters.read("case", search_text, None),
         sort=parameters.read("sort", word_of(Sort), Sort.NEWEST),
     )
 

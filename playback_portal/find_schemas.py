@@ -57,6 +57,7 @@ FIND_PARAMETERS: Final[dict[str, Schema]] = {
         {"type": "integer", "minimum": 1, "maximum": WITHIN_DAYS_MAX},
         "began in the last so many days, today being one; `from` goes before it",
     ),
+    "case": _query("case", ID, "id of a case the recording is in"),
     "label": _query("label", TEXT, f"id of a label, or `{NO_LABEL}` for recordings without any"),
     "has": _query("has", TEXT, f"what it must have, with commas between: {', '.join(HAS)}"),
     "sort": _query("sort", {**words_of(Sort), "default": Sort.NEWEST.value}, "the order"),
@@ -73,6 +74,7 @@ SEARCH_PARAMETERS: Final = (
     "mode",
     "minDuration",
     "label",
+    "case",
     "has",
     "sort",
 )

@@ -34,6 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from archive.access import AccessScope, Hearing, Right, Scope
+from archive.catalogue import case_people
 from archive.catalogue.directory import Capacity
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.tables import api_clients, team_members, teams, tenant_policies, users
@@ -152,6 +153,7 @@ def _scope_of_user(connection: Connection, tenant_id: TenantId, user_id: UserId)
         denied=_rights(row.denied),
         own_rights=_rights(row.own_rights),
         asks_purpose=row.asks_purpose,
+        case_ids=frozenset(row.case_ids),
     )
 
 
@@ -199,6 +201,9 @@ def _person() -> Select[Any]:
             func.array(teams_as(Capacity.LISTENER, Capacity.MANAGER)).label("team_ids"),
             func.array(teams_as(Capacity.MANAGER)).label("managed_team_ids"),
             func.array(allowed.scalar_subquery()).label("own_rights"),
+            func.array(
+                case_people.admitted_to(users.c.tenant_id, users.c.id).correlate(users).scalar_subquery()
+            ).label("case_ids"),
         )
         .outerjoin(tenant_policies, tenant_policies.c.tenant_id == users.c.tenant_id)
         .where(users.c.tenant_id == bindparam("of_tenant"), users.c.id == bindparam("of_user"))

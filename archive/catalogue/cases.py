@@ -18,7 +18,7 @@ later calls come into a case (`archive.catalogue.case_rules`), and the store's o
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,8 +26,9 @@ from sqlalchemy import Row, Select, and_, func, insert, select, tuple_, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from archive.access import UNSEEN_STATES, AccessScope, may_hold, may_release
+from archive.catalogue import case_people, destructions
 from archive.catalogue import case_rules as rules
-from archive.catalogue import destructions
+from archive.catalogue.case_people import Admitted
 from archive.catalogue.documents import storable
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recording_query import RecordingQuery
@@ -84,6 +85,8 @@ class Case:
     recordings: int
     held_by_store: int
     rules: tuple[Rule, ...] = ()
+    people: tuple[Admitted, ...] = ()
+    """Who hears what it holds; told of one case, not in lists."""
 
     @property
     def state(self) -> str:
@@ -112,6 +115,7 @@ class Member:
     held_by_store: bool
     added_by: str
     added_at: datetime
+    retain_until: datetime
 
 
 def open_case(connection: Connection, scope: AccessScope, name: str, reason: str, *, now: datetime) -> str:
@@ -293,7 +297,7 @@ def read(connection: Connection, scope: AccessScope, case_id: str) -> Case:
     found = _cases(connection, _is(scope.tenant_id, case_id), 1)
     if not found:
         raise NotFound("There is no such case.")
-    return found[0]
+    return replace(found[0], people=case_people.of_case(connection, scope, case_id))
 
 
 def page(
@@ -352,6 +356,7 @@ def members(
             columns.store_hold,
             of_case.added_by,
             of_case.added_at,
+            columns.retain_until,
         )
         .join(recordings, columns.id == of_case.recording_id)
         .where(of_case.tenant_id == scope.tenant_id, of_case.case_id == case_id)
@@ -431,6 +436,7 @@ def _member(row: Row[Any]) -> Member:
         held_by_store=row.store_hold == HELD,
         added_by=row.added_by,
         added_at=row.added_at.astimezone(UTC),
+        retain_until=row.retain_until.astimezone(UTC),
     )
 
 

@@ -7,6 +7,7 @@ those of their documents. The filter of an `AccessScope` comes as a condition fr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -18,7 +19,7 @@ from archive.catalogue import documents, lexemes, share_source
 from archive.catalogue.documents import Wanted, storable
 from archive.catalogue.engine import Connection
 from archive.catalogue.lexemes import Facet
-from archive.catalogue.tables import recordings, searchable, team_members, teams
+from archive.catalogue.tables import case_recordings, recordings, searchable, team_members, teams
 from archive.errors import Refused
 from archive.model import CallGroupId, Direction, Recording, RecordingMode, RecordingState, UserId
 
@@ -52,7 +53,7 @@ class RecordingQuery:
     `text` is a number in any spelling or part of one, words of names, notes, comments and
     labels, or an id (`archive.catalogue.lexemes`). `team` is an id: what began while its
     owner contributed to that team. `unlabelled` is what nobody gave a label, `shared_at`
-    what a play link leads to at that moment.
+    what a play link leads to at that moment. `case` is the id of one it is in.
     """
 
     text: str | None = None
@@ -72,6 +73,7 @@ class RecordingQuery:
     unlabelled: bool = False
     shared_at: datetime | None = None
     favourite_of: UserId | None = None
+    case: str | None = None
     sort: Sort = Sort.NEWEST
 
 
@@ -176,9 +178,18 @@ def _asked(query: RecordingQuery) -> list[ColumnElement[bool]]:
         conditions.append(share_source.shared_at(query.shared_at, columns.id))
     if query.on_hold:
         conditions.append(columns.on_hold)
+    if query.case is not None:
+        conditions.append(in_case([storable(query.case)]))
     if query.team is not None:
         conditions.append(_of_team(storable(query.team)))
     return conditions
+
+
+def in_case(case_ids: Sequence[str]) -> ColumnElement[bool]:
+    """Return the filter for what is in one of these cases; whose they are, row-level security sees to."""
+    of_case = case_recordings.c
+    # By nothing of the recording, so that it is made once and not for each row.
+    return recordings.c.id.in_(select(of_case.recording_id).where(of_case.case_id.in_(case_ids)))
 
 
 def _of_team(team_id: str) -> ColumnElement[bool]:

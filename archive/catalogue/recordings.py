@@ -48,15 +48,17 @@ from archive.catalogue.recording_query import (
     SEARCH_CHARS_MAX,
     RecordingQuery,
     Sort,
+    in_case,
     place_of,
     statement_of,
 )
-from archive.catalogue.tables import recording_objects, recording_parties, recordings
+from archive.catalogue.tables import case_recordings, recording_objects, recording_parties, recordings
 from archive.errors import Conflict, NotFound, Refused
 from archive.model import (
     PLAYABLE_STATES,
     ArchivedRecording,
     CallGroupId,
+    CaseRecording,
     Direction,
     Layout,
     ObjectKind,
@@ -142,7 +144,7 @@ def get(catalogue: Catalogue, scope: AccessScope, recording_id: RecordingId) -> 
     """Return one recording with its objects and wrapped key; raises NotFound outside the scope."""
     condition = and_(recordings.c.id == recording_id, _within(scope))
     with catalogue.transaction(scope.tenant_id) as connection:
-        found = _load(connection, condition)
+        found = _load(connection, condition, scope)
     if not found:
         raise NotFound("There is no such recording.")
     return found[0]
@@ -237,7 +239,8 @@ def page_of(
         raise Refused(f"The limit of a page is 1 to {PAGE_ROWS_MAX}.")
     after = None if cursor is None else decode_cursor(cursor)
     connection.execute(documents.PLAN_FOR_PAGES)
-    rows = connection.execute(selected(connection, scope, query, after).limit(limit + 1)).all()
+    statement = _with_cases(selected(connection, scope, query, after), scope)
+    rows = connection.execute(statement.limit(limit + 1)).all()
     parties = _parties(connection, [row.id for row in rows[:limit]])
     items = tuple(_recording(row, parties.get(row.id, ())) for row in rows[:limit])
     more = len(rows) > limit
@@ -252,7 +255,7 @@ def selected(
 ) -> Select[Any]:
     """Return the statement for what the scope may see and the query asks for, behind `after`."""
     owners: frozenset[UserId] | None = None
-    if not (scope.reads_all or scope.reads_quarantine):
+    if not (scope.reads_all or scope.reads_quarantine or scope.heard_case_ids):
         heard = frozenset(each.user_id for each in scope.hearings)
         owners = heard if scope.own is None else heard | {scope.own}
     return statement_of(connection, query, _within(scope), owners, after)
@@ -289,6 +292,8 @@ def _within(scope: AccessScope) -> ColumnElement[bool]:
     state = recordings.c.state
     quarantined = state == RecordingState.QUARANTINED
     reached = true() if scope.reads_all else _reached(scope)
+    if scope.heard_case_ids:
+        reached = or_(reached, in_case(sorted(scope.heard_case_ids)))
     administers = true() if scope.reads_quarantine else false()
     return and_(
         recordings.c.tenant_id == scope.tenant_id,
@@ -373,7 +378,25 @@ def _insert_parts(connection: Connection, archived: ArchivedRecording) -> None:
         connection.execute(insert(recording_objects), objects)
 
 
-def _load(connection: Connection, condition: ColumnElement[bool]) -> list[ArchivedRecording]:
+def _with_cases(statement: Select[Any], scope: AccessScope) -> Select[Any]:
+    """Return the statement with the cases of the scope that hold each recording, where there are any."""
+    if not scope.heard_case_ids:
+        return statement
+    of_case = case_recordings.c
+    holding = select(of_case.case_id).where(
+        of_case.tenant_id == recordings.c.tenant_id,
+        of_case.recording_id == recordings.c.id,
+        of_case.case_id.in_(sorted(scope.heard_case_ids)),
+    )
+    return statement.add_columns(
+        func.array(holding.correlate(recordings).scalar_subquery()).label("case_ids")
+    )
+
+
+def _load(
+    connection: Connection, condition: ColumnElement[bool], scope: AccessScope | None = None
+) -> list[ArchivedRecording]:
+    statement = _WHOLE if scope is None else _with_cases(_WHOLE, scope)
     return [
         ArchivedRecording(
             recording=_recording(row, tuple(_party(party) for party in row.parties or ())),
@@ -381,7 +404,7 @@ def _load(connection: Connection, condition: ColumnElement[bool]) -> list[Archiv
             kek_id=row.kek_id,
             wrapped_key=bytes(row.wrapped_key),
         )
-        for row in connection.execute(_WHOLE.where(condition))
+        for row in connection.execute(statement.where(condition))
     ]
 
 
@@ -423,6 +446,15 @@ def _parties(connection: Connection, ids: list[str]) -> dict[str, tuple[Party, .
 
 
 def _recording(row: Row[Any], parties: tuple[Party, ...]) -> Recording:
+    recording = _facts(row, parties)
+    case_ids = getattr(row, "case_ids", None)
+    if not case_ids:
+        return recording
+    fields = {field.name: getattr(recording, field.name) for field in dataclasses.fields(Recording)}
+    return CaseRecording(**fields, case_ids=frozenset(case_ids))
+
+
+def _facts(row: Row[Any], parties: tuple[Party, ...]) -> Recording:
     return Recording(
         id=RecordingId(row.id),
         tenant_id=TenantId(row.tenant_id),

@@ -15,13 +15,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from archive.access import Right, Scope
 from archive.catalogue.directory import Capacity, announce
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recordings import storable
-from archive.catalogue.tables import api_clients, team_members, teams, users
+from archive.catalogue.tables import (
+    api_clients,
+    case_people,
+    case_recordings,
+    cases,
+    team_members,
+    teams,
+    users,
+)
 from archive.catalogue.teams import LISTENING, Membership, memberships, switched
 from archive.errors import NotFound
 from archive.model import Recording, Role, TenantId, UserId
@@ -50,6 +58,7 @@ class Reason(StrEnum):
     OWN = "own"
     TEAM = "team"
     AUDITOR = "auditor"
+    CASE = "case"
     API_CLIENT = "api-client"
 
 
@@ -137,12 +146,30 @@ def hearers_of(catalogue: Catalogue, tenant_id: TenantId, user_id: UserId) -> li
 
 
 def hearers_of_recording(catalogue: Catalogue, recording: Recording) -> list[Hearer]:
-    """Return who hears its owner, or who hears everybody where it has none (any more)."""
+    """Return who hears its owner, or everybody where it has none (any more), and who its cases admit."""
+    with catalogue.transaction(recording.tenant_id) as connection:
+        admitted = _by_cases(connection, recording)
     if recording.owner is not None:
         with suppress(NotFound):
-            return hearers_of(catalogue, recording.tenant_id, recording.owner)
+            return hearers_of(catalogue, recording.tenant_id, recording.owner) + admitted
     with catalogue.transaction(recording.tenant_id) as connection:
-        return _of_all(connection, recording.tenant_id)
+        return _of_all(connection, recording.tenant_id) + admitted
+
+
+def _by_cases(connection: Connection, recording: Recording) -> list[Hearer]:
+    """Return who was admitted to a case that holds the recording; which one, is theirs to know."""
+    held, people = case_recordings.c, case_people.c
+    statement = (
+        select(users.c.id, users.c.login)
+        .distinct()
+        .join(case_people, and_(people.tenant_id == users.c.tenant_id, people.user_id == users.c.id))
+        .join(case_recordings, held.case_id == people.case_id)
+        .join(cases, cases.c.id == people.case_id)
+        .where(users.c.tenant_id == recording.tenant_id, held.recording_id == recording.id)
+        .where(people.removed_at.is_(None), cases.c.released_at.is_(None))
+        .order_by(users.c.login)
+    )
+    return [Hearer(Reason.CASE, row.login, UserId(row.id)) for row in connection.execute(statement)]
 
 
 def _by_teams(

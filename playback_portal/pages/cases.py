@@ -8,25 +8,32 @@ log. Not here: what a hold is (`archive.catalogue.cases`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
 from aiohttp import web
 
-from archive.access import Scope, may_release, may_take_evidence
-from archive.catalogue import cases, people
-from archive.catalogue.cases import NAME_CHARS_MAX, REASON_CHARS_MAX, Case
+from archive.access import Scope, may_admit, may_release, may_take_evidence
+from archive.catalogue import cases, people, recordings
+from archive.catalogue.cases import NAME_CHARS_MAX, REASON_CHARS_MAX, Case, Member
+from archive.catalogue.recordings import RecordingQuery
 from archive.errors import ArchiveError, CatalogueUnavailable, Conflict, NotFound, Refused
-from archive.model import PLAYABLE_STATES, RecordingId, UserId
+from archive.model import Recording, RecordingId, UserId
 from playback_portal import cases as holding
 from playback_portal.language import mark
 from playback_portal.page import render, see_other
 from playback_portal.pages.sign_in import fields_of
 from playback_portal.route import Handler, Route
+from playback_portal.rows import other_parties, remaining
 from playback_portal.services import ENTRY, SCOPE, SERVICES, is_recording_id, recording_id_of
 
 PAGE = "/cases"
 ROWS_COUNT = 50
+OFFERED_PEOPLE_COUNT = 200
+"""To choose from while typing; of more, the sign-in name is typed whole."""
+
+LOGIN_CHARS_MAX = 254
+USER = "user:"
 LATE_DIGITS_MAX = 6
 
 STATES = {
@@ -41,6 +48,7 @@ UNKNOWN = mark("There is no such recording, person or case.")
 TOO_LATE = mark("The recording is being destroyed and can't be held any more.")
 NOT_NOW = mark("This can't be done as the case stands now.")
 NOT_YOURS = mark("This is for somebody else to do.")
+NOBODY = mark("Nobody has this sign-in name.")
 NO_SEARCH = mark("The filters can't be read. Search on the list first and come back.")
 
 
@@ -89,10 +97,34 @@ async def post_recording(request: web.Request) -> web.StreamResponse:
 
 
 async def post_rule(request: web.Request) -> web.StreamResponse:
-    """Let the later calls of a number come into the case."""
-    case_id, number = recording_id_of(request), (await fields_of(request)).get("number", "").strip()
+    """Let the later calls of a number, or of a person by their login, come into the case."""
+    case_id, whose = recording_id_of(request), (await fields_of(request)).get("number", "").strip()
+    user_id = await _person(request, whose)
     try:
-        await holding.add_rule(request, case_id, None, number)
+        await holding.add_rule(request, case_id, user_id, None if user_id else whose)
+    except (NotFound, Conflict, Refused) as error:
+        return await _refused(request, error)
+    return see_other(request, f"{PAGE}/{case_id}")
+
+
+async def post_person(request: web.Request) -> web.StreamResponse:
+    """Let a person hear what the case holds."""
+    case_id, login = recording_id_of(request), (await fields_of(request)).get("person", "").strip()
+    user_id = await _person(request, login)
+    if user_id is None:
+        return await _page(request, NOBODY)
+    try:
+        await holding.admit(request, case_id, user_id)
+    except (NotFound, Conflict, Refused) as error:
+        return await _refused(request, error)
+    return see_other(request, f"{PAGE}/{case_id}")
+
+
+async def post_person_removal(request: web.Request) -> web.StreamResponse:
+    """End what a person hears by the case."""
+    case_id = recording_id_of(request)
+    try:
+        await holding.take_off(request, case_id, UserId(request.match_info["user"]))
     except (NotFound, Conflict, Refused) as error:
         return await _refused(request, error)
     return see_other(request, f"{PAGE}/{case_id}")
@@ -140,11 +172,22 @@ async def _refused(request: web.Request, error: ArchiveError) -> web.Response:
 async def _page(request: web.Request, fault: str = "") -> web.Response:
     services, scope, case_id = request.app[SERVICES], request[SCOPE], recording_id_of(request)
     after = request.query.get("cursor") if request.method == "GET" else None
-    case = await asyncio.to_thread(cases.get, services.catalogue, scope, case_id)
-    members, following = await asyncio.to_thread(
-        cases.members, services.catalogue, scope, case_id, ROWS_COUNT, after
-    )
-    names = await _names(request, _actors(case))
+
+    def load() -> tuple[Case, tuple[Member, ...], str | None, Mapping[RecordingId, Recording], list[str]]:
+        case = cases.get(services.catalogue, scope, case_id)
+        members, following = cases.members(services.catalogue, scope, case_id, ROWS_COUNT, after)
+        known: Mapping[RecordingId, Recording] = {}
+        if scope.reads_all:
+            of_case = RecordingQuery(case=case_id)
+            found = recordings.find(services.catalogue, scope, of_case, ROWS_COUNT, after)
+            known = {each.id: each for each in found.items}
+        offered = people.page(services.catalogue, scope.tenant_id, limit=OFFERED_PEOPLE_COUNT)
+        return case, members, following, known, [each.login for each in offered.items]
+
+    case, members, following, known, offered = await asyncio.to_thread(load)
+    ruled = (f"{USER}{rule.user_id}" for rule in case.rules if rule.user_id is not None)
+    owners = (f"{USER}{each.owner}" for each in known.values() if each.owner is not None)
+    names = await _names(request, (*_actors(case), *ruled, *owners))
     return render(
         request,
         "cases/page.html",
@@ -158,7 +201,11 @@ async def _page(request: web.Request, fault: str = "") -> web.Response:
         fault=fault,
         late=_late(request),
         opens=scope.reads_all,
-        playable=PLAYABLE_STATES,
+        known=known,
+        other=other_parties,
+        offered=offered,
+        may_admit=may_admit(scope),
+        remaining=lambda until: remaining(until, services.clock.now()),
         exports=may_take_evidence(scope) and case.recordings > 0,
         may_release=may_release(scope),
         asked_by_me=case.release_asked_by == scope.actor,
@@ -188,9 +235,20 @@ def _actors(case: Case) -> list[str]:
     return [each for each in (case.opened_by, case.release_asked_by, case.released_by) if each is not None]
 
 
+async def _person(request: web.Request, login: str) -> UserId | None:
+    """Return the id of who signs in by this name, None for nobody."""
+    if not login:
+        return None
+    catalogue, tenant_id = request.app[SERVICES].catalogue, request[SCOPE].tenant_id
+    found = await asyncio.to_thread(
+        people.page, catalogue, tenant_id, text=login[:LOGIN_CHARS_MAX], limit=ROWS_COUNT
+    )
+    return next((each.id for each in found.items if each.login.lower() == login.lower()), None)
+
+
 async def _names(request: web.Request, actors: Iterable[str]) -> dict[str, str]:
     """Return the login of each person among the actors; programs and who is gone have none."""
-    found = {each: UserId(each.removeprefix("user:")) for each in actors if each.startswith("user:")}
+    found = {each: UserId(each.removeprefix(USER)) for each in actors if each.startswith(USER)}
     catalogue, tenant_id = request.app[SERVICES].catalogue, request[SCOPE].tenant_id
     try:
         known = await asyncio.to_thread(people.of_ids, catalogue, tenant_id, found.values())
@@ -210,6 +268,8 @@ CASE_PAGE_ROUTES = (
     _row("GET", f"{PAGE}/{{id}}", get_case, "case.viewed"),
     _row("POST", f"{PAGE}/{{id}}/recordings", post_recording, "case.filled"),
     _row("POST", f"{PAGE}/{{id}}/rules", post_rule, "case.rule-added"),
+    _row("POST", f"{PAGE}/{{id}}/people", post_person, "case.person-admitted"),
+    _row("POST", f"{PAGE}/{{id}}/people/{{user}}/removal", post_person_removal, "case.person-removed"),
     _row("POST", f"{PAGE}/{{id}}/release", post_release, "case.release-asked"),
     _row("POST", f"{PAGE}/{{id}}/refusal", post_refusal, "case.release-refused"),
     _row("POST", f"{PAGE}/{{id}}/approval", post_approval, "case.released"),

@@ -17,19 +17,19 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from archive.access import Scope
-from archive.catalogue import cases, listing
+from archive.access import Scope, may_admit
+from archive.catalogue import case_people, cases, listing, people
 from archive.catalogue.cases import NAME_CHARS_MAX, REASON_CHARS_MAX, Added, Case
 from archive.catalogue.listing import Count
 from archive.catalogue.recordings import RecordingQuery
 from archive.errors import Conflict, NotFound, Refused
-from archive.model import RecordingId, UserId
+from archive.model import RecordingId, Role, User, UserId
 from archive.numbers import canonical
 from playback_portal import cases as holding
 from playback_portal import filters
 from playback_portal.language import mark
 from playback_portal.page import is_htmx, render, see_other
-from playback_portal.pages.cases import NO_SEARCH, NOT_NOW, TOO_LATE, UNKNOWN
+from playback_portal.pages.cases import NO_SEARCH, NOT_NOW, OFFERED_PEOPLE_COUNT, TOO_LATE, UNKNOWN
 from playback_portal.pages.cases import PAGE as CASES_PAGE
 from playback_portal.pages.sign_in import fields_of
 from playback_portal.problems import Problem
@@ -79,6 +79,8 @@ class Into:
     case_id: str
     name: str
     reason: str
+    hears: UserId | None = None
+    """Somebody who is admitted to the case at once."""
 
 
 async def get_dialog(request: web.Request) -> web.StreamResponse:
@@ -127,7 +129,8 @@ async def _hold(
     request: web.Request, wanted: Wanted, form: Mapping[str, str]
 ) -> tuple[Case, Added] | web.StreamResponse:
     """Hold what is wanted; return the case, or the form again with what is the matter."""
-    into = Into(form.get("case", ""), form.get("name", "").strip(), form.get("reason", "").strip())
+    name, reason = form.get("name", "").strip(), form.get("reason", "").strip()
+    into = Into(form.get("case", ""), name, reason, UserId(form.get("hears", "")) or None)
     faults = {} if into.case_id else _faults(wanted, into)
     query = None
     try:
@@ -164,6 +167,8 @@ async def _put(
             if later is not None:
                 # First, so that of calls archived at this moment none falls between search and rule.
                 cases.add_rule(connection, scope, case_id, later.user_id, later.number, now=now)
+            if into.hears is not None:
+                case_people.admit(connection, scope, case_id, into.hears, now=now)
             if wanted.single:
                 cases.add_one(connection, scope, case_id, wanted.ids[0], now=now)
                 request[SUBJECT], request[DETAILS] = f"recording:{wanted.ids[0]}", {"case": case_id}
@@ -207,12 +212,14 @@ async def _show(
     services, scope = request.app[SERVICES], request[SCOPE]
     query = _query(request, wanted)
 
-    def load() -> tuple[tuple[Case, ...], Count | None, Later | None]:
+    def load() -> tuple[tuple[Case, ...], Count | None, Later | None, Sequence[User]]:
         offered = cases.holding(services.catalogue, scope, OFFERED_CASES_COUNT)
         counted = None if query is None else listing.count(services.catalogue, scope, query)
-        return offered, counted, _later(request, query)
+        page = people.page(services.catalogue, scope.tenant_id, limit=OFFERED_PEOPLE_COUNT)
+        hearers = [each for each in page.items if each.role is not Role.AUDITOR] if may_admit(scope) else []
+        return offered, counted, _later(request, query), hearers
 
-    offered, counted, later = await asyncio.to_thread(load)
+    offered, counted, later, hearers = await asyncio.to_thread(load)
     template = "holds/page.html"
     if is_htmx(request):
         template = "holds/_form.html" if request.method == "POST" else "holds/dialog.html"
@@ -227,6 +234,7 @@ async def _show(
         counted=counted,
         text="" if query is None or query.text is None else query.text,
         later=later,
+        hearers=hearers,
         name_chars_max=NAME_CHARS_MAX,
         reason_chars_max=REASON_CHARS_MAX,
         back=_back(wanted),

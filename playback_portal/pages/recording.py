@@ -27,7 +27,17 @@ from archive.access import (
     may_play,
     may_share,
 )
-from archive.catalogue import accounts, audit_entries, cases, directory, minutes, positions, rights, sessions
+from archive.catalogue import (
+    accounts,
+    audit_entries,
+    case_people,
+    cases,
+    directory,
+    minutes,
+    positions,
+    rights,
+    sessions,
+)
 from archive.catalogue.cases import Case
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.minutes import Booking
@@ -164,7 +174,7 @@ async def get_why(request: web.Request) -> web.StreamResponse:
 
 def _audience(catalogue: Catalogue, scope: AccessScope, recording: Recording) -> Audience:
     """Return who can hear a recording; each person is asked for as the rules would ask them now."""
-    tenant_id = scope.tenant_id
+    tenant_id, recording = scope.tenant_id, case_people.as_held(catalogue, recording)
     hearers = rights.hearers_of_recording(catalogue, recording)
     people = [user_id for user_id, _ in audience.reaching(recording, hearers) if user_id is not None]
     scopes = {

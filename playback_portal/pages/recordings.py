@@ -23,12 +23,13 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from archive.access import AccessScope, Scope
-from archive.catalogue import labels, listing, recordings, saved_searches
+from archive.access import AccessScope, Scope, may_hold
+from archive.catalogue import case_people, cases, labels, listing, recordings, saved_searches
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.listing import Count
 from archive.catalogue.recordings import PAGE_ROWS_MAX, RecordingQuery, Sort
 from archive.catalogue.saved_searches import SavedSearch
+from archive.errors import NotFound
 from archive.model import UserId
 from playback_portal import filters
 from playback_portal.filters import LIST, Filters
@@ -257,6 +258,7 @@ async def _context(request: web.Request, asked: Asked, found: Found) -> dict[str
             "people": listing.people(services.catalogue, scope),
             "teams": listing.teams_of(services.catalogue, scope),
             "offered": labels.of_tenant(services.catalogue, scope),
+            "admitted": case_people.names_of(services.catalogue, scope),
         }
 
     return {**_shown(request, asked, found), **await asyncio.to_thread(load)}
@@ -302,6 +304,7 @@ def _chips(catalogue: Catalogue, scope: AccessScope, asked: Asked) -> list[Chip]
         "user": {str(user_id): login for user_id, login in logins.items()},
         "team": dict(listing.teams_of(catalogue, scope)) if "team" in values else {},
         "label": _label_names(catalogue, scope) if "label" in values else {},
+        "case": _case_names(catalogue, scope, values["case"]) if "case" in values else {},
     }
     for name in filters.NAMES:
         if name in values and name not in {"q", "direction", "sort", "has"}:
@@ -313,6 +316,16 @@ def _chips(catalogue: Catalogue, scope: AccessScope, asked: Asked) -> list[Chip]
 
 def _label_names(catalogue: Catalogue, scope: AccessScope) -> dict[str, str]:
     return {label.id: label.name for label in labels.of_tenant(catalogue, scope, retired=True)}
+
+
+def _case_names(catalogue: Catalogue, scope: AccessScope, case_id: str) -> dict[str, str]:
+    """Return the name of a case for who may know of it."""
+    if not may_hold(scope):
+        return case_people.names_of(catalogue, scope)
+    try:
+        return {case_id: cases.get(catalogue, scope, case_id).name}
+    except NotFound:
+        return {}
 
 
 def _cause(request: web.Request, asked: Filters, chips: Sequence[Chip]) -> Chip | None:

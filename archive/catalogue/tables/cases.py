@@ -10,9 +10,10 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
-from archive.catalogue.tables.columns import maybe, metadata, of_recording, tenant, time, word
+from archive.catalogue.tables.columns import maybe, metadata, of_recording, of_user, tenant, time, word
 
 
 def _of_case() -> ForeignKeyConstraint:
@@ -63,4 +64,23 @@ case_rules = Table(
     time("made_at"),
     _of_case(),
     Index(None, "case_id"),
+)
+
+case_people = Table(
+    "case_people",
+    metadata,
+    Column("id", Text, primary_key=True),
+    word("tenant_id"),
+    word("case_id"),
+    word("user_id"),
+    word("added_by"),
+    time("added_at"),
+    maybe("removed_by"),
+    time("removed_at", nullable=True),
+    _of_case(),
+    of_user(),
+    Index(
+        "case_people_open_idx", "case_id", "user_id", unique=True, postgresql_where=text("removed_at IS NULL")
+    ),
+    Index(None, "user_id"),
 )

@@ -27,6 +27,7 @@ from archive.access import AccessScope, Right, Scope, may_read
 from archive.catalogue import (
     accounts,
     audit_entries,
+    case_people,
     cases,
     directory,
     do_not_record,
@@ -71,6 +72,7 @@ OTHERS = {
     "colin": Role.USER,
     "former": Role.USER,
     "carla": Role.USER,
+    "gast": Role.USER,
     "ada": Role.ADMINISTRATOR,
     "otto": Role.AUDITOR,
 }
@@ -94,6 +96,8 @@ REACH: dict[str, set[str]] = {
     "colin": set(),
     "former": set(),
     "carla": {"of carla"},
+    # Admitted to a case: what it holds, and nothing of her own.
+    "gast": {"of nono"},
     "ada": {"quarantined"},
     "otto": {*OF_ALL, "of lena", "quarantined"},
     "program": {*OF_ALL, "of lena", "quarantined"},
@@ -178,7 +182,7 @@ def settle(
             login,
             now=NOW,
             role=role,
-            access="none" if login == "nono" else "own",
+            access="none" if login in {"nono", "gast"} else "own",
             licence=RetentionClass.DAYS_90 if login in LICENSED else None,
             mode=RecordingMode.ALWAYS if login in LICENSED else RecordingMode.NEVER,
         )
@@ -219,7 +223,22 @@ def settle(
     headers["nobody"] = {}
     world = World(tenant.id, team_id, people, headers, recordings, house, named_in_log)
     write(world)
+    admit(world)
     return world
+
+
+def admit(world: World) -> None:
+    """Hold a recording in a case that somebody is admitted to, and was to one that is released."""
+    auditor = accounts.scope_of_user(world.house.portal, world.tenant_id, world.people["otto"].id)
+    other = accounts.scope_of_user(world.house.portal, world.tenant_id, world.people["ada"].id)
+    gast = world.people["gast"].id
+    with world.house.portal.transaction(world.tenant_id) as connection:
+        for name in ("of nono", "of carla"):
+            case_id = cases.open_case(connection, auditor, name, "x", now=NOW)
+            cases.add(connection, auditor, case_id, [world.recordings[name].id], now=NOW)
+            case_people.admit(connection, auditor, case_id, gast, now=NOW)
+        cases.ask_release(connection, auditor, case_id, "x", now=NOW)
+        cases.grant_release(connection, other, case_id, now=NOW)
 
 
 def write(world: World) -> None:
@@ -621,5 +640,8 @@ def test_the_table_here_says_what_the_rule_says(world: World) -> None:
     """So that nobody changes one of them alone."""
     for actor, user in world.people.items():
         scope = accounts.scope_of_user(world.house.portal, world.tenant_id, UserId(user.id))
-        reached = {name for name, recording in world.recordings.items() if may_read(scope, recording)}
+        held = {
+            name: case_people.as_held(world.house.portal, each) for name, each in world.recordings.items()
+        }
+        reached = {name for name, recording in held.items() if may_read(scope, recording)}
         assert reached == REACH[actor], actor

@@ -12,9 +12,9 @@ from typing import Never
 import pytest
 from sqlalchemy import func, select
 
-from archive.access import AccessScope, Hearing, Scope, may_read
+from archive.access import AccessScope, Hearing, Scope, may_play, may_read
 from archive.audit import AuditWriter
-from archive.catalogue import recordings, sessions
+from archive.catalogue import accounts, case_people, cases, directory, recordings, sessions
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.recordings import CURSOR_CHARS_MAX, PAGE_ROWS_MAX, SEARCH_CHARS_MAX, RecordingQuery
 from archive.catalogue.tables import audit_entries, recording_objects
@@ -180,6 +180,50 @@ def test_the_filter_says_the_same_as_the_rule(
         expected = {recording.id for recording in stored if may_read(scope, recording)}
         page = recordings.find(portal, scope, limit=PAGE_ROWS_MAX)
         assert {recording.id for recording in page.items} == expected, scope
+
+
+def test_who_is_admitted_to_a_case_sees_what_it_holds_and_the_rule_says_so_too(
+    archive: Archive,
+    portal: Catalogue,
+    operator: Catalogue,
+    bakery: Tenant,
+    make_recording: Callable[..., ArchivedRecording],
+) -> None:
+    held, others = [
+        [archive(make_recording(bakery.id, owner=owner)).recording for owner in (None, "anna", "bob")]
+        for _ in range(2)
+    ]
+    now = held[0].ended_at
+    people = {
+        role: directory.add_user(operator, bakery.id, f"p-{role}", now=now, role=role, access="none")
+        for role in (Role.USER, Role.AUDITOR)
+    }
+    auditor_scope = accounts.scope_of_user(portal, bakery.id, people[Role.AUDITOR].id)
+    with portal.transaction(bakery.id) as connection:
+        case_id, other_id = [
+            cases.open_case(connection, auditor_scope, name, "x", now=now) for name in ("one", "other")
+        ]
+        cases.add(connection, auditor_scope, case_id, [each.id for each in held], now=now)
+        cases.add(connection, auditor_scope, other_id, [others[0].id], now=now)
+        case_people.admit(connection, auditor_scope, case_id, people[Role.USER].id, now=now)
+    scope = accounts.scope_of_user(portal, bakery.id, people[Role.USER].id)
+    assert scope.case_ids == {case_id}
+    found = recordings.find(portal, scope).items
+    assert {each.id for each in found} == {each.id for each in held}
+    for each in (*found, *(recordings.get(portal, scope, each.id).recording for each in held)):
+        assert may_read(scope, each)
+        assert may_play(scope, each)
+    for each in others:
+        with pytest.raises(NotFound):
+            recordings.get(portal, scope, each.id)
+        assert not may_read(scope, each)
+    assert {each.id for each in recordings.find(portal, scope, RecordingQuery(text="x")).items} == set()
+    by_case = [RecordingQuery(case=case_id), RecordingQuery(case=other_id)]
+    assert [len(recordings.find(portal, scope, each).items) for each in by_case] == [3, 0]
+    # A key that may not read reaches nothing by its person's admission.
+    narrow = dataclasses.replace(scope, scopes=frozenset({Scope.CALLS_READ}))
+    assert recordings.find(portal, narrow).items == ()
+    assert not any(may_read(narrow, each) for each in found)
 
 
 def test_what_is_outside_the_scope_is_not_found(

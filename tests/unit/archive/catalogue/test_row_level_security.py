@@ -15,6 +15,7 @@ from archive.access import AccessScope
 from archive.audit import AuditWriter
 from archive.catalogue import (
     accounts,
+    case_people,
     cases,
     comments,
     data_subject_calls,
@@ -307,6 +308,8 @@ def _fill_cases(portal: Catalogue, scope: AccessScope, archived: ArchivedRecordi
         case_id = cases.open_case(connection, scope, "Claim", "x", now=now)
         cases.add(connection, scope, case_id, [archived.recording.id], now=now)
         cases.add_rule(connection, scope, case_id, None, "0201234567", now=now)
+        assert scope.user_id is not None
+        case_people.admit(connection, scope, case_id, scope.user_id, now=now)
 
 
 def _fill_data_subjects(portal: Catalogue, scope: AccessScope, now: datetime) -> None:
