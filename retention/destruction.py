@@ -61,8 +61,10 @@ class Destroyer:
         Raises DependencyUnavailable: call again, nothing is lost.
         """
         destruction = self._claim(tenant_id, recording_id, until)
-        if destruction is None:
-            return Outcome.ELSEWHERE
+        return Outcome.ELSEWHERE if destruction is None else self.go_on(destruction)
+
+    def go_on(self, destruction: Destruction) -> Outcome:
+        """Destroy what the caller claimed; raises as `destroy`."""
         try:
             planned = self._plan(destruction)
             if planned is None or not self._delete(planned):

@@ -3,13 +3,14 @@
 Assigning: the row is claimed with owner, class, date, minutes and the data key wrapped
 under the key of its new expiry day, in one transaction with the audit entry; then every
 object is sealed and put anew under its lock, verified, and pinned in the row; then the
-old objects, which no lock keeps, go. Destroying: the row is claimed, every version of
-every object is deleted and confirmed gone, then the row goes. Both go on after a crash
-where they stopped, and neither undoes the other.
+old objects, which no lock keeps, go. Destroying: the row is claimed, and goes as what
+expired goes (`retention.destruction`); key and certificate follow with the next sweep
+(`retention.expiry`). Both go on after a crash where they stopped, and neither undoes the
+other.
 
-Rules: an administrator's decision and its effect are two audit entries. Time for
-deletion is the earlier one of our clock and the store's. Not here: when it runs
-(`retention.worker`), the rows (`archive.catalogue.quarantine`).
+Rules: an administrator's decision and its effect are two audit entries. Time for deletion
+is what the sweep goes by. Not here: when it runs (`retention.worker`), the rows
+(`archive.catalogue.quarantine`).
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 
 from archive.access import AccessScope
 from archive.audit import AuditWriter
-from archive.audit_chain import Json
-from archive.catalogue import keks, quarantine, recordings, sessions
+from archive.audit_chain import AuditEntry, Json
+from archive.catalogue import destructions, keks, quarantine, quarantine_end, recordings, sessions
 from archive.catalogue import minutes as booking
+from archive.catalogue.destructions import Destruction
 from archive.catalogue.engine import Catalogue, Connection
 from archive.clock import Clock
 from archive.data_key import (
@@ -36,7 +39,7 @@ from archive.data_key import (
     rewrap_data_key,
     translated_key_errors,
 )
-from archive.errors import Conflict, NotFound, Refused, StoreUnavailable
+from archive.errors import Conflict, NotFound, Refused
 from archive.ingest import lock_of, object_of, upload
 from archive.key_object import key_object_name
 from archive.model import (
@@ -49,30 +52,40 @@ from archive.model import (
     Role,
     TenantId,
     UserId,
+    new_id,
 )
 from archive.placing import Placing, key_names, objects_prefix
 from archive.sealed_object import pin_of
-from archive.store.clock_guard import compare_clocks
 from archive.store.object import Store
 from keys.streaming_aead import open_sealed
 from retention import minutes
+from retention.destruction import ACTOR, Destroyer
 from retention.policy import PARTIAL
-
-ACTOR = "service:worker"
 
 
 class Quarantine:
     """Carries out what is decided of recordings in quarantine; any number of processes may."""
 
-    def __init__(
-        self, store: Store, vault: Callable[[], Vault], catalogue: Catalogue, audit: AuditWriter, clock: Clock
+    def __init__(  # noqa: PLR0917 - what it stands on, named by its callers
+        self,
+        store: Store,
+        vault: Callable[[], Vault],
+        catalogue: Catalogue,
+        audit: AuditWriter,
+        clock: Clock,
+        due_time: Callable[[], datetime],
     ) -> None:
-        """Remember what it stands on; `vault` is asked for when the first recording is assigned."""
+        """Remember what it stands on; `vault` is asked for when the first recording is assigned.
+
+        `due_time` tells the moment up to which recordings are over (`Timekeeper.due_time`).
+        """
         self._store = store
         self._vault = vault
         self._catalogue = catalogue
         self._audit = audit
         self._clock = clock
+        self._due_time = due_time
+        self._destroyer = Destroyer(store, catalogue, audit, clock)
 
     def assign(
         self, tenant_id: TenantId, recording_id: RecordingId, user_id: UserId, actor: str
@@ -98,27 +111,15 @@ class Quarantine:
         """
         try:
             with self._refusals(tenant_id, recording_id, actor, "recording.destroy"):
-                recording = self._claim_for_destruction(tenant_id, recording_id, actor)
+                claimed = self._claim_for_destruction(tenant_id, recording_id, actor)
         except NotFound:
             return
-        prefix = objects_prefix(tenant_id, recording_id)
-        for version in self._store.versions(prefix):
-            self._store.delete(version.key, version.version_id)
-        if self._store.versions(prefix):
-            raise StoreUnavailable(
-                "The store still shows objects after they were deleted; it is tried again."
-            )
-        # Another worker that did the same may be through before us.
-        with contextlib.suppress(NotFound), self._audit.transaction(tenant_id) as connection:
-            quarantine.lock(connection, tenant_id, recording_id)
-            quarantine.remove(connection, recording)
-            self._write(connection, recording, ACTOR, "recording.destroyed", {"from": "quarantine"})
+        if claimed is not None:
+            self._destroyer.go_on(claimed)
 
     def due(self, tenant_id: TenantId) -> list[RecordingId]:
-        """Return what must be destroyed now; raises StoreClockDiffers when no clock can be believed."""
-        store_now, now = self._store.clock(), self._clock.now()
-        compare_clocks(store_now, now)
-        return quarantine.due(self._catalogue, tenant_id, min(store_now, now))
+        """Return what must be destroyed now; raises ClockDisbelieved when no clock can be believed."""
+        return quarantine.due(self._catalogue, tenant_id, self._due_time())
 
     def unfinished(self, tenant_id: TenantId) -> list[tuple[RecordingId, UserId]]:
         """Return the assignments that were begun and must be finished."""
@@ -214,16 +215,21 @@ class Quarantine:
                 with contextlib.suppress(Refused):
                     self._store.delete(version.key, version.version_id)
 
-    def _claim_for_destruction(self, tenant_id: TenantId, recording_id: RecordingId, actor: str) -> Recording:
-        recording = self._get(tenant_id, recording_id).recording
+    def _claim_for_destruction(
+        self, tenant_id: TenantId, recording_id: RecordingId, actor: str
+    ) -> Destruction | None:
+        now = self._clock.now()
         with self._audit.transaction(tenant_id) as connection:
             standing = quarantine.lock(connection, tenant_id, recording_id)
-            if not standing.is_ended:
-                standing.require_quarantined()
-                standing.require_unheld()
-                quarantine.claim_for_destruction(connection, tenant_id, recording_id, standing)
-                self._write(connection, recording, actor, "recording.destroy", {})
-        return recording
+            claimed = quarantine_end.claim(
+                connection, tenant_id, recording_id, standing, claim=new_id(now), now=now
+            )
+            if claimed is not None:
+                entry = self._enter(
+                    connection, tenant_id, recording_id, actor, "recording.destroy", {"from": "quarantine"}
+                )
+                destructions.note(connection, claimed, "begun", entry)
+        return claimed
 
     def _rewrapped(self, archived: ArchivedRecording, recording: Recording) -> DataKey:
         """Return the data key of a recording wrapped under the key of the day on which it ends now."""
@@ -271,12 +277,23 @@ class Quarantine:
     def _write(
         self, connection: Connection, recording: Recording, actor: str, action: str, body: dict[str, Json]
     ) -> None:
-        self._audit.append(
+        self._enter(connection, recording.tenant_id, recording.id, actor, action, body)
+
+    def _enter(  # noqa: PLR0917 - the fields of one entry
+        self,
+        connection: Connection,
+        tenant_id: TenantId,
+        recording_id: RecordingId,
+        actor: str,
+        action: str,
+        body: dict[str, Json],
+    ) -> AuditEntry:
+        return self._audit.append(
             connection,
-            tenant_id=recording.tenant_id,
+            tenant_id=tenant_id,
             actor=actor,
             action=action,
-            object=f"recording:{recording.id}",
+            object=f"recording:{recording_id}",
             body=body,
             at=self._clock.now(),
         )

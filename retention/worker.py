@@ -52,11 +52,12 @@ from archive.post import MailPost
 from archive.settings import Settings
 from archive.shared import Derivatives
 from retention.audit_log import add_audit_log, check_log, sealed, sequencer_of
+from retention.destruction import ACTOR
 from retention.due_time import ClockDisbelieved
 from retention.expiry import Expiry
 from retention.exports import Exports, Notices, stamping_of
 from retention.mail import Mailer
-from retention.quarantine import ACTOR, Quarantine
+from retention.quarantine import Quarantine
 from retention.schedule import SCHEDULES, Schedule
 from retention.scrub import Scrub
 from retention.shares import Shares
@@ -359,7 +360,6 @@ class Worker:
         audit = AuditWriter(self._catalogue, f"worker/{settings.node_name}")
         # Only assigning needs keys: a worker without them still verifies and destroys.
         vault = functools.cache(functools.partial(open_vault, settings))
-        quarantine = Quarantine(self._store, vault, self._catalogue, audit, clock)
         scrub = Scrub(self._store, self._catalogue, audit, clock)
         keyring = functools.cache(functools.partial(open_keyring, settings))
         mailer = Mailer(
@@ -394,6 +394,7 @@ class Worker:
             Timekeeper(self._catalogue, self._store, audit, clock, settings.node_name),
             signatory,
         )
+        quarantine = Quarantine(self._store, vault, self._catalogue, audit, clock, expiry.check_clocks)
         store_holds = StoreHolds(self._store, self._catalogue)
         swept = self._sweep_calls
         work = Work(

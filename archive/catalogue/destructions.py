@@ -26,7 +26,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from archive.access import AccessScope, may_read_sessions
 from archive.audit_chain import AuditEntry, Json
-from archive.catalogue import sessions
+from archive.catalogue import quarantine, sessions
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.tables import (
     destructions,
@@ -239,10 +239,14 @@ def erase(connection: Connection, destruction: Destruction, *, now: datetime) ->
     """Leave of a recording a row without names and numbers, now that its objects are gone.
 
     Raises Conflict if the claim is lost. With the row go notes, comments, labels, links,
-    waiting mails and whatever else hangs from it.
+    waiting mails and whatever else hangs from it. Of one in quarantine no row is left.
     """
-    _locked(connection, destruction)
+    former = _locked(connection, destruction).former_state
     tenant_id, recording_id = destruction.tenant_id, destruction.recording_id
+    if former == RecordingState.QUARANTINED:
+        quarantine.remove(connection, tenant_id, recording_id, destruction.session_id)
+        _change(connection, destruction, objects_gone_at=now, claimed_until=now)
+        return
     of_it = _is_recording(tenant_id, recording_id)
     known = connection.execute(select(recordings).where(of_it).with_for_update()).one_or_none()
     if known is not None:

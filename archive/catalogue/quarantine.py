@@ -202,16 +202,19 @@ def claim_for_destruction(
     connection: Connection, tenant_id: TenantId, recording_id: RecordingId, standing: Standing
 ) -> None:
     """Let a locked recording be found by nobody any more, on its way out."""
-    values = {"state": RecordingState.DELETING, "flags": [*standing.flags, ENDED]}
+    flags = list(dict.fromkeys((*standing.flags, ENDED)))
+    values = {"state": RecordingState.DELETING, "flags": flags}
     connection.execute(update(recordings).where(_is(tenant_id, recording_id)).values(values))
 
 
-def remove(connection: Connection, recording: Recording) -> None:
+def remove(
+    connection: Connection, tenant_id: TenantId, recording_id: RecordingId, session_id: SessionId
+) -> None:
     """Delete the row, its parties and objects; the session stays as one of which nothing was recorded."""
-    connection.execute(delete(recordings).where(_is(recording.tenant_id, recording.id)))
-    outcome = sessions.locked(connection, recording.tenant_id, recording.session_id)
-    others = tuple(each for each in outcome.recording_ids if each != recording.id)
-    told = _destroyed(recording.id)
+    connection.execute(delete(recordings).where(_is(tenant_id, recording_id)))
+    outcome = sessions.locked(connection, tenant_id, session_id)
+    others = tuple(each for each in outcome.recording_ids if each != recording_id)
+    told = _destroyed(recording_id)
     if others:
         changed = replace(outcome, recording_ids=others, trace=_told(outcome, told))
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -12,7 +13,16 @@ import pytest
 
 from archive.access import AccessScope
 from archive.audit import AuditWriter
-from archive.catalogue import directory, minutes, policies, quarantine, recordings, sessions
+from archive.catalogue import (
+    cases,
+    destructions,
+    directory,
+    minutes,
+    policies,
+    quarantine,
+    recordings,
+    sessions,
+)
 from archive.catalogue.audit_entries import of_object
 from archive.catalogue.engine import Catalogue
 from archive.data_key import open_data_key
@@ -22,7 +32,6 @@ from archive.errors import (
     DependencyUnavailable,
     NotFound,
     Refused,
-    StoreClockDiffers,
     StoreUnavailable,
 )
 from archive.model import (
@@ -42,16 +51,16 @@ from archive.model import (
 from archive.playback import Action, Playback
 from archive.store.memory import MemoryStore
 from archive.store.object import sha256_hex, whole_second
+from retention.due_time import ClockDisbelieved
 from retention.policy import PARTIAL, QUARANTINE_DAYS, retain_until
 from retention.quarantine import Quarantine
+from retention.timekeeper import Timekeeper, Uptime
+from tests.unit.retention.ageing import Ageing
+from tests.unit.retention.holding import Killed, hold
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 ACTOR = "user:administrator"
 NOVEMBER = date(2026, 11, 1)
-
-
-class Killed(BaseException):
-    """The worker died here."""
 
 
 class FragileStore(MemoryStore):
@@ -101,7 +110,7 @@ def store(house: Any) -> FragileStore:
 
 @pytest.fixture
 def work(store: FragileStore, house: Any, worker: Catalogue) -> Quarantine:
-    return Quarantine(store, lambda: house.vault, worker, AuditWriter(worker, "worker/test"), house.clock)
+    return at_work(house, worker)
 
 
 @pytest.fixture
@@ -129,6 +138,20 @@ def unknown(
         return house.ingest().archive(finished, outcome)
 
     return make
+
+
+def at_work(
+    house: Any, worker: Catalogue, due_time: Callable[[], datetime] | None = None, clock: Any = None
+) -> Quarantine:
+    audit = AuditWriter(worker, "worker/test")
+    return Quarantine(
+        house.store,
+        lambda: house.vault,
+        worker,
+        audit,
+        clock or house.clock,
+        due_time or house.clock.now,
+    )
 
 
 def auditor(tenant: Tenant) -> AccessScope:
@@ -384,7 +407,7 @@ def test_a_destroyed_recording_is_nowhere(
     assert outcome.trace == (f"recording {before.recording.id}: destroyed in quarantine",)
     assert actions(portal, before) == [
         ("recording.destroy", ACTOR, "ok"),
-        ("recording.destroyed", "service:worker", "ok"),
+        ("recording.erased", "service:worker", "ok"),
     ]
     ids = bakery.id, before.recording.session_id, before.recording.id
     assert quarantine.is_destroyed(recorder, *ids)
@@ -416,6 +439,7 @@ def test_wherever_destroying_stops_a_second_run_ends_it(
     work: Quarantine,
     unknown: Callable[..., ArchivedRecording],
     store: FragileStore,
+    house: Any,
     portal: Catalogue,
     bakery: Tenant,
     anna: User,
@@ -436,12 +460,81 @@ def test_wherever_destroying_stops_a_second_run_ends_it(
         assert work.due(bakery.id) == [before.recording.id]
         with pytest.raises(Conflict, match="deleting"):
             work.assign(bakery.id, before.recording.id, anna.id, ACTOR)
+        if error is Killed:
+            work.destroy(bakery.id, before.recording.id, ACTOR)
+            assert work.due(bakery.id) == [before.recording.id], "another worker may be at it still"
+            house.clock.moment += timedelta(minutes=destructions.CLAIM_MINUTES)
         work.destroy(bakery.id, before.recording.id, ACTOR)
         work.destroy(bakery.id, before.recording.id, ACTOR)
         assert work.due(bakery.id) == []
         assert store.versions(f"{bakery.id}/{before.recording.id}/") == []
-        assert [action for action, _, _ in actions(portal, before)].count("recording.destroyed") == 1
+        assert [action for action, _, _ in actions(portal, before)].count("recording.erased") == 1
     assert calls == 10
+
+
+def test_r8_its_key_goes_too_and_a_certificate_names_nobody(
+    ageing: Ageing,
+    unknown: Callable[..., ArchivedRecording],
+    work: Quarantine,
+    house: Any,
+    portal: Catalogue,
+    bakery: Tenant,
+) -> None:
+    """No row is left and no number; what neither the objects nor a backup opens any more is certified."""
+    before, spared = unknown(), unknown(minutes=-6)
+    work.destroy(bakery.id, before.recording.id, ACTOR)
+    with pytest.raises(NotFound):
+        destructions.certificate_of(portal, auditor(bakery), before.recording.id)
+    assert ageing.sweep().batch(bakery.id).certificates == 1
+    with pytest.raises(NotFound):
+        open_data_key(house.vault, bakery.id, before.recording.id, before.kek_id, before.wrapped_key)
+    _, signed = destructions.certificate_of(portal, auditor(bakery), before.recording.id)
+    told = json.loads(signed.statement)
+    assert {each["key"] for each in told["objects"]} == {each.key for each in before.objects}
+    assert set(told["audit"]) == {"begun", "erased"}
+    assert [word for word in ("Jansen", "612345678") if word in signed.statement.decode()] == []
+    assert sorted(action for action, _, _ in actions(portal, before)) == [
+        "recording.destroy",
+        "recording.destroyed",
+        "recording.erased",
+    ]
+    found = recordings.get(portal, auditor(bakery), spared.recording.id)
+    assert found.kek_id != before.kek_id
+    open_data_key(house.vault, bakery.id, spared.recording.id, found.kek_id, found.wrapped_key)
+
+
+def test_what_was_broken_off_is_finished_by_the_sweep_of_what_expired(
+    ageing: Ageing, unknown: Callable[..., ArchivedRecording], work: Quarantine, house: Any, bakery: Tenant
+) -> None:
+    before = unknown()
+    house.store.calls_left, house.store.error = 3, StoreUnavailable
+    with pytest.raises(StoreUnavailable):
+        work.destroy(bakery.id, before.recording.id, ACTOR)
+    house.store.calls_left = float("inf")
+    assert ageing.sweep().batch(bakery.id).certificates == 1
+    assert work.due(bakery.id) == []
+    assert house.store.versions("") == []
+
+
+def test_who_would_hold_it_when_it_is_going_is_told_since_when(
+    ageing: Ageing, unknown: Callable[..., ArchivedRecording], work: Quarantine, house: Any, bakery: Tenant
+) -> None:
+    """R2: nobody is told that it is held."""
+    before = unknown()
+    house.store.calls_left, house.store.error = 3, StoreUnavailable
+    with pytest.raises(StoreUnavailable):
+        work.destroy(bakery.id, before.recording.id, ACTOR)
+    with pytest.raises(cases.BeingDestroyed, match="it began at 2026-11-22"):
+        hold(ageing, bakery, before)
+
+
+def test_an_end_that_a_former_release_began_is_finished(
+    unknown: Callable[..., ArchivedRecording], work: Quarantine, house: Any, bakery: Tenant, database: Any
+) -> None:
+    before = unknown()
+    database.connect().execute("UPDATE recordings SET state = 'deleting', flags = '{quarantine-ended}'")
+    work.destroy(bakery.id, before.recording.id, ACTOR)
+    assert house.store.versions("") == []
 
 
 def test_who_comes_second_with_another_decision_is_refused(
@@ -530,14 +623,18 @@ def test_no_clock_that_is_wrong_destroys_anything(
 ) -> None:
     """A worker years ahead finds that the store does not agree."""
     unknown()
-    ahead = dataclasses.replace(house.clock, moment=NOW + timedelta(days=8 * 365))
-    audit = AuditWriter(worker, "worker/test")
-    with pytest.raises(StoreClockDiffers):
-        Quarantine(house.store, lambda: house.vault, worker, audit, ahead).due(bakery.id)
+
+    def due_by(clock: Any) -> None:
+        uptime = Uptime("boot", 1000.0)
+        audit = AuditWriter(worker, "worker/test")
+        keeper = Timekeeper(worker, house.store, audit, clock, "one", lambda: uptime)
+        with pytest.raises(ClockDisbelieved):
+            at_work(house, worker, keeper.due_time, clock).due(bakery.id)
+
+    due_by(dataclasses.replace(house.clock, moment=NOW + timedelta(days=8 * 365)))
     behind = dataclasses.replace(house.clock, moment=NOW)
     house.clock.moment = NOW + timedelta(days=QUARANTINE_DAYS)
-    with pytest.raises(StoreClockDiffers):
-        Quarantine(house.store, lambda: house.vault, worker, audit, behind).due(bakery.id)
+    due_by(behind)
 
 
 def test_a_store_that_keeps_objects_after_deleting_them_is_asked_again(
@@ -563,9 +660,7 @@ def test_a_database_or_a_key_store_that_is_away_is_waited_for(
 ) -> None:
     before = unknown()
     nowhere = Catalogue(f"postgresql+psycopg://x@/x?host={tmp_path}", timeout_s=1)
-    away = Quarantine(
-        house.store, lambda: house.vault, nowhere, AuditWriter(nowhere, "worker/x"), house.clock
-    )
+    away = at_work(house, nowhere)
     with pytest.raises(CatalogueUnavailable):
         away.destroy(bakery.id, before.recording.id, ACTOR)
     nowhere.close()
