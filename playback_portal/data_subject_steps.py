@@ -21,11 +21,19 @@ from aiohttp import web
 from archive import jobs
 from archive.access import may_find_data_subject, may_take_evidence
 from archive.audit import AuditEntry, Json
-from archive.catalogue import audit_entries, data_subject_calls, data_subjects, exports
+from archive.catalogue import (
+    audit_entries,
+    data_subject_calls,
+    data_subjects,
+    exports,
+    identities,
+    legal_duties,
+)
 from archive.catalogue.data_subject_calls import Absence, Call, Search, Summary
 from archive.catalogue.data_subjects import NewRequest, Request
 from archive.catalogue.engine import Connection
-from archive.catalogue.exports import Export
+from archive.catalogue.exports import Export, Order
+from archive.catalogue.identities import Account
 from archive.data_subject import (
     Bar,
     Ground,
@@ -38,8 +46,8 @@ from archive.data_subject import (
     bar_of,
 )
 from archive.errors import DependencyUnavailable, Refused
-from archive.model import RecordingId, RetentionClass
-from playback_portal.language import mark
+from archive.model import RecordingId
+from playback_portal.language import language_of, mark
 from playback_portal.route import DETAILS, SUBJECT
 from playback_portal.services import ENTRY, SCOPE, SERVICES, recording_id_of
 
@@ -47,8 +55,6 @@ EXPORTER_NEEDED = mark("Only an auditor who signed in takes sound out of the arc
 PURPOSE = "request of a data subject"
 REFERENCE_CHARS = 12
 """The end of an id, which is random: enough to name a request in a letter."""
-
-NO_DUTIES: frozenset[RetentionClass] = frozenset()
 
 _log = structlog.get_logger()
 _T = TypeVar("_T")
@@ -113,9 +119,11 @@ async def history_of(request: web.Request, request_id: str) -> list[AuditEntry]:
     return await asyncio.to_thread(audit_entries.of_object, services.catalogue, scope.tenant_id, subject)
 
 
-def bar(call: Call, duties: frozenset[RetentionClass] = NO_DUTIES) -> Bar | None:
-    """Return why a call can't be erased before its term, None when two people may do it."""
-    return bar_of(call.recording, duties)
+async def bars_of(request: web.Request, calls: Sequence[Call]) -> dict[RecordingId, Bar | None]:
+    """Return why each call can't be erased before its term, None when two people may do it."""
+    services, scope = request.app[SERVICES], request[SCOPE]
+    in_force = await asyncio.to_thread(legal_duties.classes_in_force, services.catalogue, scope.tenant_id)
+    return {call.recording.id: bar_of(call.recording, in_force) for call in calls}
 
 
 async def take_in(request: web.Request, new: NewRequest) -> Request:
@@ -201,11 +209,15 @@ async def export(request: web.Request, request_id: str) -> Export:
             connection,
             scope.tenant_id,
             user_id,
-            list(kept),
-            reference=reference_of(found),
-            purpose=PURPOSE,
-            request_id=found.id,
-            kept=kept,
+            Order(
+                tuple(kept),
+                reference_of(found),
+                PURPOSE,
+                language=language_of(request).value,
+                mail_to=identities.email_of(connection, Account(scope.tenant_id, user_id)),
+                request_id=found.id,
+                kept=kept,
+            ),
             now=now,
         )
         whole = sum(each is None for each in kept.values())

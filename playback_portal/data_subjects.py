@@ -26,6 +26,7 @@ from archive.catalogue.data_subjects import (
 )
 from archive.data_subject import (
     GROUNDS,
+    Bar,
     Ground,
     Identification,
     Inseparable,
@@ -136,7 +137,9 @@ async def list_data_subject_calls(request: web.Request) -> web.StreamResponse:
     size, after = limit(parameters), parameters.read("cursor", cursor, None)
     parameters.check()
     found, following = await steps.calls_of(request, recording_id_of(request), size, after)
-    return documents.list_response(request, map(call_document, found), following)
+    bars = await steps.bars_of(request, found)
+    told = (call_document(each, bars[each.recording.id]) for each in found)
+    return documents.list_response(request, told, following)
 
 
 async def post_choice(request: web.Request) -> web.StreamResponse:
@@ -224,11 +227,10 @@ def document(found: Request, on: date) -> dict[str, Json]:
     }
 
 
-def call_document(call: Call) -> dict[str, Json]:
+def call_document(call: Call, barred: Bar | None) -> dict[str, Json]:
     """Return a call of a request as the API shows it."""
     separable = not isinstance(call.kept, Inseparable)
     why = None if separable else str(call.kept)
-    barred = steps.bar(call)
     return {
         "recordingId": call.recording.id,
         "state": call.recording.state.value,

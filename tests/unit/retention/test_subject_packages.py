@@ -79,11 +79,9 @@ def asked(ageing: Ageing, auditor: AccessScope, whole: tuple[str, ...] = ()) -> 
             connection,
             auditor.tenant_id,
             auditor.user_id,
-            list(kept),
-            reference="AVG-1",
-            purpose="request of a data subject",
-            request_id=request.id,
-            kept=kept,
+            exports.Order(
+                tuple(kept), "AVG-1", "request of a data subject", request_id=request.id, kept=kept
+            ),
             now=now,
         )
 
