@@ -294,6 +294,12 @@ class Settings(BaseSettings):
         le=36_525,
         description="how long leaves and checkpoints are locked: a year beyond the longest retention",
     )
+    scrub_days: int = Field(
+        30,
+        ge=1,
+        le=90,  # what is promised: every object is read again within 90 days
+        description="days after which the worker reads a stored object again",
+    )
     tsa_url: str = Field("", description="RFC 3161 time-stamping authority")
     tsa_certificates: Path | None = Field(
         None, description="authorities whose time stamps count, PEM; without it any that fits is kept"

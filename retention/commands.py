@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import os
 import sys
 from datetime import timedelta
 
@@ -14,12 +13,11 @@ from archive.catalogue.engine import Catalogue
 from archive.catalogue.forecast import kept
 from archive.cli.operator import operator
 from archive.cli.outcome import DONE, Row, add_json, parser, print_row, print_rows
-from archive.cli.service import add_data, service_of, settings_of
+from archive.cli.service import add_data, settings_of, worker_settings_of
 from archive.cli.vault import open_signatory, open_store, open_vault
 from archive.clock import SystemClock
 from archive.data_key import CALENDAR
 from archive.model import RetentionClass, Tenant
-from archive.settings import Settings, load_settings
 from archive.telemetry import configure_logging
 from retention.expiry import Expiry
 from retention.preview import preview
@@ -106,7 +104,7 @@ def _preview(options: argparse.Namespace) -> int:
 
 def _sweep(options: argparse.Namespace) -> int:
     """Destroy what expired of every tenant, batch by batch, as a worker does."""
-    settings = _worker_settings(options)
+    settings = worker_settings_of(options)
     configure_logging(settings, "retention")
     catalogue = Catalogue(settings.database_url, timeout_s=settings.database_timeout_s)
     store, clock = open_store(settings), SystemClock()
@@ -144,15 +142,6 @@ def _swept(expiry: Expiry, tenant: Tenant) -> Row:
                 "remaining": done.remaining,
             }
         print(f"{tenant.domain}: {destroyed} destroyed, {done.remaining} to go", file=sys.stderr)  # noqa: T201
-
-
-def _worker_settings(options: argparse.Namespace) -> Settings:
-    """Return the settings with which a command acts as worker; raises Refused."""
-    service = service_of(options)
-    if service is None:
-        return load_settings(options.config)
-    os.environ.update(service.environment_of("worker"))
-    return load_settings(options.config)
 
 
 def _trust_clock(options: argparse.Namespace) -> int:

@@ -25,8 +25,10 @@ class Schedule:
 
 
 SCHEDULES = (
-    # A day for the whole archive is far more often than disks rot, and cheap on one disk.
+    # Once a day it is looked whether everything is where it was put; what was not read for long is read.
     Schedule("scrub", "retention.scrub_all", timedelta(hours=24)),
+    # What doctor, portal and metrics tell of it.
+    Schedule("scrub-tally", "retention.scrub_tally", timedelta(minutes=15)),
     # What expires must be gone within a day; an hour leaves time for a store that is away.
     Schedule("quarantine", "retention.quarantine_sweep", timedelta(hours=1)),
     # The same, and a key that is over at midnight is soon gone.

@@ -80,6 +80,7 @@ CALL_LONGEST = timedelta(hours=12 + KEEP_GRACE_H_MAX + 24)
 
 SCRUB_ALL = "retention.scrub_all"
 SCRUB_BATCH = "retention.scrub_batch"
+SCRUB_TALLY = "retention.scrub_tally"
 QUARANTINE_SWEEP = "retention.quarantine_sweep"
 EXPIRY_SWEEP = "retention.expiry_sweep"
 EXPIRY_BATCH = "retention.expiry_batch"
@@ -146,6 +147,14 @@ def _add_scrub(app: procrastinate.App, work: Work) -> None:
         log.info("scrubbed", tenant_id=tenant_id, objects=batch.objects, findings=len(batch.findings))
         if batch.next_cursor is not None:
             await defer_batch(app, tenant_id, batch.next_cursor)
+
+    @app.task(name=SCRUB_TALLY)
+    async def scrub_tally(timestamp: int) -> None:
+        """Count how far scrubbing is, and tell when it is too late or something is damaged."""
+        tenants = await asyncio.to_thread(work.tenants)
+        progress = await asyncio.to_thread(work.scrub.tally, tenants)
+        if progress.overdue or progress.findings:
+            log.error("objects are damaged or were not read for long", due_at=timestamp, **vars(progress))
 
 
 def _add_quarantine(app: procrastinate.App, work: Work) -> None:
@@ -360,7 +369,8 @@ class Worker:
         audit = AuditWriter(self._catalogue, f"worker/{settings.node_name}")
         # Only assigning needs keys: a worker without them still verifies and destroys.
         vault = functools.cache(functools.partial(open_vault, settings))
-        scrub = Scrub(self._store, self._catalogue, audit, clock)
+        interval = timedelta(days=settings.scrub_days)
+        scrub = Scrub(self._store, self._catalogue, audit, clock, interval)
         keyring = functools.cache(functools.partial(open_keyring, settings))
         mailer = Mailer(
             self._catalogue,

@@ -45,7 +45,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "audit": ("archive.cli.audit", "run_audit", "verify and export the audit log"),
     "evidence": ("archive.cli.evidence", "run_evidence", "check a package of evidence"),
     "storage": (
-        "archive.cli.storage",
+        "retention.storage",
         "run_storage",
         "prove the lock of the bucket, read all of it again, rebuild",
     ),

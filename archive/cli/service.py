@@ -33,6 +33,14 @@ def service_of(options: argparse.Namespace) -> ServiceFile | None:
     return None if options.data is None else read_service(options.data)
 
 
+def worker_settings_of(options: argparse.Namespace) -> Settings:
+    """Return the settings with which a command acts as worker; raises Refused."""
+    service = service_of(options)
+    if service is not None:
+        os.environ.update(service.environment_of("worker"))
+    return load_settings(options.config)
+
+
 def settings_of(options: argparse.Namespace) -> Settings:
     """Return the settings with which a command acts as operator; raises Refused."""
     service = service_of(options)

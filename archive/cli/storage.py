@@ -1,8 +1,12 @@
-"""`earwitness storage`: proving the bucket's lock, and rebuilding the catalogue from the bucket."""
+"""`earwitness storage`: proving the bucket's lock, and rebuilding the catalogue from the bucket.
+
+Reading all of it again is the work of `retention.storage`, which gives this verb its third action.
+"""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
 from archive.cli.operator import operator
 from archive.cli.outcome import DONE, FAILED, Row, add_json, parser, print_row, print_rows
@@ -15,22 +19,32 @@ from archive.store.worm import PROBES
 from archive.telemetry import configure_logging
 
 
-def run_storage(arguments: list[str]) -> int:
-    """Rebuild the catalogue from bucket and key store, or prove the lock of the bucket."""
+def run_storage(arguments: list[str], scrub: Callable[[argparse.Namespace], int]) -> int:
+    """Prove the lock of the bucket, read it again by `scrub`, or rebuild the catalogue from it."""
     made = parser("storage", "The object store.", "earwitness storage verify-worm --data DIR")
-    actions = made.add_subparsers(dest="action", required=True, metavar="verify-worm|rebuild-catalogue")
+    actions = made.add_subparsers(dest="action", required=True, metavar="verify-worm|scrub|rebuild-catalogue")
     proving = actions.add_parser(
         "verify-worm", help="try out whether the bucket locks what it is told to", epilog=made.epilog
+    )
+    scrubbing = actions.add_parser(
+        "scrub",
+        help="look whether every object is where it was put, and read again what is due",
+        epilog="example: earwitness storage scrub --data DIR --all",
+    )
+    scrubbing.add_argument(
+        "--all", action="store_true", help="read all of it again, what was read a short while ago too"
     )
     rebuilding = actions.add_parser(
         "rebuild-catalogue",
         help="make catalogue rows of what stands in the bucket; what is there already stays",
         epilog="example: earwitness storage rebuild-catalogue --data DIR",
     )
-    for action in (proving, rebuilding):
+    for action in (proving, scrubbing, rebuilding):
         add_data(action)
         add_json(action)
     options = made.parse_args(arguments)
+    if options.action == "scrub":
+        return scrub(options)
     settings = settings_of(options)
     configure_logging(settings, "storage")  # what can't be rebuilt is told on standard error
     return _prove(options) if options.action == "verify-worm" else _rebuild(options, settings)

@@ -158,6 +158,12 @@ class MemoryStore:
                     facts = replace(version.facts, size_bytes=len(data))
                     versions[position] = _Version(facts, data)
 
+    def cover(self, key: str, *, marker: bool) -> None:
+        """Put a delete marker or another version on top of a key, as whoever has the credentials can."""
+        with self._guard:
+            facts = ObjectFacts(key, f"v{next(self._numbers)}", 6, None, None, None)
+            self._versions[key].append(_Version(facts, b"forged", is_delete_marker=marker))
+
     def _find(self, key: str, version_id: str) -> _Version:
         with self._guard:
             for version in self._versions.get(key, []):
