@@ -14,7 +14,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from archive.catalogue import worm_proofs
+from archive.catalogue import scrubs, worm_proofs
 from archive.errors import CatalogueUnavailable
 from playback_portal import metrics
 from playback_portal.services import SERVICES, Services
@@ -76,3 +76,6 @@ async def get_metrics(request: web.Request) -> web.StreamResponse:
 
 def _ask_of_bucket(services: Services) -> None:
     services.metrics.tell_lock(worm_proofs.newest(services.catalogue), services.clock.now())
+    counted = scrubs.progress(services.catalogue)
+    if counted is not None:
+        services.metrics.tell_scrub(counted[0])

@@ -12,6 +12,7 @@ from datetime import datetime
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
+from archive.catalogue.scrubs import Progress
 from archive.catalogue.worm_proofs import WormProof
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -62,6 +63,31 @@ class Metrics:
             "When the lock of the bucket was tried out last; 0 for never.",
             registry=self._registry,
         )
+        self.scrub_recordings = Gauge(
+            "earwitness_scrub_recordings",
+            "Recordings whose objects are looked after.",
+            registry=self._registry,
+        )
+        self.scrub_overdue = Gauge(
+            "earwitness_scrub_overdue", "Recordings not read again for 90 days.", registry=self._registry
+        )
+        self.scrub_findings = Gauge(
+            "earwitness_scrub_findings",
+            "Objects that are lost, altered, or lie under something else.",
+            registry=self._registry,
+        )
+        self.scrub_oldest = Gauge(
+            "earwitness_scrub_oldest_timestamp_seconds",
+            "When the recording was read that was not read for longest; 0 for none.",
+            registry=self._registry,
+        )
+
+    def tell_scrub(self, progress: Progress) -> None:
+        """Take how far scrubbing is, and what it found."""
+        self.scrub_recordings.set(progress.recordings)
+        self.scrub_overdue.set(progress.overdue)
+        self.scrub_findings.set(progress.findings)
+        self.scrub_oldest.set(0 if progress.oldest_at is None else progress.oldest_at.timestamp())
 
     def tell_lock(self, proof: WormProof | None, now: datetime) -> None:
         """Take what is known of the bucket's lock."""

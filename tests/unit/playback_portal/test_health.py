@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from archive.catalogue import worm_proofs
+from archive.catalogue import scrubs, worm_proofs
+from archive.catalogue.scrubs import Progress
 from archive.catalogue.worm_proofs import WormProof
 from playback_portal import health
 from playback_portal.app import create_app
@@ -74,3 +75,13 @@ async def test_the_figures_tell_whether_the_lock_of_the_bucket_is_proved(api: An
             "faults": len(faults),
             "tried_timestamp_seconds": tried,
         }
+
+
+async def test_the_figures_tell_how_far_scrubbing_is_and_what_it_found(api: Any, house: Any) -> None:
+    """As the worker counted it, for all customers together."""
+    now = house.services().clock.now()
+    scrubs.keep_progress(house.worker, Progress(7, 1, now, 2), now)
+    text = await (await api.get("/metrics", None)).text()
+    for line in ("recordings 7.0", "overdue 1.0", "findings 2.0"):
+        assert f"earwitness_scrub_{line}\n" in text
+    assert "earwitness_scrub_oldest_timestamp_seconds 1" in text

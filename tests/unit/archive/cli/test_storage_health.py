@@ -9,9 +9,10 @@ import pytest
 
 from archive.catalogue import legal_duties, worm_proofs
 from archive.catalogue.engine import Catalogue
+from archive.catalogue.scrubs import Progress
 from archive.catalogue.worm_proofs import PROOF_AGE_MAX, WormProof
 from archive.cli.finding import Verdict
-from archive.cli.storage_health import LOCK, lock_finding, storage_health
+from archive.cli.storage_health import COUNT_AGE_MAX, LOCK, lock_finding, scrub_finding, storage_health
 from archive.model import RetentionClass, Tenant
 from archive.settings import Settings
 
@@ -38,6 +39,26 @@ def test_the_lock_is_judged_by_its_last_proof_and_by_who_needs_one(
 ) -> None:
     """The lock API and independent custody are told apart."""
     finding = lock_finding(proof, NOW + age, obliged=obliged)
+    assert finding.verdict is verdict
+    assert word in finding.found
+    assert bool(finding.advice) == (verdict is not Verdict.FINE)
+
+
+@pytest.mark.parametrize(
+    ("counted", "verdict", "word"),
+    [
+        (None, Verdict.NOTE, "never counted"),
+        ((Progress(7, 0, NOW, 0), NOW), Verdict.FINE, "7 recordings"),
+        ((Progress(7, 0, NOW, 0), NOW - COUNT_AGE_MAX), Verdict.FINE, "nothing damaged"),
+        ((Progress(7, 0, NOW, 0), NOW - COUNT_AGE_MAX - timedelta(seconds=1)), Verdict.NOTE, "counted"),
+        ((Progress(7, 1, NOW, 0), NOW), Verdict.WRONG, "1 recordings were not read again"),
+        ((Progress(7, 1, NOW, 2), NOW), Verdict.WRONG, "2 objects are damaged"),
+    ],
+)
+def test_what_is_stored_is_judged_by_what_scrubbing_found(
+    counted: tuple[Progress, datetime] | None, verdict: Verdict, word: str
+) -> None:
+    finding = scrub_finding(counted, NOW)
     assert finding.verdict is verdict
     assert word in finding.found
     assert bool(finding.advice) == (verdict is not Verdict.FINE)
