@@ -16,7 +16,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 
-from archive.audit_chain import AuditEntry, ChainHead, Json, canonical_json, link, verify_body, verify_chain
+from archive.audit_chain import (
+    SALT_BYTES,
+    AuditEntry,
+    ChainHead,
+    Json,
+    canonical_json,
+    link,
+    verify_body,
+    verify_chain,
+)
 from archive.catalogue import audit_entries
 from archive.catalogue.engine import Catalogue, Connection
 from archive.errors import ChainBroken
@@ -32,8 +41,6 @@ __all__ = [
     "verify_chain",
     "verify_log",
 ]
-
-SALT_BYTES = 16
 
 
 class AuditWriter:
@@ -131,7 +138,12 @@ def verify_log(catalogue: Catalogue) -> dict[str, ChainHead]:
 
 
 def verify_bodies(catalogue: Catalogue, tenant_ids: Iterable[TenantId]) -> None:
-    """Check every body of these tenants against its entry; raises ChainBroken at the first altered one."""
+    """Check every body of these tenants, and of the instance's own entries, against its entry.
+
+    Raises ChainBroken at the first altered one.
+    """
+    for entry in audit_entries.of_instance(catalogue):
+        verify_body(entry)
     for tenant_id in tenant_ids:
         for entry in audit_entries.of_tenant(catalogue, tenant_id):
             verify_body(entry)

@@ -51,6 +51,9 @@ class Stamper(Protocol):
     def stamp(self, data: bytes) -> bytes:
         """Return the DER of a TimeStampResp over `data`; raises DependencyUnavailable."""
 
+    def check(self, token: bytes, data: bytes) -> None:
+        """Raise VerificationFailed for what is no stamp over `data` of this authority."""
+
 
 class HttpTimestampAuthority:
     """An authority at an address; its stamps are checked against `trusted` where there are any."""
@@ -88,6 +91,10 @@ class HttpTimestampAuthority:
         if response.tst_info.nonce != asked.nonce:
             raise TimeUnavailable("The time-stamping authority answered another question than was asked.")
         return token
+
+    def check(self, token: bytes, data: bytes) -> None:
+        """Raise VerificationFailed for what is no stamp over `data` by somebody who is trusted."""
+        _checked(token, data, self._trusted)
 
 
 def authority_of(settings: Settings) -> HttpTimestampAuthority | None:

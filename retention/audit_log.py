@@ -28,7 +28,7 @@ from archive.lock_mode import is_proved
 from archive.settings import Settings
 from archive.store.object import LockMode, Store
 from archive.timestamp import TimeUnavailable, authority_of
-from archive.transparency.comparison import compare
+from archive.transparency.comparison import Share, compare
 from archive.transparency.sequencer import Custody, Sequencer
 from keys.root import Root
 
@@ -37,6 +37,8 @@ log = structlog.get_logger()
 AUDIT_ROUND = "retention.audit_round"
 AUDIT_CHECK = "retention.audit_check"
 ACTOR = "service:worker"
+CHECK_SHARES = 30
+"""A check lists all objects of the log and reads a thirtieth of them: within a month each was read."""
 
 
 def add_audit_log(app: procrastinate.App, round_: Callable[[], int], check: Callable[[], int]) -> None:
@@ -73,10 +75,11 @@ def check_log(catalogue: Catalogue, store: Store, audit: AuditWriter, clock: Clo
     Raises VerificationFailed with the place of what is wrong, DependencyUnavailable.
     """
     leaves, reason = 0, ""
+    share = Share(clock.now().toordinal() % CHECK_SHARES, CHECK_SHARES)
     try:
         verify_log(catalogue)
         verify_bodies(catalogue, [tenant.id for tenant in list_tenants(catalogue)])
-        leaves = sum(found.leaves for found in compare(catalogue, store, now=clock.now()))
+        leaves = sum(found.leaves for found in compare(catalogue, store, now=clock.now(), share=share))
     except VerificationFailed as error:
         reason = str(error)
         raise

@@ -111,6 +111,11 @@ def of_tenant(catalogue: Catalogue, tenant_id: TenantId) -> Iterator[AuditEntry]
     yield from _pages(catalogue, tenant_id, audit_entries.c.tenant_id == tenant_id)
 
 
+def of_instance(catalogue: Catalogue) -> Iterator[AuditEntry]:
+    """Yield the entries of no tenant with their bodies, by writer and number; as operator or worker."""
+    yield from _pages(catalogue, None, audit_entries.c.tenant_id.is_(None))
+
+
 def history(catalogue: Catalogue, tenant_id: TenantId, object_: str) -> Iterator[AuditEntry]:
     """Yield all that happened to one object of a tenant, with bodies, by writer and number."""
     columns = audit_entries.c

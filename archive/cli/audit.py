@@ -24,7 +24,7 @@ from archive.transparency.comparison import Compared, compare, logs_of_bucket
 from archive.transparency.export import export
 from archive.transparency.folder import open_folder
 from archive.transparency.leaves import Leaf
-from archive.transparency.verification import read_keys, verify_folder
+from archive.transparency.verification import read_keys, verify_folder, verify_together
 
 REASON_CHARS_MAX = 512
 KNOWN_BYTES_MAX = 4096
@@ -128,6 +128,7 @@ def _verify_folder(options: argparse.Namespace) -> int:
     known = [_read(path) for path in options.known]
     as_of = None if options.as_of is None else _moment(options.as_of)
     trusted = () if options.time_stamps is None else certificates_in(options.time_stamps)
+    verify_together(folders, keys, known=known)
     rows: list[Row] = []
     for folder in folders:
         # Only the newest log goes on; the tail of a former one is told by the next.

@@ -6,6 +6,11 @@ must be the one the database knows. Because a root binds all leaves before it, t
 comparison speaks for all of them. Only when it fails are earlier checkpoints fetched, to
 find the first leaf that differs.
 
+The bucket must hold every segment, checkpoint and time stamp the database placed there,
+in one version each, and nothing else; what they say is read as well, all of it or (every
+day) a `Share` of it, so that a log that can't be verified offline any more is found too.
+A log has one key: a second one in the bucket is somebody else's.
+
 So what somebody with every right over the database removed, changed, added or set back
 is found, unless it is younger than the newest checkpoint.
 
@@ -18,12 +23,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from archive.catalogue import audit_tree
 from archive.catalogue.audit_tree import CheckpointRow, Log
 from archive.catalogue.engine import Catalogue
-from archive.errors import VerificationFailed
+from archive.errors import NotFound, VerificationFailed
 from archive.store.object import ObjectVersion, Store
+from archive.timestamp import stamped_at
 from archive.transparency.checkpoint import (
     NO_PREVIOUS,
     Checkpoint,
@@ -34,11 +41,16 @@ from archive.transparency.checkpoint import (
 )
 from archive.transparency.leaves import (
     KEYS_PREFIX,
+    NAME,
     Leaf,
     checkpoint_key,
     checkpoints_prefix,
     read_leaf,
+    segment,
     segment_key,
+    segments_prefix,
+    token_key,
+    tokens_prefix,
 )
 from archive.transparency.tree import EMPTY_ROOT, Tree
 from archive.transparency.verification import SILENCE_MAX, LogBroken
@@ -59,7 +71,16 @@ class Compared:
     """Of a log that another followed: how many leaves the bucket has beyond those of the database."""
 
 
-def compare(catalogue: Catalogue, store: Store, *, now: datetime) -> list[Compared]:
+class Share(NamedTuple):
+    """Which objects of the bucket are read: of `parts` equal shares the one with this number."""
+
+    number: int = 0
+    parts: int = 1
+
+
+def compare(
+    catalogue: Catalogue, store: Store, *, now: datetime, share: Share | None = None
+) -> list[Compared]:
     """Compare every log, as operator or worker; return what was compared, oldest first.
 
     A log that another one followed may have lost its tail: that is why the other was begun.
@@ -74,9 +95,11 @@ def compare(catalogue: Catalogue, store: Store, *, now: datetime) -> list[Compar
         raise VerificationFailed(
             f"The bucket holds log {strange[0]}, unknown to the database: it was emptied or set back."
         )
-    found = [
-        _compare(catalogue, store, log, keys.get(log.number, {}), ended=log is not logs[-1]) for log in logs
-    ]
+    found = []
+    for log in logs:
+        own = keys.get(log.number, {})
+        found.append(_compare(catalogue, store, log, own, ended=log is not logs[-1]))
+        _compare_objects(catalogue, store, log, share or Share(), ended=log is not logs[-1])
     newest = found[-1].sealed_at if found else None
     if newest is not None and now - newest > SILENCE_MAX:
         raise LogBroken(
@@ -100,6 +123,10 @@ def _announced(store: Store) -> dict[int, dict[bytes, PublicKey]]:
         key = public_key(store.get(name, version.version_id).decode("utf-8", "replace"))
         number = int(name.removeprefix(KEYS_PREFIX).partition("-")[0])
         found.setdefault(number, {})[key.id] = key
+        if len(found[number]) > 1:
+            raise VerificationFailed(
+                f"The bucket holds two keys of log {number}: somebody with its credentials put one there."
+            )
     return found
 
 
@@ -107,6 +134,8 @@ def _oldest(versions: list[ObjectVersion]) -> dict[str, ObjectVersion]:
     """Return the one version of each name; raises VerificationFailed where another stands beside it."""
     found: dict[str, ObjectVersion] = {}
     for version in versions:
+        if NAME.fullmatch(version.key) is None:
+            raise VerificationFailed(f"{version.key} in the bucket is no object of an audit log.")
         if version.is_delete_marker or version.key in found:
             what = "a delete marker" if version.is_delete_marker else "a second version"
             raise VerificationFailed(
@@ -140,6 +169,61 @@ def _compare(
         raise _first_difference(catalogue, store, log, shared, roots, keys)
     lost = max(0, beyond[-1] - size) if beyond else 0
     return Compared(log.number, log.origin, size, roots[size].root, checkpoint.at, lost)
+
+
+def _compare_objects(catalogue: Catalogue, store: Store, log: Log, share: Share, *, ended: bool) -> None:
+    """See that the bucket holds what the database placed there, as it was, and nothing beside it."""
+    # Listed first: what is placed meanwhile is in the database before anybody misses it there.
+    segments = _oldest(store.versions(segments_prefix(log.number)))
+    tokens = _oldest(store.versions(tokens_prefix(log.number)))
+    size = 0
+    for position, row in enumerate(audit_tree.checkpoints(catalogue, log.number)):
+        size = row.size
+        placed = segments.pop(segment_key(row.log, row.first, row.size), None)
+        if row.leaves_version and (placed is None or placed.version_id != row.leaves_version):
+            raise LogBroken(
+                log.number, row.first, f"the segment up to leaf {size - 1} is gone from the bucket"
+            )
+        stamp = tokens.pop(token_key(row.log, row.size), None)
+        if row.token_version and (stamp is None or stamp.version_id != row.token_version):
+            raise LogBroken(
+                log.number, size, f"the time stamp over checkpoint {size} is gone from the bucket"
+            )
+        if position % share.parts == share.number:
+            _read_objects(catalogue, store, row, placed, stamp)
+    unknown = {int(name[-12:]): name for name in (*segments, *tokens)}
+    strange = _beyond(catalogue, log, set(unknown), size)
+    # A log that another one followed may have lost its tail (`Compared.lost`), and objects of it stay.
+    strange = [at for at in strange if at <= size or not ended]
+    if strange:
+        raise VerificationFailed(f"The bucket holds {unknown[strange[0]]}, which the database does not know.")
+
+
+def _read_objects(
+    catalogue: Catalogue,
+    store: Store,
+    row: CheckpointRow,
+    placed: ObjectVersion | None,
+    stamp: ObjectVersion | None,
+) -> None:
+    if placed is not None:
+        with catalogue.transaction() as connection:
+            leaves = audit_tree.leaves(connection, row.log, row.first, row.size)
+        if store.get(placed.key, placed.version_id) != segment(leaves):
+            raise LogBroken(row.log, row.first, f"{placed.key} in the bucket is not what was put there")
+    if row.note_version:
+        name = checkpoint_key(row.log, row.size)
+        try:
+            note = store.get(name, row.note_version)
+        except NotFound:
+            note = b""
+        if note != row.note:
+            raise LogBroken(row.log, row.size, f"{name} in the bucket is another than in the database")
+    if stamp is not None:
+        try:
+            stamped_at(store.get(stamp.key, stamp.version_id), row.note)
+        except VerificationFailed as error:
+            raise LogBroken(row.log, row.size, f"{stamp.key} in the bucket: {error}") from error
 
 
 def _beyond(catalogue: Catalogue, log: Log, unknown: set[int], size: int) -> list[int]:

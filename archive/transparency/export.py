@@ -10,7 +10,7 @@ written again. Not here: whether any of it is right (`archive.transparency.verif
 
 from __future__ import annotations
 
-import re
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,11 +19,7 @@ from archive.catalogue import audit_tree
 from archive.catalogue.engine import Catalogue
 from archive.errors import VerificationFailed
 from archive.store.object import Store
-from archive.transparency.leaves import ROOT_PREFIX, Leaf
-
-NAME = re.compile(
-    r"audit/(keys/[0-9]+-[0-9a-f]{8}|[0-9]+/(leaves|checkpoints|tokens)/[0-9]{12}(-[0-9]{12})?)"
-)
+from archive.transparency.leaves import NAME, ROOT_PREFIX, Leaf
 
 Entries = Callable[[list[Leaf]], list[AuditEntry]]
 """Gives the entries of leaves, in their order; one that is gone is left out."""
@@ -64,5 +60,11 @@ def entry_line(entry: AuditEntry) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
+    """Write a file for its owner alone: bodies are personal, and what entries are about too."""
+    missing = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, 0o600)
+        file.write(data)

@@ -58,6 +58,13 @@ def read_leaf(line: str) -> Leaf:
     return Leaf(found[3], int(found[1]), found[2])
 
 
+NAME = re.compile(
+    rf"audit/(keys/[1-9][0-9]{{0,8}}-[0-9a-f]{{8}}"
+    rf"|[1-9][0-9]{{0,8}}/(leaves/[0-9]{{{_DIGITS}}}-|checkpoints/|tokens/)[0-9]{{{_DIGITS}}})"
+)
+"""What an object of a log may be called."""
+
+
 def log_prefix(log: int) -> str:
     """Return what the names of all objects of a log begin with."""
     return f"{ROOT_PREFIX}{log}/"
@@ -66,6 +73,16 @@ def log_prefix(log: int) -> str:
 def segment_key(log: int, first: int, end: int) -> str:
     """Return the name of the segment of the leaves from `first` to below `end`."""
     return f"{log_prefix(log)}leaves/{first:0{_DIGITS}}-{end:0{_DIGITS}}"
+
+
+def segments_prefix(log: int) -> str:
+    """Return what the names of a log's segments begin with."""
+    return f"{log_prefix(log)}leaves/"
+
+
+def tokens_prefix(log: int) -> str:
+    """Return what the names of a log's time stamps begin with."""
+    return f"{log_prefix(log)}tokens/"
 
 
 def checkpoints_prefix(log: int) -> str:

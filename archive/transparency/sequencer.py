@@ -37,13 +37,23 @@ from archive.store.object import (
     GOVERNANCE,
     KeyTaken,
     LockMode,
+    ObjectFacts,
+    ObjectVersion,
     Store,
     StoreCorrupts,
     sha256_hex,
     whole_second,
 )
 from archive.timestamp import Stamper
-from archive.transparency.checkpoint import NO_PREVIOUS, Checkpoint, PublicKey, note_hash, open_note, sign
+from archive.transparency.checkpoint import (
+    NO_PREVIOUS,
+    NOTE_BYTES_MAX,
+    Checkpoint,
+    PublicKey,
+    note_hash,
+    open_note,
+    sign,
+)
 from archive.transparency.leaves import (
     KEYS_PREFIX,
     SEGMENT_LEAVES_MAX,
@@ -122,7 +132,7 @@ class Sequencer:
         log = self._log()
         self._announce(log, key)
         count = self._publish_waiting(log)
-        self._refuse_set_back(log)
+        self._refuse_set_back(log, PublicKey(log.origin, key.public))
         while count < ROUND_CHECKPOINTS_MAX:
             row = self._sequence(log, key)
             if row is None:
@@ -146,10 +156,32 @@ class Sequencer:
             return False
         key = token_key(log.number, newest.size)
         # Each stamp is another one: what an earlier round put there before it died is taken as it is.
-        found = [version for version in self._store.versions(key) if not version.is_delete_marker]
-        version = found[-1].version_id if found else self._place(key, self._stamper.stamp(newest.note))
+        version = self._stamped(self._stamper, key, newest.note)
+        if version is None:
+            try:
+                version = self._place(key, self._stamper.stamp(newest.note))
+            except LogOverruled:
+                # Another worker was as quick: its stamp counts as well, if it is one.
+                version = self._stamped(self._stamper, key, newest.note)
+                if version is None:
+                    raise
         audit_tree.stamped(self._catalogue, newest, token_version=version)
         return True
+
+    def _stamped(self, stamper: Stamper, key: str, note: bytes) -> str | None:
+        """Return the oldest version that stands at `key`, seen to be a time stamp over the note."""
+        found = [v for v in self._store.versions(key) if v.key == key and not v.is_delete_marker]
+        if not found:
+            return None
+        data, facts = self._store.fetch(key, found[-1].version_id)
+        try:
+            stamper.check(data, note)
+        except VerificationFailed as error:
+            raise LogOverruled(
+                f"What stands at {key} is no time stamp over its checkpoint: {error}."
+            ) from error
+        self._require_locked(facts)
+        return found[-1].version_id
 
     def _log(self) -> Log:
         with self._catalogue.transaction() as connection:
@@ -166,10 +198,13 @@ class Sequencer:
         """See to it that the key that signs stands in the bucket, for everybody who checks."""
         public = PublicKey(log.origin, key.public)
         name = f"{KEYS_PREFIX}{log.number}-{public.id.hex()}"
-        if not self._store.versions(name):
-            self._place(name, f"{public.line()}\n".encode())
+        line = f"{public.line()}\n".encode()
+        if self._store.versions(name):
+            self._adopted(name, line)
+        else:
+            self._place(name, line)
 
-    def _refuse_set_back(self, log: Log) -> None:
+    def _refuse_set_back(self, log: Log, key: PublicKey) -> None:
         with self._catalogue.transaction() as connection:
             published = audit_tree.newest_published(connection, log.number)
             newest = audit_tree.newest_checkpoint(connection, log.number)
@@ -185,12 +220,24 @@ class Sequencer:
             return
         with self._catalogue.transaction() as connection:
             newest = audit_tree.newest_checkpoint(connection, log.number)
-        last = max(version.key for version in beyond)
-        if newest is None or last > checkpoint_key(log.number, newest.size):
-            raise LogOverruled(
-                f"The bucket holds {last}, beyond what the database knows: the database was set back. "
-                "Nothing is signed until an operator has looked and begun a new log: earwitness audit begin."
-            )
+        known = "" if newest is None else checkpoint_key(log.number, newest.size)
+        for version in beyond:
+            # What anybody with the bucket's credentials can put there does not keep us from sealing.
+            if version.key > known and not version.is_delete_marker and self._is_signed(version, key):
+                raise LogOverruled(
+                    f"The bucket holds {version.key}, beyond what the database knows: the database was set "
+                    "back. Nothing is signed until an operator has looked and begun a new log: "
+                    "earwitness audit begin."
+                )
+
+    def _is_signed(self, version: ObjectVersion, key: PublicKey) -> bool:
+        if version.size_bytes > NOTE_BYTES_MAX:
+            return False
+        try:
+            open_note(self._store.get(version.key, version.version_id), {key.id: key})
+        except (VerificationFailed, NotFound):
+            return False
+        return True
 
     def _stands(self, row: CheckpointRow) -> bool:
         """Tell whether the bucket holds this very checkpoint where the database says it does."""
@@ -300,11 +347,20 @@ class Sequencer:
             raise StoreCorrupts(f"The store does not keep {key} as it was put, under its lock.")
         return version
 
+    def _require_locked(self, facts: ObjectFacts) -> None:
+        """Raise StoreCorrupts for what an earlier round put and the store holds without its lock."""
+        if self._store.locks and facts.retain_until is None:
+            raise StoreCorrupts(
+                f"The store holds {facts.key} without its lock: see earwitness storage verify-worm."
+            )
+
     def _adopted(self, key: str, data: bytes) -> str:
         for version in self._store.versions(key):
             if version.key != key or version.is_delete_marker:
                 continue
-            if self._store.get(key, version.version_id) == data:
+            stored, facts = self._store.fetch(key, version.version_id)
+            if stored == data:
+                self._require_locked(facts)
                 return version.version_id
         raise LogOverruled(
             f"Something else stands at {key}: the database was set back, or another writes there."

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from archive.audit_chain import ChainHead
+from archive.audit_chain import ChainHead, canonical_json, is_salt
 from archive.errors import VerificationFailed
 from archive.transparency.checkpoint import (
     NO_PREVIOUS,
@@ -98,6 +98,37 @@ def read_keys(lines: Iterable[bytes], trusted: Sequence[str] = ()) -> dict[bytes
     return {key.id: key for key in found}
 
 
+def verify_together(
+    folders: Sequence[LogFolder], keys: Mapping[bytes, PublicKey], *, known: Sequence[bytes] = ()
+) -> None:
+    """Check what one log can't say alone: that none is missing, and that each has one key.
+
+    Raises VerificationFailed when a known checkpoint, or a key, is of a log that is not
+    there, or two keys are of one log: the second is somebody else's.
+    """
+    there = {str(folder.number) for folder in folders}
+    for what, origins in (
+        ("a checkpoint that is to be known", {_origin(note, keys) for note in known}),
+        ("a key", {key.name for key in keys.values()}),
+    ):
+        for origin in sorted(origins):
+            if origin.rpartition("/")[2] not in there:
+                raise VerificationFailed(f"There is {what} of the log {origin}, and the log is missing.")
+    origins_of_keys = [key.name for key in keys.values()]
+    for origin in origins_of_keys:
+        if origins_of_keys.count(origin) > 1:
+            raise VerificationFailed(
+                f"There are two keys of the log {origin}, one of somebody else: name the right one by --key."
+            )
+
+
+def _origin(note: bytes, keys: Mapping[bytes, PublicKey]) -> str:
+    try:
+        return open_note(note, keys).origin
+    except VerificationFailed as error:
+        raise VerificationFailed(f"A checkpoint that is to be known is none: {error}.") from error
+
+
 def verify_folder(
     folder: LogFolder,
     keys: Mapping[bytes, PublicKey],
@@ -140,15 +171,8 @@ def verify_folder(
 
 def _known(log: int, known: Sequence[bytes], keys: Mapping[bytes, PublicKey]) -> dict[int, bytes]:
     """Return the known checkpoints of this log by their sizes."""
-    found = {}
-    for note in known:
-        try:
-            checkpoint = open_note(note, keys)
-        except VerificationFailed as error:
-            raise VerificationFailed(f"A checkpoint that is to be known is none: {error}.") from error
-        if checkpoint.origin.rpartition("/")[2] == str(log):
-            found[checkpoint.size] = note
-    return found
+    own = [note for note in known if _origin(note, keys).rpartition("/")[2] == str(log)]
+    return {open_note(note, keys).size: note for note in own}
 
 
 def _walk_segment(walk: _Walk, segment: Segment) -> None:
@@ -229,13 +253,21 @@ def _check_entry(walk: _Walk, leaf: Leaf, line: str) -> None:
         raise walk.broken(f"{_name(leaf)} does not follow the entry before it")
     walk.entries += 1
     if body or salt:
-        try:
-            found = hashlib.sha256(bytes.fromhex(salt) + body.encode()).hexdigest()
-        except ValueError:
-            found = ""
-        if found != body_hash:
+        if not is_salt(salt) or not _is_canonical(body) or _hash_of(salt, body) != body_hash:
             raise walk.broken(f"{_name(leaf)} has another body than was written")
         walk.bodies += 1
+
+
+def _hash_of(salt: str, body: str) -> str:
+    return hashlib.sha256(bytes.fromhex(salt) + body.encode()).hexdigest()
+
+
+def _is_canonical(body: str) -> bool:
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and canonical_json(found) == body.encode()
 
 
 def _name(leaf: Leaf) -> str:

@@ -9,16 +9,19 @@ from typing import Any
 
 import pytest
 
+from archive.audit import AuditWriter, verify_bodies
 from archive.catalogue import audit_entries, audit_tree
 from archive.catalogue.audit_tree import Log
-from archive.errors import VerificationFailed
+from archive.errors import ChainBroken, VerificationFailed
 from archive.store.object import sha256_hex
-from archive.transparency.comparison import compare, logs_of_bucket
+from archive.transparency.checkpoint import PublicKey
+from archive.transparency.comparison import Share, compare, logs_of_bucket
 from archive.transparency.export import export
 from archive.transparency.folder import open_folder
 from archive.transparency.leaves import checkpoint_key, checkpoints_prefix
 from archive.transparency.sequencer import LogOverruled
 from archive.transparency.verification import SILENCE_MAX, LogBroken, read_keys, verify_folder
+from keys.signing_key import SigningKey
 from tests.unit.archive.transparency.conftest import LogHouse
 
 SET_BACK = "UPDATE audit_writers w SET (sequence, hash) = (SELECT sequence, hash FROM audit_entries e WHERE e.writer = w.writer ORDER BY sequence DESC LIMIT 1)"
@@ -215,3 +218,87 @@ def test_a_strange_object_among_those_of_the_log_is_not_taken_along(sealed: LogH
     sealed.store.put("audit/../x", b"x", None, sha256=sha256_hex(b"x"))
     with pytest.raises(VerificationFailed, match="no object of an audit log"):
         export(sealed.worker, sealed.store, tmp_path / "out", None)
+
+
+def test_segments_that_are_gone_altered_or_doubled_in_the_bucket_are_found(sealed: LogHouse) -> None:
+    """Without its leaves the log can't be verified offline, nor a lost database be proved."""
+    names = sealed.keys("audit/1/leaves/")
+    (version,) = sealed.store.versions(names[1])
+    data = sealed.store.get(names[1], version.version_id)
+    sealed.store.damage(names[1], version.version_id, data.replace(b"portal", b"portul"))
+    with pytest.raises(LogBroken, match="not what was put there") as broken:
+        compared(sealed)
+    assert broken.value.index == 3
+    sealed.store.damage(names[1], version.version_id, data)
+    compared(sealed)
+    kept = sealed.store._versions.pop(names[1])
+    with pytest.raises(LogBroken, match="the segment up to leaf 5 is gone"):
+        compared(sealed)
+    sealed.store._versions[names[1]] = [*kept, *kept]
+    with pytest.raises(VerificationFailed, match="a second version"):
+        compared(sealed)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "1/checkpoints/zzz",
+        "1/leaves/000000000000-000000000002",
+        "1/leaves/000000000099-000000000999",
+        "1/tokens/000000000002",
+        "1/tokens/note",
+        "keys/key",
+    ],
+)
+def test_whatever_stands_there_beside_the_log_is_named(sealed: LogHouse, name: str) -> None:
+    sealed.store.put(f"audit/{name}", b"x", None, sha256=sha256_hex(b"x"))
+    with pytest.raises(VerificationFailed, match=name):
+        compared(sealed)
+
+
+def test_a_second_key_makes_nothing_genuine(sealed: LogHouse) -> None:
+    """Who has database and bucket, and no key, can't sign another story by a key of their own."""
+    own = PublicKey("earwitness/test/1", SigningKey(b"e" * 32).public)
+    line = f"{own.line()}\n".encode()
+    sealed.store.put(f"audit/keys/1-{own.id.hex()}", line, None, sha256=sha256_hex(line))
+    with pytest.raises(VerificationFailed, match="two keys of log 1"):
+        compared(sealed)
+
+
+def test_in_shares_all_objects_are_read_after_as_many_checks(sealed: LogHouse) -> None:
+    (name, *_) = sealed.keys("audit/1/leaves/")
+    (version,) = sealed.store.versions(name)
+    sealed.store.damage(name, version.version_id, b"1 " + b"0" * 64 + b" portal/one\n")
+    now = sealed.clock.now()
+    for number in (1, 2, 3):
+        compare(sealed.worker, sealed.store, now=now, share=Share(number, 4))
+    with pytest.raises(LogBroken, match="not what was put there"):
+        compare(sealed.worker, sealed.store, now=now, share=Share(0, 4))
+
+
+def test_what_the_instance_itself_wrote_down_is_checked_as_well(
+    sealed: LogHouse, superuser: Callable[[str], None]
+) -> None:
+    """The manifest of a backup stands there, with which people compare what they restore."""
+    writer = AuditWriter(sealed.worker, "worker/one")
+    with writer.transaction(None) as connection:
+        writer.append(
+            connection,
+            tenant_id=None,
+            actor="operator:0",
+            action="backup.made",
+            object="backup:x",
+            body={"manifest": "aa"},
+            at=sealed.clock.now(),
+        )
+    verify_bodies(sealed.worker, [])
+    superuser("UPDATE audit_bodies SET body = replace(body, 'aa', 'bb') WHERE tenant_id IS NULL")
+    with pytest.raises(ChainBroken, match="another body"):
+        verify_bodies(sealed.worker, [])
+
+
+def test_what_is_taken_along_is_for_its_owner_alone(sealed: LogHouse, tmp_path: Path) -> None:
+    export(sealed.worker, sealed.store, tmp_path / "along" / "log", None)
+    found = list((tmp_path / "along").rglob("*"))
+    assert {path.stat().st_mode & 0o777 for path in found if path.is_file()} == {0o600}
+    assert {path.stat().st_mode & 0o777 for path in found if path.is_dir()} == {0o700}

@@ -323,6 +323,10 @@ class Stamping:
         self.notes.append(data)
         return b"stamp over " + data
 
+    def check(self, token: bytes, data: bytes) -> None:
+        if token != b"stamp over " + data:
+            raise VerificationFailed("it is no stamp")
+
 
 def test_the_newest_checkpoint_is_stamped_once_an_hour(log: LogHouse) -> None:
     """By an authority that is neither us nor the customer; its token stands locked beside the checkpoint."""
@@ -359,3 +363,52 @@ def test_an_authority_that_is_away_is_asked_again_and_a_token_left_behind_is_ado
     assert sequencer.stamp()
     assert not sequencer.stamp()
     assert len(stamper.notes) == len(log.keys("audit/1/tokens/")) == 1
+
+
+def test_what_stands_there_without_its_lock_is_never_adopted(log: LogHouse) -> None:
+    """A bucket that takes objects and drops their locks is refused at every round, not at the first alone."""
+
+    class Lockless(MemoryStore):
+        def put(self, key: str, data: bytes, retain_until: Any, *more: Any, **named: Any) -> str:
+            return super().put(key, data, None, *more, **named)
+
+    log.store = Lockless(log.clock)
+    log.play(2)
+    for _ in range(5):
+        with pytest.raises(StoreCorrupts, match="lock"):
+            log.sequencer().round()
+    assert not log.keys("audit/1/checkpoints/")
+
+
+def test_junk_among_the_checkpoints_keeps_nobody_from_sealing(log: LogHouse) -> None:
+    """Whoever may put objects must not be able to stop the log."""
+    log.play(2)
+    log.sequencer().round()
+    for name in ("zzz", "000000999999"):
+        log.store.put(f"audit/1/checkpoints/{name}", b"x", None, sha256=sha256_hex(b"x"))
+    log.play(1)
+    assert log.sequencer().round() == 1
+
+
+def test_two_that_stamp_at_once_agree_on_the_first_stamp(log: LogHouse) -> None:
+    log.play(1)
+    log.sequencer().round()
+    quick = log.sequencer(stamper=Stamping())
+
+    class Slow(Stamping):
+        def stamp(self, data: bytes) -> bytes:
+            assert quick.stamp()
+            return super().stamp(data)
+
+    assert log.sequencer(stamper=Slow()).stamp()
+    assert len(log.keys("audit/1/tokens/")) == 1
+    assert not quick.stamp()
+
+
+def test_something_else_in_the_place_of_a_stamp_is_told(log: LogHouse) -> None:
+    log.play(1)
+    log.sequencer().round()
+    (name,) = log.keys("audit/1/checkpoints/")
+    log.store.put(name.replace("checkpoints", "tokens"), b"no stamp", None, sha256=sha256_hex(b"no stamp"))
+    with pytest.raises(LogOverruled, match="no time stamp"):
+        log.sequencer(stamper=Stamping()).stamp()

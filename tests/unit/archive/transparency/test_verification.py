@@ -18,7 +18,7 @@ from archive.transparency.export import entry_line
 from archive.transparency.folder import open_folder
 from archive.transparency.leaves import Leaf, segment
 from archive.transparency.tree import Tree
-from archive.transparency.verification import LogBroken, Verified, read_keys, verify_folder
+from archive.transparency.verification import LogBroken, Verified, read_keys, verify_folder, verify_together
 from keys.signing_key import SigningKey
 from tests.unit.archive.evidence.conftest import OpenSslTimestampAuthority, timestamp_authority
 
@@ -60,7 +60,7 @@ def write_log(
                 object=f"recording:{place}",
                 result="ok",
                 body={"told": story if number >= same_until else "true", "é": place},
-                salt=f"{number:04x}{place:04x}",
+                salt=f"{number:016x}{place:016x}",
             )
             heads[writer] = ChainHead(entry.sequence, entry.hash)
             leaf = Leaf(writer, entry.sequence, entry.hash)
@@ -314,3 +314,44 @@ def cpu_seconds() -> Callable[[], float]:
     import time
 
     return time.process_time
+
+
+def test_a_body_moved_into_the_salt_is_another_body(tmp_path: Path) -> None:
+    """What is hashed has no border between the two: the length of the salt is the border."""
+    write_log(tmp_path / "log")
+    path = min((tmp_path / "log/1/entries").iterdir())
+    lines = path.read_bytes().split(b"\n")
+    hashed, salt, body = lines[0].split(b"\t")
+    for moved in (
+        salt + body.hex().encode() + b"\t",
+        salt[:-2] + b"\t" + bytes.fromhex(salt[-2:].decode()) + body,
+    ):
+        path.write_bytes(b"\n".join([hashed + b"\t" + moved, *lines[1:]]))
+        with pytest.raises(LogBroken, match="another body"):
+            verify_folder(open_folder(tmp_path / "log")[1][0], {PUBLIC.id: PUBLIC})
+
+
+def test_a_log_that_is_missing_as_a_whole_is_found_by_what_is_known_of_it(tmp_path: Path) -> None:
+    write_log(tmp_path / "log")
+    second = PublicKey("earwitness/test/2", KEY.public)
+    note = sign(Checkpoint(second.name, 5, bytes(32), NOW, NO_PREVIOUS), second.name, KEY)
+    lines, folders = open_folder(tmp_path / "log")
+    verify_together(folders, read_keys(lines))
+    with pytest.raises(
+        VerificationFailed, match="a checkpoint that is to be known of the log earwitness/test/2"
+    ):
+        verify_together(folders, read_keys(lines, [PUBLIC.line(), second.line()]), known=[note])
+    (tmp_path / f"log/keys/2-{second.id.hex()}").write_text(f"{second.line()}\n")
+    lines, folders = open_folder(tmp_path / "log")
+    with pytest.raises(VerificationFailed, match="a key of the log earwitness/test/2"):
+        verify_together(folders, read_keys(lines))
+
+
+def test_of_two_keys_of_one_log_neither_is_believed_until_one_is_named(tmp_path: Path) -> None:
+    write_log(tmp_path / "log")
+    other = PublicKey(ORIGIN, SigningKey(b"e" * 32).public)
+    (tmp_path / f"log/keys/1-{other.id.hex()}").write_text(f"{other.line()}\n")
+    lines, folders = open_folder(tmp_path / "log")
+    with pytest.raises(VerificationFailed, match="two keys"):
+        verify_together(folders, read_keys(lines))
+    verify_together(folders, read_keys(lines, [PUBLIC.line()]))
