@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0068"
-down_revision = "0061"
+down_revision = "0065"
 
 
 def upgrade() -> None:
