@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 import structlog
 
-from archive.catalogue import found_holds, recordings, sessions
+from archive.catalogue import found_holds, recordings, retention_clocks, sessions
 from archive.catalogue.directory import ensure_tenant
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.keks import WrappedKey
@@ -213,6 +213,8 @@ def _insert(catalogue: Catalogue, rebuilt: Rebuilt, now: datetime) -> bool:
         is_new = recordings.insert_recording(connection, rebuilt.archived) is None
         if is_new:
             sessions.insert_outcome(connection, rebuilt.outcome)
+            # What the clock was before the recordings came back proves nothing to the sweep.
+            retention_clocks.start_over(connection, rebuilt.archived.recording.started_at)
         if rebuilt.held:
             found_holds.keep(connection, tenant_id, rebuilt.archived.recording.id, now=now)
     return is_new

@@ -6,10 +6,13 @@ more than a minute, or when this machine's clock stands before what the audit lo
 already, nothing may be deleted.
 
 After a restart of the machine nobody knows how long it was off. A pause of up to
-PAUSE_HOURS_MAX is taken as such, and the old time holds until the next look; a longer one
-has to be confirmed by the operator, because a clock that is wrong looks the same.
+PAUSE_HOURS_MAX is taken as such, but only the time that was measured counts: the third clock
+runs behind by the pause, and what is over goes later by it. It is exact again when this
+machine's clock is proved right: by NTP, as the kernel tells, or by the operator. A longer
+pause has to be confirmed by the operator, because a clock that is wrong looks the same.
 
-Rules: pure. Not here: where the readings come from (`retention.timekeeper`).
+Rules: pure. What proves a clock may move it back as well: that deletes nothing early. Not
+here: where the readings come from (`retention.timekeeper`).
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ LOCK_HOURS_MAX = 24
 """How wrong a clock may be and still lock: a host that finds the time after its start must not keep
 recordings waiting for a person, and a term that is a day off is none that is lost."""
 
-_TOLERANCE = timedelta(seconds=CLOCK_DIFFERENCE_S_MAX)
+TOLERANCE = timedelta(seconds=CLOCK_DIFFERENCE_S_MAX)
 
 
 class ClockDisbelieved(DependencyUnavailable):
@@ -36,66 +39,94 @@ class ClockDisbelieved(DependencyUnavailable):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """When the clocks were last found right, and the seconds since, None when nobody measured them."""
+    """What is known of the time: it was `at`, and `elapsed_s` have gone by since.
+
+    Not `exact` when more may have gone by, because the machine was off: then it is a bound.
+    """
 
     at: datetime
-    elapsed_s: float | None
+    elapsed_s: float
+    exact: bool
+
+    @property
+    def now(self) -> datetime:
+        """What the third clock says."""
+        return self.at + timedelta(seconds=self.elapsed_s)
 
 
 @dataclass(frozen=True)
 class Readings:
-    """What each clock says; `newest_entry` is the last moment the audit log tells of."""
+    """What each clock says.
+
+    `newest_entry` is the last moment the audit log tells of; `proved` says that NTP keeps
+    this machine's clock.
+    """
 
     local: datetime
     store: datetime
     newest_entry: datetime | None
     checkpoint: Checkpoint | None
+    proved: bool = False
 
 
-def due_time(readings: Readings) -> datetime:
+@dataclass(frozen=True)
+class Judgement:
+    """Up to when recordings are over, and what is known of the time from now on."""
+
+    until: datetime
+    at: datetime
+    exact: bool
+
+
+def judge(readings: Readings) -> Judgement:
     """Return the moment up to which recordings are over; raises ClockDisbelieved."""
     local, store = readings.local, readings.store
-    if abs(local - store) > _TOLERANCE:
+    if abs(local - store) > TOLERANCE:
         raise _disbelieved(
             f"the clocks of this machine and of the object store differ by {_s(local - store)}"
         )
-    if readings.newest_entry is not None and local < readings.newest_entry - _TOLERANCE:
-        raise _disbelieved(
-            f"the audit log has an entry {_s(readings.newest_entry - local)} ahead of this clock"
-        )
+    newest = readings.newest_entry
+    if newest is not None and local < newest - TOLERANCE and not readings.proved:
+        raise _disbelieved(f"the audit log has an entry {_s(newest - local)} ahead of this clock")
+    here = min(local, store)
     if readings.checkpoint is None:
-        return min(local, store)
-    return min(local, store, _third(local, readings.checkpoint))
+        return Judgement(here, here, exact=True)
+    if _is_exact(local, readings.checkpoint, proved=readings.proved):
+        close = abs(local - readings.checkpoint.now) <= TOLERANCE
+        return Judgement(min(here, readings.checkpoint.now) if close else here, here, exact=True)
+    third = readings.checkpoint.now
+    return Judgement(min(here, third), third, exact=False)
 
 
-def _third(local: datetime, checkpoint: Checkpoint) -> datetime:
-    """Return what the third clock says; raises ClockDisbelieved when this machine's is far from it."""
-    if checkpoint.elapsed_s is not None:
-        third = checkpoint.at + timedelta(seconds=checkpoint.elapsed_s)
-        if abs(local - third) > _TOLERANCE:
-            raise _disbelieved(f"this machine's clock moved by {_s(local - third)} that did not go by")
-        return third
-    if local < checkpoint.at - _TOLERANCE:
-        raise _disbelieved(
-            f"this machine's clock stands {_s(checkpoint.at - local)} before its last good time"
-        )
-    if local - checkpoint.at > timedelta(hours=PAUSE_HOURS_MAX):
-        raise _disbelieved(f"this machine was off for {_s(local - checkpoint.at)}, or its clock is wrong")
-    return checkpoint.at
+def _is_exact(local: datetime, checkpoint: Checkpoint, *, proved: bool) -> bool:
+    """Return whether this machine's clock is right; False: only bounded. Raises ClockDisbelieved."""
+    ahead = local - checkpoint.now
+    if abs(ahead) <= TOLERANCE:
+        return True
+    if proved and ahead <= timedelta(hours=PAUSE_HOURS_MAX):
+        return True
+    if ahead < -TOLERANCE and not checkpoint.exact:
+        raise _disbelieved(f"this machine's clock stands {_s(ahead)} before its last good time")
+    if checkpoint.exact:
+        raise _disbelieved(f"this machine's clock moved by {_s(ahead)} that did not go by")
+    if ahead > timedelta(hours=PAUSE_HOURS_MAX):
+        raise _disbelieved(f"this machine was off for {_s(ahead)}, or its clock is wrong")
+    return False
 
 
-def agrees(local: datetime, checkpoint: Checkpoint | None) -> bool:
-    """Return whether a clock may be remembered as right: within a minute, or nothing speaks against it.
+def judge_lock(local: datetime, checkpoint: Checkpoint | None, *, proved: bool) -> Judgement | None:
+    """Return what a clock that may lock tells of the time; None when nothing may be remembered of it.
 
     Raises ClockDisbelieved when it is so far off that nothing may be locked by it.
     """
-    if checkpoint is None or checkpoint.elapsed_s is None:
-        due_time(Readings(local, local, None, checkpoint))
-        return True
-    third = checkpoint.at + timedelta(seconds=checkpoint.elapsed_s)
-    if abs(local - third) > timedelta(hours=LOCK_HOURS_MAX):
-        raise _disbelieved(f"this machine's clock moved by {_s(local - third)} that did not go by")
-    return abs(local - third) <= _TOLERANCE
+    if checkpoint is None:
+        return Judgement(local, local, exact=True) if proved else None
+    try:
+        return judge(Readings(local, local, None, checkpoint, proved))
+    except ClockDisbelieved:
+        if abs(local - checkpoint.now) > timedelta(hours=LOCK_HOURS_MAX):
+            raise
+        return None
 
 
 def _s(difference: timedelta) -> str:

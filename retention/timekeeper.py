@@ -2,17 +2,20 @@
 
 Time that goes by is measured by the machine's uptime, which setting a clock does not change and
 which a program started with a false clock sees as it is. What is remembered stands in the
-database, so that it outlives the process.
+database, so that it outlives the process. After a start of the machine no more than a bound is
+remembered, until the clock is proved: nobody takes a time of others for right that was never more
+than said.
 
 Rules: blocking. A clock that is not believed is written into the audit log, once for each
-new reason. Not here: what is believed (`retention.due_time`).
+new reason, and so is one that lets deletions come late. Not here: what is believed
+(`retention.due_time`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -24,7 +27,8 @@ from archive.catalogue.retention_clocks import GoodTime
 from archive.clock import Clock
 from archive.errors import DependencyUnavailable
 from archive.store.object import Store
-from retention.due_time import Checkpoint, ClockDisbelieved, Readings, agrees, due_time
+from retention.due_time import TOLERANCE, Checkpoint, ClockDisbelieved, Judgement, Readings, judge, judge_lock
+from retention.kernel_clock import kernel_clock
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 UPTIME = Path("/proc/uptime")
@@ -32,6 +36,9 @@ ACTOR = "service:worker"
 
 RENEWAL_S = 60.0
 """A recorder writes its good time down once a minute at most, whatever it archives."""
+
+LATE = timedelta(hours=6)
+"""Who knows of it then has time to say that the clock is right: nothing expired is alive a day later."""
 
 _log = structlog.get_logger()
 
@@ -56,34 +63,43 @@ class LockClock:
     """Asks, before something is locked by it, whether this machine's clock can be believed.
 
     As `Timekeeper`, but for a recorder: by the time that went by alone, for it reads no audit log.
+    Until a worker has looked once, nothing is known that speaks against a clock.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what it stands on, named by its callers
         self,
         catalogue: Catalogue,
         clock: Clock,
         node: str,
         uptime: Callable[[], Uptime] = machine_uptime,
+        kept_clock: Callable[[], datetime | None] = kernel_clock,
     ) -> None:
+        """Remember what it stands on; `kept_clock` tells this machine's time while NTP keeps it."""
         self._catalogue = catalogue
         self._clock = clock
         self._node = node
         self._uptime = uptime
+        self._kept_clock = kept_clock
 
     def check(self) -> None:
         """Raise ClockDisbelieved when nothing may be locked now; raises DependencyUnavailable."""
         up, local = self._uptime(), self._clock.now()
         known = retention_clocks.good_times(self._catalogue)
+        proved = _is_proved(local, self._kept_clock)
         try:
-            right = agrees(local, _checkpoint(up, known))
+            found = judge_lock(local, _checkpoint(up, known), proved=proved)
         except ClockDisbelieved as error:
             _log.error("ALARM: the clock is not believed, recordings wait", reason=str(error))
             raise
-        own = next((each for each in known if each.node == self._node), None)
-        if not right:
+        if found is None:
             return
-        if own is None or own.boot_id != up.boot_id or up.seconds - own.uptime_s >= RENEWAL_S:
-            retention_clocks.keep(self._catalogue, GoodTime(self._node, local, up.boot_id, up.seconds))
+        own = next((each for each in known if each.node == self._node), None)
+        if (
+            own is None
+            or (own.boot_id, own.exact) != (up.boot_id, found.exact)
+            or up.seconds - own.uptime_s >= RENEWAL_S
+        ):
+            retention_clocks.keep(self._catalogue, _good(self._node, found, up))
 
 
 class Timekeeper:
@@ -97,49 +113,68 @@ class Timekeeper:
         clock: Clock,
         node: str,
         uptime: Callable[[], Uptime] = machine_uptime,
+        kept_clock: Callable[[], datetime | None] = kernel_clock,
     ) -> None:
+        """Remember what it stands on; `kept_clock` tells this machine's time while NTP keeps it."""
         self._catalogue = catalogue
         self._store = store
         self._audit = audit
         self._clock = clock
         self._node = node
         self._uptime = uptime
+        self._kept_clock = kept_clock
         self._alarmed: str | None = None
 
     def due_time(self) -> datetime:
-        """Return the moment up to which recordings are over, and remember that the clocks were right.
+        """Return the moment up to which recordings are over, and remember what is known of the time now.
 
         Raises ClockDisbelieved, and DependencyUnavailable when store or database are away.
         """
         up, known = self._uptime(), retention_clocks.good_times(self._catalogue)
         readings = self._readings(up, known)
         try:
-            found = due_time(readings)
+            found = judge(readings)
         except ClockDisbelieved as error:
-            self._alarm(error)
+            self._alarm(str(error), "refused")
             raise
-        self._alarmed = None
-        good = min(readings.local, readings.store)
-        retention_clocks.keep(self._catalogue, GoodTime(self._node, good, up.boot_id, up.seconds))
-        return found
+        if readings.local - found.until > LATE:
+            self._alarm(
+                "Deletions come late by the time this machine was off, which nobody measured. When its clock "
+                "is right, run `earwitness retention trust-clock`, or have NTP keep it.",
+                "failed",
+            )
+        else:
+            self._alarmed = None
+        retention_clocks.keep(self._catalogue, _good(self._node, found, up))
+        return found.until
 
     def trust(self) -> datetime:
         """Take this machine's clock as right from now on, as the operator says, and return its time."""
         now, up = self._clock.now(), self._uptime()
         ahead = retention_clocks.newest_entry(self._catalogue)
         ignored = ahead if ahead is not None and ahead > now else None
-        for node in {self._node, *(each.node for each in retention_clocks.good_times(self._catalogue))}:
-            good = GoodTime(node, now, up.boot_id, up.seconds, ignored)
-            retention_clocks.keep(self._catalogue, good)
+        for each in retention_clocks.good_times(self._catalogue):
+            if each.at > now:
+                bound = replace(each, at=now, boot_id=up.boot_id, uptime_s=up.seconds, exact=False)
+                retention_clocks.keep(self._catalogue, bound)
+        good = GoodTime(self._node, now, up.boot_id, up.seconds, ignored)
+        retention_clocks.keep(self._catalogue, good)
         return now
 
     def _readings(self, up: Uptime, known: list[GoodTime]) -> Readings:
         local = self._clock.now()
-        newest = self._newest_entry(local, known)
         checkpoint = _checkpoint(up, known)
-        if checkpoint is None and newest is not None and newest <= local:
-            checkpoint = Checkpoint(newest, None)
-        return Readings(local, self._store.clock(), newest, checkpoint)
+        if checkpoint is None:
+            # Nobody knows when this archive had a right clock; its newest recording was made by some.
+            newest = retention_clocks.newest_recording(self._catalogue)
+            checkpoint = None if newest is None else Checkpoint(newest, 0.0, exact=False)
+        return Readings(
+            local,
+            self._store.clock(),
+            self._newest_entry(local, known),
+            checkpoint,
+            _is_proved(local, self._kept_clock),
+        )
 
     def _newest_entry(self, local: datetime, known: list[GoodTime]) -> datetime | None:
         newest = retention_clocks.newest_entry(self._catalogue)
@@ -148,9 +183,10 @@ class Timekeeper:
             return newest
         return retention_clocks.newest_entry(self._catalogue, at_most=local)
 
-    def _alarm(self, error: ClockDisbelieved) -> None:
-        _log.error("ALARM: no clock is believed, nothing is deleted", reason=str(error))
-        kind = str(error).partition(" by ")[0]
+    def _alarm(self, reason: str, result: str) -> None:
+        what = "nothing is deleted" if result == "refused" else "deletions come late"
+        _log.error(f"ALARM: no clock is believed, {what}", reason=reason)
+        kind = reason.partition(" by ")[0]
         if kind == self._alarmed:
             return
         with self._audit.transaction(None) as connection:
@@ -160,17 +196,30 @@ class Timekeeper:
                 actor=ACTOR,
                 action="retention.clock",
                 object=f"node:{self._node}",
-                result="refused",
+                result=result,
                 at=self._clock.now(),
-                body={"reason": str(error)},
+                body={"reason": reason},
             )
         self._alarmed = kind
 
 
+def _good(node: str, found: Judgement, up: Uptime) -> GoodTime:
+    return GoodTime(node, found.at, up.boot_id, up.seconds, exact=found.exact)
+
+
+def _is_proved(local: datetime, kept_clock: Callable[[], datetime | None]) -> bool:
+    """Return whether NTP keeps this machine's clock, and it is the one that is gone by here."""
+    kept = kept_clock()
+    return kept is not None and abs(kept - local) <= TOLERANCE
+
+
 def _checkpoint(up: Uptime, known: list[GoodTime]) -> Checkpoint | None:
-    """Return the last good time: of this start of the machine if there is one, else of any."""
+    """Return the last time of this start of the machine that was right, else the latest bound of any."""
     of_this_start = [each for each in known if each.boot_id == up.boot_id and each.uptime_s <= up.seconds]
-    if of_this_start:
-        best = of_this_start[0]
-        return Checkpoint(best.at, up.seconds - best.uptime_s)
-    return Checkpoint(known[0].at, None) if known else None
+    exact = [each for each in of_this_start if each.exact]
+    if exact:
+        last = max(exact, key=lambda each: each.uptime_s)
+        return Checkpoint(last.at, up.seconds - last.uptime_s, exact=True)
+    bounds = [Checkpoint(each.at, up.seconds - each.uptime_s, exact=False) for each in of_this_start]
+    bounds += [Checkpoint(each.at, 0.0, exact=False) for each in known]
+    return max(bounds, key=lambda each: each.now, default=None)

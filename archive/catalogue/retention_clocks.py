@@ -1,6 +1,6 @@
-"""When the clock of each node was last found right, and the newest moment the audit log tells of.
+"""What each node knows of the time, and the newest moments that the audit log and the recordings tell of.
 
-Rules: of no tenant; written by worker and operator. Not here: what is believed (`retention.due_time`).
+Rules: of no tenant; written by recorder, worker and operator. Not here: what is believed (`retention.due_time`).
 """
 
 from __future__ import annotations
@@ -8,16 +8,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, delete, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from archive.catalogue.engine import Catalogue
-from archive.catalogue.tables import audit_entries, audit_writers, retention_clocks
+from archive.catalogue.directory import list_tenants
+from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.tables import audit_entries, audit_writers, recordings, retention_clocks
+
+REBUILT = "rebuilt"
+"""The node that stands for what a bucket told of the time when the catalogue was rebuilt from it."""
 
 
 @dataclass(frozen=True)
 class GoodTime:
-    """A moment a node's clock was found right at, and how long its machine had been up, since which start."""
+    """A moment, and how long the machine of a node had been up then, since which start.
+
+    An `exact` one is when the clock was found right; otherwise it was at least so late.
+    """
 
     node: str
     at: datetime
@@ -25,6 +32,8 @@ class GoodTime:
     uptime_s: float
     ignored_until: datetime | None = None
     """Entries of the audit log up to this moment that lie ahead of the clock were made by a wrong one."""
+
+    exact: bool = True
 
 
 def good_times(catalogue: Catalogue) -> list[GoodTime]:
@@ -39,6 +48,7 @@ def good_times(catalogue: Catalogue) -> list[GoodTime]:
             row.boot_id,
             row.uptime_s,
             None if row.ignored_until is None else row.ignored_until.astimezone(UTC),
+            row.exact,
         )
         for row in rows
     ]
@@ -47,7 +57,12 @@ def good_times(catalogue: Catalogue) -> list[GoodTime]:
 def keep(catalogue: Catalogue, good: GoodTime) -> None:
     """Remember a node's good time in the place of its last one; what is ignored stays so."""
     statement = upsert(retention_clocks).values(vars(good))
-    renewed = {"at": good.at, "boot_id": good.boot_id, "uptime_s": good.uptime_s}
+    renewed: dict[str, object] = {
+        "at": good.at,
+        "boot_id": good.boot_id,
+        "uptime_s": good.uptime_s,
+        "exact": good.exact,
+    }
     if good.ignored_until is not None:
         renewed["ignored_until"] = good.ignored_until
     with catalogue.transaction() as connection:
@@ -68,3 +83,27 @@ def newest_entry(catalogue: Catalogue, *, at_most: datetime | None = None) -> da
     with catalogue.transaction() as connection:
         found = connection.execute(statement).scalar()
     return None if found is None else found.astimezone(UTC)
+
+
+def newest_recording(catalogue: Catalogue) -> datetime | None:
+    """Return when the newest recording of all tenants began, as worker or operator; None of an empty archive."""
+    newest: datetime | None = None
+    for tenant in list_tenants(catalogue):
+        statement = select(func.max(recordings.c.started_at)).where(recordings.c.tenant_id == tenant.id)
+        with catalogue.transaction(tenant.id) as connection:
+            found = connection.execute(statement).scalar()
+        if found is not None and (newest is None or found > newest):
+            newest = found.astimezone(UTC)
+    return newest
+
+
+def start_over(connection: Connection, at: datetime) -> None:
+    """Know nothing more than that it was at least `at` once, as operator.
+
+    For a catalogue that is being rebuilt: whatever clock ran in the empty one before proves nothing.
+    """
+    columns = retention_clocks.c
+    connection.execute(delete(retention_clocks).where(columns.node != REBUILT))
+    statement = upsert(retention_clocks).values(node=REBUILT, at=at, boot_id="", uptime_s=0, exact=False)
+    later = {"at": func.greatest(columns.at, statement.excluded.at)}
+    connection.execute(statement.on_conflict_do_update(index_elements=["node"], set_=later))

@@ -12,6 +12,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy import text as sql_text
 
 from archive.catalogue.tables.columns import maybe, metadata, of_recording, of_user, tenant, time, word
 
@@ -34,8 +35,15 @@ cases = Table(
     time("release_asked_at", nullable=True),
     maybe("released_by"),
     time("released_at", nullable=True),
+    time("let_go_at", nullable=True),
     UniqueConstraint("tenant_id", "id"),
     Index(None, "tenant_id", "opened_at", "id"),
+    Index(
+        "cases_let_go_idx",
+        "tenant_id",
+        "released_at",
+        postgresql_where=sql_text("released_at IS NOT NULL AND let_go_at IS NULL"),
+    ),
 )
 
 case_recordings = Table(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Double, Index, LargeBinary, Table, Text
+from sqlalchemy import Boolean, Column, Double, Index, LargeBinary, Table, Text
 from sqlalchemy import text as sql_text
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -44,4 +44,5 @@ retention_clocks = Table(
     word("boot_id"),
     Column("uptime_s", Double, nullable=False),
     time("ignored_until", nullable=True),
+    Column("exact", Boolean, nullable=False, server_default=sql_text("true")),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from archive.access import AccessScope
@@ -18,7 +18,7 @@ from keys.key_store import DirectoryKeyStore
 from keys.local_keyring import LocalKeyring
 from keys.signatory import Signatory, load_or_create
 from retention.expiry import Expiry
-from retention.timekeeper import Timekeeper, Uptime
+from retention.timekeeper import LockClock, Timekeeper, Uptime
 
 ROOT = LocalKeyring(bytes(range(32)))
 
@@ -52,6 +52,7 @@ class Ageing:
     outcome_of: Callable[[FinishedRecording], SessionOutcome]
     key_directory: Any
     uptime: Uptime = dataclasses.field(default_factory=lambda: Uptime("boot-1", 1000.0))
+    by_ntp: bool = False
 
     @property
     def store(self) -> Stubborn:
@@ -85,7 +86,17 @@ class Ageing:
     def timekeeper(self, catalogue: Catalogue | None = None, node: str = "one") -> Timekeeper:
         catalogue = catalogue or self.worker
         audit = AuditWriter(catalogue, f"worker/{node}")
-        return Timekeeper(catalogue, self.store, audit, self.house.clock, node, lambda: self.uptime)
+        return Timekeeper(
+            catalogue, self.store, audit, self.house.clock, node, lambda: self.uptime, self.kept_clock
+        )
+
+    def lock_clock(self, catalogue: Catalogue, node: str = "recorder/one") -> LockClock:
+        return LockClock(catalogue, self.house.clock, node, lambda: self.uptime, self.kept_clock)
+
+    def kept_clock(self) -> datetime | None:
+        """What the kernel tells of the clock: nothing, unless NTP keeps it."""
+        now: datetime = self.house.clock.now()
+        return now if self.by_ntp else None
 
     def sweep(self, node: str = "one", store: Any = None) -> Expiry:
         """Return a sweep as a worker of its own runs it."""

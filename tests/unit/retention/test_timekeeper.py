@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,21 @@ from archive.catalogue import retention_clocks
 from archive.errors import DependencyUnavailable
 from retention import timekeeper as timekeeper_module
 from retention.due_time import ClockDisbelieved
-from retention.timekeeper import LockClock, machine_uptime
+from retention.timekeeper import LATE, Uptime, machine_uptime
 from tests.unit.retention.ageing import Ageing
+
+
+def write_entry(ageing: Ageing) -> None:
+    with ageing.house.audit.transaction(None) as connection:
+        now = ageing.house.clock.now()
+        ageing.house.audit.append(
+            connection, tenant_id=None, actor="operator:0", action="x", object="x", at=now
+        )
+
+
+def alarms(database: Any) -> Any:
+    query = "SELECT object, result FROM audit_entries WHERE action = 'retention.clock'"
+    return database.connect().execute(query).fetchall()
 
 
 def test_time_that_goes_by_is_believed_and_a_clock_that_is_set_is_not(ageing: Ageing) -> None:
@@ -31,26 +45,107 @@ def test_a_worker_that_starts_later_goes_by_what_others_of_this_machine_remember
     assert ageing.timekeeper(node="two").due_time() == ageing.house.clock.now()
 
 
-def test_after_a_restart_nothing_more_is_over_at_first(ageing: Ageing) -> None:
+@pytest.mark.parametrize("heals", ["ntp", "operator"])
+def test_after_a_restart_deletions_come_late_by_the_pause_until_the_clock_is_proved(
+    ageing: Ageing, operator: Any, heals: str
+) -> None:
     before = ageing.house.clock.now()
     ageing.restart(hours=5)
     keeper = ageing.timekeeper()
     assert keeper.due_time() == before
+    ageing.live(hours=1)
+    assert keeper.due_time() == before + timedelta(hours=1)
+    if heals == "ntp":
+        ageing.by_ntp = True
+        keeper.due_time()
+        ageing.by_ntp = False  # once is enough: from then on the time is measured
+    else:
+        ageing.timekeeper(operator, "operator").trust()
+    ageing.live(hours=1)
     assert keeper.due_time() == ageing.house.clock.now()
+
+
+@pytest.mark.parametrize("hours", [2, 71])
+def test_r3_a_machine_that_starts_with_a_clock_ahead_by_hours_deletes_nothing_early(
+    ageing: Ageing, recorder: Any, hours: int
+) -> None:
+    """Whoever looks, however often: worker, sweep or recorder."""
+    true = ageing.house.clock.now()
+    ageing.restart(minutes=1)
+    ageing.set_clock(hours=hours)
+    for _ in range(5):
+        ageing.lock_clock(recorder).check()
+        ageing.live(minutes=15)
+        true += timedelta(minutes=15)
+        assert ageing.timekeeper().due_time() <= true
+        assert ageing.timekeeper(node="two").due_time() <= true
+
+
+def test_a_clock_that_is_right_again_heals_itself(ageing: Ageing, recorder: Any) -> None:
+    """Set by the battery at the start, and by NTP a minute later."""
+    ageing.restart(seconds=30)
+    ageing.set_clock(hours=2)
+    ageing.lock_clock(recorder).check()
+    ageing.timekeeper().due_time()
+    ageing.live(seconds=60)
+    ageing.set_clock(hours=-2)
+    assert ageing.house.clock.now() - ageing.timekeeper().due_time() < timedelta(minutes=1)
+
+
+def test_a_recorder_with_a_wrong_clock_keeps_no_other_from_archiving(ageing: Ageing, recorder: Any) -> None:
+    """What it remembers for all is no more than was known before."""
+    right, uptime = ageing.house.clock.now(), ageing.uptime
+    ageing.uptime = Uptime("boot of B", 20.0)
+    ageing.set_clock(hours=30)
+    ageing.lock_clock(recorder, "recorder/B").check()
+    ageing.set_clock(hours=-30)
+    ageing.uptime = Uptime("boot of A", 20.0)
+    ageing.lock_clock(recorder, "recorder/A").check()
+    assert max(each.at for each in retention_clocks.good_times(recorder)) == right
+    ageing.uptime = uptime
+    assert ageing.timekeeper().due_time() == right
+
+
+def test_that_deletions_come_late_is_told_once(ageing: Ageing, database: Any) -> None:
+    keeper = ageing.timekeeper()
+    ageing.restart(hours=LATE.total_seconds() / 3600)
+    keeper.due_time()
+    assert alarms(database) == []
+    ageing.restart(minutes=1)
+    keeper.due_time()
+    keeper.due_time()
+    assert alarms(database) == [("node:one", "failed")]
+
+
+def test_an_archive_that_is_empty_goes_by_the_clock_there_is(ageing: Ageing, database: Any) -> None:
+    """There is nothing in it that could go too early."""
+    database.connect().execute("TRUNCATE retention_clocks")
+    ageing.set_clock(days=8 * 365)
+    keeper = ageing.timekeeper()
+    assert keeper.due_time() == ageing.house.clock.now()
+    ageing.live(days=1)
+    assert keeper.due_time() == ageing.house.clock.now()
+
+
+def test_r3_without_any_memory_the_newest_recording_bounds_the_time(
+    ageing: Ageing, recorder: Any, database: Any, bakery: Any
+) -> None:
+    """A database that was made anew believes no clock because somebody signed in under it."""
+    made = ageing.archive(bakery).recording.started_at
+    database.connect().execute("TRUNCATE retention_clocks")
+    ageing.set_clock(hours=71)
+    assert ageing.timekeeper().due_time() == made
+    database.connect().execute("TRUNCATE retention_clocks")
+    ageing.set_clock(days=8 * 365)
+    write_entry(ageing)
+    with pytest.raises(ClockDisbelieved, match="was off for"):
+        ageing.timekeeper().due_time()
 
 
 def test_the_first_look_ever_goes_by_the_audit_log(ageing: Ageing, database: Any) -> None:
     database.connect().execute("TRUNCATE retention_clocks")
     ageing.set_clock(days=8 * 365)
-    with ageing.house.audit.transaction(None) as connection:
-        ageing.house.audit.append(
-            connection,
-            tenant_id=None,
-            actor="operator:0",
-            action="x",
-            object="x",
-            at=ageing.house.clock.now(),
-        )
+    write_entry(ageing)
     ageing.set_clock(days=-365)
     with pytest.raises(ClockDisbelieved, match="audit log has an entry"):
         ageing.timekeeper().due_time()
@@ -61,15 +156,7 @@ def test_the_operator_can_say_that_the_clock_is_right_whatever_was_written_by_a_
 ) -> None:
     """The entries of that time stay, and do not count any more."""
     ageing.set_clock(days=400)
-    with ageing.house.audit.transaction(None) as connection:
-        ageing.house.audit.append(
-            connection,
-            tenant_id=None,
-            actor="operator:0",
-            action="x",
-            object="x",
-            at=ageing.house.clock.now(),
-        )
+    write_entry(ageing)
     ageing.set_clock(days=-399)
     keeper = ageing.timekeeper()
     with pytest.raises(ClockDisbelieved):
@@ -86,10 +173,7 @@ def test_the_same_reason_is_written_down_once(ageing: Ageing, database: Any) -> 
     for _ in range(3):
         with pytest.raises(ClockDisbelieved):
             keeper.due_time()
-    written = database.connect().execute(
-        "SELECT object, result FROM audit_entries WHERE action = 'retention.clock'"
-    )
-    assert written.fetchall() == [("node:one", "refused")]
+    assert alarms(database) == [("node:one", "refused")]
     assert [each.node for each in retention_clocks.good_times(ageing.worker)] == ["one"]
 
 
@@ -106,7 +190,7 @@ def test_r3_nothing_is_locked_by_a_clock_eight_years_ahead_and_archived_when_it_
     ageing: Ageing, recorder: Any, bakery: Any
 ) -> None:
     """The recording waits in the journal, as for any part that is away."""
-    watch = LockClock(recorder, ageing.house.clock, "recorder/one", lambda: ageing.uptime)
+    watch = ageing.lock_clock(recorder)
     finished = ageing.make_finished(ageing.make_recording(bakery.id).recording)
     ageing.set_clock(days=8 * 365)
     ingest = ageing.house.ingest(believe=watch.check)
@@ -120,7 +204,7 @@ def test_r3_nothing_is_locked_by_a_clock_eight_years_ahead_and_archived_when_it_
 
 
 def test_a_recorder_goes_on_after_a_restart_and_writes_once_a_minute(ageing: Ageing, recorder: Any) -> None:
-    watch = LockClock(recorder, ageing.house.clock, "recorder/one", lambda: ageing.uptime)
+    watch = ageing.lock_clock(recorder)
     ageing.restart(hours=5)
     watch.check()
     first = retention_clocks.good_times(recorder)[0]
@@ -137,7 +221,7 @@ def test_a_recorder_goes_on_after_a_restart_and_writes_once_a_minute(ageing: Age
 
 def test_a_clock_that_is_hours_off_locks_and_is_not_remembered(ageing: Ageing, recorder: Any) -> None:
     """A host that found the time late keeps no recording waiting; the sweep goes by the clock of before."""
-    watch = LockClock(recorder, ageing.house.clock, "recorder/one", lambda: ageing.uptime)
+    watch = ageing.lock_clock(recorder)
     ageing.set_clock(hours=24)
     watch.check()
     assert [each.node for each in retention_clocks.good_times(recorder)] == ["one"]
