@@ -66,7 +66,7 @@ class LockClock:
     Until a worker has looked once, nothing is known that speaks against a clock.
     """
 
-    def __init__(  # noqa: PLR0917 - what it stands on, named by its callers
+    def __init__(
         self,
         catalogue: Catalogue,
         clock: Clock,

@@ -182,7 +182,12 @@ def _add_quarantine(app: procrastinate.App, work: Work) -> None:
         for tenant_id in await asyncio.to_thread(work.tenants):
             for recording_id, user_id in await asyncio.to_thread(work.quarantine.unfinished, tenant_id):
                 await _defer_decision(app, QUARANTINE_ASSIGN, tenant_id, recording_id, user_id=user_id)
-            for recording_id in await asyncio.to_thread(work.quarantine.due, tenant_id):
+        for tenant_id in await asyncio.to_thread(work.tenants):
+            try:
+                over = await asyncio.to_thread(work.quarantine.due, tenant_id)
+            except ClockDisbelieved:
+                return  # told and written down where it was found
+            for recording_id in over:
                 await _defer_decision(app, QUARANTINE_DESTROY, tenant_id, recording_id)
 
 

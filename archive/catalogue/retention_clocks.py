@@ -1,6 +1,7 @@
 """What each node knows of the time, and the newest moments that the audit log and the recordings tell of.
 
-Rules: of no tenant; written by recorder, worker and operator. Not here: what is believed (`retention.due_time`).
+Rules: of no tenant; written by recorder, worker and operator. Not here: what is believed
+(`retention.due_time`).
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def newest_entry(catalogue: Catalogue, *, at_most: datetime | None = None) -> da
 
 
 def newest_recording(catalogue: Catalogue) -> datetime | None:
-    """Return when the newest recording of all tenants began, as worker or operator; None of an empty archive."""
+    """Return when the newest recording of all tenants began; None of an empty archive."""
     newest: datetime | None = None
     for tenant in list_tenants(catalogue):
         statement = select(func.max(recordings.c.started_at)).where(recordings.c.tenant_id == tenant.id)

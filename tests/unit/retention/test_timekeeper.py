@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from archive.catalogue import retention_clocks
+from archive.catalogue.retention_clocks import GoodTime
 from archive.errors import DependencyUnavailable
 from retention import timekeeper as timekeeper_module
 from retention.due_time import ClockDisbelieved
@@ -204,16 +205,28 @@ def test_r3_nothing_is_locked_by_a_clock_eight_years_ahead_and_archived_when_it_
 
 
 def test_a_recorder_goes_on_after_a_restart_and_writes_once_a_minute(ageing: Ageing, recorder: Any) -> None:
+    """What it writes is a bound; once it is proved it writes at once, and from then on what is right."""
+    before = ageing.house.clock.now()
     watch = ageing.lock_clock(recorder)
+
+    def known() -> GoodTime:
+        return next(
+            each for each in retention_clocks.good_times(recorder) if each.node.startswith("recorder")
+        )
+
     ageing.restart(hours=5)
     watch.check()
-    first = retention_clocks.good_times(recorder)[0]
+    first = known()
     ageing.live(seconds=30)
     watch.check()
-    assert retention_clocks.good_times(recorder)[0] == first
+    assert known() == first
     ageing.live(seconds=30)
     watch.check()
-    assert retention_clocks.good_times(recorder)[0].at == ageing.house.clock.now()
+    assert (known().at, known().exact) == (before + timedelta(seconds=60), False)
+    ageing.by_ntp = True
+    watch.check()
+    assert (known().at, known().exact) == (ageing.house.clock.now(), True)
+    ageing.by_ntp = False
     ageing.restart(days=4)
     with pytest.raises(ClockDisbelieved):
         watch.check()

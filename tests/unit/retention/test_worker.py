@@ -64,6 +64,7 @@ class Decisions(Quarantine):
         self.errors: list[Exception] = []
         self.broken_off: list[tuple[RecordingId, UserId]] = []
         self.over: list[RecordingId] = []
+        self.believed = True
 
     def assign(self, *arguments: str) -> Any:
         self._note("assign", *arguments)
@@ -77,6 +78,8 @@ class Decisions(Quarantine):
         self.done.append(words)
 
     def due(self, tenant_id: TenantId) -> list[RecordingId]:
+        if not self.believed:
+            raise ClockDisbelieved("It is the year 2034.")
         return self.over
 
     def unfinished(self, tenant_id: TenantId) -> list[tuple[RecordingId, UserId]]:
@@ -358,6 +361,18 @@ async def test_the_sweep_has_destroyed_what_is_over_and_finished_what_was_broken
         await drain(app)
     assert min(decisions.done) == ("assign", bakery.id, "r3", "u", "service:worker")
     assert {words[2] for words in decisions.done if words[0] == "destroy"} == {"r1", "r2"}
+
+
+async def test_r3_by_a_clock_that_is_not_believed_no_quarantine_ends_and_what_was_begun_goes_on(
+    app: Any, decisions: Decisions, bakery: Tenant
+) -> None:
+    decisions.believed = False
+    decisions.over = [RecordingId("r1")]
+    decisions.broken_off = [(RecordingId("r3"), UserId("u"))]
+    async with app.open_async():
+        await defer_due(app, schedule("quarantine"), NOW)
+        await drain(app)
+    assert decisions.done == [("assign", bakery.id, "r3", "u", "service:worker")]
 
 
 async def test_a_refused_decision_is_over_and_one_that_meets_an_outage_is_tried_again(

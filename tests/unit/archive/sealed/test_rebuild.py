@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
 from archive.access import AccessScope
 from archive.audit import AuditWriter
-from archive.catalogue import migrate, recordings, sessions
+from archive.catalogue import migrate, recordings, retention_clocks, sessions
 from archive.catalogue.engine import Catalogue
+from archive.catalogue.retention_clocks import GoodTime
 from archive.model import (
     ArchivedRecording,
     FinishedRecording,
@@ -63,6 +65,28 @@ def test_every_recording_is_back_and_opens(
         )
         assert reader.read(0, reader.length) == finished.audio
         assert outcome_of(finished) in sessions.find(portal, scope_of(archived)).items
+
+
+def test_a_rebuilt_catalogue_knows_no_more_of_the_time_than_its_newest_recording(
+    house: object,
+    empty: Callable[[str], Catalogue],
+    archive_many: list[tuple[ArchivedRecording, FinishedRecording]],
+) -> None:
+    """The clock that ran on the empty host before may have been years ahead (promise R3)."""
+    operator, newest = (
+        empty("earwitness_operator"),
+        max(each.recording.started_at for each, _ in archive_many),
+    )
+    ahead = house.clock.now() + timedelta(days=8 * 365)
+    retention_clocks.keep(operator, GoodTime("one", ahead, "boot-1", 20.0))
+    assert retention_clocks.newest_recording(operator) is None
+    rebuild(house.store, house.vault, operator)
+    assert retention_clocks.newest_recording(operator) == newest
+    known = GoodTime(retention_clocks.REBUILT, newest, "", 0.0, exact=False)
+    assert retention_clocks.good_times(operator) == [known]
+    retention_clocks.keep(operator, GoodTime("one", ahead, "boot-1", 20.0))
+    assert rebuild(house.store, house.vault, operator) == 0
+    assert len(retention_clocks.good_times(operator)) == 2, "nothing came back, so nothing begins anew"
 
 
 def test_a_copy_of_the_bucket_serves_as_well_though_its_versions_have_other_ids(
