@@ -11,7 +11,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0066"
-down_revision = "0065"
+down_revision = "0068"
 
 TABLES = """
 ALTER TABLE retention_clocks ADD COLUMN exact boolean NOT NULL DEFAULT true;
