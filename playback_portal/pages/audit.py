@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from yarl import URL
@@ -28,7 +29,7 @@ from playback_portal.language import mark
 from playback_portal.page import render, see_other
 from playback_portal.parameters import CALENDAR
 from playback_portal.route import Route
-from playback_portal.services import SCOPE, SERVICES
+from playback_portal.services import SCOPE, SERVICES, is_recording_id
 
 ENTRIES_ON_PAGE = 50
 PATH = "/admin/audit"
@@ -61,7 +62,13 @@ DEEDS = {
     "passkey.removed": mark("removed a passkey"),
     "password.changed": mark("changed a password"),
     "policy.changed": mark("changed the settings of the organisation"),
-    "recording.held": mark("put a hold on the recording"),
+    "case.filled": mark("put recordings into a case"),
+    "case.person-admitted": mark("admitted somebody to a case"),
+    "case.person-removed": mark("took somebody off a case"),
+    "case.release-asked": mark("asked for the release of a case"),
+    "case.release-refused": mark("refused the release of a case"),
+    "case.released": mark("released a case"),
+    "case.rule-added": mark("let later calls come into a case"),
     "recording.paused": mark("paused a call"),
     "recording.resumed": mark("resumed a call"),
     "recording.started": mark("started recording a call"),
@@ -105,6 +112,7 @@ class Asked:
     who: str = ""
     action: str = ""
     result: str = ""
+    recording: str = ""
 
     def query(self) -> dict[str, str]:
         """Return what stands in the address."""
@@ -114,6 +122,7 @@ class Asked:
             "who": self.who,
             "action": self.action,
             "result": self.result,
+            "recording": self.recording,
         }
         return {name: value for name, value in named.items() if value}
 
@@ -201,6 +210,7 @@ def _file(query: AuditQuery) -> str:
         "to": "" if query.until is None else query.until.isoformat(),
         "actor": query.actor,
         "action": query.action,
+        "object": query.object,
         "result": query.result,
     }
     return str(
@@ -218,10 +228,17 @@ def _asked(request: web.Request) -> Asked:
         who=given["who"],
         action=given["action"] if given["action"] in DEEDS else "",
         result=given["result"] if given["result"] in RESULTS else "",
+        recording=_recording(given["recording"]),
     )
 
 
-_NAMES = ("from", "to", "who", "action", "result")
+_NAMES = ("from", "to", "who", "action", "result", "recording")
+
+
+def _recording(text: str) -> str:
+    """Return the id of a recording that is given by its id or its address, "" for what is neither."""
+    found = urlsplit(text).path.rstrip("/").rpartition("/")[2]
+    return found if is_recording_id(found) else ""
 
 
 def _query(catalogue: Catalogue, tenant_id: TenantId, asked: Asked) -> AuditQuery:
@@ -231,6 +248,7 @@ def _query(catalogue: Catalogue, tenant_id: TenantId, asked: Asked) -> AuditQuer
         until=None if until is None else _midnight(until + timedelta(days=1)),
         actor=_actor(catalogue, tenant_id, asked.who),
         action=asked.action,
+        object=f"{_RECORDING}{asked.recording}" if asked.recording else "",
         result=asked.result,
     )
 

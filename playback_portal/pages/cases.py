@@ -200,6 +200,7 @@ async def _page(request: web.Request, fault: str = "") -> web.Response:
         names=names,
         fault=fault,
         late=_late(request),
+        begins_export=request.query.get("export") == "1",
         opens=scope.reads_all,
         known=known,
         other=other_parties,

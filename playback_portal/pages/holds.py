@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from aiohttp import web
+from yarl import URL
 
-from archive.access import Scope, may_admit
+from archive.access import Scope, may_admit, may_take_evidence
 from archive.catalogue import case_people, cases, listing, people
 from archive.catalogue.cases import NAME_CHARS_MAX, REASON_CHARS_MAX, Added, Case
 from archive.catalogue.listing import Count
@@ -37,6 +38,9 @@ from playback_portal.route import DETAILS, SUBJECT, Route
 from playback_portal.services import ENTRY, SCOPE, SERVICES, is_recording_id, recording_id_of
 
 PAGE = "/holds"
+EXPORT = "export"
+"""The way on for who exports the case at once."""
+
 OFFERED_CASES_COUNT = 50
 """Open cases to choose from; into an older one recordings are put on its own page."""
 
@@ -107,8 +111,10 @@ async def post_hold(request: web.Request) -> web.StreamResponse:
     if isinstance(done, web.StreamResponse):
         return done
     case, added = done
-    late = f"?late={len(added.going)}" if added.going else ""
-    return see_other(request, f"{CASES_PAGE}/{case.id}{late}")
+    told = {"late": str(len(added.going))} if added.going else {}
+    if form.get("next") == EXPORT:
+        told["export"] = "1"
+    return see_other(request, str(URL(f"{CASES_PAGE}/{case.id}").with_query(told)))
 
 
 async def post_hold_of_one(request: web.Request) -> web.StreamResponse:
@@ -235,6 +241,7 @@ async def _show(
         text="" if query is None or query.text is None else query.text,
         later=later,
         hearers=hearers,
+        exports=may_take_evidence(scope) and not wanted.single,
         name_chars_max=NAME_CHARS_MAX,
         reason_chars_max=REASON_CHARS_MAX,
         back=_back(wanted),

@@ -35,14 +35,24 @@ from archive.catalogue import (
     directory,
     minutes,
     positions,
+    remains,
     rights,
     sessions,
 )
 from archive.catalogue.cases import Case
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.minutes import Booking
+from archive.catalogue.recording_query import GONE_STATES
 from archive.errors import NotFound
-from archive.model import PLAYABLE_STATES, Recording, RecordingMode, RetentionClass, SessionOutcome, UserId
+from archive.model import (
+    PLAYABLE_STATES,
+    OutcomeKind,
+    Recording,
+    RecordingMode,
+    RetentionClass,
+    SessionOutcome,
+    UserId,
+)
 from playback_portal import audience, history, panel, player
 from playback_portal.audience import LISTENERS_COUNT_MAX, Audience
 from playback_portal.formats import ZONE
@@ -51,7 +61,7 @@ from playback_portal.page import partial, render
 from playback_portal.purposes import SUGGESTIONS, is_missing
 from playback_portal.recordings import archived_recording
 from playback_portal.route import Route
-from playback_portal.services import SCOPE, SERVICES
+from playback_portal.services import SCOPE, SERVICES, recording_id_of
 
 MODES = {
     RecordingMode.ALWAYS: mark("Always"),
@@ -65,6 +75,13 @@ LICENCES = {
     RetentionClass.DAYS_365: mark("365 days"),
     RetentionClass.YEARS_7_1000: mark("7 years, at most 1000 minutes a month"),
     RetentionClass.YEARS_7_3500: mark("7 years, at most 3500 minutes a month"),
+}
+OUTCOMES = {
+    OutcomeKind.RECORDED: mark("recorded"),
+    OutcomeKind.NOT_KEPT: mark("not kept"),
+    OutcomeKind.MODE_NEVER: mark("not recorded: the mode was Never"),
+    OutcomeKind.NOBODY_RECORDED: mark("not recorded: of nobody who is"),
+    OutcomeKind.FAILED: mark("failed"),
 }
 CAUSES = {
     "star code": mark("by a star code on the phone"),
@@ -98,8 +115,16 @@ class Reasons:
 
 async def get_page(request: web.Request) -> web.StreamResponse:
     """Show a recording: its player, or what is the matter with it, or the question what it is opened for."""
-    recording = (await archived_recording(request)).recording
     services, scope = request.app[SERVICES], request[SCOPE]
+    try:
+        recording = (await archived_recording(request)).recording
+    except NotFound:
+        # An administrator hears nobody, and answers for what was destroyed all the same.
+        if (left := await _left(request)) is None:
+            raise
+        return left
+    if recording.state in GONE_STATES and (left := await _left(request)) is not None:
+        return left
     names = await asyncio.to_thread(_names, services.catalogue, scope, _people_of(recording))
     holds = await asyncio.to_thread(_holds, services.catalogue, scope, recording)
     context = {**_facts(recording, names, services.clock.now()), "names": names, "holds": holds}
@@ -128,6 +153,22 @@ async def get_page(request: web.Request) -> web.StreamResponse:
     )
 
 
+async def _left(request: web.Request) -> web.Response | None:
+    """Return the page of what is left of a recording, None where nothing is or they may not know."""
+    services, recording_id = request.app[SERVICES], recording_id_of(request)
+    left = await asyncio.to_thread(remains.of, services.catalogue, request[SCOPE], recording_id)
+    if left is None:
+        return None
+    return render(
+        request,
+        "recording/destroyed.html",
+        left=left,
+        mode=MODES[left.mode],
+        licence=LICENCES[left.retention_class],
+        outcome="" if left.outcome is None else OUTCOMES[left.outcome],
+    )
+
+
 async def get_history(request: web.Request) -> web.StreamResponse:
     """Show what was done with the recording, newest first."""
     recording = (await archived_recording(request)).recording
@@ -139,7 +180,7 @@ async def get_history(request: web.Request) -> web.StreamResponse:
         return deeds, _names(catalogue, scope, {UserId(deed.user_id) for deed in deeds if deed.user_id})
 
     deeds, names = await asyncio.to_thread(read)
-    return partial(request, "recording/_history.html", deeds=deeds, names=names)
+    return partial(request, "recording/_history.html", recording=recording, deeds=deeds, names=names)
 
 
 async def get_access(request: web.Request) -> web.StreamResponse:

@@ -60,11 +60,18 @@ class Hands(ABC):
     def enter(self, target: Locator) -> None:
         """Bring the focus into a field."""
 
-    def write(self, target: Locator, text: str, *, end: str = "") -> None:
-        """Type a value into a field and end it, with Enter for instance."""
+    @abstractmethod
+    def choose(self, target: Locator, text: str) -> None:
+        """Take one of the choices of a field that offers them, by what it says."""
+
+    def write(self, target: Locator, text: str, *, end: str = "", anew: bool = False) -> None:
+        """Type a value into a field and end it, with Enter for instance; `anew` in the place of what stands there."""
         target.wait_for()
         if not _has_focus(target):
             self.enter(target)
+        if anew:
+            # Coming into a field by Tab, and a double click, select what stands in it.
+            target.select_text()
         self.page.keyboard.type(text)
         if end:
             self.page.keyboard.press(end)
@@ -98,6 +105,11 @@ class Mouse(Hands):
         target.click()
         self._count(f"click {name}")
 
+    def choose(self, target: Locator, text: str) -> None:
+        """Click, draw and let go: one press, as with any menu."""
+        target.select_option(label=text)
+        self._count(f"choose {text}")
+
     def enter(self, target: Locator) -> None:
         """Click into it."""
         self.press(target)
@@ -112,6 +124,13 @@ class Keyboard(Hands):
         kind = target.evaluate("element => element.type || element.getAttribute('role') || element.localName")
         self.page.keyboard.press("Space" if kind in {"checkbox", "radio", "switch"} else "Enter")
         self._count(f"press {kind}")
+
+    def choose(self, target: Locator, text: str) -> None:
+        """Go there by Tab and type the beginning of the choice."""
+        self.enter(target)
+        self.page.keyboard.type(text)
+        assert target.locator("option:checked").inner_text() == text
+        self._count(f"choose {text}")
 
     def enter(self, target: Locator) -> None:
         """Go there by Tab, and by arrows among tabs; where it comes to rest, the focus can be seen."""

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from archive.model import RecordingState
 from tests.unit.playback_portal.administration.test_cases import (
     NOTHING,
     deferred,
@@ -97,11 +96,3 @@ async def test_two_people_release_a_case_on_its_page(office: Any) -> None:
 async def test_a_user_sees_no_cases(office: Any, path: str) -> None:
     office.people["anna"] = office.anna
     assert "Zaken en AVG" not in await opened(office, "anna", path, 403)
-
-
-async def test_the_page_of_a_destroyed_recording_leads_to_its_certificate(office: Any) -> None:
-    gone: dict[str, Any] = {"parties": (), "channels": (), "call_id": "", "call_group": "", "spans": ()}
-    recording = stored(office, state=RecordingState.DESTROYED, **gone)
-    page = await opened(office, "ella", f"/recordings/{recording.id}")
-    assert f'href="/v1/recordings/{recording.id}/certificate"' in page
-    assert "Vernietigd" in page
