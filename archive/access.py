@@ -63,6 +63,7 @@ class Scope(StrEnum):
     EVIDENCE = "evidence"
     HOLDS = "holds"
     DATA_SUBJECTS = "data-subjects"
+    APPROVALS = "approvals"
 
 
 class Right(StrEnum):
@@ -97,6 +98,7 @@ _DENIED = {
             Scope.EVIDENCE,
             Scope.HOLDS,
             Scope.DATA_SUBJECTS,
+            Scope.APPROVALS,
         }
     ),
     Role.ADMINISTRATOR: frozenset({Scope.EVIDENCE}),

@@ -23,6 +23,7 @@ QUARANTINE_DESTROY = "retention.quarantine_destroy"
 MAIL = "retention.mail"
 EXPORT = "retention.export"
 STORE_HOLDS = "retention.store_holds"
+EXPIRY_BATCH = "retention.expiry_batch"
 
 CONNECT_TIMEOUT_S = 5.0
 
@@ -52,6 +53,9 @@ def lock_of_export(export_id: str) -> str:
     return f"export/{export_id}"
 
 
+_OF_TENANT = {STORE_HOLDS: "holds", EXPIRY_BATCH: "expiry"}
+"""Jobs of which one of each tenant waits at a time, and the name under which it does."""
+
 _LOCKS = {"recording_id": lock_of, "mail_id": lock_of_mail, "export_id": lock_of_export}
 
 
@@ -65,8 +69,8 @@ def defer(database_url: str, task: str, **arguments: str) -> bool:
     connector = procrastinate.SyncPsycopgConnector()
     app = procrastinate.App(connector=connector)
     deferrer = app.configure_task(task)
-    if task == STORE_HOLDS:
-        deferrer = app.configure_task(task, queueing_lock=f"holds/{arguments['tenant_id']}")
+    if task in _OF_TENANT:
+        deferrer = app.configure_task(task, queueing_lock=f"{_OF_TENANT[task]}/{arguments['tenant_id']}")
     for name, lock in _LOCKS.items():
         if name in arguments:
             about = arguments[name]

@@ -141,6 +141,13 @@ KEEP_GRACE_H_MAX = 72
 """DESIGN 2.1: a call nobody kept may wait for a decision for three days, and no longer."""
 
 
+EXPORTS_ALONE_DEFAULT = 100
+"""Recordings one person takes out within a day without a second one: a matter, not an archive."""
+
+EXPORTS_ALONE_MAX = 10_000
+"""As many as one export has; above that the limit would be none."""
+
+
 @dataclass(frozen=True)
 class TenantPolicy:
     """What a customer decided for all of its people; the defaults hold where nobody decided."""
@@ -149,6 +156,8 @@ class TenantPolicy:
     above_cap: AboveCap = AboveCap.KEEP
     purpose_required: bool = False
     """Whether it takes a purpose to open a recording of somebody else."""
+    exports_alone_max: int = EXPORTS_ALONE_DEFAULT
+    """Recordings one person exports within a day without a second person; 0 is every export by two."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from archive.catalogue.directory import NAME_CHARS_MAX, NUMBERS_PER_USER_MAX
-from archive.model import KEEP_GRACE_H_MAX, AboveCap, RecordingMode, RetentionClass, Role
+from archive.model import EXPORTS_ALONE_MAX, KEEP_GRACE_H_MAX, AboveCap, RecordingMode, RetentionClass, Role
 from archive.roster import COLUMNS, NONE, RESULTS
 from playback_portal.operations import JSON, MERGE_PATCH, Operation
 from playback_portal.rights_schemas import RIGHTS_OPERATIONS, RIGHTS_PARAMETERS, RIGHTS_SCHEMAS
@@ -38,6 +38,8 @@ _NUMBERS: Final[Schema] = {
 _NAME: Final[Schema] = {"type": ["string", "null"], "maxLength": NAME_CHARS_MAX}
 _GRACE: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": KEEP_GRACE_H_MAX}
 
+_ALONE: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": EXPORTS_ALONE_MAX}
+_ALONE_MEANS: Final = "recordings one person exports within a day without a second person"
 _PURPOSE: Final = "whether opening a recording of somebody else takes the header X-Purpose"
 
 _USER_FIELDS: Final[dict[str, Schema]] = {
@@ -113,12 +115,14 @@ ADMINISTRATION_SCHEMAS: Final[dict[str, Schema]] = {
         keepGraceHours=_GRACE,
         aboveCap=words_of(AboveCap),
         purposeRequired={"type": "boolean", "description": _PURPOSE},
+        exportsAloneMax={**_ALONE, "description": _ALONE_MEANS},
     ),
     "PolicyPatch": _fields(
         {
             "keepGraceHours": {**_GRACE, "type": ["integer", "null"]},
             "aboveCap": {"type": ["string", "null"], "enum": [*map(str, AboveCap), None]},
             "purposeRequired": {"type": ["boolean", "null"], "description": _PURPOSE},
+            "exportsAloneMax": {**_ALONE, "type": ["integer", "null"], "description": _ALONE_MEANS},
         }
     ),
     "DoNotRecordEntry": object_of(id=ID, numbers=TEXT, reason=TEXT),
@@ -176,6 +180,7 @@ ADMINISTRATION_OPERATIONS: Final[dict[str, Operation]] = {
         refusals=(404, 409, 412),
         body="UserPatch",
         body_media_types=(MERGE_PATCH, JSON),
+        waits=True,
     ),
     "list_licences": Operation(
         "The licences of a person with their dates, oldest first",
@@ -200,9 +205,10 @@ ADMINISTRATION_OPERATIONS: Final[dict[str, Operation]] = {
         "Change the policy by a merge patch",
         ("ifMatch",),
         "Policy",
-        refusals=(412,),
+        refusals=(409, 412),
         body="PolicyPatch",
         body_media_types=(MERGE_PATCH, JSON),
+        waits=True,
     ),
     "list_do_not_record": Operation(
         "Numbers never recorded, with the reason; metadata is kept", (), "DoNotRecordPage", refusals=(400,)

@@ -34,6 +34,10 @@ EXPORT_SCHEMAS: Final[dict[str, Schema]] = {
         readyAt=maybe(TIME),
         endsAt=TIME,
     ),
+    "AskedExport": {
+        "description": "the export, or what waits for a second person because it is so many",
+        "anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("Export", "Approval")],
+    },
     "ExportPage": page_of("Export"),
     "NewExport": {
         **object_of(
@@ -65,7 +69,7 @@ EXPORT_OPERATIONS: Final[dict[str, Operation]] = {
     "post_export": Operation(
         "Ask for recordings, or a case, as a package of evidence; only an auditor who signed in",
         (),
-        "Export",
+        "AskedExport",
         refusals=(404, 409),
         status=202,
         body="NewExport",

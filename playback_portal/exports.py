@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from http import HTTPStatus
 from uuid import UUID
 
@@ -19,8 +20,9 @@ from aiohttp import web
 
 from archive import jobs
 from archive.access import AccessScope, Scope, may_take_evidence
+from archive.approval import Kind, Proposal, Wanted
 from archive.audit import Json
-from archive.catalogue import exports, identities, recordings
+from archive.catalogue import approved, exports, identities, policies, recordings
 from archive.catalogue.exports import (
     RECORDINGS_COUNT_MAX,
     TEXT_CHARS_MAX,
@@ -33,17 +35,21 @@ from archive.catalogue.identities import Account
 from archive.errors import Conflict, DependencyUnavailable, NotFound, Refused
 from archive.evidence.asic import MEDIA_TYPE, SUFFIX
 from archive.evidence.exports import Download
-from archive.model import RecordingId, UserId
+from archive.model import RecordingId, UserId, new_id
 from playback_portal import documents, streaming
 from playback_portal.authentication import authenticate
 from playback_portal.language import language_of, mark
 from playback_portal.parameters import Parameters, bounded_text, cursor, limit, read_body
 from playback_portal.problems import ParameterFault, Problem, wrong_parameters
+from playback_portal.proposal import propose, waiting_response
 from playback_portal.route import DETAILS, SUBJECT, Route
 from playback_portal.services import ENTRY, SCOPE, SERVICES, is_recording_id, recording_id_of
 
 NOT_ALLOWED = mark("Only an auditor who signed in takes recordings out as evidence.")
 NOT_READY = mark("The package is not ready, or its week is over. Ask for it again.")
+
+DAY = timedelta(days=1)
+"""Within it all exports of a person count together: many small ones are a large one."""
 
 _log = structlog.get_logger()
 
@@ -80,6 +86,8 @@ async def post_export(request: web.Request) -> web.StreamResponse:
     if (not ids) == (case_id is None):
         raise wrong_parameters(ParameterFault("/recordingIds", "Name recordings or a case, one of the two."))
     made = await ask(request, Order(ids, reference, purpose, container, case_id=case_id))
+    if isinstance(made, Proposal):
+        return waiting_response(made)
     response = documents.json_response(document(made), {"Location": f"/v1/exports/{made.id}"})
     response.set_status(HTTPStatus.ACCEPTED)
     return response
@@ -116,8 +124,10 @@ async def get_package(request: web.Request) -> web.StreamResponse:
     return await streaming.send(request, _Package(download, scope), headers, _check_again)
 
 
-async def ask(request: web.Request, order: Order) -> Export:
-    """Write an export down with its audit entry and hand it to a worker.
+async def ask(request: web.Request, order: Order) -> Export | Proposal:
+    """Write an export down with its audit entry and hand it to a worker; propose it when it is too much.
+
+    Too much is what makes more recordings in a day than one person takes out alone.
 
     An order of a case gets the recordings of it that have sound, in the transaction that writes it
     down. Raises Refused for who may not or for what is out of bounds, NotFound for a recording
@@ -129,6 +139,8 @@ async def ask(request: web.Request, order: Order) -> Export:
         raise Refused(NOT_ALLOWED)
     wanted = replace(order, language=language_of(request).value)
     made = await asyncio.to_thread(_write_down, request, user_id, wanted)
+    if isinstance(made, Proposal):
+        return made
     try:
         await asyncio.to_thread(
             jobs.defer, services.database_url, jobs.EXPORT, tenant_id=scope.tenant_id, export_id=made.id
@@ -139,7 +151,7 @@ async def ask(request: web.Request, order: Order) -> Export:
     return made
 
 
-def _write_down(request: web.Request, user_id: UserId, order: Order) -> Export:
+def _write_down(request: web.Request, user_id: UserId, order: Order) -> Export | Proposal:
     services, scope = request.app[SERVICES], request[SCOPE]
     if order.case_id is None:
         wanted = frozenset(order.recording_ids)
@@ -160,8 +172,15 @@ def _write_down(request: web.Request, user_id: UserId, order: Order) -> Export:
         if order.case_id is not None:
             told |= {"case": order.case_id, "left_out": order.left_out}
         request[DETAILS] = told
+        now = services.clock.now()
+        alone_max = policies.policy_within(connection, scope.tenant_id).exports_alone_max
+        taken = exports.taken_alone(connection, scope.tenant_id, user_id, since=now - DAY)
+        if taken + len(set(order.recording_ids)) > alone_max:
+            subject = f"export:{new_id(now)}"
+            asked = Wanted(Kind.MASS_EXPORT, subject, approved.parameters_of(order), order.purpose)
+            return propose(request, connection, asked)
         order = replace(order, mail_to=identities.email_of(connection, Account(scope.tenant_id, user_id)))
-        made = exports.add(connection, scope.tenant_id, user_id, order, now=services.clock.now())
+        made = exports.add(connection, scope.tenant_id, user_id, order, now=now)
         request[SUBJECT] = f"export:{made.id}"
     return made
 

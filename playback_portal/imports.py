@@ -17,6 +17,7 @@ from aiohttp import web
 
 from archive import roster
 from archive.access import AccessScope
+from archive.approval import grants_power
 from archive.audit import Json
 from archive.catalogue import directory, people
 from archive.catalogue.directory import UserFields
@@ -39,6 +40,7 @@ from playback_portal.route import DETAILS
 from playback_portal.services import SCOPE, SERVICES, Services
 
 MEDIA_TYPE = "text/csv"
+BY_TWO = "Making somebody an administrator or auditor takes two people: propose it on the person's page."
 ROWS_MAX = 2000
 """A row takes some milliseconds, so that the answer comes before clients and proxies give up."""
 
@@ -90,6 +92,8 @@ class Roll:
         known = Role.USER if before is None else before.role
         if self._by_key and changes_power(known, fields.get("role", known)):
             raise Refused(BY_KEY)
+        if grants_power(known, fields.get("role", known)):
+            raise Refused(BY_TWO)
         if "@" not in login:
             raise Refused(f"{login!r} is not LOGIN@DOMAIN, for instance anna@{tenant.domain}.")
         change = directory.insert_user if before is None else directory.update_user

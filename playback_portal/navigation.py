@@ -46,6 +46,7 @@ SECTIONS = (
             Place("/reports", "report", mark("Reports")),
             Place("/shares", "share", mark("Play links"), "s"),
             Place("/cases", "case", mark("Cases and privacy")),
+            Place("/approvals", "check", mark("Two people")),
             Place("/exports", "lock", mark("Evidence"), "x"),
         ),
     ),

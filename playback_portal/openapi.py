@@ -17,6 +17,7 @@ from archive.access import Scope
 from playback_portal import (
     administration_schemas,
     annotation_schemas,
+    approval_schemas,
     audit_schemas,
     case_schemas,
     data_subject_schemas,
@@ -48,6 +49,7 @@ OPERATIONS = {
     **export_schemas.EXPORT_OPERATIONS,
     **case_schemas.CASE_OPERATIONS,
     **data_subject_schemas.DATA_SUBJECT_OPERATIONS,
+    **approval_schemas.APPROVAL_OPERATIONS,
 }
 SCHEMAS = {
     **schemas.SCHEMAS,
@@ -60,6 +62,7 @@ SCHEMAS = {
     **export_schemas.EXPORT_SCHEMAS,
     **case_schemas.CASE_SCHEMAS,
     **data_subject_schemas.DATA_SUBJECT_SCHEMAS,
+    **approval_schemas.APPROVAL_SCHEMAS,
 }
 PARAMETERS = {
     **schemas.PARAMETERS,
@@ -71,6 +74,7 @@ PARAMETERS = {
     **audit_schemas.AUDIT_PARAMETERS,
     **case_schemas.CASE_PARAMETERS,
     **data_subject_schemas.DATA_SUBJECT_PARAMETERS,
+    **approval_schemas.APPROVAL_PARAMETERS,
 }
 
 
@@ -184,6 +188,10 @@ def _successes(operation: Operation) -> dict[str, Any]:
     if operation.ranges:
         successes["206"] = {"description": "The range asked for.", "content": success["content"]}
         successes["304"] = {"description": "`If-None-Match` names what the client has already."}
+    if operation.waits:
+        schema = {"schema": {"$ref": "#/components/schemas/Approval"}}
+        waits = {"description": "It waits for a second person.", "content": {JSON: schema}}
+        successes[str(HTTPStatus.ACCEPTED.value)] = waits
     return successes
 
 

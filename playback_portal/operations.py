@@ -17,7 +17,8 @@ class Operation:
     """What a handler takes and gives.
 
     `schema` and `body` name components: of the JSON it answers with `status`, and of the
-    JSON it takes as one of `body_media_types`. A status of 204 comes without a body.
+    JSON it takes as one of `body_media_types`. A status of 204 comes without a body. With
+    `waits` it may answer 202 with an `Approval`: it waits for a second person.
     """
 
     summary: str
@@ -30,6 +31,7 @@ class Operation:
     body: str | None = None
     body_media_types: tuple[str, ...] = (JSON,)
     body_required: bool = True
+    waits: bool = False
 
 
 _PAGE = ("limit", "cursor")

@@ -5,8 +5,8 @@ wrong in it is told at once; who changed what from what to what stands in the au
 but for numbers and names.
 
 Rules: nobody changes their own role. No key makes or unmakes an administrator or auditor:
-who found one would else be such a person of their own making; a person who signed in a
-short while ago does, and so does the operator. A change is durable together with its audit
+who found one would else be such a person of their own making; two people who signed in a
+short while ago do, and so does the operator. A change is durable together with its audit
 entry. Not here: teams, and what people set for themselves (`playback_portal.me`).
 """
 
@@ -22,9 +22,11 @@ from aiohttp import web
 
 from archive import roster
 from archive.allowance import cap_s, end_of, month_of
+from archive.approval import Kind, Proposal, Wanted, grants_power
 from archive.audit import Json
 from archive.catalogue import directory, licences, minutes, people
 from archive.catalogue.directory import NAME_CHARS_MAX, NUMBERS_PER_USER_MAX, UserFields
+from archive.catalogue.engine import Connection
 from archive.catalogue.licences import LicencePreview
 from archive.catalogue.portal_sessions import SECOND_FACTOR_ROLES
 from archive.errors import Refused
@@ -41,8 +43,9 @@ from playback_portal.parameters import (
     search_text,
 )
 from playback_portal.problems import ParameterFault, Problem, wrong_parameters
+from playback_portal.proposal import propose, waiting_response
 from playback_portal.route import DETAILS, SUBJECT
-from playback_portal.services import ENTRY, SCOPE, SERVICES, recording_id_of
+from playback_portal.services import ENTRY, SCOPE, SERVICES, Services, recording_id_of
 
 NUMBER_CHARS_MAX = 256
 """A range of two E.164 numbers has 33; an address of record may be longer."""
@@ -85,14 +88,7 @@ async def post_user(request: web.Request) -> web.StreamResponse:
 
     def add() -> dict[str, Json]:
         tenant = people.tenant_of(services.catalogue, tenant_id)
-        name = login_within(tenant, login)
-        now = services.clock.now()
-        with request[ENTRY].transaction() as connection:
-            user = directory.insert_user(connection, tenant_id, name, now=now, **fields)
-            document = user_document(user, tenant)
-            request[SUBJECT] = f"user:{user.id}"
-            request[DETAILS] = {"set": {name: document[name] for name in TOLD_FIELDS}}
-        return document
+        return user_document(add_user(request, login_within(tenant, login), tenant, fields), tenant)
 
     document = await asyncio.to_thread(as_fault, add)
     response = tagged_response(document)
@@ -114,7 +110,7 @@ async def patch_user(request: web.Request) -> web.StreamResponse:
     body = await read_body(request)
     fields = read_fields(body)
     body.check()
-    services, scope = request.app[SERVICES], request[SCOPE]
+    scope = request[SCOPE]
     before, tenant = await _person(request)
     known = user_document(before, tenant)
     require_match(request.headers.get("If-Match"), known)
@@ -125,15 +121,50 @@ async def patch_user(request: web.Request) -> web.StreamResponse:
 
     check_role(request, before.role, fields)
 
-    def change() -> dict[str, Json]:
-        now = services.clock.now()
-        with request[ENTRY].transaction() as connection:
-            user = directory.update_user(connection, scope.tenant_id, before.login, now=now, **fields)
-            changed = user_document(user, tenant)
-            request[DETAILS] = {"changed": changes(known, changed)}
-        return changed
+    made = await asyncio.to_thread(as_fault, lambda: change_user(request, before, tenant, fields))
+    if isinstance(made, Proposal):
+        return waiting_response(made)
+    return tagged_response(user_document(made, tenant))
 
-    return tagged_response(await asyncio.to_thread(as_fault, change))
+
+def add_user(request: web.Request, login: str, tenant: Tenant, fields: UserFields) -> User:
+    """Add a person with their entry in the log; a role of power is proposed beside. Blocks."""
+    services, now = request.app[SERVICES], request.app[SERVICES].clock.now()
+    role = fields.get("role", Role.USER)
+    powerful = grants_power(Role.USER, role)
+    with request[ENTRY].transaction() as connection:
+        own: UserFields = {**fields, "role": Role.USER} if powerful else fields
+        user = directory.insert_user(connection, tenant.id, login, now=now, **own)
+        document = user_document(user, tenant)
+        told: dict[str, Json] = {"set": {name: document[name] for name in TOLD_FIELDS}}
+        if powerful:
+            _record(services, request, connection, "user.added", user, told)
+            propose(request, connection, _role_for(user, role))
+        else:
+            request[SUBJECT], request[DETAILS] = f"user:{user.id}", told
+    return user
+
+
+def change_user(request: web.Request, before: User, tenant: Tenant, fields: UserFields) -> User | Proposal:
+    """Change a person with their entry in the log; a role of power is proposed, the rest is done. Blocks.
+
+    Raises Conflict while the same is proposed already, and as `directory.update_user`.
+    """
+    services, now = request.app[SERVICES], request.app[SERVICES].clock.now()
+    role = fields.get("role", before.role)
+    own: UserFields = {**fields}
+    if "role" in own and (role is before.role or grants_power(before.role, role)):
+        # Nor is a role given that was taken away since this request looked.
+        del own["role"]
+    with request[ENTRY].transaction() as connection:
+        user = directory.update_user(connection, tenant.id, before.login, now=now, **own)
+        changed = changes(user_document(before, tenant), user_document(user, tenant))
+        if not grants_power(before.role, role):
+            request[DETAILS] = {"changed": changed}
+            return user
+        if changed:
+            _record(services, request, connection, "user.changed", user, {"changed": changed})
+        return propose(request, connection, _role_for(user, role))
 
 
 async def list_licences(request: web.Request) -> web.StreamResponse:
@@ -301,6 +332,30 @@ def as_fault(change: Callable[[], _T]) -> _T:
         return change()
     except Refused as error:
         raise wrong_parameters(ParameterFault("/", str(error))) from error
+
+
+def _role_for(user: User, role: Role) -> Wanted:
+    return Wanted(Kind.ROLE_GRANT, f"user:{user.id}", {"role": role.value})
+
+
+def _record(  # noqa: PLR0917 - the words of one audit entry
+    services: Services,
+    request: web.Request,
+    connection: Connection,
+    action: str,
+    user: User,
+    told: dict[str, Json],
+) -> None:
+    """Write down what was done beside what was proposed."""
+    services.audit.append(
+        connection,
+        tenant_id=user.tenant_id,
+        actor=request[SCOPE].actor,
+        action=action,
+        object=f"user:{user.id}",
+        body=told,
+        at=services.clock.now(),
+    )
 
 
 async def _person(request: web.Request) -> tuple[User, Tenant]:

@@ -1,18 +1,38 @@
-"""What a tenant decides for all of its people: the grace of unkept calls, minutes above the cap, purposes."""
+"""What a tenant decides for all of its people: the grace of unkept calls, what is above the cap, exports.
+
+Rules: what keeps less of later recordings, or lets more out at once, takes a second person
+(`archive.approval.loosens`); what exists keeps its term whatever is decided.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypedDict, TypeVar
 
 from aiohttp import web
 
+from archive.approval import Kind, Proposal, Wanted, loosens
 from archive.audit import Json
 from archive.catalogue import policies
-from archive.model import KEEP_GRACE_H_MAX, AboveCap, TenantPolicy
+from archive.model import EXPORTS_ALONE_MAX, KEEP_GRACE_H_MAX, AboveCap, TenantPolicy
 from playback_portal.entity_tag import require_match, tagged_response
-from playback_portal.parameters import Parameters, json_flag, json_whole_number, json_word_of, read_body
+from playback_portal.parameters import Body, Parameters, json_flag, json_whole_number, json_word_of, read_body
+from playback_portal.proposal import propose, waiting_response
 from playback_portal.route import DETAILS
 from playback_portal.services import ENTRY, SCOPE, SERVICES
+
+_T = TypeVar("_T")
+
+
+class Changes(TypedDict, total=False):
+    """What of a policy is to change; what is left out stays."""
+
+    keep_grace_h: int
+    above_cap: AboveCap
+    purpose_required: bool
+    exports_alone_max: int
 
 
 async def get_policy(request: web.Request) -> web.StreamResponse:
@@ -24,48 +44,32 @@ async def get_policy(request: web.Request) -> web.StreamResponse:
 async def patch_policy(request: web.Request) -> web.StreamResponse:
     """Change the policy by a merge patch and answer with all of it; null sets the default again."""
     Parameters(request.query).check()
-    body, defaults = await read_body(request), TenantPolicy()
-    keep_grace_h = body.read(
-        "keepGraceHours",
-        lambda value: (
-            defaults.keep_grace_h if value is None else json_whole_number(0, KEEP_GRACE_H_MAX)(value)
-        ),
-        None,
-    )
-    above_cap = body.read(
-        "aboveCap",
-        lambda value: defaults.above_cap if value is None else json_word_of(AboveCap)(value),
-        None,
-    )
-    purpose_required = body.read(
-        "purposeRequired",
-        lambda value: defaults.purpose_required if value is None else json_flag(value),
-        None,
-    )
+    body = await read_body(request)
+    wanted = _changes(body)
     body.check()
+    made = await asyncio.to_thread(change, request, wanted)
+    return waiting_response(made) if isinstance(made, Proposal) else tagged_response(policy_document(made))
+
+
+def change(request: web.Request, wanted: Changes) -> TenantPolicy | Proposal:
+    """Change the policy, or propose it: all of it, when a part takes a second person; blocks.
+
+    Raises the 412 Problem when it is another than the request names, the 403 Problem of a key
+    that may not propose, Conflict while another change of it waits.
+    """
     tenant_id = request[SCOPE].tenant_id
-
-    def change() -> dict[str, Json]:
-        with request[ENTRY].transaction() as connection:
-            before = policy_document(policies.policy_within(connection, tenant_id))
-            require_match(request.headers.get("If-Match"), before)
-            policy = policies.set_within(
-                connection,
-                tenant_id,
-                keep_grace_h=keep_grace_h,
-                above_cap=above_cap,
-                purpose_required=purpose_required,
-            )
-            document = policy_document(policy)
-            changed: dict[str, Json] = {
-                name: {"from": before[name], "to": document[name]}
-                for name in document
-                if before[name] != document[name]
-            }
-            request[DETAILS] = {"changed": changed}
-        return document
-
-    return tagged_response(await asyncio.to_thread(change))
+    with request[ENTRY].transaction() as connection:
+        before = policies.policy_within(connection, tenant_id)
+        require_match(request.headers.get("If-Match"), policy_document(before))
+        after = replace(before, **wanted)
+        was, will = policy_document(before), policy_document(after)
+        names = [name for name in will if will[name] != was[name]]
+        if loosens(before, after):
+            asked = {name: will[name] for name in names}
+            return propose(request, connection, Wanted(Kind.POLICY_CHANGE, f"tenant:{tenant_id}", asked))
+        changed: dict[str, Json] = {name: {"from": was[name], "to": will[name]} for name in names}
+        request[DETAILS] = {"changed": changed}
+        return policies.set_within(connection, tenant_id, **wanted)
 
 
 def policy_document(policy: TenantPolicy) -> dict[str, Json]:
@@ -74,7 +78,31 @@ def policy_document(policy: TenantPolicy) -> dict[str, Json]:
         "keepGraceHours": policy.keep_grace_h,
         "aboveCap": policy.above_cap.value,
         "purposeRequired": policy.purpose_required,
+        "exportsAloneMax": policy.exports_alone_max,
     }
+
+
+def _changes(body: Body) -> Changes:
+    """Read what a body names; null is the default again."""
+    defaults, wanted = TenantPolicy(), Changes()
+    if "keepGraceHours" in body.names:
+        hours = _or(defaults.keep_grace_h, json_whole_number(0, KEEP_GRACE_H_MAX))
+        wanted["keep_grace_h"] = body.read("keepGraceHours", hours, 0)
+    if "aboveCap" in body.names:
+        above_cap = _or(defaults.above_cap, json_word_of(AboveCap))
+        wanted["above_cap"] = body.read("aboveCap", above_cap, defaults.above_cap)
+    if "purposeRequired" in body.names:
+        wanted["purpose_required"] = body.read(
+            "purposeRequired", _or(defaults.purpose_required, json_flag), False
+        )
+    if "exportsAloneMax" in body.names:
+        count = _or(defaults.exports_alone_max, json_whole_number(0, EXPORTS_ALONE_MAX))
+        wanted["exports_alone_max"] = body.read("exportsAloneMax", count, 0)
+    return wanted
+
+
+def _or(default: _T, parse: Callable[[Json], _T]) -> Callable[[Json], _T]:
+    return lambda value: default if value is None else parse(value)
 
 
 async def _policy(request: web.Request) -> TenantPolicy:

@@ -29,6 +29,9 @@ STATIC_PREFIX = "/static/"
 SUBJECT = web.RequestKey("SUBJECT", str)
 """The object of the request's audit entry, where the path alone does not name it."""
 
+EVENT = web.RequestKey("EVENT", str)
+"""What happened, where it is something else than its row is for: it was only proposed."""
+
 DETAILS = web.RequestKey[Mapping[str, Json]]("DETAILS", Mapping)
 """What the request changed, added to the body of its audit entry."""
 
@@ -44,14 +47,16 @@ class Route:
     audit: str | None
     subject: str = "recording"
     page: bool = False
+    fresh: bool = False
 
     @property
     def asks_fresh_sign_in(self) -> bool:
         """Whether people do it with a browser only when they signed in a short while ago.
 
         So is all that an administrator changes: no row is excepted, and none can be forgotten.
+        Rows of others say it themselves by `fresh`.
         """
-        return self.permission is Scope.ADMINISTRATION and self.method != "GET"
+        return self.fresh or (self.permission is Scope.ADMINISTRATION and self.method != "GET")
 
     @property
     def is_of_api(self) -> bool:

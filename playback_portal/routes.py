@@ -29,6 +29,7 @@ from archive.playback import Action
 from playback_portal import audio, calls, events, health, me, openapi, recordings, static, why
 from playback_portal.administration import ADMINISTRATION_ROUTES
 from playback_portal.admission import require_fresh
+from playback_portal.approvals import APPROVAL_ROUTES
 from playback_portal.audit import AUDIT_ROUTES
 from playback_portal.authentication import authenticate, require
 from playback_portal.cases import CASE_ROUTES
@@ -38,6 +39,7 @@ from playback_portal.emails import EMAIL_ROUTES
 from playback_portal.exports import EXPORT_ROUTES
 from playback_portal.labels import LABEL_ROUTES
 from playback_portal.pages.annotations import ANNOTATION_ROUTES
+from playback_portal.pages.approvals import APPROVAL_PAGE_ROUTES
 from playback_portal.pages.audit import AUDIT_PAGE_ROUTES
 from playback_portal.pages.cases import CASE_PAGE_ROUTES
 from playback_portal.pages.enrolment import ENROLMENT_ROUTES
@@ -61,7 +63,7 @@ from playback_portal.pages.sharing import SHARING_ROUTES
 from playback_portal.pages.sign_in import SIGN_IN_ROUTES
 from playback_portal.positions import POSITION_ROUTES
 from playback_portal.problems import Problem, problem_of
-from playback_portal.route import DETAILS, STATIC_PREFIX, SUBJECT, Handler, Route
+from playback_portal.route import DETAILS, EVENT, STATIC_PREFIX, SUBJECT, Handler, Route
 from playback_portal.saved_searches import SAVED_SEARCH_ROUTES
 from playback_portal.services import ENTRY, REFERENCE, SCOPE, SERVICES, Entry, recording_id_of
 from playback_portal.shares import SHARE_ROUTES
@@ -129,6 +131,7 @@ ROUTES = (
     *EXPORT_ROUTES,
     *CASE_ROUTES,
     *DATA_SUBJECT_ROUTES,
+    *APPROVAL_ROUTES,
     Route("GET", f"{STATIC_PREFIX}{{name}}", static.get_file, None, None),
     *SIGN_IN_ROUTES,
     *SECURITY_ROUTES,
@@ -148,6 +151,7 @@ ROUTES = (
     *PURPOSE_ROUTES,
     *CASE_PAGE_ROUTES,
     *HOLD_ROUTES,
+    *APPROVAL_PAGE_ROUTES,
     *PEOPLE_ROUTES,
     *AUDIT_PAGE_ROUTES,
     *EXPORT_PAGE_ROUTES,
@@ -193,7 +197,7 @@ def _append(
     connection: Connection, request: web.Request, scope: AccessScope, route: Route, result: str
 ) -> None:
     """Append the audit entry of a request to a transaction."""
-    services, event = request.app[SERVICES], str(route.audit)
+    services, event = request.app[SERVICES], request.get(EVENT, str(route.audit))
     subject = event.partition(".")[0]
     if SUBJECT in request:
         subject = request[SUBJECT]

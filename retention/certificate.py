@@ -44,6 +44,9 @@ def statement(destruction: Destruction, *, destroyed_at: datetime) -> bytes:
         "method": METHOD,
         "audit": dict(destruction.entries),
     }
+    if destruction.proposal_id is not None:
+        # Before its term, by the word of two people: the audit log tells of whom.
+        document["approvedProposal"] = destruction.proposal_id
     return json.dumps(document, ensure_ascii=True, sort_keys=True, indent=1).encode()
 
 

@@ -17,6 +17,7 @@ key is destroyed too. Not here: which recordings (`retention.expiry`), keys and 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
 
@@ -81,8 +82,9 @@ class Destroyer:
         """Delete what was put for a recording while it went (a play link's audio), and return it."""
         prefix = objects_prefix(destruction.tenant_id, destruction.recording_id)
         found = tuple(DestroyedObject(each.key, each.version_id) for each in self._store.versions(prefix))
+        delete = self._deleting(destruction)
         for each in found:
-            self._store.delete(each.key, each.version_id)
+            delete(each.key, each.version_id)
         self._see_gone(prefix)
         return found
 
@@ -117,6 +119,8 @@ class Destroyer:
                     "class": claimed.retention_class.value,
                     "retainUntil": claimed.retain_until.isoformat(),
                 }
+                if claimed.proposal_id is not None:
+                    body["proposal"] = claimed.proposal_id
                 entry = self.enter(connection, claimed, "recording.destroy", body)
                 destructions.note(connection, claimed, "begun", entry)
         return claimed
@@ -136,11 +140,11 @@ class Destroyer:
         prefix = objects_prefix(destruction.tenant_id, destruction.recording_id)
         present = {(each.key, each.version_id) for each in self._store.versions(prefix)}
         planned = {(each.key, each.version_id) for each in destruction.objects or ()}
-        whole = planned <= present
+        whole, delete = planned <= present, self._deleting(destruction)
         for key, version_id in sorted(planned & present):
             try:
                 with contextlib.suppress(NotFound):
-                    self._store.delete(key, version_id)
+                    delete(key, version_id)
             except Refused as error:
                 if not whole:
                     raise StoreUnavailable("The store keeps a part of what is being destroyed.") from error
@@ -150,6 +154,10 @@ class Destroyer:
             whole = False
         self._see_gone(prefix)
         return True
+
+    def _deleting(self, destruction: Destruction) -> Callable[[str, str], None]:
+        """Return how a version is deleted: before its lock ends only what two people approved."""
+        return self._store.delete if destruction.proposal_id is None else self._store.delete_governed
 
     def _erase(self, destruction: Destruction) -> None:
         with self._audit.transaction(destruction.tenant_id) as connection:

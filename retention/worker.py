@@ -35,6 +35,7 @@ from archive.cli.worm import prove_lock
 from archive.clock import Clock
 from archive.errors import Conflict, DependencyUnavailable, NotFound, Refused
 from archive.jobs import (
+    EXPIRY_BATCH,
     EXPORT,
     MAIL,
     QUARANTINE_ASSIGN,
@@ -83,7 +84,6 @@ SCRUB_BATCH = "retention.scrub_batch"
 SCRUB_TALLY = "retention.scrub_tally"
 QUARANTINE_SWEEP = "retention.quarantine_sweep"
 EXPIRY_SWEEP = "retention.expiry_sweep"
-EXPIRY_BATCH = "retention.expiry_batch"
 HOLDS_SWEEP = "retention.holds_sweep"
 CALLS_SWEEP = "retention.calls_sweep"
 MAIL_SWEEP = "retention.mail_sweep"

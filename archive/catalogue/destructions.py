@@ -4,8 +4,9 @@
                       ^                 |
                       +-- a lock of the store or a hold stood against it, nothing was deleted yet
 
-A recording is claimed in one statement that names its term and that no hold keeps it, under
-the lock of its row, which is the lock a hold takes too. The claim is somebody's for a time;
+A recording is claimed in one statement that names its term, or what two people approved
+(`archive.approval`), and that no hold keeps it, under the lock of its row, which is the lock
+a hold takes too. The claim is somebody's for a time;
 whoever finds it over takes it up where it stopped. What is deleted is written down before.
 
 Rules: runs as worker, but for `certificate_of`. What is left of a recording is a row without
@@ -21,12 +22,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Row, Select, and_, case, delete, func, insert, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from archive.access import AccessScope, may_read_sessions
 from archive.audit_chain import AuditEntry, Json
-from archive.catalogue import quarantine, sessions
+from archive.catalogue import early, quarantine, sessions
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.tables import (
     destructions,
@@ -42,8 +43,6 @@ from archive.model import (
     SessionId,
     TenantId,
 )
-
-CLAIMABLE = (RecordingState.AVAILABLE, RecordingState.PARTIAL, RecordingState.FAILED)
 
 CLAIM_MINUTES = 10
 """Five objects are deleted within seconds; whoever needs longer died, or waits for a store that is away."""
@@ -75,6 +74,8 @@ class Destruction:
     entries: Mapping[str, Json]
     objects_gone_at: datetime | None
     destroyed_at: datetime | None
+    proposal_id: str | None = None
+    """What two people approved, where the recording goes before its term."""
 
 
 @dataclass(frozen=True)
@@ -102,22 +103,28 @@ class Siblings:
 
 
 def due(catalogue: Catalogue, tenant_id: TenantId, until: datetime, limit: int) -> list[RecordingId]:
-    """Return recordings whose time is over, those that are over for longest first."""
+    """Return recordings whose time is over, those that are over for longest first; then what was approved."""
     statement = (
         select(recordings.c.id)
         .where(_is_due(tenant_id, until))
         .order_by(recordings.c.retain_until, recordings.c.id)
         .limit(limit)
     )
+    approved = select(recordings.c.id).where(early.is_early(tenant_id, until)).order_by(recordings.c.id)
     with catalogue.transaction(tenant_id) as connection:
-        return [RecordingId(row.id) for row in connection.execute(statement)]
+        found = [RecordingId(row.id) for row in connection.execute(statement)]
+        left = limit - len(found)
+        return found + [RecordingId(row.id) for row in connection.execute(approved.limit(left))]
 
 
 def count_due(catalogue: Catalogue, tenant_id: TenantId, until: datetime) -> int:
     """Return how many recordings are over."""
-    statement = select(func.count()).select_from(recordings).where(_is_due(tenant_id, until))
+    counts = [
+        select(func.count()).select_from(recordings).where(condition(tenant_id, until))
+        for condition in (_is_due, early.is_early)
+    ]
     with catalogue.transaction(tenant_id) as connection:
-        return connection.execute(statement).scalar_one()
+        return sum(connection.execute(each).scalar_one() for each in counts)
 
 
 def abandoned(catalogue: Catalogue, tenant_id: TenantId, now: datetime, limit: int) -> list[RecordingId]:
@@ -148,16 +155,17 @@ def claim(
     now: datetime,
 ) -> Destruction | None:
     """Claim a recording whose time is over and no hold keeps, or a claim that is over; None otherwise."""
+    may_go = or_(_is_due(tenant_id, until), early.is_early(tenant_id, until))
     before = (
         select(recordings.c.id, recordings.c.state)
-        .where(recordings.c.id == recording_id, _is_due(tenant_id, until))
+        .where(recordings.c.id == recording_id, may_go)
         .with_for_update()
         .cte("before")
     )
     columns = recordings.c
     taken = connection.execute(
         update(recordings)
-        .where(columns.id == before.c.id, _is_due(tenant_id, until))
+        .where(columns.id == before.c.id, may_go)
         .values(state=RecordingState.DELETING)
         .returning(
             before.c.state.label("former_state"),
@@ -165,6 +173,8 @@ def claim(
             columns.retention_class,
             columns.retain_until,
             columns.kek_id,
+            # What is over needs nobody's word, whatever was proposed of it.
+            case((columns.retain_until <= until, None), else_=early.approval()).label("proposal_id"),
         )
     ).one_or_none()
     ours = {"claim": claim, "claimed_at": now, "claimed_until": now + timedelta(minutes=CLAIM_MINUTES)}
@@ -263,8 +273,10 @@ def erase(connection: Connection, destruction: Destruction, *, now: datetime) ->
 def waiting_keys(catalogue: Catalogue, tenant_id: TenantId) -> list[WaitingKey]:
     """Return the keys of recordings whose objects are gone and which have no certificate yet."""
     columns = destructions.c
+    # What goes before its term waits since it was claimed.
+    since = func.least(columns.retain_until, columns.claimed_at)
     statement = (
-        select(columns.kek_id, func.min(columns.retain_until).label("since"))
+        select(columns.kek_id, func.min(since).label("since"))
         .where(_waits(tenant_id))
         .group_by(columns.kek_id)
         .order_by(columns.kek_id)
@@ -437,6 +449,7 @@ def _destruction(row: Row[Any]) -> Destruction:
         entries=row.entries,
         objects_gone_at=None if row.objects_gone_at is None else row.objects_gone_at.astimezone(UTC),
         destroyed_at=None if row.destroyed_at is None else row.destroyed_at.astimezone(UTC),
+        proposal_id=row.proposal_id,
     )
 
 
@@ -453,15 +466,7 @@ def _is_recording(tenant_id: TenantId, recording_id: RecordingId) -> ColumnEleme
 
 
 def _is_due(tenant_id: TenantId, until: datetime) -> ColumnElement[bool]:
-    columns = recordings.c
-    return and_(
-        columns.tenant_id == tenant_id,
-        or_(*(columns.state == state for state in CLAIMABLE)),
-        columns.retain_until <= until,
-        columns.on_hold.is_(False),
-        # The store's own hold is taken off by a job of its own, and keeps it until then.
-        columns.store_hold == "none",
-    )
+    return and_(early.is_free(tenant_id), recordings.c.retain_until <= until)
 
 
 def _waits(tenant_id: TenantId) -> ColumnElement[bool]:

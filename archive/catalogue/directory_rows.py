@@ -140,6 +140,7 @@ def _tenant_rows(connection: Connection, *conditions: ColumnElement[bool]) -> li
             tenant_policies.c.keep_grace_h,
             tenant_policies.c.above_cap,
             tenant_policies.c.purpose_required,
+            tenant_policies.c.exports_alone_max,
         )
         .outerjoin(tenant_policies, tenant_policies.c.tenant_id == tenants.c.id)
         .where(*conditions)
@@ -152,7 +153,9 @@ def _tenant(row: Row[Any]) -> Tenant:
     decided = row.keep_grace_h is not None
     policy = TenantPolicy()
     if decided:
-        policy = TenantPolicy(row.keep_grace_h, AboveCap(row.above_cap), row.purpose_required)
+        policy = TenantPolicy(
+            row.keep_grace_h, AboveCap(row.above_cap), row.purpose_required, row.exports_alone_max
+        )
     return Tenant(TenantId(row.id), row.name, row.domain, policy)
 
 

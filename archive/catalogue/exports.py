@@ -142,10 +142,12 @@ def add(
     order: Order,
     *,
     now: datetime,
+    proposal_id: str | None = None,
 ) -> Export:
     """Write an export down in the caller's transaction; raises Refused out of bounds, Conflict above them.
 
-    It ends with the first of its recordings: what is written about one never outlives it.
+    With `proposal_id` two people asked for it. It ends with the first of its recordings: what is
+    written about one never outlives it.
     """
     ids = tuple(dict.fromkeys(order.recording_ids))
     if not 1 <= len(ids) <= RECORDINGS_COUNT_MAX:
@@ -177,6 +179,7 @@ def add(
         "state": ExportState.WAITING.value,
         "done": 0,
         "asked_at": now,
+        "proposal_id": proposal_id,
         "ends_at": min(now + KEPT, connection.execute(first_end).scalar_one() or now + KEPT),
     }
     return _export(connection.execute(insert(exports).returning(exports), row).one())
@@ -201,6 +204,25 @@ def of_case(connection: Connection, tenant_id: TenantId, case_id: str) -> tuple[
     silent = select(func.count()).select_from(held.where(~playable).subquery())
     ids = tuple(RecordingId(row.id) for row in connection.execute(ordered))
     return ids, connection.execute(silent).scalar_one()
+
+
+def taken_alone(connection: Connection, tenant_id: TenantId, user_id: UserId, *, since: datetime) -> int:
+    """Return how many recordings a person asked for since then without a second one.
+
+    Others who ask for the same person wait until this transaction ends, so that two requests at
+    once count each other.
+    """
+    connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"exports/{user_id}", 0))))
+    columns = exports.c
+    counted = select(func.coalesce(func.sum(func.cardinality(columns.recording_ids)), 0)).where(
+        columns.tenant_id == tenant_id,
+        columns.user_id == user_id,
+        columns.asked_at > since,
+        columns.proposal_id.is_(None),
+        # What answers a data subject is asked for by their request.
+        columns.request_id.is_(None),
+    )
+    return int(connection.execute(counted).scalar_one())
 
 
 def get(catalogue: Catalogue, tenant_id: TenantId, export_id: str) -> Export:
@@ -352,6 +374,7 @@ def _change(connection: Connection, export: Export, *, waits: bool = False, **va
 
 def _export(row: Row[Any]) -> Export:
     fields = dict(row._mapping)  # noqa: SLF001 - the documented way to a row's names
+    del fields["proposal_id"]
     ids = tuple(RecordingId(each) for each in fields.pop("recording_ids"))
     wrapped, kept = fields.pop("wrapped_key"), fields.pop("kept")
     return Export(

@@ -1,7 +1,8 @@
-"""What a customer decided for all of its people: the grace of unkept calls, minutes above the cap, purposes.
+"""What a customer decided for all of its people: the grace of unkept calls, what is above the cap, exports.
 
 Rules: a tenant that decided nothing has the defaults of `TenantPolicy`; what is not given
-stays. Not here: how a policy is followed (`archive.decision`, `recorder.srs`, `retention`).
+stays. Not here: how a policy is followed (`archive.decision`, `recorder.srs`, `retention`),
+and what of it takes two people (`archive.approval`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from archive.catalogue.directory_rows import tenants_where
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.tables import tenant_policies, tenants
 from archive.errors import NotFound, Refused
-from archive.model import KEEP_GRACE_H_MAX, AboveCap, TenantId, TenantPolicy
+from archive.model import EXPORTS_ALONE_MAX, KEEP_GRACE_H_MAX, AboveCap, TenantId, TenantPolicy
 
 
 def policy_of(catalogue: Catalogue, tenant_id: TenantId) -> TenantPolicy:
@@ -29,6 +30,7 @@ def set_policy(
     keep_grace_h: int | None = None,
     above_cap: AboveCap | None = None,
     purpose_required: bool | None = None,
+    exports_alone_max: int | None = None,
 ) -> TenantPolicy:
     """Change what is given and return all of it.
 
@@ -41,6 +43,7 @@ def set_policy(
             keep_grace_h=keep_grace_h,
             above_cap=above_cap,
             purpose_required=purpose_required,
+            exports_alone_max=exports_alone_max,
         )
 
 
@@ -51,16 +54,20 @@ def set_within(
     keep_grace_h: int | None = None,
     above_cap: AboveCap | None = None,
     purpose_required: bool | None = None,
+    exports_alone_max: int | None = None,
 ) -> TenantPolicy:
     """Do as `set_policy` in the caller's transaction."""
     if keep_grace_h is not None and not 0 <= keep_grace_h <= KEEP_GRACE_H_MAX:
         raise Refused(f"A call nobody kept may wait 0 to {KEEP_GRACE_H_MAX} hours.")
+    if exports_alone_max is not None and not 0 <= exports_alone_max <= EXPORTS_ALONE_MAX:
+        raise Refused(f"One person alone exports 0 to {EXPORTS_ALONE_MAX} recordings a day.")
     given = {
         name: value
         for name, value in (
             ("keep_grace_h", keep_grace_h),
             ("above_cap", above_cap),
             ("purpose_required", purpose_required),
+            ("exports_alone_max", exports_alone_max),
         )
         if value is not None
     }

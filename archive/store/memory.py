@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from archive.clock import Clock, SystemClock
 from archive.errors import NotFound, Refused, StoreUnavailable, VerificationFailed
 from archive.store.object import (
+    COMPLIANCE,
     GOVERNANCE,
     OBJECT_BYTES_MAX,
     KeyTaken,
@@ -118,11 +119,19 @@ class MemoryStore:
 
     def delete(self, key: str, version_id: str) -> None:
         """Delete one version; raises `Refused` while it is locked or held."""
+        self._delete(key, version_id, frozenset({GOVERNANCE, COMPLIANCE}))
+
+    def delete_governed(self, key: str, version_id: str) -> None:
+        """Delete one version before its lock of GOVERNANCE ends; raises `Refused` for any other lock."""
+        self._delete(key, version_id, frozenset({COMPLIANCE}))
+
+    def _delete(self, key: str, version_id: str, keeping: frozenset[LockMode]) -> None:
         with self._guard:
             for version in self._versions.get(key, []):
                 if version.facts.version_id == version_id:
                     until = version.facts.retain_until
-                    if version.held or (until is not None and until > self._clock.now()):
+                    locked = until is not None and until > self._clock.now()
+                    if version.held or (locked and version.facts.mode in keeping):
                         raise Refused(f"The store keeps {key} locked; it was not deleted.")
                     self._versions[key].remove(version)
                     return

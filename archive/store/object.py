@@ -112,6 +112,12 @@ class Store(Protocol):
     def delete(self, key: str, version_id: str) -> None:
         """Delete one version; raises `Refused` while it is locked or held."""
 
+    def delete_governed(self, key: str, version_id: str) -> None:
+        """Delete one version before its lock of GOVERNANCE ends, by a right of its own at the store.
+
+        For what two people approved. Raises `Refused` for a lock of COMPLIANCE, a hold, or no such right.
+        """
+
     def set_legal_hold(self, key: str, version_id: str, *, held: bool) -> None:
         """Put a hold of the store on one version, which no term ends, or take it off."""
 

@@ -38,6 +38,7 @@ from archive.store.object import (
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import (
         CreateBucketRequestTypeDef,
+        DeleteObjectRequestTypeDef,
         GetObjectOutputTypeDef,
         GetObjectRequestTypeDef,
         HeadObjectOutputTypeDef,
@@ -250,9 +251,21 @@ class ObjectStore:
 
     def delete(self, key: str, version_id: str) -> None:
         """Delete one version; raises `Refused` while it is locked, `StoreUnavailable`."""
+        self._delete({"Bucket": self._bucket, "Key": key, "VersionId": version_id})
+
+    def delete_governed(self, key: str, version_id: str) -> None:
+        """Delete one version before its lock of GOVERNANCE ends; raises as `delete`.
+
+        The store lets only credentials do it that have the right (`s3:BypassGovernanceRetention`).
+        """
+        request: DeleteObjectRequestTypeDef = {"Bucket": self._bucket, "Key": key, "VersionId": version_id}
+        self._delete({**request, "BypassGovernanceRetention": True} if self._lock else request)
+
+    def _delete(self, request: DeleteObjectRequestTypeDef) -> None:
+        key = request["Key"]
         try:
             with _reaching(key):
-                self._client.delete_object(Bucket=self._bucket, Key=key, VersionId=version_id)
+                self._client.delete_object(**request)
         except StoreUnavailable as error:
             if isinstance(error.__cause__, ClientError) and _code(error.__cause__) == "AccessDenied":
                 raise Refused(f"The store keeps {key} locked; it was not deleted.") from error

@@ -14,6 +14,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from archive.access import Scope
+from archive.approval import Proposal
 from archive.catalogue import cases, exports, people
 from archive.catalogue.cases import Case
 from archive.catalogue.exports import (
@@ -36,6 +37,9 @@ from playback_portal.route import Route
 from playback_portal.services import ENTRY, SCOPE, SERVICES, is_recording_id
 
 PAGE = "/exports"
+APPROVALS = "/approvals"
+"""Where an export is looked after that takes a second person."""
+
 EXPORTS_PER_PAGE = 50
 
 STATES: Mapping[ExportState, str] = {
@@ -108,13 +112,15 @@ async def post_export(request: web.Request) -> web.StreamResponse:
         return _dialog(request, "exports/_form.html", wanted, form, faults, status=HTTPStatus.BAD_REQUEST)
     container = Container.ASICE if form.get("container") == Container.ASICE else Container.ZIP
     order = Order(tuple(wanted.ids), given["reference"], given["purpose"], container)
+    if case is not None:
+        order = replace(order, recording_ids=(), case_id=case.id)
     try:
-        await ask(request, order if case is None else replace(order, recording_ids=(), case_id=case.id))
+        made = await ask(request, order)
     except (Refused, Conflict, NotFound) as error:
         await request[ENTRY].make("refused")
         told = NO_SOUND if case is not None and isinstance(error, Conflict) else NOT_POSSIBLE
         return _dialog(request, "exports/_form.html", wanted, form, {"": told}, status=HTTPStatus.CONFLICT)
-    return see_other(request, PAGE)
+    return see_other(request, APPROVALS if isinstance(made, Proposal) else PAGE)
 
 
 async def _case_of(request: web.Request, case_id: str) -> Case | None:

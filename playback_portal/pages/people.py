@@ -17,7 +17,8 @@ from aiohttp import web
 from yarl import URL
 
 from archive.access import Right
-from archive.catalogue import directory, people, rights, teams
+from archive.approval import Kind, Proposal
+from archive.catalogue import directory, people, proposals, rights, teams
 from archive.catalogue.directory import UserFields
 from archive.catalogue.identities import Account
 from archive.catalogue.people import PeoplePage
@@ -33,9 +34,9 @@ from playback_portal.page import is_htmx, partial, render, see_other
 from playback_portal.pages.credentials import CREDENTIAL_ROUTES, Credentials, credentials_of
 from playback_portal.pages.rights import RIGHTS_ROUTES
 from playback_portal.pages.teams import TEAM_ROUTES, row
-from playback_portal.people import changes, check_role, login_within, user_document
+from playback_portal.people import add_user, change_user, check_role, login_within
 from playback_portal.problems import not_found
-from playback_portal.route import DETAILS, SUBJECT
+from playback_portal.route import DETAILS
 from playback_portal.services import ENTRY, SCOPE, SERVICES, recording_id_of
 
 PEOPLE_ON_PAGE = 50
@@ -59,6 +60,8 @@ class Profile:
     by_teams: frozenset[Right]
     hearers: list[Hearer]
     credentials: Credentials
+    proposed: Proposal | None
+    """The role that waits for a second person."""
 
 
 async def list_users(request: web.Request) -> web.StreamResponse:
@@ -105,12 +108,7 @@ async def post_user(request: web.Request) -> web.StreamResponse:
         check_role(request, Role.USER, fields)
         tenant = people.tenant_of(services.catalogue, tenant_id)
         login = login_within(tenant, form.get("login", ""))
-        now = services.clock.now()
-        with request[ENTRY].transaction() as connection:
-            made = directory.insert_user(connection, tenant_id, login, now=now, **fields)
-            request[SUBJECT] = f"user:{made.id}"
-            request[DETAILS] = {"set": {"role": made.role.value, "access": made.access}}
-        return made
+        return add_user(request, login, tenant, fields)
 
     try:
         user = await asyncio.to_thread(add)
@@ -129,7 +127,7 @@ async def get_user(request: web.Request) -> web.StreamResponse:
 async def post_profile(request: web.Request) -> web.StreamResponse:
     """Change role, access and numbers of a person."""
     form = {name: str(value) for name, value in (await request.post()).items()}
-    services, scope = request.app[SERVICES], request[SCOPE]
+    scope = request[SCOPE]
     before = await _profile(request)
     try:
         fields = _fields(form)
@@ -139,21 +137,11 @@ async def post_profile(request: web.Request) -> web.StreamResponse:
 
         check_role(request, before.user.role, fields)
 
-        def change() -> User:
-            now = services.clock.now()
-            with request[ENTRY].transaction() as connection:
-                made = directory.update_user(
-                    connection, scope.tenant_id, before.user.login, now=now, **fields
-                )
-                documents = (user_document(each, before.tenant) for each in (before.user, made))
-                request[DETAILS] = {"changed": changes(*documents)}
-            return made
-
-        changed = await asyncio.to_thread(change)
+        await asyncio.to_thread(change_user, request, before.user, before.tenant, fields)
     except (Conflict, Refused, ValueError) as error:
         status, told = _fault(error)
         return await _refused(request, told, status)
-    return see_other(request, f"/admin/users/{changed.id}")
+    return see_other(request, f"/admin/users/{before.user.id}")
 
 
 async def post_right(request: web.Request) -> web.StreamResponse:
@@ -202,6 +190,7 @@ async def _page(request: web.Request, *, status: int = HTTPStatus.OK, error: str
         "people/page.html",
         status=status,
         profile=profile,
+        proposed_role=None if profile.proposed is None else Role(str(profile.proposed.parameters["role"])),
         own=own,
         error=error,
         words=words,
@@ -226,6 +215,7 @@ async def _profile(request: web.Request) -> Profile:
             by_teams=frozenset().union(*(allowed[each.team_id] for each in memberships)),
             hearers=rights.hearers_of(catalogue, tenant_id, user_id),
             credentials=credentials_of(catalogue, Account(tenant_id, user_id), now),
+            proposed=proposals.waiting_for(catalogue, tenant_id, Kind.ROLE_GRANT, f"user:{user_id}", now=now),
         )
 
     return await asyncio.to_thread(read)

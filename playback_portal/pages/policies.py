@@ -12,11 +12,17 @@ from typing import cast
 
 from aiohttp import web
 
+from archive.approval import Proposal
 from archive.catalogue import policies, share_policies
 from archive.catalogue.share_policies import DAYS_MAX, Changes, SharePolicy
+from archive.errors import Conflict
+from archive.model import EXPORTS_ALONE_MAX, AboveCap
+from playback_portal import policies as tenant_policy
 from playback_portal import shares as sharing
 from playback_portal.language import mark
 from playback_portal.page import is_htmx, partial, render, see_other
+from playback_portal.pages.approvals import ABOVE_CAP
+from playback_portal.pages.approvals import PAGE as APPROVALS
 from playback_portal.pages.sign_in import fields_of
 from playback_portal.pages.teams import row
 from playback_portal.route import DETAILS
@@ -75,23 +81,50 @@ async def post_purpose(request: web.Request) -> web.StreamResponse:
     return partial(request, "policies/purpose_switched.html", on=on)
 
 
+async def post_keeping(request: web.Request) -> web.StreamResponse:
+    """Change what is kept above the minutes, and how much one person exports; less or more takes two."""
+    form = await fields_of(request)
+    count, above_cap = form.get("exports_alone_max", ""), form.get("above_cap", "")
+    whole = count.isascii() and count.isdecimal() and len(count) <= len(str(EXPORTS_ALONE_MAX))
+    if above_cap not in set(AboveCap) or not whole or int(count) > EXPORTS_ALONE_MAX:
+        return await _page(request, wrong_count=True)
+    wanted = tenant_policy.Changes(above_cap=AboveCap(above_cap), exports_alone_max=int(count))
+    try:
+        made = await asyncio.to_thread(tenant_policy.change, request, wanted)
+    except Conflict:
+        await request[ENTRY].make("refused")
+        return await _page(request, waits_already=True)
+    return see_other(request, APPROVALS if isinstance(made, Proposal) else PAGE)
+
+
 async def _policy(request: web.Request) -> SharePolicy:
     services, tenant_id = request.app[SERVICES], request[SCOPE].tenant_id
     return await asyncio.to_thread(share_policies.policy_of, services.catalogue, tenant_id)
 
 
-async def _page(request: web.Request, *, wrong_days: bool = False) -> web.Response:
+async def _page(
+    request: web.Request, *, wrong_days: bool = False, wrong_count: bool = False, waits_already: bool = False
+) -> web.Response:
     services, tenant_id = request.app[SERVICES], request[SCOPE].tenant_id
     tenant = await asyncio.to_thread(policies.policy_of, services.catalogue, tenant_id)
     return render(
         request,
         "policies/page.html",
-        status=HTTPStatus.BAD_REQUEST if wrong_days else HTTPStatus.OK,
+        status=HTTPStatus.CONFLICT
+        if waits_already
+        else HTTPStatus.BAD_REQUEST
+        if wrong_days or wrong_count
+        else HTTPStatus.OK,
         policy=await _policy(request),
         rules=RULES,
         days_max=DAYS_MAX,
         wrong_days=wrong_days,
         purpose_required=tenant.purpose_required,
+        tenant=tenant,
+        above_cap=ABOVE_CAP,
+        alone_max=EXPORTS_ALONE_MAX,
+        wrong_count=wrong_count,
+        waits_already=waits_already,
     )
 
 
@@ -99,4 +132,5 @@ POLICY_ROUTES = (
     row("GET", PAGE, get_policies, "policies.viewed", "policies"),
     row("POST", f"{PAGE}/sharing", post_sharing, "share-policy.changed", "share-policy"),
     row("POST", f"{PAGE}/purpose", post_purpose, "policy.changed", "policy"),
+    row("POST", f"{PAGE}/keeping", post_keeping, "policy.changed", "policy"),
 )

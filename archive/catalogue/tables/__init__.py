@@ -59,6 +59,7 @@ from archive.catalogue.tables.find import (
 )
 from archive.catalogue.tables.keys import retired_keks
 from archive.catalogue.tables.positions import positions
+from archive.catalogue.tables.proposals import proposals
 from archive.catalogue.tables.purposes import recording_purposes
 from archive.catalogue.tables.recordings import (
     exempt_days,
@@ -136,6 +137,7 @@ __all__ = [
     "peers",
     "portal_sessions",
     "positions",
+    "proposals",
     "recording_documents",
     "recording_labels",
     "recording_objects",

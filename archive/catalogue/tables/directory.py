@@ -46,6 +46,7 @@ tenant_policies = Table(
     Column("keep_grace_h", Integer, nullable=False),
     word("above_cap"),
     Column("purpose_required", Boolean, nullable=False, server_default=text("false")),
+    Column("exports_alone_max", Integer, nullable=False, server_default=text("100")),
 )
 
 peers = Table(

@@ -42,6 +42,7 @@ exports = Table(
     Column("container", Text, nullable=False, server_default="zip"),
     Column("language", Text, nullable=False, server_default="nl"),
     maybe("mail_to"),
+    maybe("proposal_id"),
     UniqueConstraint("tenant_id", "id"),
     of_user(),
     ForeignKeyConstraint(

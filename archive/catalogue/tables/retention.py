@@ -6,7 +6,7 @@ from sqlalchemy import Boolean, Column, Double, Index, LargeBinary, Table, Text
 from sqlalchemy import text as sql_text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from archive.catalogue.tables.columns import metadata, tenant, time, word
+from archive.catalogue.tables.columns import maybe, metadata, tenant, time, word
 
 destructions = Table(
     "destructions",
@@ -27,6 +27,7 @@ destructions = Table(
     time("destroyed_at", nullable=True),
     Column("certificate", LargeBinary, nullable=True),
     Column("signature", LargeBinary, nullable=True),
+    maybe("proposal_id"),
     Index(
         "destructions_unfinished_idx",
         "tenant_id",

@@ -24,6 +24,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from sqlalchemy import insert as insertion
 
 from archive.access import AccessScope, Right, Scope, may_read
+from archive.approval import Kind, Wanted
 from archive.catalogue import (
     accounts,
     audit_entries,
@@ -35,6 +36,7 @@ from archive.catalogue import (
     labels,
     policies,
     portal_sessions,
+    proposals,
     rights,
     saved_searches,
     tables,
@@ -124,6 +126,7 @@ DENIED = {
         Scope.EVIDENCE,
         Scope.HOLDS,
         Scope.DATA_SUBJECTS,
+        Scope.APPROVALS,
     },
     Role.ADMINISTRATOR: {Scope.EVIDENCE},
     Role.AUDITOR: {
@@ -283,8 +286,12 @@ def beside(world: World, abroad: World) -> World:
     holder = AccessScope(anna.tenant_id, "api-client:x", scopes=frozenset(Scope))
     with house.portal.transaction(anna.tenant_id) as connection:
         case_id = cases.open_case(connection, holder, "Claim", "x", now=NOW)
+        proposal = proposals.propose_as_operator(
+            connection, anna.tenant_id, "operator:0", Wanted(Kind.KEY_DESTRUCTION, new_id(NOW)), now=NOW
+        )
     world.foreign = {
         "case": case_id,
+        "proposal": proposal.id,
         "person": anna.id,
         "team": abroad.team_id,
         "recording": theirs.id,

@@ -14,6 +14,7 @@ from archive.model import RecordingState
 from archive.playback import Action
 from playback_portal.administration import ADMINISTRATION_ROUTES
 from playback_portal.app import create_app
+from playback_portal.approvals import APPROVAL_ROUTES
 from playback_portal.audit import AUDIT_ROUTES
 from playback_portal.cases import CASE_ROUTES
 from playback_portal.comments import COMMENT_ROUTES
@@ -73,6 +74,7 @@ OWN = [
         *EXPORT_ROUTES,
         *CASE_ROUTES,
         *DATA_SUBJECT_ROUTES,
+        *APPROVAL_ROUTES,
         *ANNOTATION_ROUTES,
     )
 ]

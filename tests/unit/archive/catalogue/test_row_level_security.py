@@ -12,6 +12,7 @@ from psycopg import sql
 from sqlalchemy import Table, insert
 
 from archive.access import AccessScope
+from archive.approval import Kind, Wanted
 from archive.audit import AuditWriter
 from archive.catalogue import (
     accounts,
@@ -30,6 +31,7 @@ from archive.catalogue import (
     notes,
     passwords,
     policies,
+    proposals,
     recordings,
     saved_searches,
     sessions,
@@ -141,6 +143,7 @@ def filled(
         _fill_cases(portal, auditor, archived, now)
         _fill_data_subjects(portal, auditor, now)
         _fill_storage(database, archived, now)
+        _fill_proposals(operator, tenant, now)
         keks.retire(operator, tenant.id, f"{tenant.id}/2027-02-20/1", now=now)
     return database
 
@@ -318,6 +321,12 @@ def _fill_data_subjects(portal: Catalogue, scope: AccessScope, now: datetime) ->
         made = data_subjects.take_in(connection, scope, asked, now=now)
         data_subjects.identify(connection, scope, made.id, Identification.CALLED_BACK, now=now)
         data_subject_calls.search(connection, scope, made.id, SoughtBy.NUMBER, "0612345678", now=now)
+
+
+def _fill_proposals(operator: Catalogue, tenant: Tenant, now: datetime) -> None:
+    wanted = Wanted(Kind.KEY_DESTRUCTION, f"kek:{tenant.id}/2027-02-20", {"day": "2027-02-20"})
+    with operator.transaction(tenant.id) as connection:
+        proposals.propose_as_operator(connection, tenant.id, "operator:0", wanted, now=now)
 
 
 def count(connection: psycopg.Connection, table: str) -> int | None:

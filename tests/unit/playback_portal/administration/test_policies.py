@@ -15,6 +15,7 @@ async def test_a_tenant_that_decided_nothing_has_the_defaults(office: Any) -> No
         "keepGraceHours": 0,
         "aboveCap": "keep",
         "purposeRequired": False,
+        "exportsAloneMax": 100,
     }
 
 
@@ -24,20 +25,26 @@ async def test_a_patch_changes_what_it_names_and_null_is_the_default_again(offic
         "keepGraceHours": 72,
         "aboveCap": "keep",
         "purposeRequired": False,
+        "exportsAloneMax": 100,
     }
-    second = await office.send("PATCH", "/v1/policy", {"aboveCap": "stop"})
+    policies.set_policy(office.house.operator, office.tenant.id, above_cap=AboveCap.STOP)
+    second = await office.send("PATCH", "/v1/policy", {"aboveCap": "90d", "exportsAloneMax": 0})
     assert await office.told(second, "Policy", 200) == {
         "keepGraceHours": 72,
-        "aboveCap": "stop",
+        "aboveCap": "90d",
         "purposeRequired": False,
+        "exportsAloneMax": 0,
     }
-    assert policies.policy_of(office.house.portal, office.tenant.id) == TenantPolicy(72, AboveCap.STOP)
-    assert office.log("policy")[-1].body["changed"] == {"aboveCap": {"from": "keep", "to": "stop"}}
+    assert office.log("policy")[-1].body["changed"] == {
+        "aboveCap": {"from": "stop", "to": "90d"},
+        "exportsAloneMax": {"from": 100, "to": 0},
+    }
     third = await office.send("PATCH", "/v1/policy", {"keepGraceHours": None, "aboveCap": None})
     assert await office.told(third, "Policy", 200) == {
         "keepGraceHours": 0,
         "aboveCap": "keep",
         "purposeRequired": False,
+        "exportsAloneMax": 0,
     }
 
 
@@ -48,6 +55,7 @@ async def test_a_patch_changes_what_it_names_and_null_is_the_default_again(offic
         ({"keepGraceHours": -1}, "/keepGraceHours"),
         ({"keepGraceHours": "24"}, "/keepGraceHours"),
         ({"aboveCap": "delete"}, "/aboveCap"),
+        ({"exportsAloneMax": 10_001}, "/exportsAloneMax"),
         ({"grace": 1}, "/grace"),
     ],
 )

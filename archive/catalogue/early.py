@@ -1,0 +1,82 @@
+"""Which recordings may be destroyed: those nothing keeps, and those that two people let go before their term.
+
+An approval is good for a week, and only while no hold keeps the recording: the sweep asks anew,
+in the statement that claims it. Keys are approved by their day, so that a KEK that gives way
+to its next version meanwhile changes nothing; what began after the proposal is not meant.
+
+Rules: conditions of SQL over `recordings`, run by whoever claims (`archive.catalogue.destructions`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import and_, func, or_, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from archive.approval import LIFE, Kind, State
+from archive.catalogue.tables import proposals, recordings
+from archive.model import RecordingState, TenantId
+
+CLAIMABLE = (RecordingState.AVAILABLE, RecordingState.PARTIAL, RecordingState.FAILED)
+
+APPROVAL_LASTS = LIFE
+"""As long as the proposal itself would have waited."""
+
+
+def is_early(tenant_id: TenantId, until: datetime) -> ColumnElement[bool]:
+    """Whether it is before its term and two people approved that it goes: itself, or the keys it hangs from.
+
+    For a week: a hold that kept it meanwhile is no reason to destroy it a year later.
+    """
+    columns, of_it = recordings.c, proposals.c
+    lately = (
+        of_it.tenant_id == tenant_id,
+        of_it.state == State.APPROVED.value,
+        of_it.decided_at > until - APPROVAL_LASTS,
+    )
+    named = select(func.split_part(of_it.subject, ":", 2)).where(
+        *lately, of_it.kind == Kind.EARLY_DESTRUCTION.value
+    )
+    by_key = select(of_it.id).where(*lately, _is_of_key())
+    early = or_(columns.id.in_(named), by_key.exists())
+    return and_(is_free(tenant_id), columns.retain_until > until, early)
+
+
+def approval() -> ColumnElement[str | None]:
+    """Return the last approval by which a recording goes before its term."""
+    of_it = proposals.c
+    alone = and_(
+        of_it.kind == Kind.EARLY_DESTRUCTION.value,
+        of_it.subject == func.concat("recording:", recordings.c.id),
+    )
+    statement = (
+        select(of_it.id)
+        .where(of_it.tenant_id == recordings.c.tenant_id, of_it.state == State.APPROVED.value)
+        .where(or_(alone, _is_of_key()))
+        .order_by(of_it.decided_at.desc())
+        .limit(1)
+    )
+    return statement.scalar_subquery()
+
+
+def _is_of_key() -> ColumnElement[bool]:
+    """Whether a proposal is about the keys a recording hangs from: of a day, as far as it began before."""
+    columns, of_it = recordings.c, proposals.c
+    return and_(
+        of_it.kind == Kind.KEY_DESTRUCTION.value,
+        columns.kek_id.like(func.concat(func.split_part(of_it.subject, ":", 2), "/%")),
+        columns.started_at <= of_it.proposed_at,
+    )
+
+
+def is_free(tenant_id: TenantId) -> ColumnElement[bool]:
+    """Whether nothing keeps a recording but its term."""
+    columns = recordings.c
+    return and_(
+        columns.tenant_id == tenant_id,
+        or_(*(columns.state == state for state in CLAIMABLE)),
+        columns.on_hold.is_(False),
+        # The store's own hold is taken off by a job of its own, and keeps it until then.
+        columns.store_hold == "none",
+    )

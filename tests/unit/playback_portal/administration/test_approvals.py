@@ -1,0 +1,401 @@
+"""What takes two people: proposed by one, done by the approval of another, and by nobody alone."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from archive import jobs
+from archive.access import AccessScope, Scope
+from archive.approval import HELP_LASTS, LIFE, Event, Kind, NotDecidable, NotYours, Wanted
+from archive.catalogue import cases, directory, exports, policies, proposals
+from archive.errors import Conflict, Refused
+from archive.model import AboveCap, Role, UserId
+from playback_portal.admission import FRESH_S_MAX
+from playback_portal.services import SERVICES
+from tests.unit.playback_portal.administration.test_cases import (
+    NOTHING,
+    as_person,
+    deferred,
+    keys,
+    signed_in,
+    stored,
+)
+
+__all__ = ["deferred", "keys"]
+
+
+@pytest.fixture(autouse=True)
+def others(office: Any, keys: None) -> None:
+    """A second administrator, and somebody without power."""
+    carl = directory.add_user(
+        office.house.operator, office.tenant.id, "carl", now=office.now, role=Role.ADMINISTRATOR
+    )
+    office.people = {**office.people, "carl": carl, "anna": office.anna}
+
+
+@dataclass
+class Clock:
+    """The clock of the portal, which stands still until it is told that time passes."""
+
+    at: datetime
+
+    def now(self) -> datetime:
+        return self.at
+
+    def passes(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock(office: Any, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Let the portal go by a clock that can pass."""
+    passing = Clock(office.now)
+    monkeypatch.setattr(type(office.client.app[SERVICES].clock), "now", lambda _self: passing.at)
+    return passing
+
+
+def role_of(office: Any, who: str) -> Role:
+    user = directory.user_by_id(office.house.portal, office.tenant.id, office.people[who].id)
+    return user.role
+
+
+async def proposed(office: Any, answer: Any) -> Any:
+    made = await office.told(answer, "Approval", 202)
+    assert answer.headers["Location"] == f"/v1/approvals/{made['id']}"
+    assert made["state"] == "waiting"
+    return made
+
+
+async def role_proposed(office: Any, who: str = "boss") -> Any:
+    path = f"/v1/users/{office.anna.id}"
+    return await proposed(office, await as_person(office, who, "PATCH", path, {"role": "auditor"}))
+
+
+async def decided(office: Any, who: str, made: Any, verb: str = "approval") -> int:
+    answer = await as_person(office, who, "POST", f"/v1/approvals/{made['id']}/{verb}")
+    if answer.status == 201:
+        await office.told(answer, "Approval", 201)
+    status: int = answer.status
+    return status
+
+
+async def test_a_role_of_power_is_given_by_two(office: Any) -> None:
+    made = await role_proposed(office)
+    assert (made["kind"], made["about"]) == ("role-grant", f"user:{office.anna.id}")
+    assert made["parameters"] == {"role": "auditor"}
+    assert role_of(office, "anna") is Role.USER
+    assert await decided(office, "boss", made) == 403
+    assert role_of(office, "anna") is Role.USER
+    assert await decided(office, "ella", made) == 201
+    assert role_of(office, "anna") is Role.AUDITOR
+    assert await decided(office, "carl", made) == 409
+    assert office.events(f"proposal:{made['id']}") == [
+        ("proposal.made", "ok"),
+        ("proposal.approved", "refused"),
+        ("proposal.approved", "ok"),
+        ("proposal.approved", "refused"),
+    ]
+    entry = office.log(f"user:{office.anna.id}")[-1]
+    assert (entry.action, entry.actor) == ("user.changed", f"user:{office.people['ella'].id}")
+    assert (entry.body["proposal"], entry.body["proposedBy"]) == (made["id"], f"user:{office.boss.id}")
+    page = await office.read("/v1/approvals?waiting=0", "ApprovalPage", key="boss")
+    assert [(each["state"], each["decidedBy"]) for each in page["items"]] == [
+        ("approved", f"user:{office.people['ella'].id}")
+    ]
+    assert (await office.read(f"/v1/approvals/{made['id']}", "Approval", key="boss"))["state"] == "approved"
+
+
+async def test_what_is_changed_beside_a_role_is_changed_at_once(office: Any) -> None:
+    path = f"/v1/users/{office.anna.id}"
+    made = await proposed(
+        office, await as_person(office, "boss", "PATCH", path, {"role": "administrator", "site": "Goes"})
+    )
+    user = directory.user_by_id(office.house.portal, office.tenant.id, office.anna.id)
+    assert (user.role, user.site) == (Role.USER, "Goes")
+    assert office.log(f"user:{office.anna.id}")[-1].body["changed"] == {"site": "changed"}
+    again = await as_person(office, "carl", "PATCH", path, {"role": "auditor"})
+    assert again.status == 409
+    assert made["parameters"] == {"role": "administrator"}
+
+
+async def test_a_new_person_has_no_power_before_the_second_one_says_so(office: Any) -> None:
+    answer = await as_person(office, "boss", "POST", "/v1/users", {"login": "dora", "role": "auditor"})
+    dora = await office.told(answer, "User", 201)
+    assert dora["role"] == "user"
+    page = await office.read("/v1/approvals?waiting=1", "ApprovalPage", key="boss")
+    (made,) = page["items"]
+    assert await decided(office, "carl", made) == 201
+    assert (await office.read(f"/v1/users/{dora['id']}", "User"))["role"] == "auditor"
+
+
+async def test_no_key_proposes_approves_refuses_or_withdraws(office: Any) -> None:
+    made = await role_proposed(office)
+    path = f"/v1/approvals/{made['id']}"
+    for key in ("boss", "ella", "holder"):
+        for method, verb in (("POST", "/approval"), ("POST", "/refusal"), ("DELETE", "")):
+            await office.problem(await office.send(method, path + verb, key=key), 403)
+    await office.problem(await office.send("PATCH", "/v1/policy", {"aboveCap": "stop"}), 403)
+    recording = stored(office)
+    body = {"reason": "x"}
+    answer = await office.send("POST", f"/v1/recordings/{recording.id}/destruction", body, key="boss")
+    await office.problem(answer, 403)
+    assert policies.policy_of(office.house.portal, office.tenant.id).above_cap is AboveCap.KEEP
+
+
+async def test_who_approves_signed_in_a_short_while_ago(office: Any, clock: Any) -> None:
+    made = await role_proposed(office)
+    headers = signed_in(office, office.people["ella"])
+    clock.passes(FRESH_S_MAX)
+    answer = await office.client.post(f"/v1/approvals/{made['id']}/approval", headers=headers)
+    assert (await office.problem(answer, 403))["type"] == "urn:earwitness:problem:sign-in-again"
+    assert role_of(office, "anna") is Role.USER
+
+
+async def test_it_is_refused_or_withdrawn_and_then_proposed_anew(office: Any) -> None:
+    made = await role_proposed(office)
+    assert (await as_person(office, "carl", "DELETE", f"/v1/approvals/{made['id']}")).status == 403
+    assert await decided(office, "carl", made, "refusal") == 201
+    assert await decided(office, "ella", made) == 409
+    second = await role_proposed(office, "carl")
+    assert (await as_person(office, "carl", "DELETE", f"/v1/approvals/{second['id']}")).status == 204
+    assert await decided(office, "ella", second) == 409
+    assert role_of(office, "anna") is Role.USER
+    await office.problem(await as_person(office, "ella", "POST", f"/v1/approvals/{NOTHING}/approval"), 404)
+
+
+async def test_two_who_approve_at_once_do_it_once(office: Any) -> None:
+    made = await role_proposed(office)
+    statuses = await asyncio.gather(*(decided(office, who, made) for who in ("ella", "carl", "ella", "carl")))
+    assert sorted(statuses) == [201, 409, 409, 409]
+    done = [each for each in office.events(f"user:{office.anna.id}") if each == ("user.changed", "ok")]
+    assert len(done) == 1
+
+
+async def test_what_somebody_proposed_who_lost_the_role_is_not_done(office: Any) -> None:
+    made = await role_proposed(office, "carl")
+    directory.set_user(office.house.operator, office.tenant.id, "carl", now=office.now, role=Role.USER)
+    assert await decided(office, "ella", made) == 409
+    assert role_of(office, "anna") is Role.USER
+    assert await decided(office, "ella", made, "refusal") == 201
+
+
+async def test_who_lost_the_role_approves_nothing(office: Any) -> None:
+    """Also when the role went after the request was let in."""
+    made = await role_proposed(office)
+    scope = AccessScope(
+        office.tenant.id, f"user:{office.people['carl'].id}", Role.ADMINISTRATOR, office.people["carl"].id
+    )
+    directory.set_user(office.house.operator, office.tenant.id, "carl", now=office.now, role=Role.USER)
+    with pytest.raises(NotYours), office.house.portal.transaction(office.tenant.id) as connection:
+        proposals.decide(connection, scope, made["id"], Event.APPROVE, now=office.now)
+
+
+async def test_who_was_let_in_by_the_proposer_lately_is_no_second_person(office: Any) -> None:
+    """An administrator who sends a link for the auditor's account could be the auditor."""
+    path = f"/admin/users/{office.people['ella'].id}/second-factor/resets"
+    headers = signed_in(office, office.boss)
+    assert (await office.client.post(path, headers=headers, allow_redirects=False)).status == 303
+    made = await role_proposed(office)
+    assert await decided(office, "ella", made) == 403
+    assert await decided(office, "carl", made) == 201
+    scope = AccessScope(
+        office.tenant.id, f"user:{office.people['ella'].id}", Role.AUDITOR, office.people["ella"].id
+    )
+    later = office.now + HELP_LASTS + timedelta(minutes=1)
+    boss = AccessScope(office.tenant.id, f"user:{office.boss.id}", Role.ADMINISTRATOR, office.boss.id)
+    with office.house.portal.transaction(office.tenant.id) as connection:
+        wanted = Wanted(Kind.ROLE_GRANT, "user:x", {"role": "auditor"})
+        second = proposals.propose(connection, boss, wanted, now=later)
+        assert (
+            proposals.decide(connection, scope, second.id, Event.APPROVE, now=later).decided_by == scope.actor
+        )
+
+
+async def test_a_proposal_is_over_after_a_week_and_makes_room_for_the_next(office: Any, clock: Any) -> None:
+    made = await role_proposed(office)
+    clock.passes(LIFE.total_seconds())
+    office.now = clock.now()
+    assert await decided(office, "ella", made) == 409
+    page = await office.read("/v1/approvals?waiting=1", "ApprovalPage", key="boss")
+    assert page["items"] == []
+    await role_proposed(office)
+    assert office.events(f"proposal:{made['id']}")[-1] == ("proposal.expired", "ok")
+    assert (await office.read(f"/v1/approvals/{made['id']}", "Approval", key="boss"))["state"] == "expired"
+
+
+async def test_keeping_less_waits_and_keeping_more_does_not(office: Any) -> None:
+    answer = await as_person(office, "boss", "PATCH", "/v1/policy", {"aboveCap": "90d", "keepGraceHours": 2})
+    made = await proposed(office, answer)
+    assert made["parameters"] == {"aboveCap": "90d", "keepGraceHours": 2}
+    assert policies.policy_of(office.house.portal, office.tenant.id).above_cap is AboveCap.KEEP
+    assert await decided(office, "carl", made) == 201
+    after = policies.policy_of(office.house.portal, office.tenant.id)
+    assert (after.above_cap, after.keep_grace_h) == (AboveCap.DAYS_90, 2)
+    assert office.log("policy")[-1].body["changed"]["aboveCap"] == {"from": "keep", "to": "90d"}
+    answer = await as_person(office, "boss", "PATCH", "/v1/policy", {"aboveCap": "keep"})
+    assert (await office.told(answer, "Policy", 200))["aboveCap"] == "keep"
+
+
+async def test_many_recordings_leave_by_two_and_a_few_by_one(
+    office: Any, deferred: list[tuple[str, dict[str, str]]]
+) -> None:
+    """Small exports of a day count together."""
+    first, second = stored(office), stored(office)
+    policies.set_policy(office.house.operator, office.tenant.id, exports_alone_max=1)
+    body = {"reference": "12", "purpose": "Claim", "recordingIds": [first.id]}
+    assert (await as_person(office, "ella", "POST", "/v1/exports", body)).status == 202
+    assert deferred.pop()[0] == jobs.EXPORT
+    answer = await as_person(office, "ella", "POST", "/v1/exports", {**body, "recordingIds": [second.id]})
+    made = await proposed(office, answer)
+    assert made["parameters"]["recordings"] == 1
+    assert deferred == []
+    assert len(exports.page(office.house.portal, office.tenant.id).items) == 1
+    assert await decided(office, "ella", made) == 403
+    assert await decided(office, "boss", made) == 201
+    made_of = {each.recording_ids: each for each in exports.page(office.house.portal, office.tenant.id).items}
+    export = made_of[second.id,]
+    assert export.user_id == office.people["ella"].id
+    assert deferred == [(jobs.EXPORT, {"tenant_id": office.tenant.id, "export_id": export.id})]
+    assert office.events(f"export:{export.id}") == [("export.asked", "ok")]
+
+
+async def test_a_recording_goes_before_its_term_by_two(
+    office: Any, deferred: list[tuple[str, dict[str, str]]]
+) -> None:
+    recording = stored(office)
+    path = f"/v1/recordings/{recording.id}/destruction"
+    await office.problem(await as_person(office, "ella", "POST", path, {"reason": "x"}), 403)
+    made = await proposed(office, await as_person(office, "boss", "POST", path, {"reason": "Verzoek"}))
+    assert made["reason"] == "Verzoek"
+    assert await decided(office, "ella", made) == 201
+    assert deferred == [(jobs.EXPIRY_BATCH, {"tenant_id": office.tenant.id})]
+    assert office.events(f"recording:{recording.id}")[-1] == ("recording.destruction-approved", "ok")
+    await office.problem(
+        await as_person(office, "boss", "POST", f"/v1/recordings/{NOTHING}/destruction", {"reason": "x"}), 404
+    )
+
+
+async def test_what_is_held_is_neither_proposed_nor_approved(
+    office: Any, deferred: list[tuple[str, dict[str, str]]]
+) -> None:
+    """A hold between proposal and approval answers 409, and the proposal waits on."""
+    recording = stored(office)
+    path = f"/v1/recordings/{recording.id}/destruction"
+    made = await proposed(office, await as_person(office, "boss", "POST", path, {"reason": "x"}))
+    scope = AccessScope(office.tenant.id, "api-client:x", scopes=frozenset({Scope.HOLDS}))
+    with office.house.portal.transaction(office.tenant.id) as connection:
+        case_id = cases.open_case(connection, scope, "Claim", "x", now=office.now)
+        cases.add_one(connection, scope, case_id, recording.id, now=office.now)
+    assert await decided(office, "ella", made) == 409
+    found = await office.read(f"/v1/approvals/{made['id']}", "Approval", key="boss")
+    assert found["state"] == "waiting"
+    assert ("proposal.approved", "refused") in office.events(f"proposal:{made['id']}")
+    assert deferred == []
+    assert await decided(office, "ella", made, "refusal") == 201
+    answer = await as_person(office, "boss", "POST", path, {"reason": "x"})
+    await office.problem(answer, 409)
+
+
+async def test_a_user_sees_nothing_of_it(office: Any) -> None:
+    await office.problem(await as_person(office, "anna", "GET", "/v1/approvals"), 403)
+
+
+def test_only_a_known_operator_proposes_keys(office: Any) -> None:
+    wanted = Wanted(Kind.KEY_DESTRUCTION, "kek:x", {"day": "2027-01-01"})
+    boss = AccessScope(office.tenant.id, f"user:{office.boss.id}", Role.ADMINISTRATOR, UserId(office.boss.id))
+    with pytest.raises(Refused), office.house.portal.transaction(office.tenant.id) as connection:
+        proposals.propose(connection, boss, wanted, now=office.now)
+    with pytest.raises(Refused), office.house.portal.transaction(office.tenant.id) as connection:
+        proposals.propose_as_operator(connection, office.tenant.id, boss.actor, wanted, now=office.now)
+    assert issubclass(NotDecidable, Conflict)
+
+
+async def opened(office: Any, who: str, path: str = "/approvals", language: str = "nl") -> str:
+    headers = {**signed_in(office, office.people[who]), "Accept-Language": language}
+    answer = await office.client.get(path, headers=headers)
+    assert answer.status == 200, await answer.text()
+    return html.unescape(await answer.text())
+
+
+async def posted(office: Any, who: str, path: str, **form: str) -> Any:
+    headers = {**signed_in(office, office.people[who]), "Accept-Language": "nl"}
+    return await office.client.post(path, data=form, headers=headers, allow_redirects=False)
+
+
+async def test_on_the_pages_two_people_see_and_do_it(office: Any) -> None:
+    assert "Er wacht niets op jou" in await opened(office, "ella")
+    person = f"/admin/users/{office.anna.id}"
+    assert (await posted(office, "boss", f"{person}/profile", role="auditor")).status == 303
+    assert "De rol auditor wacht op een tweede persoon" in await opened(office, "boss", person)
+    mine = await opened(office, "boss")
+    assert "anna wordt: auditor" in mine
+    assert "Intrekken" in mine
+    assert "Dit goedkeuren?" not in mine
+    assert "Dit goedkeuren?" in await opened(office, "ella")
+    (made,) = (await office.read("/v1/approvals", "ApprovalPage", key="boss"))["items"]
+    answer = await posted(office, "boss", f"/approvals/{made['id']}/approval")
+    assert answer.status == 409
+    assert "Iemand anders moet hierover beslissen" in await answer.text()
+    assert (await posted(office, "ella", f"/approvals/{made['id']}/approval")).status == 303
+    assert role_of(office, "anna") is Role.AUDITOR
+    assert "Goedgekeurd" in await opened(office, "boss")
+    assert (await posted(office, "carl", f"/approvals/{made['id']}/approval")).status == 409
+
+
+async def test_settings_that_keep_less_wait_on_their_page(office: Any) -> None:
+    form = {"above_cap": "stop", "exports_alone_max": "500"}
+    assert (await posted(office, "boss", "/admin/policies/keeping", **form)).headers[
+        "Location"
+    ] == "/approvals"
+    assert (await posted(office, "boss", "/admin/policies/keeping", **form)).status == 409
+    assert "Niet opnemen" in await opened(office, "carl", "/admin/policies")
+    assert "500" in await opened(office, "carl")
+    less = {"above_cap": "keep", "exports_alone_max": "10"}
+    answer = await posted(office, "boss", "/admin/policies/keeping", **less)
+    assert answer.headers["Location"] == "/admin/policies"
+    for wrong in ("", "x", "10001", "-1", "\u00b2"):
+        answer = await posted(
+            office, "boss", "/admin/policies/keeping", above_cap="keep", exports_alone_max=wrong
+        )
+        assert answer.status == 400
+    (made,) = (await office.read("/v1/approvals?waiting=1", "ApprovalPage", key="boss"))["items"]
+    assert (await posted(office, "boss", f"/approvals/{made['id']}/withdrawal")).status == 303
+    assert policies.policy_of(office.house.portal, office.tenant.id).exports_alone_max == 10
+
+
+async def test_a_recording_is_proposed_by_its_id_or_address(office: Any) -> None:
+    recording = stored(office)
+    for text, status in (
+        ("x", 409),
+        (NOTHING, 409),
+        (f"https://here.example/recordings/{recording.id}", 303),
+    ):
+        answer = await posted(office, "boss", "/approvals/destructions", recording=text, reason="Verzoek")
+        assert answer.status == status
+    assert "Verzoek" in await opened(office, "ella")
+    assert "tweede persoon zijn" not in await opened(office, "ella")
+    (made,) = (await office.read("/v1/approvals?waiting=1", "ApprovalPage", key="boss"))["items"]
+    assert (await posted(office, "carl", f"/approvals/{made['id']}/refusal")).status == 303
+
+
+async def test_a_release_that_waits_is_pointed_to(office: Any) -> None:
+    ella = AccessScope(
+        office.tenant.id, f"user:{office.people['ella'].id}", Role.AUDITOR, office.people["ella"].id
+    )
+    with office.house.portal.transaction(office.tenant.id) as connection:
+        case_id = cases.open_case(connection, ella, "Jansen", "x", now=office.now)
+        cases.ask_release(connection, ella, case_id, "Geschikt", now=office.now)
+    assert f'href="/cases/{case_id}"' in await opened(office, "boss")
+    assert f'href="/cases/{case_id}"' not in await opened(office, "ella")
+
+
+async def test_with_one_person_of_power_the_page_says_who_helps(office: Any) -> None:
+    for login in ("carl", "ella"):
+        directory.set_user(office.house.operator, office.tenant.id, login, now=office.now, role=Role.USER)
+    assert "kan een auditor toevoegen" in await opened(office, "boss")
