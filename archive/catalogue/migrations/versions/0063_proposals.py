@@ -10,7 +10,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0063"
-down_revision = "0065"
+down_revision = "0066"
 
 TABLES = """
 CREATE TABLE proposals (
