@@ -122,5 +122,15 @@ def key_was_destroyed(refusal: Exception) -> bool:
     return isinstance(refusal, NotFound) and isinstance(refusal.__cause__, KeyDestroyed)
 
 
+def destroyed_key_day(refusal: Exception) -> date | None:
+    """Return the day of the KEK that was destroyed, the last of the term; None when it tells none."""
+    cause = refusal.__cause__
+    day = cause.name.split("/")[1] if isinstance(cause, KeyDestroyed) and cause.name.count("/") else ""
+    try:
+        return date.fromisoformat(day)
+    except ValueError:
+        return None
+
+
 def _context(tenant_id: TenantId, recording_id: RecordingId) -> bytes:
     return Binding(tenant_id, recording_id, "data-key").associated_data()

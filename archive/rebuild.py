@@ -11,6 +11,9 @@ What a hold of the store stands on is held again (`archive.catalogue.found_holds
 where its row was there already, in a database of yesterday. A copy of the bucket may have
 lost those holds.
 
+A row of yesterday's database may name a KEK that gave way since: it gets the key that
+stands beside the recording.
+
 Rules: runs as the operator; nothing in the bucket is changed; doing it again adds
 what is missing. What can't be rebuilt is told, never guessed: names of tenants,
 people, teams and notes were only in the database, and a recording whose key was
@@ -27,7 +30,7 @@ from typing import NamedTuple
 
 import structlog
 
-from archive.catalogue import found_holds, recordings, retention_clocks, sessions
+from archive.catalogue import found_holds, keks, recordings, retention_clocks, sessions
 from archive.catalogue.directory import ensure_tenant
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.keks import WrappedKey
@@ -102,15 +105,36 @@ def rebuild(store: Store, vault: Vault, catalogue: Catalogue, missed: Missed | N
                 missed(place, rebuilt)
         elif _insert(catalogue, rebuilt, now):
             added += 1
+        else:
+            _rekey(vault, catalogue, rebuilt.archived)
     return added
+
+
+def without_record(store: Store) -> list[Place]:
+    """Return where sound stands and no `record` object: what the bucket alone can't give back.
+
+    What is being archived just now is looked at twice: its record comes last.
+    """
+    heard = {
+        place
+        for version in store.versions("")
+        if not version.is_delete_marker
+        and name_number(object_key(*(place := _place_of(version.key)), ObjectKind.AUDIO), version.key)
+        is not None
+    }
+    return sorted(heard - {place for place, found in _records(store).items() if found.records})
+
+
+def _place_of(key: str) -> Place:
+    tenant_id, _, rest = key.partition("/")
+    return Place(TenantId(tenant_id), RecordingId(rest.partition("/")[0]))
 
 
 def _records(store: Store) -> dict[Place, Found]:
     """Return every version that may be the `record` or a key of a recording, best records first."""
     found: dict[Place, Found] = defaultdict(Found)
     for version in store.versions(""):
-        tenant_id, _, rest = version.key.partition("/")
-        place = Place(TenantId(tenant_id), RecordingId(rest.partition("/")[0]))
+        place = _place_of(version.key)
         if version.is_delete_marker:
             continue
         if name_number(object_key(*place, ObjectKind.RECORD), version.key) is not None:
@@ -168,18 +192,20 @@ def _open(
 
 
 def _data_key(vault: Vault, place: Place, candidates: list[WrappedKey]) -> DataKey:
-    """Return the data key from the first of these that opens; raises what the last one said."""
-    for position, candidate in enumerate(candidates, 1):
+    """Return the data key from the first of these that opens; raises why none does."""
+    refusal: Exception = NotFound("A recording has no wrapped key.")
+    for candidate in candidates:
+        # The latest stands first: of keys that were destroyed, its day is the one that counts.
+        told = key_was_destroyed(refusal)
         try:
             return open_data_key(vault, *place, candidate.kek_id, candidate.wrapped)
         except ValueError as error:
-            refusal: Exception = VerificationFailed("A record object names a key that is none of ours.")
-            refusal.__cause__ = error
+            strange = VerificationFailed("A record object names a key that is none of ours.")
+            strange.__cause__ = error
+            refusal = refusal if told else strange
         except (NotFound, VerificationFailed) as error:
-            refusal = error
-        if position == len(candidates):
-            raise refusal
-    raise NotFound("A recording has no wrapped key.")
+            refusal = refusal if told else error
+    raise refusal
 
 
 def _located(store: Store, stored: StoredObject) -> tuple[StoredObject, ObjectFacts]:
@@ -218,3 +244,20 @@ def _insert(catalogue: Catalogue, rebuilt: Rebuilt, now: datetime) -> bool:
         if rebuilt.held:
             found_holds.keep(connection, tenant_id, rebuilt.archived.recording.id, now=now)
     return is_new
+
+
+def _rekey(vault: Vault, catalogue: Catalogue, archived: ArchivedRecording) -> None:
+    """Let a row whose KEK was destroyed hang from the key that stands beside its recording."""
+    place = Place(archived.recording.tenant_id, archived.recording.id)
+    former = keks.key_of(catalogue, *place)
+    if not former.kek_id or former.kek_id == archived.kek_id:
+        return
+    try:
+        open_data_key(vault, *place, former.kek_id, former.wrapped)
+    except NotFound as refusal:
+        if not key_was_destroyed(refusal):
+            raise
+        with catalogue.transaction(place.tenant_id) as connection:
+            keks.hold(connection, archived.kek_id)
+            keks.hand_over(connection, *place, former, WrappedKey(archived.kek_id, archived.wrapped_key))
+        _log.info("a recording hangs from its newest key again", recording_id=place.recording_id)

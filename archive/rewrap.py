@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Protocol
@@ -36,13 +37,13 @@ from archive.catalogue import keks, recordings, store_holds
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.keks import WrappedKey
 from archive.clock import Clock
-from archive.data_key import Vault, next_kek, open_data_key, translated_key_errors
-from archive.errors import Conflict, KeyRetired, NotFound
+from archive.data_key import DataKey, Vault, next_kek, open_data_key, translated_key_errors
+from archive.errors import Conflict, KeyRetired, NotFound, VerificationFailed
 from archive.ingest import agreed_time, lock_at
-from archive.key_object import PlacedKey, hold_key, place_key, verify_key
+from archive.key_object import PlacedKey, hold_key, keys_beside, place_key, verify_key
 from archive.lock_mode import compliance_classes
 from archive.model import ArchivedRecording, RecordingId, RecordingState, RetentionClass, TenantId
-from archive.placing import Lock
+from archive.placing import Lock, objects_prefix
 from archive.store.object import Store
 from keys.errors import KeyNotFound
 from keys.kek import Kek
@@ -182,7 +183,10 @@ class Rewrapping:
         except NotFound:
             if keks.key_of(self._catalogue, *place).kek_id != archived.kek_id:
                 return None
-            raise
+            beside = self._beside(archived)
+            if beside is None:
+                raise
+            data_key = beside
         # Of a recording on its way out no object may be locked that its destruction has to delete.
         going = recording.state is RecordingState.DELETING
         lock = Lock(None) if going else lock_at(store_now, self._store, recording, firm)
@@ -195,6 +199,14 @@ class Rewrapping:
         if held:
             hold_key(self._store, placed)
         return placed
+
+    def _beside(self, archived: ArchivedRecording) -> DataKey | None:
+        """Return the data key from a key object: a restored row may name a KEK that gave way since."""
+        place = (archived.recording.tenant_id, archived.recording.id)
+        for wrapped in keys_beside(self._store, self._store.versions(objects_prefix(*place))):
+            with suppress(NotFound, VerificationFailed, ValueError):
+                return open_data_key(self._vault, *place, wrapped.kek_id, wrapped.wrapped)
+        return None
 
     def _destroy(  # noqa: PLR0917 - the words of one audit entry
         self,

@@ -26,6 +26,10 @@ class KeyNotFound(KeysError):  # noqa: N818 - the word of the field
 class KeyDestroyed(KeysError):  # noqa: N818 - the word of the field
     """The key was destroyed on purpose; what it sealed is gone for good."""
 
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The key {name} was destroyed; what it sealed can't be opened any more.")
+        self.name = name
+
 
 class KeyExists(KeysError):  # noqa: N818 - the word of the field
     """A key of that name is stored already; a name is written once."""

@@ -139,7 +139,7 @@ class DirectoryKeyStore:
 
     def _refuse_destroyed(self, name: str) -> None:
         if self._tombstone(name).exists():
-            raise KeyDestroyed(f"The key {name} was destroyed; what it sealed can't be opened any more.")
+            raise KeyDestroyed(name)
 
     def _not_found(self, name: str) -> KeyNotFound:
         # An absent directory is an outage of the store; only one that is there has not got a key.

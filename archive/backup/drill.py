@@ -17,12 +17,12 @@ from pathlib import Path
 from archive.backup.copied_keys import RestoredKeys
 from archive.backup.folder import DUMP, KEYS, Manifest, checked
 from archive.backup.host import READER, REBUILDER, EmptyHost, empty_host
-from archive.backup.verification import Result, Verdict, Verification
+from archive.backup.verification import KEY_GONE_EARLY, Result, Verdict, Verification
 from archive.catalogue.directory import list_tenants
-from archive.data_key import key_was_destroyed
-from archive.errors import ArchiveError, Refused
+from archive.data_key import destroyed_key_day, key_was_destroyed
+from archive.errors import ArchiveError, NotFound, Refused
 from archive.model import TenantId
-from archive.rebuild import Place, rebuild
+from archive.rebuild import Place, rebuild, without_record
 from archive.store.object import Store
 from keys.kek import KekVault
 from keys.key_store import KeyStore
@@ -70,7 +70,7 @@ def drill_backup(ground: Ground, now: datetime, sample: int | None, tell: Tell) 
     with empty_host() as host:
         host.restore(ground.backup / DUMP)
         tell("database: restored into an empty host")
-        return _outcomes(ground, host, _as_told(host, manifest), {}, sample, tell)
+        return _outcomes(ground, host, _as_told(host, manifest), {}, now, sample, tell)
 
 
 def drill_bucket(ground: Ground, now: datetime, sample: int | None, tell: Tell) -> list[Outcome]:
@@ -91,7 +91,11 @@ def drill_bucket(ground: Ground, now: datetime, sample: int | None, tell: Tell) 
             lambda place, why: missed.setdefault(place.tenant_id, []).append((place, why)),
         )
         tell(f"catalogue: {added} recordings rebuilt")
-        return _outcomes(ground, host, None, missed, sample, tell)
+        for place in without_record(ground.store):
+            silent = missed.setdefault(place.tenant_id, [])
+            if place not in {each for each, _ in silent}:
+                silent.append((place, NotFound("Its sound stands in the bucket, and no record of it.")))
+        return _outcomes(ground, host, None, missed, now, sample, tell)
 
 
 def _outcomes(  # noqa: PLR0917 - the two kinds of drill, brought together
@@ -99,12 +103,13 @@ def _outcomes(  # noqa: PLR0917 - the two kinds of drill, brought together
     host: EmptyHost,
     as_told: dict[TenantId, bool] | None,
     missed: dict[TenantId, list[tuple[Place, ArchiveError]]],
+    now: datetime,
     sample: int | None,
     tell: Tell,
 ) -> list[Outcome]:
     catalogue = host.catalogue(READER)
     domains = {each.id: each.domain for each in list_tenants(host.catalogue(REBUILDER))}
-    verification = Verification(ground.store, _vault(ground), catalogue)
+    verification = Verification(ground.store, _vault(ground), catalogue, now)
 
     def progress(result: Result) -> None:
         tell(f"{result.tenant_id}: {sum(result.counts.values())} of {result.recordings} recordings read")
@@ -114,11 +119,20 @@ def _outcomes(  # noqa: PLR0917 - the two kinds of drill, brought together
         result = verification.tenant(tenant_id, sample, progress)
         for place, why in missed.get(tenant_id, []):
             result.recordings += 1
-            verdict = Verdict.DESTROYED if key_was_destroyed(why) else Verdict.FAILED
-            result.note(place.recording_id, verdict, str(why))
+            result.note(place.recording_id, *_verdict(why, now))
         told = None if as_told is None else as_told.get(tenant_id, True)
         found.append(Outcome(domains.get(tenant_id, "-"), result, told))
     return found
+
+
+def _verdict(why: ArchiveError, now: datetime) -> tuple[Verdict, str]:
+    """Judge a recording that can't be rebuilt: its KEK's name tells the day its term ends."""
+    if not key_was_destroyed(why):
+        return Verdict.FAILED, str(why)
+    day = destroyed_key_day(why)
+    if day is not None and day <= now.date():
+        return Verdict.DESTROYED, ""
+    return Verdict.FAILED, KEY_GONE_EARLY
 
 
 def _as_told(host: EmptyHost, manifest: Manifest) -> dict[TenantId, bool]:

@@ -5,7 +5,9 @@ segment must open under the recording's key, and the whole must have the hash of
 catalogue. The wrapped key comes from the row or, where its KEK gave way since, from
 beside the recording.
 
-A recording whose key was destroyed is not a failure: a restore must not bring it back.
+A recording past its term whose key was destroyed is not a failure: a restore must not bring
+it back. One whose term still runs, or that is held, is: nobody but two people together end it
+earlier, and then its certificate says so.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from random import SystemRandom
 
@@ -42,6 +45,11 @@ FAILURES_SHOWN_MAX = 20
 """Of a tenant; who has more has one cause for most of them."""
 
 
+KEY_GONE_EARLY = (
+    "its key was destroyed before its term: only a certificate of early destruction explains that."
+)
+
+
 class Verdict(StrEnum):
     """What became of a recording in a restored archive."""
 
@@ -69,8 +77,9 @@ class Result:
 class Verification:
     """Opens recordings of a catalogue; raises DependencyUnavailable when something it reads is away."""
 
-    def __init__(self, store: Store, vault: Vault, catalogue: Catalogue) -> None:
-        """Take the bucket, the keys and the restored catalogue as the worker sees it."""
+    def __init__(self, store: Store, vault: Vault, catalogue: Catalogue, now: datetime) -> None:
+        """Take the bucket, the keys, the restored catalogue as the worker sees it, and the time."""
+        self._now = now
         self._store = store
         self._vault = vault
         self._catalogue = catalogue
@@ -94,7 +103,12 @@ class Verification:
             for stored in opened.objects:
                 self._verify(opened, stored)
         except (NotFound, VerificationFailed) as refusal:
-            return (Verdict.DESTROYED, "") if key_was_destroyed(refusal) else (Verdict.FAILED, str(refusal))
+            if not key_was_destroyed(refusal):
+                return Verdict.FAILED, str(refusal)
+            recording = archived.recording
+            if recording.retain_until <= self._now and not recording.on_hold:
+                return Verdict.DESTROYED, ""
+            return Verdict.FAILED, KEY_GONE_EARLY
         return Verdict.VERIFIED, ""
 
     def _batches(self, tenant_id: TenantId, ids: Sequence[RecordingId]) -> Iterator[list[ArchivedRecording]]:

@@ -58,6 +58,11 @@ def run_drill(arguments: list[str]) -> int:
     for outcome in outcomes:
         for failure in outcome.result.failures:
             print(f"failed: {outcome.result.tenant_id} {failure}", file=sys.stderr)
+    if not sum(outcome.result.recordings for outcome in outcomes):
+        print(
+            "failed: there is no recording at all: is it the right bucket, the right backup?", file=sys.stderr
+        )
+        return FAILED
     return DONE if all(outcome.is_good for outcome in outcomes) else FAILED
 
 

@@ -160,7 +160,7 @@ class BucketKeyStore:
 
     def _refuse_destroyed(self, name: str) -> None:
         if self._exists(checked_name(name) + TOMBSTONE_SUFFIX):
-            raise KeyDestroyed(f"The key {name} was destroyed; what it sealed can't be opened any more.")
+            raise KeyDestroyed(name)
 
     def _exists(self, key: str) -> bool:
         try:

@@ -17,14 +17,14 @@ from archive.backup.drill import Ground, Outcome, drill_backup, drill_bucket
 from archive.backup.dump import WITHOUT, connected
 from archive.backup.folder import TERM, checked, manifest_of, remove_overdue
 from archive.backup.making import Backup, Source, make_backup, refuse_within
-from archive.backup.verification import Verdict, Verification
+from archive.backup.verification import KEY_GONE_EARLY, Verdict, Verification
 from archive.catalogue import recordings
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.holdings import holdings
 from archive.catalogue.migrate import DATABASE
 from archive.embedded.postgres import programs
 from archive.errors import Refused, VerificationFailed
-from archive.model import ArchivedRecording, FinishedRecording, SessionOutcome, Tenant
+from archive.model import ArchivedRecording, FinishedRecording, ObjectKind, SessionOutcome, Tenant
 from archive.rewrap import Rewrapping
 from keys.errors import KeyDestroyed, KeyNotFound, KeyStoreUnavailable
 from keys.kek import KekVault
@@ -86,10 +86,12 @@ def restored(
 ) -> Callable[..., Verification]:
     """Return what verifies by the keys of a backup; `live` says whether the key store still lives."""
 
-    def make(backup: Backup, *, live: bool) -> Verification:
+    def make(backup: Backup, *, live: bool, days: int = 400) -> Verification:
         living = DirectoryKeyStore(key_directory) if live else None
         keys = RestoredKeys(backup.folder / "keys", living)
-        return Verification(house.store, KekVault(root, keys), worker)
+        return Verification(
+            house.store, KekVault(root, keys), worker, house.clock.now() + timedelta(days=days)
+        )
 
     return make
 
@@ -135,7 +137,8 @@ def test_before_expiry_the_loss_of_the_whole_database_loses_nothing(
     house.vault.destroy(archive_many[1].kek_id)
     audio = archive_many[0].objects[0]
     house.store.damage(audio.key, audio.version_id, b"short")
-    outcomes = drill_bucket(ground, house.clock.now(), None, lambda line: None)
+    after = house.clock.now() + timedelta(days=400)
+    outcomes = drill_bucket(ground, after, None, lambda line: None)
     found = {each.result.tenant_id: each for each in outcomes}
     florist, bakery = (found[archive_many[number].recording.tenant_id] for number in (1, 0))
     assert florist.is_good
@@ -288,6 +291,8 @@ def test_c8_what_was_destroyed_since_is_not_brought_back(
     house.vault.destroy(archive_many[1].kek_id)
     assert restored(backup, live=True).verdict(archive_many[1]) == (Verdict.DESTROYED, "")
     assert restored(backup, live=True).verdict(archive_many[0]) == (Verdict.VERIFIED, "")
+    early = restored(backup, live=True, days=0).verdict(archive_many[1])
+    assert early == (Verdict.FAILED, KEY_GONE_EARLY), "a term that still runs is no reason for a missing key"
     assert restored(backup, live=False).verdict(archive_many[1]) == (Verdict.VERIFIED, "")
 
 
@@ -336,7 +341,7 @@ def test_a_backup_and_the_bucket_without_the_root_open_nothing(
 ) -> None:
     """Whoever takes the disks of both has sealed keys."""
     keys = RestoredKeys(back_up().folder / "keys", None)
-    stranger = Verification(house.store, KekVault(LocalKeyring(b"x" * 32), keys), worker)
+    stranger = Verification(house.store, KekVault(LocalKeyring(b"x" * 32), keys), worker, house.clock.now())
     assert [stranger.verdict(each)[0] for each in archive_many] == [Verdict.FAILED] * 3
 
 
@@ -440,3 +445,28 @@ def test_restored_keys_are_read_alone(tmp_path: Path) -> None:
     ):
         with pytest.raises(KeyStoreUnavailable, match="changes no key"):
             act()
+
+
+def test_sound_without_a_record_is_a_failure_of_the_bucket_alone(
+    house: object, root: LocalKeyring, key_directory: Path, archive_many: list[ArchivedRecording]
+) -> None:
+    lost = archive_many[1]
+    (record,) = (each for each in lost.objects if each.kind is ObjectKind.RECORD)
+    del house.store._versions[record.key]
+    ground = Ground(house.store, root, DirectoryKeyStore(key_directory), None)
+    outcomes = drill_bucket(ground, house.clock.now(), None, lambda line: None)
+    found = {each.result.tenant_id: each for each in outcomes}[lost.recording.tenant_id]
+    assert not found.is_good
+    assert found.result.failures == [
+        f"{lost.recording.id}: Its sound stands in the bucket, and no record of it."
+    ]
+
+
+def test_a_key_destroyed_before_its_day_is_a_failure_of_the_bucket_alone(
+    house: object, root: LocalKeyring, key_directory: Path, archive_many: list[ArchivedRecording]
+) -> None:
+    house.vault.destroy(archive_many[1].kek_id)
+    ground = Ground(house.store, root, DirectoryKeyStore(key_directory), None)
+    outcomes = drill_bucket(ground, house.clock.now(), None, lambda line: None)
+    found = {each.result.tenant_id: each for each in outcomes}[archive_many[1].recording.tenant_id]
+    assert found.result.failures == [f"{archive_many[1].recording.id}: {KEY_GONE_EARLY}"]

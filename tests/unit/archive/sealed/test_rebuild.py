@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from archive.access import AccessScope
 from archive.audit import AuditWriter
-from archive.catalogue import migrate, recordings, retention_clocks, sessions
+from archive.catalogue import keks, migrate, recordings, retention_clocks, sessions
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.retention_clocks import GoodTime
+from archive.errors import NotFound
 from archive.model import (
     ArchivedRecording,
     FinishedRecording,
@@ -241,3 +243,47 @@ def test_a_recording_whose_key_was_wrapped_anew_is_back_too(
         assert reader.read(0, reader.length) == finished.audio
     rebuilt = recordings.get(portal, scope_of(first), first.recording.id)
     assert rebuilt.kek_id == first.kek_id.removesuffix("1") + "3"
+
+
+def set_back(database: Any, archived: ArchivedRecording) -> None:
+    """Give a row back the key that last night's dump has."""
+    database.connect().execute(
+        "UPDATE recordings SET kek_id = %s, wrapped_key = %s WHERE id = %s",
+        (archived.kek_id, archived.wrapped_key, archived.recording.id),
+    )
+
+
+def test_a_restored_row_whose_key_gave_way_since_opens_after_a_rebuild(
+    house: object,
+    worker: Catalogue,
+    lasting: Callable[[str], Catalogue],
+    database: Any,
+    archive_many: list[tuple[ArchivedRecording, FinishedRecording]],
+) -> None:
+    """A database of last night knows nothing of the rotation after it; the bucket does."""
+    first, finished = archive_many[0]
+    rewrapping = Rewrapping(house.store, house.vault, worker, AuditWriter(worker, "worker/test"), house.clock)
+    rewrapping.supersede(first.recording.tenant_id, first.kek_id, actor="operator:0", reason="rotation")
+    set_back(database, first)
+    portal = lasting(migrate.ROLES[1])
+    playback = Playback(house.store, house.vault, portal, AuditWriter(portal, "portal/restored"))
+    with pytest.raises(NotFound, match="destroyed"):
+        playback.open_object(scope_of(first), first.recording.id, ObjectKind.AUDIO, Action.PLAY)
+    assert rebuild(house.store, house.vault, lasting(migrate.ROLES[3])) == 0
+    reader = playback.open_object(scope_of(first), first.recording.id, ObjectKind.AUDIO, Action.PLAY)
+    assert reader.read(0, reader.length) == finished.audio
+
+
+def test_a_rotation_goes_on_over_a_restored_row(
+    house: object,
+    worker: Catalogue,
+    database: Any,
+    archive_many: list[tuple[ArchivedRecording, FinishedRecording]],
+) -> None:
+    first = archive_many[0][0]
+    rewrapping = Rewrapping(house.store, house.vault, worker, AuditWriter(worker, "worker/test"), house.clock)
+    because = {"actor": "operator:0", "reason": "rotation"}
+    rewrapping.supersede(first.recording.tenant_id, first.kek_id, **because)
+    set_back(database, first)
+    assert rewrapping.supersede(first.recording.tenant_id, first.kek_id, **because) == 1
+    assert keks.key_of(worker, first.recording.tenant_id, first.recording.id).kek_id != first.kek_id
