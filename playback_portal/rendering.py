@@ -97,10 +97,11 @@ def plain(value: object) -> object:
     return Markup(shown) if isinstance(value, Markup) else shown  # noqa: S704
 
 
-def as_written(text: str) -> Markup:
-    """Return a text for the field it is edited in: marks of direction stay, else saving would change them.
+def as_written(text: object) -> Markup:
+    """Return a text for the field it is edited in, or that sends it unseen: marks of direction stay.
 
-    They stand there as references, which `plain` lets pass; within a field they turn nothing else round.
+    Else saving would change them. They stand there as references, which `plain` lets pass; within a
+    field they turn nothing else round.
     """
     written = _MARKS.sub(lambda mark: f"&#x{ord(mark[0]):x};", str(escape(text)))
     return Markup(written)  # noqa: S704 - escaped, and references added

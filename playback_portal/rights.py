@@ -19,7 +19,7 @@ from aiohttp import web
 from archive.access import Right
 from archive.audit import Json
 from archive.catalogue import rights, teams
-from archive.catalogue.engine import Catalogue
+from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.rights import Hearer, PersonRights
 from archive.catalogue.teams import Team
 from archive.errors import NotFound
@@ -62,12 +62,14 @@ async def patch_rights(request: web.Request) -> web.StreamResponse:
     of_people: Switches = body.read("people", _switches, {})
     body.check()
     catalogue, tenant_id = request.app[SERVICES].catalogue, request[SCOPE].tenant_id
-    before = matrix_document(await asyncio.to_thread(matrix_of, catalogue, tenant_id))
-    require_match(request.headers.get("If-Match"), before)
 
     def switch() -> Matrix:
         _check_known(catalogue, tenant_id, of_teams, of_people)
         with request[ENTRY].transaction() as connection:
+            # Compared behind the lock: what somebody else is changing at this moment counts.
+            teams.lock(connection, tenant_id)
+            before = matrix_document(matrix_within(connection, tenant_id))
+            require_match(request.headers.get("If-Match"), before)
             for team_id, wanted in of_teams.items():
                 on = {right: allowed is True for right, allowed in wanted.items()}
                 teams.change_within(connection, tenant_id, team_id, rights=on)
@@ -92,6 +94,11 @@ async def list_hearers(request: web.Request) -> web.StreamResponse:
 def matrix_of(catalogue: Catalogue, tenant_id: TenantId) -> Matrix:
     """Return the matrix of a tenant."""
     return Matrix(teams.list_teams(catalogue, tenant_id), rights.of_exceptions(catalogue, tenant_id))
+
+
+def matrix_within(connection: Connection, tenant_id: TenantId) -> Matrix:
+    """Do as `matrix_of` in the caller's transaction."""
+    return Matrix(teams.teams_within(connection, tenant_id), rights.exceptions_within(connection, tenant_id))
 
 
 def matrix_document(matrix: Matrix) -> dict[str, Json]:

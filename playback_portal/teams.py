@@ -87,13 +87,15 @@ async def patch_team(request: web.Request) -> web.StreamResponse:
     hears_earlier = body.read("hearsEarlier", json_flag, None)
     rights = body.read("rights", read_rights, NO_SWITCHES)
     body.check()
-    before = team_document(await team_asked(request))
-    require_match(request.headers.get("If-Match"), before)
-    tenant_id, team_id = request[SCOPE].tenant_id, str(before["id"])
+    tenant_id, team_id = request[SCOPE].tenant_id, recording_id_of(request)
 
     def change() -> dict[str, Json]:
         wanted = {right: allowed is True for right, allowed in rights.items()}
         with request[ENTRY].transaction() as connection:
+            # Compared behind the lock: what somebody else is changing at this moment counts.
+            teams.lock(connection, tenant_id)
+            before = team_document(teams.team_within(connection, tenant_id, team_id))
+            require_match(request.headers.get("If-Match"), before)
             team = teams.change_within(
                 connection, tenant_id, team_id, name=name, hears_earlier=hears_earlier, rights=wanted
             )

@@ -30,7 +30,7 @@ from archive.catalogue.tables import (
     teams,
     users,
 )
-from archive.catalogue.teams import LISTENING, Membership, memberships, switched
+from archive.catalogue.teams import LISTENING, Membership, lock, memberships, switched
 from archive.errors import NotFound
 from archive.model import Recording, Role, TenantId, UserId
 
@@ -91,9 +91,14 @@ def of_person(catalogue: Catalogue, tenant_id: TenantId, user_id: UserId) -> Per
 
 def of_exceptions(catalogue: Catalogue, tenant_id: TenantId) -> list[PersonRights]:
     """Return the people with a setting of their own, by login."""
-    own = or_(users.c.granted != [], users.c.denied != [])
     with catalogue.transaction(tenant_id) as connection:
-        return _people(connection, users.c.tenant_id == tenant_id, own)
+        return exceptions_within(connection, tenant_id)
+
+
+def exceptions_within(connection: Connection, tenant_id: TenantId) -> list[PersonRights]:
+    """Do as `of_exceptions` in the caller's transaction."""
+    own = or_(users.c.granted != [], users.c.denied != [])
+    return _people(connection, users.c.tenant_id == tenant_id, own)
 
 
 def set_rights(
@@ -108,6 +113,7 @@ def switch(
     connection: Connection, tenant_id: TenantId, user_id: UserId, rights: Mapping[Right, bool | None]
 ) -> PersonRights:
     """Do as `set_rights` in the caller's transaction."""
+    lock(connection, tenant_id)
     values = {
         "granted": switched(users.c.granted, {right: allowed is True for right, allowed in rights.items()}),
         "denied": switched(users.c.denied, {right: allowed is False for right, allowed in rights.items()}),

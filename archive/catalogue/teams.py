@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, delete, func, select, update
+from sqlalchemy import ColumnElement, Row, Select, bindparam, delete, func, select, update
 
 from archive.access import Right
 from archive.catalogue.directory import Capacity, announce, named, open_membership
@@ -29,6 +29,9 @@ from archive.model import TenantId, UserId
 
 LISTENING = (Capacity.LISTENER, Capacity.MANAGER)
 """As what somebody hears a team."""
+
+
+LOCK = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("name"), 0)))
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,24 @@ def change(
         )
 
 
+def lock(connection: Connection, tenant_id: TenantId) -> None:
+    """Wait for whoever changes teams or rights of a tenant now, and keep others from it in this transaction.
+
+    What is read after it is what the change of this transaction is made to.
+    """
+    connection.execute(LOCK, {"name": f"rights/{tenant_id}"})
+
+
+def team_within(connection: Connection, tenant_id: TenantId, team_id: str) -> Team:
+    """Do as `team_of` in the caller's transaction."""
+    return _team(connection, tenant_id, team_id)
+
+
+def teams_within(connection: Connection, tenant_id: TenantId) -> list[Team]:
+    """Do as `list_teams` in the caller's transaction."""
+    return _teams(connection, teams.c.tenant_id == tenant_id)
+
+
 def change_within(
     connection: Connection,
     tenant_id: TenantId,
@@ -97,6 +118,7 @@ def change_within(
     rights: Mapping[Right, bool] | None = None,
 ) -> Team:
     """Do as `change` in the caller's transaction."""
+    lock(connection, tenant_id)
     values: dict[str, object] = {}
     if name is not None:
         values["name"] = named(name)

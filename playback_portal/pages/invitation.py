@@ -22,7 +22,7 @@ from archive.catalogue.invitations import Invitation, Kind
 from archive.catalogue.portal_sessions import Proof
 from archive.errors import ArchiveError
 from archive.post import Letter
-from playback_portal import admission, browser_session
+from playback_portal import admission, browser_session, outbox
 from playback_portal.language import Language, language_of, mark
 from playback_portal.page import render
 from playback_portal.pages.sign_in import fields_of
@@ -134,12 +134,15 @@ async def _send(request: web.Request, services: Services, typed: str, language: 
             person = await asyncio.to_thread(identities.particulars, services.catalogue, account)
         if person is None or person.email is None or not person.email_verified:
             return
-        await asyncio.to_thread(_write_down, services, person, language, admission.address_of(request))
+        address = admission.address_of(request)
+        mail_id = await asyncio.to_thread(_write_down, services, person, language, address)
+        await outbox.hand_over(services, person.account.tenant_id, mail_id)
     except ArchiveError as error:
         _log.warning("a link for a new password was not sent", reason=type(error).__name__)
 
 
-def _write_down(services: Services, person: Particulars, language: Language, address: str) -> None:
+def _write_down(services: Services, person: Particulars, language: Language, address: str) -> str:
+    """Write the letter and its entry down in one transaction; return the letter's id."""
     account, now = person.account, services.clock.now()
     with services.audit.transaction(account.tenant_id) as connection:
         mail_id = queue_link(services, connection, person, Kind.RESET, language)
@@ -152,7 +155,7 @@ def _write_down(services: Services, person: Particulars, language: Language, add
             at=now,
             body={"address": address},
         )
-    services.post.hand_over(account.tenant_id, mail_id)
+    return mail_id
 
 
 def queue_link(

@@ -79,6 +79,23 @@ def test_what_turns_text_round_is_shown_as_a_character_that_has_no_place() -> No
     assert ENGLISH.from_string("{{ y }}").render(y=text) == "ab\ufffdcd\ufffd\ufffd\n\u05d0"
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ ui.field('n', 'L', value) }}",
+        "{{ ui.field('n', 'L', value, 'textarea') }}",
+        "{{ ui.search('L', value=value) }}",
+        "{% call ui.confirm('i', 't', '/a', 'v', 'csrf', vals={'n': value}) %}{% endcall %}",
+    ],
+)
+def test_a_field_holds_the_very_text_of_the_record(source: str) -> None:
+    """Else saving what nobody touched would change it; within a field marks turn nothing else round."""
+    html = rendered(source, value='\u202eab"<\u2066')
+    assert "&#x202e;ab&#34;&lt;&#x2066;" in html
+    assert "\ufffd" not in html
+    assert "\u202e" not in html
+
+
 def test_a_name_within_a_message_turns_nothing_round_either() -> None:
     assert rendered("{{ _('by %(who)s', who=who) }}", who="\u202e<b>") == "by \ufffd&lt;b&gt;"
 

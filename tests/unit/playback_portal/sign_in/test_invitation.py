@@ -12,6 +12,7 @@ from archive import throttle
 from archive.catalogue import identities, invitations
 from archive.catalogue.identities import Account
 from archive.catalogue.invitations import LIFE_S, Kind
+from archive.errors import CatalogueUnavailable
 from archive.model import Role
 
 NEW = "a new horse battery"
@@ -127,6 +128,25 @@ async def test_whoever_forgot_a_password_gets_a_link_at_their_proved_address(
     assert link.hostname == "localhost"
     assert (await browser.post(link.path, {"password": NEW, "again": NEW})).status == 303
     assert (await browser.sign_in(door.login(user), NEW)).status == 303
+
+
+async def test_a_letter_that_cannot_be_handed_over_now_waits_for_a_worker(
+    browser: Any, door: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is written down with its entry; that the queue is away is no refusal of what was asked."""
+    asked: list[str] = []
+
+    def away(_: object, tenant_id: str, mail_id: str) -> None:
+        asked.append(mail_id)
+        raise CatalogueUnavailable("away")
+
+    monkeypatch.setattr(type(door.house.post), "hand_over", away)
+    door.person(email="waiting@mail.example")
+    assert (await browser.post("/sign-in/forgotten", {"login": "waiting@mail.example"})).status == 200
+    async with asyncio.timeout(60):
+        while "a mail waits until a worker finds it" not in capsys.readouterr().out:
+            await asyncio.sleep(0.02)
+    assert len(asked) == 1
 
 
 async def test_asking_tells_nothing_and_mails_nobody_but_who_is_known(browser: Any, door: Any) -> None:
