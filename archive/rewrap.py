@@ -61,7 +61,14 @@ PASSES_MAX = 20
 
 
 class VersionedVault(Vault, Protocol):
-    """What re-wrapping asks of `keys.kek.KekVault` beside opening keys."""
+    """What re-wrapping and destroying ask of `keys.kek.KekVault` beside opening keys."""
+
+    @property
+    def erasure(self) -> str:
+        """What the key store does with a key that is destroyed: "was ..."."""
+
+    def living(self, owner: str) -> tuple[str, ...]:
+        """Return the ids of the KEKs under a tenant's name that are not destroyed, sorted."""
 
     def destroy(self, kek_id: str) -> None:
         """Destroy a KEK for ever; repeatable. Raises KeyNotFound if it never was there."""

@@ -38,6 +38,10 @@ TOMBSTONE_SUFFIX = ".destroyed"  # a dot is no part of a name, so that no name l
 class KeyStore(Protocol):
     """Names to sealed keys. Every method raises KeyStoreUnavailable when the store can't do its work."""
 
+    @property
+    def erasure(self) -> str:
+        """What happens to a key that is destroyed, as a certificate of destruction says it: "was ..."."""
+
     def put(self, name: str, data: bytes) -> None:
         """Store durably under a new name; raises KeyExists or KeyDestroyed when it was used before."""
 
@@ -62,6 +66,8 @@ class KeyStore(Protocol):
 
 class DirectoryKeyStore:
     """A key store in a directory of its own, one file of mode 0600 per key."""
+
+    erasure = "overwritten in the directory of the key store, and its file emptied"
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -12,7 +12,7 @@ from archive.catalogue.directory import list_tenants
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.forecast import kept
 from archive.cli.operator import operator
-from archive.cli.outcome import DONE, Row, add_json, parser, print_row, print_rows
+from archive.cli.outcome import DONE, FAILED, Row, add_json, parser, print_row, print_rows
 from archive.cli.service import add_data, settings_of, worker_settings_of
 from archive.cli.vault import open_signatory, open_store, open_vault
 from archive.clock import SystemClock
@@ -125,13 +125,13 @@ def _sweep(options: argparse.Namespace) -> int:
         catalogue.close()
         store.close()
     print_rows(rows, as_json=options.json)
-    return DONE
+    return FAILED if any(row["failure"] for row in rows) else DONE
 
 
 def _swept(expiry: Expiry, tenant: Tenant) -> Row:
     destroyed = certificates = in_vain = 0
     while True:
-        done = expiry.batch(tenant.id)
+        done = expiry.attempt(tenant.id)
         destroyed, certificates = destroyed + done.destroyed, certificates + done.certificates
         in_vain = 0 if done.destroyed else in_vain + 1
         if not done.remaining or in_vain >= BATCHES_IN_VAIN_MAX:
@@ -140,6 +140,7 @@ def _swept(expiry: Expiry, tenant: Tenant) -> Row:
                 "destroyed": destroyed,
                 "certificates": certificates,
                 "remaining": done.remaining,
+                "failure": None if done.failure is None else str(done.failure),
             }
         print(f"{tenant.domain}: {destroyed} destroyed, {done.remaining} to go", file=sys.stderr)  # noqa: T201
 

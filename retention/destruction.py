@@ -8,7 +8,12 @@
 
 A claim that was broken off is taken up again where it stopped. Where the store refuses the
 first deletion, because a lock or hold of its own stands against it, the recording is given
-back whole; where it refuses a later one, the destruction waits and somebody is told.
+back whole and left alone for KEPT_WAIT; where it refuses a later one, the destruction waits and
+somebody is told.
+
+What the catalogue pinned and the store does not show is written down as not found. Where it
+shows nothing at all, it may be the bucket of something else: the recording is given back, and
+somebody is told, until MISSING_WAIT after its term.
 
 Rules: any number of processes may; each step is repeatable. The certificate comes after the
 key is destroyed too. Not here: which recordings (`retention.expiry`), keys and certificates.
@@ -18,7 +23,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from datetime import datetime
+from datetime import timedelta
 from enum import Enum
 
 import structlog
@@ -35,6 +40,12 @@ from archive.placing import objects_prefix
 from archive.store.object import Store
 
 ACTOR = "service:worker"
+
+KEPT_WAIT = timedelta(hours=6)
+"""Whoever locked it longer meant days; what was taken off is noticed within the day of invariant I7."""
+
+MISSING_WAIT = timedelta(hours=12)
+"""Half of the day in which a recording has to be gone: the other half is for the destruction itself."""
 
 _log = structlog.get_logger()
 
@@ -84,7 +95,11 @@ class Destroyer:
         found = tuple(DestroyedObject(each.key, each.version_id) for each in self._store.versions(prefix))
         delete = self._deleting(destruction)
         for each in found:
-            delete(each.key, each.version_id)
+            try:
+                with contextlib.suppress(NotFound):
+                    delete(each.key, each.version_id)
+            except Refused as error:
+                raise StoreUnavailable("The store keeps what was put for a recording that went.") from error
         self._see_gone(prefix)
         return found
 
@@ -126,20 +141,27 @@ class Destroyer:
         return claimed
 
     def _plan(self, destruction: Destruction) -> Destruction | None:
-        """Write down what goes; None when a hold keeps the recording, which is given back."""
+        """Write down what goes; None when the recording is given back."""
         prefix = objects_prefix(destruction.tenant_id, destruction.recording_id)
         found = [DestroyedObject(each.key, each.version_id) for each in self._store.versions(prefix)]
         with self._audit.transaction(destruction.tenant_id) as connection:
             if destructions.is_held(connection, destruction.tenant_id, destruction.recording_id):
                 self._release(connection, destruction, "a legal hold keeps it")
                 return None
-            return destructions.plan(connection, destruction, found)
+            planned = destructions.plan(connection, destruction, found)
+            is_first = destruction.objects is None
+            is_early = self._clock.now() - planned.retain_until < MISSING_WAIT
+            if is_first and is_early and is_nothing_found(planned):
+                reason = "the store shows none of its objects: is it the bucket of this archive?"
+                self._release(connection, destruction, reason, is_left_alone=True)
+                return None
+            return planned
 
     def _delete(self, destruction: Destruction) -> bool:
         """Delete every version and see it gone; False when the store keeps it and nothing was deleted."""
         prefix = objects_prefix(destruction.tenant_id, destruction.recording_id)
         present = {(each.key, each.version_id) for each in self._store.versions(prefix)}
-        planned = {(each.key, each.version_id) for each in destruction.objects or ()}
+        planned = {(each.key, each.version_id) for each in destruction.objects or () if each.found}
         whole, delete = planned <= present, self._deleting(destruction)
         for key, version_id in sorted(planned & present):
             try:
@@ -149,7 +171,8 @@ class Destroyer:
                 if not whole:
                     raise StoreUnavailable("The store keeps a part of what is being destroyed.") from error
                 with self._audit.transaction(destruction.tenant_id) as connection:
-                    self._release(connection, destruction, "the store keeps it under a lock or hold")
+                    reason = "the store keeps it under a lock or hold"
+                    self._release(connection, destruction, reason, is_left_alone=True)
                 return False
             whole = False
         self._see_gone(prefix)
@@ -160,19 +183,35 @@ class Destroyer:
         return self._store.delete if destruction.proposal_id is None else self._store.delete_governed
 
     def _erase(self, destruction: Destruction) -> None:
+        objects = destruction.objects or ()
+        missing = sum(not each.found for each in objects)
         with self._audit.transaction(destruction.tenant_id) as connection:
             destructions.erase(connection, destruction, now=self._clock.now())
-            body: dict[str, Json] = {"objects": len(destruction.objects or ())}
+            body: dict[str, Json] = {"objects": len(objects) - missing, "notFound": missing}
             entry = self.enter(connection, destruction, "recording.erased", body)
             destructions.note(connection, destruction, "erased", entry)
+        if missing:
+            _log.error(
+                "ALARM: objects of a recording were gone before it was destroyed",
+                recording_id=destruction.recording_id,
+                missing=missing,
+            )
 
-    def _release(self, connection: Connection, destruction: Destruction, reason: str) -> None:
-        destructions.release(connection, destruction)
+    def _release(
+        self,
+        connection: Connection,
+        destruction: Destruction,
+        reason: str,
+        *,
+        is_left_alone: bool = False,
+    ) -> None:
+        kept_until = self._clock.now() + KEPT_WAIT if is_left_alone else None
+        destructions.release(connection, destruction, kept_until=kept_until)
         self.enter(connection, destruction, "recording.destroy", {"reason": reason}, "refused")
         _log.warning("ALARM: a recording is over and kept", recording_id=destruction.recording_id, why=reason)
 
     def _give_up(self, destruction: Destruction) -> None:
-        """Let anybody go on at once with what broke off here; without a database its time decides."""
+        """Let anybody go on with what broke off here, each time later; without a database it just ends."""
         with (
             contextlib.suppress(Conflict, DependencyUnavailable),
             self._catalogue.transaction(destruction.tenant_id) as connection,
@@ -184,3 +223,8 @@ class Destroyer:
             raise StoreUnavailable(
                 "The store still shows objects after they were deleted; it is tried again."
             )
+
+
+def is_nothing_found(planned: Destruction) -> bool:
+    """Return whether a recording had objects and the store showed none of them. Pure."""
+    return bool(planned.objects) and not any(each.found for each in planned.objects or ())

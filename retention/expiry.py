@@ -1,13 +1,14 @@
 """The sweep of what expired: recordings in bounded batches, then their keys, then their certificates.
 
-A batch destroys the recordings of a tenant that are over for longest. When none is left, the
-keys they hung from go: at once where nothing else hangs from them or only a few do, else at
-the end of their day, and never later than KEY_WAIT after the term. What hangs from such a key
-still (held recordings, and those that are over later that day) is wrapped anew before. Then
-the certificate is signed.
+A batch destroys the recordings of a tenant that are over for longest, then goes on with those
+that were broken off. Then the keys they hung from go: at once where nothing else hangs from
+them or only a few do, else at the end of their day, and never later than KEY_WAIT after the
+term. What hangs from such a key still (held recordings, those that are over later that day, and
+those whose destruction fails) is wrapped anew before. Then the certificate is signed.
 
-Rules: nothing is begun by a clock that is not believed. What is away is tried again. Not
-here: the steps of one recording (`retention.destruction`), the clocks (`retention.timekeeper`).
+Rules: nothing is begun by a clock that is not believed. What is away is tried again, and no
+recording and no key stands in the way of others. Not here: the steps of one recording
+(`retention.destruction`), the clocks (`retention.timekeeper`).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from archive.catalogue.destructions import Destruction, Siblings, Signed, Waitin
 from archive.catalogue.engine import Catalogue
 from archive.clock import Clock
 from archive.data_key import expiry_day
-from archive.errors import DependencyUnavailable
+from archive.errors import ArchiveError, DependencyUnavailable
 from archive.model import TenantId
 from archive.rewrap import Rewrapping, VersionedVault
 from archive.store.object import Store
@@ -38,7 +39,7 @@ BATCH_RECORDINGS_MAX = 50
 """Some 400 requests to the store: half a minute, then other jobs get their turn."""
 
 FAILURES_MAX = 3
-"""So many recordings that fail are not at fault themselves: the store or the database is away."""
+"""So many recordings in a row that fail are not at fault themselves: the store or the database is away."""
 
 FEW_SIBLINGS = 50
 """So many recordings are wrapped anew at once, rather than have a key wait for the end of its day."""
@@ -54,11 +55,15 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Progress:
-    """What a batch did: recordings whose objects it deleted, certificates it gave, and what is left."""
+    """What a batch did: recordings whose objects it deleted, certificates it gave, and what is left.
+
+    `failure` is what failed first; the others were tried nevertheless.
+    """
 
     destroyed: int
     certificates: int
     remaining: int
+    failure: ArchiveError | None = None
 
 
 class Expiry:
@@ -89,55 +94,81 @@ class Expiry:
         return self._timekeeper.due_time()
 
     def batch(self, tenant_id: TenantId, recordings_max: int = BATCH_RECORDINGS_MAX) -> Progress:
-        """Destroy up to `recordings_max` recordings, and when none is left, their keys.
+        """Do as `attempt`; raises what failed first, after the others were tried."""
+        done = self.attempt(tenant_id, recordings_max)
+        if done.failure is not None:
+            raise done.failure
+        return done
 
-        Raises ClockDisbelieved, and DependencyUnavailable after the others were tried.
+    def attempt(self, tenant_id: TenantId, recordings_max: int = BATCH_RECORDINGS_MAX) -> Progress:
+        """Destroy up to `recordings_max` recordings, then the keys nothing needs any more.
+
+        Raises ClockDisbelieved, and DependencyUnavailable when the database is away.
         """
         until = self._timekeeper.due_time()
-        destroyed, kept, failure = self._destroy(tenant_id, until, recordings_max)
+        destroyed, failure = self._destroy(tenant_id, until, recordings_max)
+        certificates, stuck = self._settle(tenant_id, until)
         remaining = destructions.count_due(self._catalogue, tenant_id, until)
-        # One that fails again and again, or that the store keeps, must not keep the keys of others alive.
-        certificates = 0 if remaining > kept else self._settle(tenant_id, until)
-        if failure is not None:
-            raise failure
-        return Progress(destroyed, certificates, remaining)
+        return Progress(destroyed, certificates, remaining, failure or stuck)
 
     def _destroy(
         self, tenant_id: TenantId, until: datetime, recordings_max: int
-    ) -> tuple[int, int, DependencyUnavailable | None]:
-        """Return how many are gone, how many the store or a hold keeps, and what failed first."""
-        now = self._clock.now()
-        chosen = destructions.abandoned(self._catalogue, tenant_id, now, recordings_max)
-        chosen += destructions.due(self._catalogue, tenant_id, until, recordings_max - len(chosen))
-        outcomes: list[Outcome] = []
+    ) -> tuple[int, DependencyUnavailable | None]:
+        """Return how many are gone, and what failed first."""
+        # Those that failed before come last: however many there are, they keep nobody waiting.
+        chosen = destructions.due(self._catalogue, tenant_id, until, recordings_max)
+        left = recordings_max - len(chosen)
+        chosen += destructions.abandoned(self._catalogue, tenant_id, self._clock.now(), left)
+        gone = in_a_row = 0
         failures: list[DependencyUnavailable] = []
         for recording_id in chosen:
             try:
-                outcomes.append(self._destroyer.destroy(tenant_id, recording_id, until))
+                gone += self._destroyer.destroy(tenant_id, recording_id, until) is Outcome.GONE
             except DependencyUnavailable as error:
                 failures.append(error)
-                if len(failures) >= FAILURES_MAX:
+                in_a_row += 1
+                if in_a_row >= FAILURES_MAX:
                     break
-        gone, kept = outcomes.count(Outcome.GONE), outcomes.count(Outcome.KEPT)
-        return gone, kept, failures[0] if failures else None
+            else:
+                in_a_row = 0
+        return gone, failures[0] if failures else None
 
-    def _settle(self, tenant_id: TenantId, until: datetime) -> int:
-        """Destroy the keys whose time is over and give certificates; return how many."""
+    def _settle(self, tenant_id: TenantId, until: datetime) -> tuple[int, ArchiveError | None]:
+        """Destroy keys whose time is over and give certificates; return how many, and what failed first."""
         given = 0
+        failures: list[ArchiveError] = []
         for waiting in destructions.waiting_keys(self._catalogue, tenant_id):
-            now = self._clock.now()
-            siblings = destructions.count_under(self._catalogue, tenant_id, waiting.kek_id, now)
-            if not key_is_over(waiting, siblings, until):
-                continue
-            rewrapping = Rewrapping(self._store, self._vault(), self._catalogue, self._audit, self._clock)
-            rewrapping.supersede(tenant_id, waiting.kek_id, actor=ACTOR, reason="the term of its day is over")
-            given += self._certify(tenant_id, waiting.kek_id)
-        return given
+            try:
+                if self._end_key(tenant_id, waiting, until):
+                    given += self._certify(tenant_id, waiting.kek_id, failures)
+            except ArchiveError as error:
+                _log.error("ALARM: a key is over and stays", kek_id=waiting.kek_id, why=str(error))
+                failures.append(error)
+        return given, failures[0] if failures else None
 
-    def _certify(self, tenant_id: TenantId, kek_id: str) -> int:
-        given = 0
-        while batch := destructions.waiting_for(self._catalogue, tenant_id, kek_id, BATCH_RECORDINGS_MAX):
-            given += sum(map(self._finish, batch))
+    def _end_key(self, tenant_id: TenantId, waiting: WaitingKey, until: datetime) -> bool:
+        """Destroy a key if its time is over; return whether it is gone."""
+        siblings = destructions.count_under(
+            self._catalogue, tenant_id, waiting.kek_id, until=until, now=self._clock.now()
+        )
+        if not key_is_over(waiting, siblings, until):
+            return False
+        rewrapping = Rewrapping(self._store, self._vault(), self._catalogue, self._audit, self._clock)
+        rewrapping.supersede(tenant_id, waiting.kek_id, actor=ACTOR, reason="the term of its day is over")
+        return True
+
+    def _certify(self, tenant_id: TenantId, kek_id: str, failures: list[ArchiveError]) -> int:
+        """Give the certificates that waited for a key; return how many, and add what failed to `failures`."""
+        given, after = 0, ""
+        while batch := destructions.waiting_for(
+            self._catalogue, tenant_id, kek_id, BATCH_RECORDINGS_MAX, after=after
+        ):
+            for waiting in batch:
+                try:
+                    given += self._finish(waiting)
+                except ArchiveError as error:
+                    failures.append(error)
+            after = batch[-1].recording_id
         return given
 
     def _finish(self, waiting: Destruction) -> bool:
@@ -149,7 +180,7 @@ class Expiry:
             if unfinished is None:
                 return False
             whole = replace(unfinished, objects=(*(unfinished.objects or ()), *late))
-            certificate = statement(whole, destroyed_at=now)
+            certificate = statement(whole, destroyed_at=now, erasure=self._vault().erasure)
             signature = self._signatory().sign(certificate, now)
             digest = hashlib.sha256(certificate).hexdigest()
             self._destroyer.enter(
@@ -165,7 +196,9 @@ def key_is_over(waiting: WaitingKey, siblings: Siblings, until: datetime) -> boo
     if siblings.all == 0:
         return True
     if siblings.going:
-        return False  # another worker is at it, for minutes: it would be wrapped anew to be destroyed
+        # They would be wrapped anew to be destroyed. None stays so: one that fails, or that is
+        # kept, is no longer counted here.
+        return False
     if until - waiting.since >= KEY_WAIT:
         return True
     _, day, version = waiting.kek_id.split("/")

@@ -241,10 +241,6 @@ def _add_exports(app: procrastinate.App, work: Work) -> None:
 
 
 def _add_expiry(app: procrastinate.App, work: Work) -> None:
-    retry = procrastinate.RetryStrategy(
-        max_attempts=RETRY_ATTEMPTS_MAX, exponential_wait=4, retry_exceptions=[DependencyUnavailable]
-    )
-
     @app.task(name=EXPIRY_SWEEP)
     async def sweep(timestamp: int) -> None:
         """Begin to destroy what expired, of every tenant, unless no clock can be believed."""
@@ -256,23 +252,24 @@ def _add_expiry(app: procrastinate.App, work: Work) -> None:
         for tenant_id in await asyncio.to_thread(work.tenants):
             await defer_expiry(app, tenant_id)
 
-    @app.task(name=EXPIRY_BATCH, retry=retry)
+    # Without a retry: a job that waits to be tried again would keep the next sweep out, which is
+    # a quarter of an hour away at most.
+    @app.task(name=EXPIRY_BATCH)
     async def batch(tenant_id: str) -> None:
-        """Destroy some recordings of a tenant and hand on to the next batch."""
+        """Destroy some recordings of a tenant and hand on to the next batch, also when one failed."""
         try:
-            done = await asyncio.to_thread(work.expiry.batch, TenantId(tenant_id))
+            done = await asyncio.to_thread(work.expiry.attempt, TenantId(tenant_id))
         except ClockDisbelieved:
             return
-        log.info("expired recordings destroyed", tenant_id=tenant_id, **vars(done))
+        counts = {"destroyed": done.destroyed, "certificates": done.certificates}
+        log.info("expired recordings destroyed", tenant_id=tenant_id, remaining=done.remaining, **counts)
         if done.remaining and done.destroyed:
             await defer_expiry(app, tenant_id)
+        if done.failure is not None:
+            raise done.failure
 
 
 def _add_holds(app: procrastinate.App, work: Work) -> None:
-    retry = procrastinate.RetryStrategy(
-        max_attempts=RETRY_ATTEMPTS_MAX, exponential_wait=4, retry_exceptions=[DependencyUnavailable]
-    )
-
     @app.task(name=HOLDS_SWEEP)
     async def sweep(timestamp: int) -> None:
         """Let the holds of the store follow the cases of every tenant."""
@@ -282,7 +279,8 @@ def _add_holds(app: procrastinate.App, work: Work) -> None:
             with contextlib.suppress(AlreadyEnqueued):
                 await deferrer.defer_async(tenant_id=tenant_id)
 
-    @app.task(name=STORE_HOLDS, retry=retry)
+    # Without a retry, as a batch of what expired: the next sweep takes it up.
+    @app.task(name=STORE_HOLDS)
     async def follow(tenant_id: str) -> None:
         """Set and take off holds of the store for some recordings of a tenant, then for the next."""
         done = await asyncio.to_thread(work.store_holds.batch, TenantId(tenant_id))

@@ -9,9 +9,9 @@ A recording is claimed in one statement that names its term, or what two people 
 a hold takes too. The claim is somebody's for a time;
 whoever finds it over takes it up where it stopped. What is deleted is written down before.
 
-Rules: runs as worker, but for `certificate_of`. What is left of a recording is a row without
-names and numbers: no party, no Call-ID, no owner, no key. Everything else that hangs from it
-goes with it, because the row is replaced and not emptied. Not here: objects, keys and the
+Rules: runs as worker, but for `certificate_of`. What fails is tried again later and later, and
+what the store keeps is left alone for a while, so that neither stands in the way of others.
+Not here: what is left of a recording (`archive.catalogue.erasure`); objects, keys and the
 order of things (`retention.destruction`).
 """
 
@@ -27,14 +27,9 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from archive.access import AccessScope, may_read_sessions
 from archive.audit_chain import AuditEntry, Json
-from archive.catalogue import early, quarantine, sessions
+from archive.catalogue import early, erasure, quarantine
 from archive.catalogue.engine import Catalogue, Connection
-from archive.catalogue.tables import (
-    destructions,
-    minute_bookings,
-    recording_objects,
-    recordings,
-)
+from archive.catalogue.tables import destructions, recording_objects, recordings
 from archive.errors import Conflict, NotFound, Refused
 from archive.model import (
     RecordingId,
@@ -47,16 +42,21 @@ from archive.model import (
 CLAIM_MINUTES = 10
 """Five objects are deleted within seconds; whoever needs longer died, or waits for a store that is away."""
 
-WHOLE_TRACE = "the recording was destroyed at the end of its term"
+ATTEMPT_WAIT_MAX = timedelta(hours=1)
+"""Invariant I7: however often it failed, within a day there are many more attempts."""
 
 
 @dataclass(frozen=True)
 class DestroyedObject:
-    """A version that is deleted; `sha256` of its ciphertext, where the catalogue knew it."""
+    """A version that is deleted; `sha256` of its ciphertext, where the catalogue knew it.
+
+    One that is not `found` is known to the catalogue alone: the store showed none when it was to go.
+    """
 
     key: str
     version_id: str
     sha256: str | None = None
+    found: bool = True
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class WaitingKey:
 
 @dataclass(frozen=True)
 class Siblings:
-    """How many recordings hang from a key still, and how many of them somebody destroys at this moment."""
+    """How many recordings hang from a key still, and how many of them go now or in the next batches."""
 
     all: int
     going: int
@@ -128,7 +128,7 @@ def count_due(catalogue: Catalogue, tenant_id: TenantId, until: datetime) -> int
 
 
 def abandoned(catalogue: Catalogue, tenant_id: TenantId, now: datetime, limit: int) -> list[RecordingId]:
-    """Return recordings whose claim is over and whose objects are not all gone."""
+    """Return recordings whose claim is over, of which objects are left, and whose wait is over too."""
     columns = destructions.c
     statement = (
         select(columns.recording_id)
@@ -137,6 +137,7 @@ def abandoned(catalogue: Catalogue, tenant_id: TenantId, now: datetime, limit: i
             columns.destroyed_at.is_(None),
             columns.objects_gone_at.is_(None),
             columns.claimed_until <= now,
+            _may_be_tried(now),
         )
         .order_by(columns.claimed_until)
         .limit(limit)
@@ -204,17 +205,21 @@ def is_held(connection: Connection, tenant_id: TenantId, recording_id: Recording
 
 
 def plan(connection: Connection, destruction: Destruction, found: Iterable[DestroyedObject]) -> Destruction:
-    """Write down what is about to be deleted; raises Conflict when the claim is somebody else's now."""
+    """Write down what is about to be deleted, and what was pinned and is not there.
+
+    Raises Conflict when the claim is somebody else's now.
+    """
     row = _locked(connection, destruction)
     known = _objects(row.objects) or ()
     pins = {
         (pin.key, pin.version_id): pin.ciphertext_sha256
         for pin in connection.execute(_pins(destruction.tenant_id, destruction.recording_id))
     }
-    objects = {(each.key, each.version_id): each for each in known}
+    objects = {place: DestroyedObject(*place, sha256, found=False) for place, sha256 in pins.items()}
+    objects.update({(each.key, each.version_id): each for each in known})
     for each in found:
         place = each.key, each.version_id
-        objects.setdefault(place, replace(each, sha256=pins.get(place, each.sha256)))
+        objects[place] = replace(each, sha256=pins.get(place, each.sha256))
     written = [vars(each) for each in objects.values()]
     _change(connection, destruction, objects=written)
     return replace(destruction, objects=tuple(objects.values()))
@@ -227,47 +232,56 @@ def note(connection: Connection, destruction: Destruction, name: str, entry: Aud
     _change(connection, destruction, entries=noted)
 
 
-def release(connection: Connection, destruction: Destruction) -> None:
-    """Give a recording back of which nothing was deleted; raises Conflict if the claim is lost."""
+def release(connection: Connection, destruction: Destruction, *, kept_until: datetime | None = None) -> None:
+    """Give a recording back of which nothing was deleted, and leave it alone until then.
+
+    Raises Conflict if the claim is lost.
+    """
     row = _locked(connection, destruction)
     of_it = _is(destruction.tenant_id, destruction.recording_id)
     connection.execute(delete(destructions).where(of_it))
     connection.execute(
         update(recordings)
         .where(_is_recording(destruction.tenant_id, destruction.recording_id))
-        .values(state=row.former_state)
+        .values(state=row.former_state, kept_until=kept_until)
     )
 
 
 def give_up(connection: Connection, destruction: Destruction, *, now: datetime) -> None:
-    """Let anybody take a claim up at once; raises Conflict if it is somebody else's already."""
-    _locked(connection, destruction)
-    _change(connection, destruction, claimed_until=now)
+    """Let anybody take a claim up, each time later; raises Conflict if it is somebody else's already."""
+    failures = _locked(connection, destruction).failures + 1
+    again = now + attempt_wait(failures)
+    _change(connection, destruction, claimed_until=now, failures=failures, next_attempt_at=again)
+
+
+def attempt_wait(failures: int) -> timedelta:
+    """Return how long a destruction that failed so often is left alone: once, not at all. Pure."""
+    return min(timedelta(minutes=2 ** min(failures, 10) - 2), ATTEMPT_WAIT_MAX)
 
 
 def erase(connection: Connection, destruction: Destruction, *, now: datetime) -> None:
     """Leave of a recording a row without names and numbers, now that its objects are gone.
 
-    Raises Conflict if the claim is lost. With the row go notes, comments, labels, links,
-    waiting mails and whatever else hangs from it. Of one in quarantine no row is left.
+    Raises Conflict if the claim is lost. With the row goes whatever hangs from it. Of one in
+    quarantine no row is left. Its key may have been wrapped anew since it was claimed: the one to
+    destroy is the one its row names now.
     """
     former = _locked(connection, destruction).former_state
-    tenant_id, recording_id = destruction.tenant_id, destruction.recording_id
+    place = (destruction.tenant_id, destruction.recording_id)
+    kek_id = erasure.last_kek(connection, *place)
     if former == RecordingState.QUARANTINED:
-        quarantine.remove(connection, tenant_id, recording_id, destruction.session_id)
-        _change(connection, destruction, objects_gone_at=now, claimed_until=now)
-        return
-    of_it = _is_recording(tenant_id, recording_id)
-    known = connection.execute(select(recordings).where(of_it).with_for_update()).one_or_none()
-    if known is not None:
-        connection.execute(delete(recordings).where(of_it))
-        connection.execute(insert(recordings).values(_blank(known)))
-    booked = minute_bookings.c
-    connection.execute(
-        delete(minute_bookings).where(booked.tenant_id == tenant_id, booked.recording_id == recording_id)
+        quarantine.remove(connection, *place, destruction.session_id)
+    else:
+        erasure.erase(connection, *place, destruction.session_id, now=now)
+    _change(
+        connection,
+        destruction,
+        objects_gone_at=now,
+        claimed_until=now,
+        kek_id=kek_id or destruction.kek_id,
+        failures=0,
+        next_attempt_at=None,
     )
-    _scrub_session(connection, destruction)
-    _change(connection, destruction, objects_gone_at=now, claimed_until=now)
 
 
 def waiting_keys(catalogue: Catalogue, tenant_id: TenantId) -> list[WaitingKey]:
@@ -285,11 +299,14 @@ def waiting_keys(catalogue: Catalogue, tenant_id: TenantId) -> list[WaitingKey]:
         return [WaitingKey(row.kek_id, row.since.astimezone(UTC)) for row in connection.execute(statement)]
 
 
-def waiting_for(catalogue: Catalogue, tenant_id: TenantId, kek_id: str, limit: int) -> list[Destruction]:
-    """Return destructions that are done when this key is."""
+def waiting_for(
+    catalogue: Catalogue, tenant_id: TenantId, kek_id: str, limit: int, *, after: str = ""
+) -> list[Destruction]:
+    """Return destructions that are done when this key is, by recording, those behind `after`."""
+    columns = destructions.c
     statement = (
         select(destructions)
-        .where(_waits(tenant_id), destructions.c.kek_id == kek_id)
+        .where(_waits(tenant_id), columns.kek_id == kek_id, columns.recording_id > after)
         .order_by(destructions.c.recording_id)
         .limit(limit)
     )
@@ -297,13 +314,17 @@ def waiting_for(catalogue: Catalogue, tenant_id: TenantId, kek_id: str, limit: i
         return [_destruction(row) for row in connection.execute(statement)]
 
 
-def count_under(catalogue: Catalogue, tenant_id: TenantId, kek_id: str, now: datetime) -> Siblings:
-    """Return how many recordings hang from a key still, and how many of them somebody destroys now."""
+def count_under(
+    catalogue: Catalogue, tenant_id: TenantId, kek_id: str, *, until: datetime, now: datetime
+) -> Siblings:
+    """Return how many recordings hang from a key still, and how many are being destroyed or over."""
     columns = recordings.c
     claimed = select(destructions.c.recording_id).where(
         destructions.c.tenant_id == tenant_id, destructions.c.claimed_until > now
     )
-    going = func.count().filter(columns.state == RecordingState.DELETING, columns.id.in_(claimed))
+    destroyed_now = and_(columns.state == RecordingState.DELETING, columns.id.in_(claimed))
+    next_to_go = or_(_is_due(tenant_id, until), early.is_early(tenant_id, until))
+    going = func.count().filter(or_(destroyed_now, next_to_go))
     statement = (
         select(func.count().label("all"), going.label("going"))
         .select_from(recordings)
@@ -369,47 +390,6 @@ def claimed_at(connection: Connection, tenant_id: TenantId, recording_id: Record
     return None if found is None else found.astimezone(UTC)
 
 
-def _scrub_session(connection: Connection, destruction: Destruction) -> None:
-    """Leave of the session how it ended, once the last of its recordings goes."""
-    try:
-        outcome = sessions.locked(connection, destruction.tenant_id, destruction.session_id)
-    except NotFound:
-        return
-    columns = recordings.c
-    others = select(columns.id).where(
-        columns.tenant_id == destruction.tenant_id,
-        columns.session_id == destruction.session_id,
-        columns.id != destruction.recording_id,
-        columns.kek_id != "",
-    )
-    if connection.execute(others.limit(1)).first() is None:
-        sessions.replace_outcome(connection, replace(outcome, call_id="", trace=(WHOLE_TRACE,)))
-
-
-def _blank(known: Row[Any]) -> dict[str, object]:
-    """Return the row a destroyed recording leaves: when, how long, which class and until when."""
-    row = dict(known._mapping)  # noqa: SLF001 - the public name of a row's columns, despite its underscore
-    row.update(
-        call_id="",
-        call_group="",
-        state=RecordingState.DELETING,
-        owner=None,
-        spans=[],
-        packets_received=0,
-        packets_lost=0,
-        packets_duplicated=0,
-        packets_reordered=0,
-        sha256="",
-        channels=[],
-        flags=[],
-        site=None,
-        kek_id="",
-        wrapped_key=b"",
-        store_hold="none",
-    )
-    return row
-
-
 def _locked(connection: Connection, destruction: Destruction) -> Row[Any]:
     """Return the row of a claim that is ours, under its lock; raises Conflict when it is somebody else's."""
     statement = (
@@ -466,7 +446,12 @@ def _is_recording(tenant_id: TenantId, recording_id: RecordingId) -> ColumnEleme
 
 
 def _is_due(tenant_id: TenantId, until: datetime) -> ColumnElement[bool]:
-    return and_(early.is_free(tenant_id), recordings.c.retain_until <= until)
+    return and_(early.is_free(tenant_id, until), recordings.c.retain_until <= until)
+
+
+def _may_be_tried(now: datetime) -> ColumnElement[bool]:
+    again = destructions.c.next_attempt_at
+    return or_(again.is_(None), again <= now)
 
 
 def _waits(tenant_id: TenantId) -> ColumnElement[bool]:

@@ -40,7 +40,7 @@ def is_early(tenant_id: TenantId, until: datetime) -> ColumnElement[bool]:
     )
     by_key = select(of_it.id).where(*lately, _is_of_key())
     early = or_(columns.id.in_(named), by_key.exists())
-    return and_(is_free(tenant_id), columns.retain_until > until, early)
+    return and_(is_free(tenant_id, until), columns.retain_until > until, early)
 
 
 def approval() -> ColumnElement[str | None]:
@@ -70,8 +70,8 @@ def _is_of_key() -> ColumnElement[bool]:
     )
 
 
-def is_free(tenant_id: TenantId) -> ColumnElement[bool]:
-    """Whether nothing keeps a recording but its term."""
+def is_free(tenant_id: TenantId, until: datetime) -> ColumnElement[bool]:
+    """Whether nothing keeps a recording at that time but its term."""
     columns = recordings.c
     return and_(
         columns.tenant_id == tenant_id,
@@ -79,4 +79,6 @@ def is_free(tenant_id: TenantId) -> ColumnElement[bool]:
         columns.on_hold.is_(False),
         # The store's own hold is taken off by a job of its own, and keeps it until then.
         columns.store_hold == "none",
+        # What the store kept is asked for again later, and is in nobody's way meanwhile.
+        or_(columns.kept_until.is_(None), columns.kept_until <= until),
     )

@@ -350,6 +350,22 @@ def over(catalogue: Catalogue, tenant_id: TenantId, *, now: datetime) -> list[Ex
         return [_export(row) for row in connection.execute(statement)]
 
 
+def end_with(
+    connection: Connection, tenant_id: TenantId, recording_id: RecordingId, *, now: datetime
+) -> None:
+    """End every export in which a recording is that goes now: a sweep clears up behind them."""
+    columns = exports.c
+    connection.execute(
+        update(exports)
+        .where(
+            columns.tenant_id == tenant_id,
+            columns.ends_at > now,
+            columns.recording_ids.contains([recording_id]),
+        )
+        .values(ends_at=now)
+    )
+
+
 def forget(catalogue: Catalogue, export: Export) -> bool:
     """Forget the parts and the key of an export; tell whether another one hangs from the same KEK.
 

@@ -37,6 +37,8 @@ _TAKEN = frozenset({HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT})
 class BucketKeyStore:
     """A key store in a bucket of its own; safe to share among threads."""
 
+    erasure = "deleted from the bucket of the key store, which keeps no versions, and seen gone"
+
     def __init__(
         self,
         endpoint: str,

@@ -65,6 +65,7 @@ recordings = Table(
     word("kek_id"),
     Column("wrapped_key", LargeBinary, nullable=False),
     Column("store_hold", Text, nullable=False, server_default=sql_text("'none'")),
+    time("kept_until", nullable=True),
     UniqueConstraint("tenant_id", "id"),
     Index(None, "tenant_id", "started_at", "id"),
     Index(None, "tenant_id", "owner", "started_at", "id"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Double, Index, LargeBinary, Table, Text
+from sqlalchemy import Boolean, Column, Double, Index, Integer, LargeBinary, Table, Text
 from sqlalchemy import text as sql_text
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -28,6 +28,15 @@ destructions = Table(
     Column("certificate", LargeBinary, nullable=True),
     Column("signature", LargeBinary, nullable=True),
     maybe("proposal_id"),
+    Column("failures", Integer, nullable=False, server_default=sql_text("0")),
+    time("next_attempt_at", nullable=True),
+    time("looked_again_at", nullable=True),
+    Index(
+        "destructions_second_look_idx",
+        "tenant_id",
+        "destroyed_at",
+        postgresql_where=sql_text("destroyed_at IS NOT NULL AND looked_again_at IS NULL"),
+    ),
     Index(
         "destructions_unfinished_idx",
         "tenant_id",

@@ -39,6 +39,10 @@ class Stubborn(MemoryStore):
         super().delete(key, version_id)
         self.deleted.append((key, version_id))
 
+    def lose(self, key: str, version_id: str) -> None:
+        """Lose a version, whatever lock it is under."""
+        self._versions[key] = [each for each in self._versions[key] if each.facts.version_id != version_id]
+
 
 @dataclasses.dataclass
 class Ageing:

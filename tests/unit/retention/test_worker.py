@@ -129,15 +129,17 @@ class Ends(Expiry):
     def __init__(self) -> None:
         self.swept: list[str] = []
         self.believed = True
+        self.failure: StoreUnavailable | None = None
 
     def check_clocks(self) -> datetime:
         if not self.believed:
             raise ClockDisbelieved("It is the year 2034.")
         return NOW
 
-    def batch(self, tenant_id: TenantId, recordings_max: int = 50) -> Progress:
+    def attempt(self, tenant_id: TenantId, recordings_max: int = 50) -> Progress:
         self.swept.append(tenant_id)
-        return Progress(destroyed=50, certificates=0, remaining=3 - len(self.swept))
+        left = max(0, 3 - len(self.swept))
+        return Progress(destroyed=50, certificates=0, remaining=left, failure=self.failure)
 
 
 class Keeping(StoreHolds):
@@ -145,9 +147,12 @@ class Keeping(StoreHolds):
 
     def __init__(self) -> None:
         self.followed: list[str] = []
+        self.failure: StoreUnavailable | None = None
 
     def batch(self, tenant_id: TenantId, recordings_max: int = 100) -> HoldProgress:
         self.followed.append(tenant_id)
+        if self.failure is not None:
+            raise self.failure
         return HoldProgress(done=100, remaining=max(0, 2 - len(self.followed)))
 
 
@@ -279,6 +284,37 @@ async def test_what_expired_is_swept_batch_by_batch_by_clocks_that_are_believed(
         await defer_due(app, schedule("expiry"), NOW)
         await app.run_worker_async(wait=False)
     assert ends.swept == ([bakery.id] * 3 if believed else [])
+
+
+async def test_a_recording_that_fails_keeps_no_batch_from_being_followed_by_the_next(
+    app: Any, ends: Ends, bakery: Tenant, database: Any
+) -> None:
+    """The job itself has failed, and is seen to have."""
+    ends.failure = StoreUnavailable("one volume is away")
+    async with app.open_async():
+        await defer_due(app, schedule("expiry"), NOW)
+        await app.run_worker_async(wait=False)
+    assert ends.swept == [bakery.id] * 3
+    assert [job[1] for job in jobs(database) if job[0] == "retention.expiry_batch"] == ["failed"] * 3
+
+
+async def test_what_fails_keeps_no_later_sweep_out(
+    app: Any, ends: Ends, keeping: Keeping, database: Any, bakery: Tenant
+) -> None:
+    """A job that waits hours to be tried again would hold the place of the next one in the queue."""
+    ends.failure = keeping.failure = StoreUnavailable("the store is away")
+    ends.swept = [bakery.id] * 2
+    async with app.open_async():
+        for quarter in range(2):
+            for name in ("expiry", "holds"):
+                await defer_due(app, schedule(name), NOW + timedelta(minutes=15 * quarter))
+            await app.run_worker_async(wait=False)
+        ends.failure = keeping.failure = None
+        for name in ("expiry", "holds"):
+            await defer_due(app, schedule(name), NOW + timedelta(minutes=30))
+        await app.run_worker_async(wait=False)
+    assert (len(ends.swept), len(keeping.followed)) == (5, 3)
+    assert "todo" not in {job[1] for job in jobs(database)}
 
 
 async def test_holds_of_the_store_follow_batch_by_batch(
