@@ -36,7 +36,7 @@ def stuck(ageing: Ageing, archived: list[ArchivedRecording], but: str = "none") 
 
 
 def works_again(ageing: Ageing) -> None:
-    del ageing.store.delete  # type: ignore[method-assign]
+    del ageing.store.delete
 
 
 def opens(ageing: Ageing, tenant: Tenant, archived: ArchivedRecording, now: ArchivedRecording) -> bool:
