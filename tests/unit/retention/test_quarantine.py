@@ -511,6 +511,7 @@ def test_what_was_broken_off_is_finished_by_the_sweep_of_what_expired(
     with pytest.raises(StoreUnavailable):
         work.destroy(bakery.id, before.recording.id, ACTOR)
     house.store.calls_left = float("inf")
+    ageing.live(minutes=2)
     assert ageing.sweep().batch(bakery.id).certificates == 1
     assert work.due(bakery.id) == []
     assert house.store.versions("") == []
