@@ -9,7 +9,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0067"
-down_revision = "0066"
+down_revision = "0063"
 
 TABLES = """
 ALTER TABLE destructions
