@@ -47,6 +47,7 @@ SECTIONS = (
             Place("/shares", "share", mark("Play links"), "s"),
             Place("/cases", "case", mark("Cases and privacy")),
             Place("/approvals", "check", mark("Two people")),
+            Place("/data-subjects", "ear", mark("Privacy requests")),
             Place("/exports", "lock", mark("Evidence"), "x"),
         ),
     ),

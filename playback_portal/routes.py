@@ -42,6 +42,7 @@ from playback_portal.pages.annotations import ANNOTATION_ROUTES
 from playback_portal.pages.approvals import APPROVAL_PAGE_ROUTES
 from playback_portal.pages.audit import AUDIT_PAGE_ROUTES
 from playback_portal.pages.cases import CASE_PAGE_ROUTES
+from playback_portal.pages.data_subjects import DATA_SUBJECT_PAGE_ROUTES
 from playback_portal.pages.enrolment import ENROLMENT_ROUTES
 from playback_portal.pages.exports import EXPORT_PAGE_ROUTES
 from playback_portal.pages.help import HELP_ROUTES
@@ -150,6 +151,7 @@ ROUTES = (
     *PREFERENCE_ROUTES,
     *PURPOSE_ROUTES,
     *CASE_PAGE_ROUTES,
+    *DATA_SUBJECT_PAGE_ROUTES,
     *HOLD_ROUTES,
     *APPROVAL_PAGE_ROUTES,
     *PEOPLE_ROUTES,

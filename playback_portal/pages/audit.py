@@ -24,6 +24,7 @@ from archive.catalogue.audit_search import AuditPage, AuditQuery
 from archive.catalogue.engine import Catalogue
 from archive.errors import Refused
 from archive.model import TenantId, UserId
+from playback_portal import data_subject_words
 from playback_portal.history import ACTIONS
 from playback_portal.language import mark
 from playback_portal.page import render, see_other
@@ -43,6 +44,7 @@ RESULTS = {
 }
 DEEDS = {
     **ACTIONS,
+    **data_subject_words.DEEDS,
     "audit.listed": mark("looked at the audit log"),
     "audit.proved": mark("took the proof of an entry along"),
     "call.viewed": mark("looked at a call under way"),

@@ -131,6 +131,7 @@ class House:
     links: dict[str, str] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
     cases: dict[str, str] = field(default_factory=dict)
+    requests: dict[str, str] = field(default_factory=dict)
     invitation: str = ""
 
     @property
@@ -199,6 +200,7 @@ def _furnished(service: RunningService, box: Letterbox, calls: tuple[SampleCall,
             _enter_the_empty(catalogue, house)
         write_on(house)
         hold_some(house)
+        ask_for_privacy(house)
         yield house
         code = service.stop()
         assert code == 0, f"up ended with {code}"
@@ -324,3 +326,14 @@ def hold_some(house: House) -> None:
     )
     house.cases["garage"] = opened["id"]
     house.says(None, "POST", f"/v1/cases/{opened['id']}/rules", number=GARAGE)
+
+
+def ask_for_privacy(house: House) -> None:
+    """Take in a privacy request, find its calls and leave one decision open; and one that was only taken in."""
+    path = "/v1/data-subject-requests"
+    asked = house.says(None, "POST", path, kind="erasure", name="Garage De Vries", contact="Kade 3, Goes")
+    house.says(None, "POST", f"{path}/{asked['id']}/identifications", how="called back")
+    house.says(None, "POST", f"{path}/{asked['id']}/searches", by="number", text=GARAGE)
+    house.requests["garage"] = asked["id"]
+    fresh = house.says(None, "POST", path, kind="objection", name="M. Bos", contact="bos@mail.example")
+    house.requests["fresh"] = fresh["id"]

@@ -261,6 +261,18 @@ SCENES = (
     Scene("cases", EMPTY, "/cases", LEEGBEHEER),
     Scene("new-case", FULL, "/cases/new", BEHEER),
     Scene("case", FULL, lambda house: f"/cases/{house.cases['garage']}", TOEZICHT),
+    Scene("data-subjects", FULL, "/data-subjects", TOEZICHT),
+    Scene("data-subjects", EMPTY, "/data-subjects", LEEGBEHEER),
+    Scene("new-data-subject", FULL, "/data-subjects/new", BEHEER),
+    Scene(
+        "new-data-subject",
+        FAULT,
+        "/data-subjects/new",
+        BEHEER,
+        _submitted("[name=receivedOn]", "2019-01-01", "[role=alert]"),
+    ),
+    Scene("data-subject", FULL, lambda house: f"/data-subjects/{house.requests['garage']}", TOEZICHT),
+    Scene("data-subject", EMPTY, lambda house: f"/data-subjects/{house.requests['fresh']}", BEHEER),
     Scene("audit", EMPTY, "/admin/audit?who=niemand", BEHEER),
     Scene("not-allowed", FAULT, "/admin/teams", SANNE, status=403),
 )
