@@ -84,6 +84,8 @@ DEEDS: Mapping[str, str] = {
     "data-subject.export-asked": mark("asked for the package of a privacy request"),
     "data-subject.answered": mark("answered a privacy request"),
     "data-subject.closed": mark("closed a privacy request"),
+    "data-subject.soon": mark("A privacy request has to be answered within a week"),
+    "data-subject.overdue": mark("A privacy request is overdue"),
     "data-subject.viewed": mark("looked at a privacy request"),
     "data-subject.history-viewed": mark("looked at the log of a privacy request"),
 }

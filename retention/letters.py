@@ -104,6 +104,30 @@ LETTERS: Final[Mapping[str, Mapping[str, Words]]] = {
             "It works for 10 minutes. Did you not ask for it? Then do nothing.\n",
         ),
     },
+    "privacy-soon": {
+        "nl": Words(
+            "Een AVG-verzoek wacht op antwoord",
+            "Hallo,\n\nBij {organisation} wacht een AVG-verzoek op antwoord, uiterlijk op {until}"
+            ":\n\n{link}\n",
+        ),
+        "en": Words(
+            "A privacy request waits for an answer",
+            "Hello,\n\nAt {organisation} a privacy request waits for an answer. It is due on {until} at the "
+            "latest:\n\n{link}\n",
+        ),
+    },
+    "privacy-overdue": {
+        "nl": Words(
+            "Een AVG-verzoek is te laat",
+            "Hallo,\n\nBij {organisation} had een AVG-verzoek uiterlijk op {until} antwoord moeten krijgen. "
+            "Antwoord zo snel mogelijk:\n\n{link}\n",
+        ),
+        "en": Words(
+            "A privacy request is overdue",
+            "Hello,\n\nAt {organisation} a privacy request should have been answered on {until}. Answer it "
+            "as soon as you can:\n\n{link}\n",
+        ),
+    },
     "export-ready": {
         "nl": Words(
             "Je bewijspakket staat klaar",

@@ -59,6 +59,7 @@ from retention.expiry import Expiry
 from retention.exports import Exports, Notices, stamping_of
 from retention.mail import Mailer
 from retention.quarantine import Quarantine
+from retention.reminders import Reminders, add_reminders
 from retention.schedule import SCHEDULES, Schedule
 from retention.scrub import Scrub
 from retention.shares import Shares
@@ -417,6 +418,8 @@ class Worker:
         sequencer = sequencer_of(settings, self._catalogue, self._store, keyring, audit, clock)
         check = functools.partial(check_log, self._catalogue, self._store, audit, clock)
         add_audit_log(self.app, functools.partial(sealed, sequencer), check)
+        reminders = Reminders(self._catalogue, audit, clock, notices)
+        add_reminders(self.app, self._tenants, reminders.remind)
         add_worm(self.app, lambda: prove_lock(settings, audit, actor=ACTOR, now=clock.now()))
 
     def _tenants(self) -> list[TenantId]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, and_, func, insert, select, tuple_, update
 
 from archive.access import AccessScope, may_handle_requests
 from archive.catalogue.documents import storable
@@ -288,6 +288,12 @@ def reminded(connection: Connection, request: Request, stage: str) -> None:
     """Note that somebody was reminded of a request, so that it is not done twice."""
     mine = _is(request.tenant_id, request.id)
     connection.execute(update(requests).where(mine).values(reminded=stage))
+
+
+def supervisors(connection: Connection) -> list[str]:
+    """Return the proved addresses of the administrators and auditors of the tenant of the transaction."""
+    found = func.addresses_of_supervisors().table_valued("email")
+    return sorted(connection.execute(select(found.c.email)).scalars())
 
 
 def require_right(scope: AccessScope) -> None:

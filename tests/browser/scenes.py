@@ -130,6 +130,12 @@ def _submitted(field: str, text: str, shows: str) -> Callable[[Page], None]:
     return submit
 
 
+def _years_ago(page: Page) -> None:
+    page.fill("[name=name]", "M. Bos")
+    page.fill("[name=contact]", "bos@mail.example")
+    _submitted("[name=receivedOn]", "2019-01-01", "[role=alert]")(page)
+
+
 def _pressed(button: str, shows: str) -> Callable[[Page], None]:
     def press(page: Page) -> None:
         page.locator(button).first.click()
@@ -269,7 +275,7 @@ SCENES = (
         FAULT,
         "/data-subjects/new",
         BEHEER,
-        _submitted("[name=receivedOn]", "2019-01-01", "[role=alert]"),
+        _years_ago,
     ),
     Scene("data-subject", FULL, lambda house: f"/data-subjects/{house.requests['garage']}", TOEZICHT),
     Scene("data-subject", EMPTY, lambda house: f"/data-subjects/{house.requests['fresh']}", BEHEER),
