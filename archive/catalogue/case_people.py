@@ -102,12 +102,6 @@ def names(connection: Connection, scope: AccessScope) -> dict[str, str]:
     return {row.id: row.name for row in connection.execute(statement)}
 
 
-def names_of(catalogue: Catalogue, scope: AccessScope) -> dict[str, str]:
-    """Return what `names` does, in a transaction of its own."""
-    with catalogue.transaction(scope.tenant_id) as connection:
-        return names(connection, scope)
-
-
 def as_held(catalogue: Catalogue, recording: Recording) -> Recording:
     """Return a recording with the cases it is in, to ask what others may do with it."""
     held = case_recordings.c

@@ -85,12 +85,17 @@ class NewLabel:
 
 def of_tenant(catalogue: Catalogue, scope: AccessScope, *, retired: bool = False) -> list[Label]:
     """Return the labels of the tenant by name: those that are offered, or with `retired` all."""
+    with catalogue.transaction(scope.tenant_id) as connection:
+        return of_tenant_within(connection, scope, retired=retired)
+
+
+def of_tenant_within(connection: Connection, scope: AccessScope, *, retired: bool = False) -> list[Label]:
+    """Do as `of_tenant` in the caller's transaction."""
     statement = select(labels).where(labels.c.tenant_id == scope.tenant_id)
     if not retired:
         statement = statement.where(~labels.c.retired)
-    with catalogue.transaction(scope.tenant_id) as connection:
-        rows = connection.execute(statement.order_by(labels.c.retired, labels.c.name_key, labels.c.id))
-        return [_label(row) for row in rows]
+    rows = connection.execute(statement.order_by(labels.c.retired, labels.c.name_key, labels.c.id))
+    return [_label(row) for row in rows]
 
 
 def get(catalogue: Catalogue, scope: AccessScope, label_id: str) -> Label:

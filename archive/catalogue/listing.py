@@ -6,7 +6,7 @@ Counting stops at `COUNTED_ROWS_MAX`; above it the planner's estimate is told as
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -76,7 +76,7 @@ def page(
     with catalogue.transaction(scope.tenant_id) as connection:
         found = recordings.page_of(connection, scope, query, limit, cursor)
         owners = {recording.owner for recording in found.items if recording.owner is not None}
-        return Listing(found, _beside(connection, scope, found.items, now), _logins(connection, owners))
+        return Listing(found, _beside(connection, scope, found.items, now), logins_within(connection, owners))
 
 
 def cursor_before(
@@ -158,33 +158,38 @@ def count(catalogue: Catalogue, scope: AccessScope, query: RecordingQuery) -> Co
 def logins_of(catalogue: Catalogue, scope: AccessScope, user_ids: Iterable[UserId]) -> Mapping[UserId, str]:
     """Return the login of each person, as far as they are still there."""
     with catalogue.transaction(scope.tenant_id) as connection:
-        return _logins(connection, set(user_ids))
+        return logins_within(connection, set(user_ids))
 
 
-def _logins(connection: Connection, user_ids: set[UserId]) -> Mapping[UserId, str]:
+def logins_within(connection: Connection, user_ids: Collection[UserId]) -> Mapping[UserId, str]:
+    """Do as `logins_of` in the caller's transaction."""
     statement = select(users.c.id, users.c.login).where(users.c.id.in_(sorted(user_ids)))
     return {UserId(row.id): row.login for row in connection.execute(statement)}
 
 
 def people(catalogue: Catalogue, scope: AccessScope) -> list[tuple[UserId, str]]:
     """Return the people whose recordings the scope may reach, by login: at most `CHOICES_MAX`."""
+    with catalogue.transaction(scope.tenant_id) as connection:
+        return people_within(connection, scope)
+
+
+def people_within(connection: Connection, scope: AccessScope) -> list[tuple[UserId, str]]:
+    """Do as `people` in the caller's transaction."""
     statement = select(users.c.id, users.c.login).where(users.c.tenant_id == scope.tenant_id)
     if not scope.reads_all:
         reached = {each.user_id for each in scope.hearings} | ({scope.own} if scope.own else set())
         statement = statement.where(users.c.id.in_(sorted(reached)))
-    with catalogue.transaction(scope.tenant_id) as connection:
-        rows = connection.execute(statement.order_by(users.c.login).limit(CHOICES_MAX)).all()
+    rows = connection.execute(statement.order_by(users.c.login).limit(CHOICES_MAX)).all()
     return [(UserId(row.id), row.login) for row in rows]
 
 
-def teams_of(catalogue: Catalogue, scope: AccessScope) -> list[tuple[str, str]]:
+def teams_within(connection: Connection, scope: AccessScope) -> list[tuple[str, str]]:
     """Return the teams the scope hears, or is in, by name: at most `CHOICES_MAX`."""
     statement = select(teams.c.id, teams.c.name).where(teams.c.tenant_id == scope.tenant_id)
     if not scope.reads_all:
         mine = select(team_members.c.team_id).where(team_members.c.user_id == (scope.user_id or ""))
         statement = statement.where(teams.c.id.in_(mine))
-    with catalogue.transaction(scope.tenant_id) as connection:
-        rows = connection.execute(statement.order_by(teams.c.name).limit(CHOICES_MAX)).all()
+    rows = connection.execute(statement.order_by(teams.c.name).limit(CHOICES_MAX)).all()
     return [(row.id, row.name) for row in rows]
 
 

@@ -52,6 +52,12 @@ class SavedSearch:
 
 def visible(catalogue: Catalogue, scope: AccessScope) -> list[SavedSearch]:
     """Return a person's own searches and those shared in the tenant, by name; own ones first."""
+    with catalogue.transaction(scope.tenant_id) as connection:
+        return visible_within(connection, scope)
+
+
+def visible_within(connection: Connection, scope: AccessScope) -> list[SavedSearch]:
+    """Do as `visible` in the caller's transaction."""
     columns = saved_searches.c
     statement = (
         select(saved_searches)
@@ -59,8 +65,7 @@ def visible(catalogue: Catalogue, scope: AccessScope) -> list[SavedSearch]:
         .order_by(columns.user_id != (scope.user_id or ""), func.lower(columns.name), columns.id)
         .limit(SHOWN_COUNT_MAX)
     )
-    with catalogue.transaction(scope.tenant_id) as connection:
-        return [_search(row) for row in connection.execute(statement)]
+    return [_search(row) for row in connection.execute(statement)]
 
 
 def get(catalogue: Catalogue, scope: AccessScope, search_id: str) -> SavedSearch:
@@ -144,6 +149,12 @@ def remove(catalogue: Catalogue, scope: AccessScope, search_id: str) -> SavedSea
 
 def remember_view(catalogue: Catalogue, scope: AccessScope, query: str, *, now: datetime) -> None:
     """Keep the query string of the list a person looks at."""
+    with catalogue.transaction(scope.tenant_id) as connection:
+        remember_within(connection, scope, query, now=now)
+
+
+def remember_within(connection: Connection, scope: AccessScope, query: str, *, now: datetime) -> None:
+    """Do as `remember_view` in the caller's transaction."""
     if scope.user_id is None or len(query) > QUERY_CHARS_MAX:
         return
     row = {"tenant_id": scope.tenant_id, "user_id": scope.user_id, "query": query, "seen_at": now}
@@ -151,8 +162,7 @@ def remember_view(catalogue: Catalogue, scope: AccessScope, query: str, *, now: 
     renewed = statement.on_conflict_do_update(
         index_elements=["user_id"], set_={"query": query, "seen_at": now}
     )
-    with catalogue.transaction(scope.tenant_id) as connection:
-        connection.execute(renewed)
+    connection.execute(renewed)
 
 
 def last_view(catalogue: Catalogue, scope: AccessScope, *, now: datetime) -> str | None:

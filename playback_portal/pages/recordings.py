@@ -25,7 +25,7 @@ from aiohttp import web
 
 from archive.access import AccessScope, Scope, may_hold
 from archive.catalogue import case_people, cases, labels, listing, recordings, saved_searches
-from archive.catalogue.engine import Catalogue
+from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.listing import Count
 from archive.catalogue.recordings import PAGE_ROWS_MAX, RecordingQuery, Sort
 from archive.catalogue.saved_searches import SavedSearch
@@ -246,19 +246,23 @@ async def _context(request: web.Request, asked: Asked, found: Found) -> dict[str
     services, scope = request.app[SERVICES], request[SCOPE]
 
     def load() -> dict[str, Any]:
-        chips = _chips(services.catalogue, scope, asked)
-        cause = None if found.rows or asked.after else _cause(request, asked.filters, chips)
-        if asked.after is None:
-            query = asked.filters.address("").removeprefix("?")
-            saved_searches.remember_view(services.catalogue, scope, query, now=services.clock.now())
+        with services.catalogue.transaction(scope.tenant_id) as connection:
+            if asked.after is None:
+                query = asked.filters.address("").removeprefix("?")
+                saved_searches.remember_within(connection, scope, query, now=services.clock.now())
+            chips = _chips(connection, scope, asked)
+            surroundings = {
+                "chips": chips,
+                "views": saved_searches.visible_within(connection, scope),
+                "people": listing.people_within(connection, scope),
+                "teams": listing.teams_within(connection, scope),
+                "offered": labels.of_tenant_within(connection, scope),
+                "admitted": case_people.names(connection, scope),
+            }
+        empty = not (found.rows or asked.after)
         return {
-            "chips": chips,
-            "cause": cause,
-            "views": saved_searches.visible(services.catalogue, scope),
-            "people": listing.people(services.catalogue, scope),
-            "teams": listing.teams_of(services.catalogue, scope),
-            "offered": labels.of_tenant(services.catalogue, scope),
-            "admitted": case_people.names_of(services.catalogue, scope),
+            **surroundings,
+            "cause": _cause(request, asked.filters, chips) if empty else None,
         }
 
     return {**_shown(request, asked, found), **await asyncio.to_thread(load)}
@@ -296,15 +300,15 @@ def _day_before(asked: Asked) -> date | None:
     return began.astimezone(ZONE).date()
 
 
-def _chips(catalogue: Catalogue, scope: AccessScope, asked: Asked) -> list[Chip]:
+def _chips(connection: Connection, scope: AccessScope, asked: Asked) -> list[Chip]:
     """Return the filters that are on; direction and order have places of their own."""
     values, found = asked.filters.values, []
-    logins = listing.logins_of(catalogue, scope, [UserId(values.get("user", ""))])
+    logins = listing.logins_within(connection, [UserId(values.get("user", ""))])
     names: dict[str, dict[str, str]] = {
         "user": {str(user_id): login for user_id, login in logins.items()},
-        "team": dict(listing.teams_of(catalogue, scope)) if "team" in values else {},
-        "label": _label_names(catalogue, scope) if "label" in values else {},
-        "case": _case_names(catalogue, scope, values["case"]) if "case" in values else {},
+        "team": dict(listing.teams_within(connection, scope)) if "team" in values else {},
+        "label": _label_names(connection, scope) if "label" in values else {},
+        "case": _case_names(connection, scope, values["case"]) if "case" in values else {},
     }
     for name in filters.NAMES:
         if name in values and name not in {"q", "direction", "sort", "has"}:
@@ -314,16 +318,16 @@ def _chips(catalogue: Catalogue, scope: AccessScope, asked: Asked) -> list[Chip]
     return found
 
 
-def _label_names(catalogue: Catalogue, scope: AccessScope) -> dict[str, str]:
-    return {label.id: label.name for label in labels.of_tenant(catalogue, scope, retired=True)}
+def _label_names(connection: Connection, scope: AccessScope) -> dict[str, str]:
+    return {label.id: label.name for label in labels.of_tenant_within(connection, scope, retired=True)}
 
 
-def _case_names(catalogue: Catalogue, scope: AccessScope, case_id: str) -> dict[str, str]:
+def _case_names(connection: Connection, scope: AccessScope, case_id: str) -> dict[str, str]:
     """Return the name of a case for who may know of it."""
     if not may_hold(scope):
-        return case_people.names_of(catalogue, scope)
+        return case_people.names(connection, scope)
     try:
-        return {case_id: cases.get(catalogue, scope, case_id).name}
+        return {case_id: cases.read(connection, scope, case_id).name}
     except NotFound:
         return {}
 

@@ -11,6 +11,7 @@ import pytest
 
 from archive.access import Scope
 from archive.catalogue import accounts, directory, listing, recordings, saved_searches
+from archive.catalogue.engine import Catalogue
 from archive.model import Party, RecordingId, Role, new_id
 from playback_portal import filters
 from playback_portal.filters import EVERYTHING
@@ -69,6 +70,22 @@ async def test_everything_is_listed_newest_first_with_what_may_be_done(api: Any)
     assert text.count('class="mini"') == 4
     assert "Wordt verwerkt" in text
     assert INLINE.search(text) is None
+
+
+async def test_all_that_surrounds_the_rows_is_read_in_one_transaction(
+    api: Any, person: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks, the rows, what surrounds them, and the entry in the log: more would wait for a connection each."""
+    opened: list[str] = []
+    transaction = Catalogue.transaction
+
+    def counted(self: Catalogue, tenant_id: Any, *arguments: Any, **more: Any) -> Any:
+        opened.append(tenant_id)
+        return transaction(self, tenant_id, *arguments, **more)
+
+    monkeypatch.setattr(Catalogue, "transaction", counted)
+    await shown(api, "mode=always&label=none&sort=-start", person)
+    assert len(opened) <= 4
 
 
 async def test_who_may_not_play_is_offered_no_play_and_no_picture(api: Any) -> None:
