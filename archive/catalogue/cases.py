@@ -420,7 +420,8 @@ def _cases(connection: Connection, condition: ColumnElement[bool], limit: int) -
 
 def _case(row: Row[Any], ruled: tuple[Rule, ...]) -> Case:
     fields = dict(row._mapping)  # noqa: SLF001 - the public name of a row's columns, despite its underscore
-    del fields["tenant_id"]
+    # What the store's holds need to know is not told.
+    del fields["tenant_id"], fields["let_go_at"]
     count, stored = fields.pop("all"), fields.pop("stored")
     for name in ("opened_at", "release_asked_at", "released_at"):
         fields[name] = None if fields[name] is None else fields[name].astimezone(UTC)
