@@ -86,6 +86,11 @@ def load_or_create(store: KeyStore, root: Root, organisation: str, now: datetime
     raise SealBroken(f"None of {RENEWALS_COUNT_MAX} certificates has time left: the clock is wrong.")
 
 
+def load_authority(store: KeyStore, root: Root, organisation: str, now: datetime) -> x509.Certificate:
+    """Return the certificate others trust, made at first; raises as `load_or_create`."""
+    return _kept(store, root, f"{NAMES}/authority", lambda: _issued(None, organisation, now))[1]
+
+
 def context_of(name: str) -> bytes:
     """Return what the root binds a signatory or its authority to."""
     return length_prefixed(_FORMAT) + length_prefixed(name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import signal
 import ssl
 import sys
@@ -19,7 +20,7 @@ from aiohttp import web
 
 from archive.audit import AuditWriter
 from archive.catalogue.engine import Catalogue
-from archive.cli.vault import open_keyring, open_store, open_vault
+from archive.cli.vault import open_authorities, open_keyring, open_store, open_vault
 from archive.clock import SystemClock
 from archive.errors import Refused
 from archive.evidence.exports import Downloads
@@ -83,6 +84,7 @@ def make_services(settings: Settings) -> Services:
         exposure=exposure,
         root=root,
         post=_post(settings, root),
+        authorities=functools.cache(lambda: open_authorities(settings, SystemClock().now())),
         url=settings.portal_address_shown,
         database_url=settings.database_url,
     )

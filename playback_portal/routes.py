@@ -62,6 +62,7 @@ from playback_portal.pages.security import SECURITY_ROUTES
 from playback_portal.pages.session import SESSION_ROUTES
 from playback_portal.pages.sharing import SHARING_ROUTES
 from playback_portal.pages.sign_in import SIGN_IN_ROUTES
+from playback_portal.pages.verification import VERIFICATION_ROUTES
 from playback_portal.positions import POSITION_ROUTES
 from playback_portal.problems import Problem, problem_of
 from playback_portal.route import DETAILS, EVENT, STATIC_PREFIX, SUBJECT, Handler, Route
@@ -157,6 +158,7 @@ ROUTES = (
     *PEOPLE_ROUTES,
     *AUDIT_PAGE_ROUTES,
     *EXPORT_PAGE_ROUTES,
+    *VERIFICATION_ROUTES,
     *HELP_ROUTES,
 )
 

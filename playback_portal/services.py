@@ -20,6 +20,7 @@ from archive.access import AccessScope
 from archive.audit import AuditWriter
 from archive.catalogue.engine import Catalogue, Connection
 from archive.clock import Clock
+from archive.evidence.authorities import Authorities, no_authorities
 from archive.evidence.exports import Downloads
 from archive.model import ArchivedRecording, ObjectKind, RecordingId
 from archive.post import Post
@@ -84,6 +85,7 @@ class Services:
     checks: Mapping[str, Callable[[], bool]]
     root: Root
     post: Post
+    authorities: Callable[[], Authorities] = no_authorities
     url: str = "http://localhost:8080"
     exposure: Exposure = field(default_factory=Exposure)
     metrics: Metrics = field(default_factory=Metrics)

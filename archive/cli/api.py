@@ -45,15 +45,17 @@ class Api:
 
     def __init__(self, options: argparse.Namespace) -> None:
         """Take address and key from the options; raises Refused when one is missing."""
-        service = None if options.url else service_of(options)
-        self._url = options.url or (service.portal_url if service else "")
+        self._url = portal_of(options)
         self._key = options.key or os.environ.get(KEY_VARIABLE, "")
-        if not self._url.startswith(("http://", "https://")):
-            raise Refused("Say where the portal is: --url http://HOST:PORT, or --data DIR.")
+        self._opener = urllib.request.build_opener()
         if not self._key:
             raise Refused(
                 f"An API key is needed: --key or {KEY_VARIABLE}; `earwitness api-client add` makes one."
             )
+
+    def identity(self) -> dict[str, str]:
+        """Return the headers that say who asks."""
+        return {"Authorization": f"Bearer {self._key}"}
 
     def is_of(self, tenant_id: str) -> bool:
         """Return whether the key belongs to a tenant: a key names it (`archive.catalogue.accounts`)."""
@@ -123,10 +125,15 @@ class Api:
             raise StoreUnavailable(f"The portal at {self._url} broke the answer off; try again.")
 
     def _open(
-        self, method: str, path: str, query: dict[str, str | int | None], sent: Document | None = None
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str | int | None],
+        sent: Document | None = None,
+        extra: dict[str, str] | None = None,
     ) -> HTTPResponse:
         asked = urlencode({name: value for name, value in query.items() if value is not None})
-        headers = {"Authorization": f"Bearer {self._key}", "Accept": "*/*"}
+        headers = {**self.identity(), "Accept": "*/*", **(extra or {})}
         if sent is not None:
             headers["Content-Type"] = "application/json"
         request = urllib.request.Request(  # noqa: S310 - the scheme was checked
@@ -136,7 +143,7 @@ class Api:
             method=method,
         )
         try:
-            opened: HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT_S)  # noqa: S310
+            opened: HTTPResponse = self._opener.open(request, timeout=TIMEOUT_S)
         except urllib.error.HTTPError as error:
             raise _refusal(error) from error
         except (OSError, HTTPException) as error:
@@ -145,6 +152,15 @@ class Api:
                 f"The portal at {self._url} can't be reached ({reason}); is it running?"
             ) from error
         return opened
+
+
+def portal_of(options: argparse.Namespace) -> str:
+    """Return the address of the portal the options name; raises Refused without one."""
+    service = None if options.url else service_of(options)
+    url: str = options.url or (service.portal_url if service else "")
+    if not url.startswith(("http://", "https://")):
+        raise Refused("Say where the portal is: --url http://HOST:PORT, or --data DIR.")
+    return url
 
 
 def segment(text: str) -> str:

@@ -1,11 +1,13 @@
-"""`earwitness evidence`: checking a package, on any machine, without service or settings.
+"""`earwitness evidence`: checking a package, taking one out as an auditor, and whom others trust.
 
-Not here: making one, which takes an auditor and leaves an entry for each recording
-(`archive.evidence.package`).
+Checking needs neither service nor settings, on any machine. Taking one out is done at the
+portal, signed in as an auditor (`archive.cli.auditor`), with the same rights and entries in
+the log as in the browser: whoever runs this as the operator gets nothing by that.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 import zipfile
@@ -15,10 +17,15 @@ from pathlib import Path
 
 from cryptography import x509
 
+from archive.cli.api import Document, segment
+from archive.cli.auditor import AuditorApi, add_sign_in
 from archive.cli.outcome import DONE, FAILED, Row, add_json, parser, print_row
+from archive.cli.service import add_data, settings_of
+from archive.cli.vault import open_authorities
 from archive.clock import SystemClock
 from archive.errors import Refused
-from archive.evidence.asic import MIMETYPE
+from archive.evidence.asic import MIMETYPE, SUFFIX
+from archive.evidence.authorities import script_sha256
 from archive.evidence.bag import FILES_COUNT_MAX, NAME_CHARS_MAX, check_name
 from archive.evidence.verification import Trust, Verdict, verify_package
 
@@ -27,15 +34,32 @@ AUTHORITY, TIMESTAMP_AUTHORITY = "verify/authority.pem", "verify/timestamp-autho
 UNPACKED_BYTES_MAX = 200 * 1024**3
 """Ten thousand recordings of an hour have some 100 GB; a zip that grows beyond is an attack on the disk."""
 
+TEXT_CHARS_MAX = 200
+"""What a reference and a purpose may have (`archive.catalogue.exports`)."""
+
+PURPOSE = "Exported on the command line"
+CONTAINERS = ("zip", "asice")
+
 
 def run_evidence(arguments: list[str]) -> int:
-    """Check a package and say what is wrong with it; exit 1 when anything is."""
+    """Check a package, take one out, or tell whom others trust; exit 1 when a package has a fault."""
+    options = _parser().parse_args(arguments)
+    match options.action:
+        case "export":
+            return _export(options)
+        case "authority":
+            return _authority(options)
+        case _:
+            return _verify(options)
+
+
+def _parser() -> argparse.ArgumentParser:
     made = parser(
         "evidence", "Evidence packages.", "earwitness evidence verify case-12 --authority authority.pem"
     )
-    actions = made.add_subparsers(dest="action", required=True, metavar="verify")
+    actions = made.add_subparsers(dest="action", required=True, metavar="export|verify|authority")
     verify = actions.add_parser("verify", help="check a package, a folder or a zip", epilog=made.epilog)
-    verify.add_argument("path", metavar="PATH", type=Path, help="the package: a folder or a .zip")
+    verify.add_argument("path", metavar="PATH", type=Path, help="the package: a folder, a .zip or an .asice")
     verify.add_argument(
         "--authority",
         metavar="PEM",
@@ -45,8 +69,35 @@ def run_evidence(arguments: list[str]) -> int:
     verify.add_argument(
         "--timestamp-authority", metavar="PEM", type=Path, help="certificates of who stamps the time"
     )
-    add_json(verify)
-    options = made.parse_args(arguments)
+    export = actions.add_parser(
+        "export",
+        help="take a package out, signed in as an auditor",
+        epilog="example: earwitness evidence export --case ID --out case-12 --login visser@jansen.example",
+    )
+    what = export.add_mutually_exclusive_group(required=True)
+    what.add_argument("--case", metavar="ID", help="all recordings of a case")
+    what.add_argument("--recording", metavar="ID", nargs="+", action="extend", help="these recordings")
+    what.add_argument("--export", metavar="ID", help="fetch what was asked for before, or go on with it")
+    export.add_argument(
+        "--out", metavar="DIR", type=Path, required=True, help="a folder that is new or empty"
+    )
+    export.add_argument("--reference", metavar="TEXT", help="of the case or claim (default: the case's name)")
+    export.add_argument("--purpose", metavar="TEXT", help="what it is for (default: the case's reason)")
+    export.add_argument("--container", choices=CONTAINERS, default="zip", help="zip is unpacked (default)")
+    add_sign_in(export)
+    authority = actions.add_parser(
+        "authority",
+        help="print the fingerprints to publish, and write the certificate others trust",
+        epilog="example: earwitness evidence authority --out authority.pem",
+    )
+    authority.add_argument("--out", metavar="PEM", type=Path, help="write the certificate into this file")
+    add_data(authority)
+    for each in (verify, export, authority):
+        add_json(each)
+    return made
+
+
+def _verify(options: argparse.Namespace) -> int:
     with _folder(options.path) as folder:
         if options.authority is None:
             print("Trusting the certificate inside the package: compare its fingerprint.", file=sys.stderr)
@@ -56,6 +107,55 @@ def run_evidence(arguments: list[str]) -> int:
         print(f"FAULT: {fault}", file=sys.stderr)
     print_row(_row(verdict, trust), as_json=options.json)
     return DONE if verdict.is_sound else FAILED
+
+
+def _authority(options: argparse.Namespace) -> int:
+    known = open_authorities(settings_of(options), SystemClock().now())
+    row: Row = {"authority": known.fingerprint(), "script": script_sha256()}
+    if options.out is not None:
+        options.out.write_bytes(known.authority_pem())
+        row = {**row, "file": str(options.out)}
+    print_row(row, as_json=options.json)
+    return DONE
+
+
+def _export(options: argparse.Namespace) -> int:
+    out: Path = options.out
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise Refused(f"{out} is there already: name a folder that is new or empty.")
+    api = AuditorApi(options)
+    try:
+        export_id = options.export or str(api.post("/v1/exports", _order(api, options))["id"])
+        export = api.export(export_id)
+        # What an earlier try of this export left beside the folder is gone on with.
+        fetched = out.absolute().with_name(f".{out.name}-{export_id}.part")
+        fetched.parent.mkdir(parents=True, exist_ok=True)
+        api.fetch_package(export, fetched)
+    finally:
+        api.sign_out()
+    out.mkdir(mode=0o700, exist_ok=True)
+    if export.get("container") == "asice":
+        package = fetched.rename(out / f"{export_id}{SUFFIX}")
+    else:
+        _unpack(fetched, out)
+        fetched.unlink()
+        package = out
+    row: Row = {"export": export_id, "package": str(package), "recordings": str(export.get("total"))}
+    print_row(row, as_json=options.json)
+    return DONE
+
+
+def _order(api: AuditorApi, options: argparse.Namespace) -> Document:
+    """Return what is asked of the portal; what was not said is taken from the case."""
+    told: Document = {"container": options.container}
+    if options.case is not None:
+        case = api.get(f"/v1/cases/{segment(options.case)}")
+        told |= {"caseId": options.case, "reference": case.get("name"), "purpose": case.get("reason")}
+    else:
+        told |= {"recordingIds": options.recording, "purpose": PURPOSE}
+    reference = options.reference or told.get("reference") or str(options.case or options.recording[0])
+    purpose = options.purpose or told.get("purpose") or PURPOSE
+    return {**told, "reference": str(reference)[:TEXT_CHARS_MAX], "purpose": str(purpose)[:TEXT_CHARS_MAX]}
 
 
 def _row(verdict: Verdict, trust: Trust) -> Row:

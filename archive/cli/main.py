@@ -43,7 +43,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     ),
     "retention": ("retention.commands", "run_retention", "what goes when, and destroying what expired"),
     "audit": ("archive.cli.audit", "run_audit", "verify and export the audit log"),
-    "evidence": ("archive.cli.evidence", "run_evidence", "check a package of evidence"),
+    "evidence": ("archive.cli.evidence", "run_evidence", "take a package of evidence out, or check one"),
     "storage": (
         "retention.storage",
         "run_storage",

@@ -5,15 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from archive.errors import Refused
+from archive.evidence.authorities import Authorities
 from archive.settings import Settings
 from archive.store.key_bucket import BucketKeyStore
 from archive.store.s3 import ObjectStore
+from archive.timestamp import certificates_in
 from keys.kek import KekVault
 from keys.key_store import DirectoryKeyStore, KeyStore
 from keys.local_keyring import LocalKeyring
 from keys.root import Moving, Root, RootWithKeyToMake, RotatingRoot, open_root
-from keys.signatory import Signatory
+from keys.signatory import Signatory, load_authority
 from keys.signatory import load_or_create as load_signatory
 from keys.signing_key import SigningKey, load_or_create
 
@@ -110,3 +114,12 @@ def open_signing_key(settings: Settings, root: Root) -> SigningKey:
 def open_signatory(settings: Settings, now: datetime) -> Signatory:
     """Return who signs what leaves this archive, made at first; raises Refused, KeysError."""
     return load_signatory(open_key_store(settings), open_keyring(settings), ORGANISATION, now)
+
+
+def open_authorities(settings: Settings, now: datetime) -> Authorities:
+    """Return whom others trust who check packages of this archive; raises Refused, KeysError."""
+    authority = load_authority(open_key_store(settings), open_keyring(settings), ORGANISATION, now)
+    if not settings.tsa_url or settings.tsa_certificates is None:
+        return Authorities(authority)
+    stamping = certificates_in(settings.tsa_certificates)
+    return Authorities(authority, b"".join(each.public_bytes(Encoding.PEM) for each in stamping))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import html
 import io
@@ -10,8 +11,10 @@ import re
 import zipfile
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import pyotp
 import pytest
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
@@ -27,12 +30,16 @@ from archive.catalogue import (
     directory,
     exports,
     identities,
+    passwords,
     portal_sessions,
+    second_factors,
     tables,
 )
 from archive.catalogue.identities import Account
 from archive.catalogue.portal_sessions import Proof, Stage
-from archive.errors import CatalogueUnavailable
+from archive.cli.evidence import run_evidence
+from archive.clock import SystemClock
+from archive.errors import CatalogueUnavailable, Refused
 from archive.model import Recording, RecordingState, Role, TenantId, User
 from keys.key_store import DirectoryKeyStore
 from keys.signatory import Signatory, load_or_create
@@ -395,3 +402,99 @@ async def test_the_menu_and_the_list_offer_it_to_auditors_alone(office: Office) 
         page = await (await office.ask("GET", "/recordings?within=365", who)).text()
         assert ('href="/exports"' in page) is offered, who
         assert ('hx-get="/exports/new"' in page) is offered, who
+
+
+PASSWORD, SECRET = "correct horse battery", "JBSWY3DPEHPK3PXP"
+
+
+@pytest.fixture
+def signs_in(
+    office: Office, cheap_passwords: None, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., list[str]]:
+    """Give somebody of the office a password and an authenticator; return what the command is called with."""
+
+    def with_login(who: str = "otto", password: str = PASSWORD) -> list[str]:
+        user = office.people[who]
+        passwords.set_password(office.house.operator, office.tenant_id, user.login, PASSWORD)
+        with office.house.portal.transaction(office.tenant_id) as connection:
+            account = Account(office.tenant_id, user.id)
+            second_factors.set_totp(connection, office.house.root, account, SECRET, 1, now=NOW)
+        code = pyotp.TOTP(SECRET).at(NOW)
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"{password}\n{code}\n"))
+        particulars = identities.particulars(office.house.portal, Account(office.tenant_id, user.id))
+        assert particulars is not None
+        url = str(office.client.make_url("/"))
+        return ["--url", url, "--login", f"{who}@{particulars.domain}", "--password-stdin", "--json"]
+
+    return with_login
+
+
+@pytest.mark.parametrize("container", ["zip", "asice"])
+async def test_an_auditor_takes_a_case_out_on_the_command_line_and_it_stands_its_check(
+    office: Office,
+    signs_in: Callable[..., list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    container: str,
+) -> None:
+    """CONTRACT: `evidence export --case C --out DIR`, then `evidence verify` of what is there."""
+
+    def at_once(database_url: str, task: str, *, tenant_id: str, export_id: str) -> bool:
+        office.work(export_id)
+        return True
+
+    monkeypatch.setattr(jobs, "defer", at_once)
+    case_id, out = office.case(*office.recordings), tmp_path / "case-12"
+    order = ["export", "--case", case_id, "--out", str(out), "--container", container, *signs_in()]
+    assert await asyncio.to_thread(run_evidence, order) == 0
+    assert not list(tmp_path.glob(".case-12*")), "nothing half is left"
+    package = out if container == "zip" else next(out.glob("*.asice"))
+    (made,) = exports.page(office.house.portal, office.tenant_id).items
+    assert (made.case_id, made.reference, made.purpose) == (case_id, "Zaak 12", "Klacht over\nlevering")
+    authority = tmp_path / "authority.pem"
+    authority.write_bytes(office.signatory.authority_pem())
+    monkeypatch.setattr(SystemClock, "now", lambda _: NOW)
+    assert run_evidence(["verify", str(package), "--authority", str(authority)]) == 0
+    done = [action for action, _ in office.log(f"export:{made.id}")]
+    assert "export.downloaded" in done, "it stands in the log under the auditor's name"
+
+
+async def test_a_download_on_the_command_line_goes_on_with_what_is_there(
+    office: Office, signs_in: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    ready = await office.made()
+    whole = await (await office.ask("GET", f"/v1/exports/{ready['id']}/package")).read()
+    (tmp_path / f".p-{ready['id']}.part").write_bytes(whole[:1000])
+    order = ["export", "--export", ready["id"], "--out", str(tmp_path / "p"), *signs_in()]
+    assert await asyncio.to_thread(run_evidence, order) == 0
+    assert (tmp_path / "p/tagmanifest-sha256.txt.p7s").is_file()
+
+
+@pytest.mark.parametrize(
+    ("who", "password", "told"),
+    [
+        ("ada", PASSWORD, "Only an auditor"),
+        ("anna", PASSWORD, "Only an auditor"),
+        ("otto", "x", "do not belong"),
+    ],
+)
+async def test_v4_on_the_command_line_too_nobody_else_takes_anything(
+    office: Office,
+    signs_in: Callable[..., list[str]],
+    tmp_path: Path,
+    who: str,
+    password: str,
+    told: str,
+) -> None:
+    recording = office.recordings[0].id
+    order = ["export", "--recording", recording, "--out", str(tmp_path / "p"), *signs_in(who, password)]
+    with pytest.raises(Refused, match=told):
+        await asyncio.to_thread(run_evidence, order)
+    assert list(tmp_path.glob("*p*/*")) == []
+    assert exports.page(office.house.portal, office.tenant_id).items == ()
+
+
+async def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(Refused, match="new or empty"):
+        run_evidence(["export", "--recording", "x", "--out", str(tmp_path)])

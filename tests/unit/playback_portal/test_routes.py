@@ -55,6 +55,10 @@ OPEN_PAGES = {
     "/s/{token}/plays",
     "/s/{token}/proof",
     "/s/{token}/sound",
+    "/verify",
+    "/verify/authority.pem",
+    "/verify/timestamp-authority.pem",
+    "/verify/verify.sh",
 }
 GUARDED = [route for route in ROUTES if route.permission is not None and not route.page]
 GUARDED_PAGES = [route for route in ROUTES if route.permission is not None and route.page]
