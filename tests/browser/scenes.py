@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from archive.clock import SystemClock
 from archive.model import new_id
@@ -163,6 +163,12 @@ def _typed(page: Page, field: str, text: str, shows: str) -> None:
     page.locator(shows).first.wait_for()
 
 
+def _verified(page: Page) -> None:
+    file = FilePayload(name="package.zip", mimeType="application/zip", buffer=b"no zip")
+    page.locator("#package").set_input_files(file)
+    page.locator("#verdict").wait_for()
+
+
 def _export_begun(page: Page) -> None:
     page.locator(".recs input[name=id]").first.click()
     page.locator("#bulk [hx-get='/exports/new']").click()
@@ -250,6 +256,8 @@ SCENES = (
     Scene("rights", EMPTY, "/admin/rights", LEEGBEHEER),
     Scene("audit", FULL, "/admin/audit", BEHEER),
     Scene("exports", EMPTY, "/exports", TOEZICHT),
+    Scene("verify", EMPTY, "/verify"),
+    Scene("verify", FAULT, "/verify", TOEZICHT, _verified),
     Scene("export", FULL, "/recordings?sort=-start&within=365", TOEZICHT, _export_begun),
     Scene("hold", FULL, recording, TOEZICHT, _pressed("a[hx-get$='/holds']", "#hold-dialog")),
     Scene(

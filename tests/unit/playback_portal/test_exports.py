@@ -404,7 +404,7 @@ async def test_the_menu_and_the_list_offer_it_to_auditors_alone(office: Office) 
         assert ('hx-get="/exports/new"' in page) is offered, who
 
 
-PASSWORD, SECRET = "correct horse battery", "JBSWY3DPEHPK3PXP"
+PASSWORD, SECRET = "correct horse battery", "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
 
 @pytest.fixture
