@@ -47,6 +47,8 @@ def copy_keys(source: KeyStore, target: Path) -> Copied:
 class RestoredKeys:
     """The keys a restored archive has, to read alone: those of a live store, then those of the copy."""
 
+    erasure = "left alone: restored keys are only read"
+
     def __init__(self, copy: Path, live: KeyStore | None) -> None:
         """Take the folder of the copy, and the key store that still lives, if one does."""
         self._copy = DirectoryKeyStore(copy)
