@@ -28,6 +28,7 @@ from archive.catalogue import (
     exports,
     identities,
     legal_duties,
+    policies,
 )
 from archive.catalogue.data_subject_calls import Absence, Call, Search, Summary
 from archive.catalogue.data_subjects import NewRequest, Request
@@ -52,6 +53,9 @@ from playback_portal.route import DETAILS, SUBJECT
 from playback_portal.services import ENTRY, SCOPE, SERVICES, recording_id_of
 
 EXPORTER_NEEDED = mark("Only an auditor who signed in takes sound out of the archive.")
+OTHER_NEEDED = mark(
+    "So many recordings leave only when somebody else identified the person: it takes two people."
+)
 PURPOSE = "request of a data subject"
 REFERENCE_CHARS = 12
 """The end of an id, which is random: enough to name a request in a letter."""
@@ -205,6 +209,9 @@ async def export(request: web.Request, request_id: str) -> Export:
         found = data_subjects.locked(connection, scope, request_id)
         after(found.state, Step.EXPORT)
         kept = data_subject_calls.to_export(connection, scope, found)
+        alone_max = policies.policy_within(connection, scope.tenant_id).exports_alone_max
+        if len(kept) > alone_max and found.identified_by == scope.actor:
+            raise Refused(OTHER_NEEDED)
         made = exports.add(
             connection,
             scope.tenant_id,

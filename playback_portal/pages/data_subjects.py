@@ -243,6 +243,8 @@ async def _stepped(
 def _told(error: ArchiveError, refused: str) -> str:
     if isinstance(error, NotFound):
         return UNKNOWN
+    if str(error) == steps.OTHER_NEEDED:
+        return steps.OTHER_NEEDED
     return NOT_NOW if isinstance(error, Conflict) else refused
 
 

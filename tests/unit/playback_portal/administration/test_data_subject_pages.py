@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from archive.catalogue import policies
 from archive.data_subject import (
     Bar,
     Ground,
@@ -192,6 +193,19 @@ async def test_of_an_erasure_each_call_says_whether_it_can_go_before_its_term(of
     assert "Niet voordat de zaak wordt vrijgegeven (GDPR 17(3)(e), 21(1))" in page
     assert "twee mensen mogen het eerder vernietigen" in page
     assert "Wat eerder kan worden gewist" in page
+
+
+async def test_more_than_one_person_exports_alone_takes_another_who_identified(office: Any) -> None:
+    policies.set_policy(office.house.operator, office.tenant.id, exports_alone_max=1)
+    for _ in range(2):
+        stored(office, Party("a", MINE), Party("b", "+31201234567"))
+    for identifier, status in (("ella", 409), ("boss", 303)):
+        path = await taken_in(office)
+        await posted(office, identifier, f"{path}/identification", how="account")
+        await posted(office, "ella", f"{path}/searches", by="number", text=MINE)
+        await posted(office, "ella", f"{path}/choices", all="1")
+        told = await posted(office, "ella", f"{path}/exports", status=status)
+        assert ("Er zijn twee mensen nodig" in told) == (status == 409)
 
 
 async def test_users_open_no_privacy_request(office: Any) -> None:
