@@ -6,8 +6,8 @@ Rules: pure. The recording object is the one of CONTRACT.md, field by field.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
 
@@ -39,8 +39,13 @@ def time_of(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def recording_document(recording: Recording) -> dict[str, Json]:
-    """Return the recording object of the contract."""
+def recording_documents(recordings: Iterable[Recording], now: datetime) -> Iterator[Json]:
+    """Yield the objects of a list."""
+    return (recording_document(each, now) for each in recordings)
+
+
+def recording_document(recording: Recording, now: datetime) -> dict[str, Json]:
+    """Return the recording object of the contract, with the days that are left of its term."""
     return {
         "id": recording.id,
         "callId": recording.call_id,
@@ -57,6 +62,8 @@ def recording_document(recording: Recording) -> dict[str, Json]:
         "parties": [_party(party, recording.duration_ms) for party in recording.parties],
         "retentionClass": recording.retention_class.value,
         "retainUntil": time_of(recording.retain_until),
+        # Days begun, as the list shows them; under a hold it stays longer.
+        "remainingDays": max(0, -((now - recording.retain_until) // timedelta(days=1))),
         "spans": [_span(span) for span in recording.spans],
         "packets": {
             "received": recording.packets.received,

@@ -39,7 +39,9 @@ async def list_quarantine(request: web.Request) -> web.StreamResponse:
     page = await asyncio.to_thread(
         recordings.find, request.app[SERVICES].catalogue, request[SCOPE], query, size, after
     )
-    return documents.list_response(request, map(documents.recording_document, page.items), page.next)
+    return documents.list_response(
+        request, documents.recording_documents(page.items, request.app[SERVICES].clock.now()), page.next
+    )
 
 
 async def post_assignment(request: web.Request) -> web.StreamResponse:

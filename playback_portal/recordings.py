@@ -34,14 +34,15 @@ async def list_recordings(request: web.Request) -> web.StreamResponse:
     page = await asyncio.to_thread(
         recordings.find, request.app[SERVICES].catalogue, request[SCOPE], query, size, after
     )
-    return documents.list_response(request, map(documents.recording_document, page.items), page.next)
+    return documents.list_response(request, documents.recording_documents(page.items, now), page.next)
 
 
 async def get_recording(request: web.Request) -> web.StreamResponse:
     """Answer with one recording."""
     Parameters(request.query).check()
     archived = await archived_recording(request)
-    return documents.json_response(documents.recording_document(archived.recording))
+    now = request.app[SERVICES].clock.now()
+    return documents.json_response(documents.recording_document(archived.recording, now))
 
 
 async def get_peaks(request: web.Request) -> web.StreamResponse:

@@ -99,6 +99,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
         parties=list_of(object_of(**_PARTY)),
         retentionClass=words_of(RetentionClass),
         retainUntil=TIME,
+        remainingDays={**COUNT, "description": "days begun until then; a hold keeps it longer"},
         spans=list_of(object_of(**_SPAN)),
         packets=object_of(received=COUNT, lost=COUNT, duplicated=COUNT, reordered=COUNT),
         sha256={"type": "string", "description": "of the FLAC"},

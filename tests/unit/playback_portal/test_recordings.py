@@ -44,6 +44,7 @@ async def test_a_recording_is_the_object_of_the_contract(api: Any) -> None:
         ],
         "retentionClass": "90d",
         "retainUntil": "2027-02-20T07:33:00.123Z",
+        "remainingDays": 90,
         "spans": [
             {"kind": "loss", "channel": "a", "fromMs": 100, "toMs": 120, "by": None},
             {"kind": "pause", "channel": "both", "fromMs": 200, "toMs": 300, "by": "user:1"},
