@@ -71,6 +71,9 @@ class LockClient(Protocol):
     def delete_many(self, key: str, version: str) -> None:
         """Delete a version by the request that deletes many; an error within its answer is Refused."""
 
+    def delete_bypassing(self, key: str, version: str) -> None:
+        """Delete a version with the header that bypasses GOVERNANCE."""
+
     def suspend_versioning(self) -> None:
         """Turn versioning off; whoever succeeds turns it on again at once."""
 
@@ -183,6 +186,13 @@ class BotoLockClient:
         for error in answer.get("Errors", []):
             raise Refused(f"{error.get('Code')}")
 
+    def delete_bypassing(self, key: str, version: str) -> None:
+        """Delete a version with the header that bypasses GOVERNANCE."""
+        with _boto():
+            self._client.delete_object(
+                Bucket=self._bucket, Key=key, VersionId=version, BypassGovernanceRetention=True
+            )
+
     def suspend_versioning(self) -> None:
         """Turn versioning off."""
         with _boto():
@@ -274,6 +284,14 @@ class MinioLockClient:
         """Delete a version by the request that deletes many."""
         with _minio():
             errors = list(self._client.remove_objects(self._bucket, [DeleteObject(key, version)]))
+        for error in errors:
+            raise Refused(f"{error.code}")
+
+    def delete_bypassing(self, key: str, version: str) -> None:
+        """Delete a version with the header that bypasses GOVERNANCE, which this SDK sends among many only."""
+        with _minio():
+            asked = [DeleteObject(key, version)]
+            errors = list(self._client.remove_objects(self._bucket, asked, bypass_governance_mode=True))
         for error in errors:
             raise Refused(f"{error.code}")
 

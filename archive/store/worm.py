@@ -171,6 +171,15 @@ def _batch_delete_is_refused(canary: Canary) -> None:
     canary.must_stand(version)
 
 
+def _bypass_is_refused(canary: Canary) -> None:
+    version = canary.put(COMPLIANCE)
+    canary.must_refuse(
+        "a version under COMPLIANCE was deleted by who may bypass GOVERNANCE",
+        lambda: canary.client.delete_bypassing(canary.key, version),
+    )
+    canary.must_stand(version)
+
+
 def _shortening_is_refused(canary: Canary) -> None:
     sooner = canary.until - timedelta(minutes=5)
     for mode in (COMPLIANCE, GOVERNANCE):
@@ -242,6 +251,7 @@ PROBES: Final = (
     Probe("parts-locked", "an object put in parts has its lock too", _parts_are_locked),
     Probe("delete", "a locked version is not deleted", _delete_is_refused),
     Probe("batch-delete", "nor among many", _batch_delete_is_refused),
+    Probe("bypass", "COMPLIANCE is not bypassed as GOVERNANCE is", _bypass_is_refused),
     Probe("shorten", "a lock is not shortened", _shortening_is_refused),
     Probe("mode-change", "COMPLIANCE does not become GOVERNANCE", _mode_change_is_refused),
     Probe("lengthen", "a lock is lengthened", _lengthening_works),

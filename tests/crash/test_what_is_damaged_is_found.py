@@ -121,7 +121,10 @@ def bucket(server: tuple[EmbeddedSeaweed, Any, Path]) -> Iterator[Bucket]:
     _, endpoint, directory = server
     keys = {"aws_access_key_id": endpoint.access_key, "aws_secret_access_key": endpoint.secret_key}
     client = boto3.session.Session().client("s3", endpoint_url=endpoint.url, region_name="us-east-1", **keys)
-    store = ObjectStore(endpoint.url, "recordings", endpoint.access_key, endpoint.secret_key)
+    # A store that finds a rotten block breaks its answer off; so often it need not be asked again here.
+    store = ObjectStore(
+        endpoint.url, "recordings", endpoint.access_key, endpoint.secret_key, timeout_s=5, attempts=2
+    )
     with closing(store):
         store.ensure_bucket()
         yield Bucket(store, client, directory)

@@ -90,6 +90,11 @@ class StrictBucket:
             return
         self.delete(key, version)
 
+    def delete_bypassing(self, key: str, version: str) -> None:
+        if self._find(key, version).mode == COMPLIANCE and "bypass" not in self.faults:
+            raise Refused("403 AccessDenied")
+        del self.versions[key, version]
+
     def suspend_versioning(self) -> None:
         if "suspend" not in self.faults:
             raise Refused("409 InvalidBucketState")
@@ -126,6 +131,7 @@ def test_a_strict_bucket_is_proved_by_two_clients_and_not_by_one() -> None:
         (["delete-COMPLIANCE"], {"delete", "batch-delete", "parts-locked"}),
         (["batch-delete"], {"batch-delete"}),
         (["batch-delete", "quiet"], {"batch-delete"}),
+        (["bypass"], {"bypass"}),
         (["suspend"], {"suspend"}),
     ],
 )
