@@ -55,7 +55,7 @@ from archive.model import (
 )
 from archive.placing import name_number, object_key
 from archive.record import from_json, split
-from archive.store.object import ObjectFacts, ObjectVersion, Store, sha256_hex
+from archive.store.object import ObjectFacts, ObjectVersion, Store, sha256_hex, whole_second
 from keys.streaming_aead import open_sealed
 
 _log = structlog.get_logger()
@@ -174,6 +174,11 @@ def _open(
         )
     record = from_json(plaintext)
     located = [_located(store, stored) for stored in record.objects]
+    # A term that was made longer stands in the locks alone; a lock is never shorter than the term.
+    locks = [found.retain_until for _, found in located if found.retain_until is not None]
+    recording = record.recording
+    if locks and max(locks) > whole_second(recording.retain_until):
+        recording = replace(recording, retain_until=max(locks))
     own = StoredObject(
         kind=ObjectKind.RECORD,
         key=facts.key,
@@ -187,7 +192,7 @@ def _open(
         media_type="application/json",
     )
     objects = (*(stored for stored, _ in located), own)
-    archived = ArchivedRecording(record.recording, objects, data_key.kek_id, data_key.wrapped)
+    archived = ArchivedRecording(recording, objects, data_key.kek_id, data_key.wrapped)
     return Rebuilt(archived, record.outcome, facts.held or any(found.held for _, found in located))
 
 

@@ -70,6 +70,9 @@ class VersionedVault(Vault, Protocol):
     def living(self, owner: str) -> tuple[str, ...]:
         """Return the ids of the KEKs under a tenant's name that are not destroyed, sorted."""
 
+    def ids(self, tenant_id: str) -> tuple[str, ...]:
+        """Return the KEKs of a tenant that are not destroyed."""
+
     def destroy(self, kek_id: str) -> None:
         """Destroy a KEK for ever; repeatable. Raises KeyNotFound if it never was there."""
 
@@ -131,6 +134,13 @@ class Rewrapping:
         self._destroy(tenant_id, kek_id, frozenset(ending), actor, reason, count)
         return count
 
+    def move(self, archived: ArchivedRecording, kek: Kek) -> bool:
+        """Let one recording hang from another KEK, of a later day; False when its key changed meanwhile.
+
+        Raises as `supersede`. What it hung from stays as it is, for others.
+        """
+        return self._hand_over([archived], kek) == 1
+
     def _empty(self, tenant_id: TenantId, kek_id: str, ending: frozenset[RecordingId]) -> int:
         """Hand every recording but `ending` over to the newest version; return how many."""
         count = 0
@@ -149,12 +159,15 @@ class Rewrapping:
         with self._catalogue.transaction(tenant_id) as connection:
             return recordings.under_kek(connection, tenant_id, kek_id, after=after, count=BATCH_COUNT)
 
-    def _hand_over(self, batch: list[ArchivedRecording]) -> int:
-        """Wrap, place, verify and commit a batch; return how many rows were changed."""
+    def _hand_over(self, batch: list[ArchivedRecording], to: Kek | None = None) -> int:
+        """Wrap, place, verify and commit a batch; return how many rows were changed.
+
+        It goes to the next version of what it hangs from, or `to` another KEK.
+        """
         if not batch:
             return 0
         tenant_id = batch[0].recording.tenant_id
-        kek = next_kek(self._vault, batch[0].kek_id)
+        kek = to or next_kek(self._vault, batch[0].kek_id)
         store_now = agreed_time(self._store, self._clock)
         firm = compliance_classes(self._catalogue, self._store, tenant_id, self._clock.now())
         with ThreadPoolExecutor(THREADS_COUNT) as pool:

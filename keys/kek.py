@@ -100,6 +100,10 @@ class KekVault:
         self._remember(kek, now)
         return kek
 
+    def ids(self, tenant_id: str) -> tuple[str, ...]:
+        """Return the ids of a tenant's KEKs that are not destroyed, sorted by name."""
+        return tuple(name for name in self._store.list(f"{tenant_id}/") if is_kek_id(name))
+
     def destroy(self, kek_id: str) -> None:
         """Destroy a KEK for ever; repeatable. Raises KeyNotFound if it never was there."""
         self.forget(_checked(kek_id))

@@ -36,6 +36,7 @@ ACTIONS: Mapping[str, str] = {
     "mail.sent": mark("Mail sent"),
     "mail.failed": mark("A mail could not be sent"),
     "mails.listed": mark("looked at the mails"),
+    "recording.lengthened": mark("kept it for longer"),
     "recording.mailed": mark("sent the recording by mail"),
     "share.added": mark("made a play link"),
     "share.code-sent": mark("had a code sent for the play link"),

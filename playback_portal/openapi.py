@@ -28,6 +28,7 @@ from playback_portal import (
     problems,
     schemas,
     share_schemas,
+    terms,
 )
 from playback_portal.operations import JSON, Operation
 
@@ -50,6 +51,7 @@ OPERATIONS = {
     **case_schemas.CASE_OPERATIONS,
     **data_subject_schemas.DATA_SUBJECT_OPERATIONS,
     **approval_schemas.APPROVAL_OPERATIONS,
+    **terms.TERM_OPERATIONS,
 }
 SCHEMAS = {
     **schemas.SCHEMAS,
@@ -63,6 +65,7 @@ SCHEMAS = {
     **case_schemas.CASE_SCHEMAS,
     **data_subject_schemas.DATA_SUBJECT_SCHEMAS,
     **approval_schemas.APPROVAL_SCHEMAS,
+    **terms.TERM_SCHEMAS,
 }
 PARAMETERS = {
     **schemas.PARAMETERS,

@@ -69,6 +69,7 @@ from playback_portal.route import DETAILS, EVENT, STATIC_PREFIX, SUBJECT, Handle
 from playback_portal.saved_searches import SAVED_SEARCH_ROUTES
 from playback_portal.services import ENTRY, REFERENCE, SCOPE, SERVICES, Entry, recording_id_of
 from playback_portal.shares import SHARE_ROUTES
+from playback_portal.terms import TERM_ROUTES
 
 __all__ = ["ROUTES", "Handler", "Route", "guarded"]
 
@@ -132,6 +133,7 @@ ROUTES = (
     *EMAIL_ROUTES,
     *EXPORT_ROUTES,
     *CASE_ROUTES,
+    *TERM_ROUTES,
     *DATA_SUBJECT_ROUTES,
     *APPROVAL_ROUTES,
     Route("GET", f"{STATIC_PREFIX}{{name}}", static.get_file, None, None),

@@ -21,11 +21,11 @@ from datetime import date, datetime, timedelta
 import structlog
 
 from archive.audit import AuditWriter
-from archive.catalogue import destructions
+from archive.catalogue import destructions, keks
 from archive.catalogue.destructions import Destruction, Siblings, Signed, WaitingKey
 from archive.catalogue.engine import Catalogue
 from archive.clock import Clock
-from archive.data_key import expiry_day
+from archive.data_key import expiry_day, translated_key_errors
 from archive.errors import ArchiveError, DependencyUnavailable
 from archive.model import TenantId
 from archive.rewrap import Rewrapping, VersionedVault
@@ -155,7 +155,24 @@ class Expiry:
             return False
         rewrapping = Rewrapping(self._store, self._vault(), self._catalogue, self._audit, self._clock)
         rewrapping.supersede(tenant_id, waiting.kek_id, actor=ACTOR, reason="the term of its day is over")
+        self._end_unused(tenant_id, until)
         return True
+
+    def _end_unused(self, tenant_id: TenantId, until: datetime) -> None:
+        """Destroy the keys of days that are over from which nothing hangs: what did has moved on.
+
+        Terms were made longer, or a recording came out of quarantine. An older row in a backup and the
+        record in a copy of the bucket name the former key still, so that it goes before a certificate.
+        """
+        vault, today = self._vault(), expiry_day(until).isoformat()
+        with translated_key_errors():
+            over = [kek_id for kek_id in vault.ids(tenant_id) if kek_id.split("/")[1] < today]
+        hung = keks.used(self._catalogue, tenant_id) if over else {}
+        waiting = {each.kek_id for each in destructions.waiting_keys(self._catalogue, tenant_id)}
+        rewrapping = Rewrapping(self._store, vault, self._catalogue, self._audit, self._clock)
+        for kek_id in over:
+            if kek_id not in hung and kek_id not in waiting:
+                rewrapping.supersede(tenant_id, kek_id, actor=ACTOR, reason="nothing hangs from it any more")
 
     def _certify(self, tenant_id: TenantId, kek_id: str, failures: list[ArchiveError]) -> int:
         """Give the certificates that waited for a key; return how many, and add what failed to `failures`."""

@@ -64,6 +64,7 @@ from retention.schedule import SCHEDULES, Schedule
 from retention.scrub import Scrub
 from retention.shares import Shares
 from retention.store_holds import StoreHolds
+from retention.terms import Terms
 from retention.timekeeper import Timekeeper
 from retention.worm import add_worm, prove_at_start
 
@@ -105,6 +106,7 @@ class Work:
     expiry: Expiry
     exports: Exports
     store_holds: StoreHolds
+    terms: Terms
 
 
 def make_app(database_url: str, work: Work) -> procrastinate.App:
@@ -283,11 +285,12 @@ def _add_holds(app: procrastinate.App, work: Work) -> None:
     # Without a retry, as a batch of what expired: the next sweep takes it up.
     @app.task(name=STORE_HOLDS)
     async def follow(tenant_id: str) -> None:
-        """Set and take off holds of the store for some recordings of a tenant, then for the next."""
+        """Set and take off holds of the store for some recordings of a tenant; let longer terms follow."""
         done = await asyncio.to_thread(work.store_holds.batch, TenantId(tenant_id))
         if done.done:
             log.info("holds of the store follow", tenant_id=tenant_id, **vars(done))
-        if done.done and done.remaining:
+        longer = await asyncio.to_thread(work.terms.batch, TenantId(tenant_id))
+        if any(each.done and each.remaining for each in (done, longer)):
             deferrer = app.configure_task(STORE_HOLDS, queueing_lock=f"holds/{tenant_id}")
             with contextlib.suppress(AlreadyEnqueued):
                 await deferrer.defer_async(tenant_id=tenant_id)
@@ -410,9 +413,10 @@ class Worker:
         )
         quarantine = Quarantine(self._store, vault, self._catalogue, audit, clock, expiry.check_clocks)
         store_holds = StoreHolds(self._store, self._catalogue)
+        longer = Terms(self._store, vault, self._catalogue, audit, clock)
         swept = self._sweep_calls
         work = Work(
-            self._tenants, scrub, quarantine, swept, mailer, shares.sweep, expiry, making, store_holds
+            self._tenants, scrub, quarantine, swept, mailer, shares.sweep, expiry, making, store_holds, longer
         )
         self.app = make_app(settings.database_url, work)
         sequencer = sequencer_of(settings, self._catalogue, self._store, keyring, audit, clock)

@@ -136,6 +136,18 @@ class MemoryStore:
                     self._versions[key].remove(version)
                     return
 
+    def lengthen(self, key: str, version_id: str, until: datetime, mode: LockMode) -> None:
+        """Let the lock of one version end later; raises `Refused` when that would loosen it."""
+        found = self._find(key, version_id)
+        facts, until = found.facts, whole_second(until)
+        looser = facts.mode == COMPLIANCE and mode != COMPLIANCE
+        if looser or (facts.retain_until is not None and until < facts.retain_until):
+            raise Refused(f"The store keeps {key} locked as it is.")
+        with self._guard:
+            versions = self._versions[key]
+            moved = replace(facts, mode=mode, retain_until=until)
+            versions[versions.index(found)] = replace(found, facts=moved)
+
     def set_legal_hold(self, key: str, version_id: str, *, held: bool) -> None:
         """Put a hold of the store on one version, or take it off."""
         found = self._find(key, version_id)

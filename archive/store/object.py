@@ -118,6 +118,9 @@ class Store(Protocol):
         For what two people approved. Raises `Refused` for a lock of COMPLIANCE, a hold, or no such right.
         """
 
+    def lengthen(self, key: str, version_id: str, until: datetime, mode: LockMode) -> None:
+        """Let the lock of one version end later; raises `Refused` when that would loosen it."""
+
     def set_legal_hold(self, key: str, version_id: str, *, held: bool) -> None:
         """Put a hold of the store on one version, which no term ends, or take it off."""
 

@@ -263,13 +263,18 @@ class ObjectStore:
 
     def _delete(self, request: DeleteObjectRequestTypeDef) -> None:
         key = request["Key"]
-        try:
-            with _reaching(key):
-                self._client.delete_object(**request)
-        except StoreUnavailable as error:
-            if isinstance(error.__cause__, ClientError) and _code(error.__cause__) == "AccessDenied":
-                raise Refused(f"The store keeps {key} locked; it was not deleted.") from error
-            raise
+        with _refusing(f"The store keeps {key} locked; it was not deleted."), _reaching(key):
+            self._client.delete_object(**request)
+
+    def lengthen(self, key: str, version_id: str, until: datetime, mode: LockMode) -> None:
+        """Let the lock of one version end later; raises `Refused` when that would loosen it, `NotFound`."""
+        with _refusing(f"The store keeps {key} locked as it is."), _reaching(key):
+            self._client.put_object_retention(
+                Bucket=self._bucket,
+                Key=key,
+                VersionId=version_id,
+                Retention={"Mode": mode, "RetainUntilDate": whole_second(until)},
+            )
 
     def set_legal_hold(self, key: str, version_id: str, *, held: bool) -> None:
         """Put a hold of the store on one version, or take it off; raises `NotFound`, `StoreUnavailable`."""
@@ -339,6 +344,17 @@ def _status(error: ClientError) -> int:
 
 def _code(error: ClientError) -> str:
     return error.response.get("Error", {}).get("Code", "")
+
+
+@contextmanager
+def _refusing(why: str) -> Iterator[None]:
+    """Tell a lock that held from a store that is away."""
+    try:
+        yield
+    except StoreUnavailable as error:
+        if isinstance(error.__cause__, ClientError) and _code(error.__cause__) == "AccessDenied":
+            raise Refused(why) from error
+        raise
 
 
 @contextmanager

@@ -66,6 +66,7 @@ recordings = Table(
     Column("wrapped_key", LargeBinary, nullable=False),
     Column("store_hold", Text, nullable=False, server_default=sql_text("'none'")),
     time("kept_until", nullable=True),
+    Column("term_behind", Boolean, nullable=False, server_default=sql_text("false")),
     UniqueConstraint("tenant_id", "id"),
     Index(None, "tenant_id", "started_at", "id"),
     Index(None, "tenant_id", "owner", "started_at", "id"),
@@ -88,6 +89,7 @@ recordings = Table(
             "(on_hold AND store_hold <> 'held') OR (NOT on_hold AND store_hold <> 'none')"
         ),
     ),
+    Index("recordings_term_behind_idx", "tenant_id", "id", postgresql_where=sql_text("term_behind")),
     Index(
         "recordings_due_idx",
         "tenant_id",

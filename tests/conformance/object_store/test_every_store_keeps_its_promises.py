@@ -122,6 +122,20 @@ def test_a_version_without_a_lock_can_be_deleted(store: Store) -> None:
     assert store.versions("tenant/recording/audio") == []
 
 
+@pytest.mark.parametrize("mode", [GOVERNANCE, COMPLIANCE])
+def test_a_lock_is_made_longer_and_never_shorter(store: Store, mode: str) -> None:
+    version = store.put("locked", DATA, TOMORROW, mode, sha256=sha256_hex(DATA))
+    later = TOMORROW + timedelta(days=365)
+    store.lengthen("locked", version, later, mode)
+    facts = store.head("locked", version)
+    assert (facts.mode, facts.retain_until) == (mode, whole_second(later))
+    with pytest.raises(Refused):
+        store.lengthen("locked", version, TOMORROW, mode)
+    assert store.head("locked", version) == facts
+    with pytest.raises(Refused):
+        store.delete("locked", version)
+
+
 def test_a_held_version_cannot_be_deleted_until_the_hold_is_taken_off(store: Store) -> None:
     """A hold has no term; it is told apart from a lock."""
     version = put(store, until=None)

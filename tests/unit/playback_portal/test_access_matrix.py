@@ -111,6 +111,7 @@ UNSEEN = {"unkept", "grace"}
 SEEN = {*OF_ALL, "of lena", "quarantined", "theirs"}
 
 BODIES: dict[str, dict[str, Any]] = {
+    "/v1/recordings/{id}/retention": {"retainUntil": "2045-01-01T00:00:00Z", "reason": "A claim"},
     "/v1/recordings/{id}/position": {"positionMs": 0},
     "/v1/recordings/{id}/shares": {"days": 1},
     "/v1/recordings/{id}/emails": {"to": "klant@voorbeeld.nl"},

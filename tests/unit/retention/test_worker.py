@@ -28,6 +28,7 @@ from retention.quarantine import Quarantine
 from retention.schedule import SCHEDULES, Schedule
 from retention.scrub import Batch, Scrub
 from retention.store_holds import HoldProgress, StoreHolds
+from retention.terms import TermProgress, Terms
 from retention.worker import Work, Worker, defer_batch, defer_due, make_app, take_up_stalled
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
@@ -161,6 +162,22 @@ def keeping() -> Keeping:
     return Keeping()
 
 
+class Longer(Terms):
+    """Notes whose longer terms are followed: three batches."""
+
+    def __init__(self) -> None:
+        self.followed: list[str] = []
+
+    def batch(self, tenant_id: TenantId, recordings_max: int = 50) -> TermProgress:
+        self.followed.append(tenant_id)
+        return TermProgress(done=50, remaining=max(0, 3 - len(self.followed)))
+
+
+@pytest.fixture
+def longer() -> Longer:
+    return Longer()
+
+
 @pytest.fixture
 def ends() -> Ends:
     return Ends()
@@ -202,6 +219,7 @@ def app(
     ends: Ends,
     packages: Packages,
     keeping: Keeping,
+    longer: Longer,
 ) -> Any:
     def sweep_calls() -> int:
         swept.append(1)
@@ -217,6 +235,7 @@ def app(
         ends,
         packages,
         keeping,
+        longer,
     )
     return make_app(database.url("earwitness_worker"), work)
 
@@ -318,18 +337,18 @@ async def test_what_fails_keeps_no_later_sweep_out(
 
 
 async def test_holds_of_the_store_follow_batch_by_batch(
-    app: Any, keeping: Keeping, database: Any, bakery: Tenant
+    app: Any, keeping: Keeping, longer: Longer, database: Any, bakery: Tenant
 ) -> None:
-    """Handed over by the portal at once, and found by the clock when that got lost."""
+    """Handed over by the portal at once, and found by the clock when that got lost; longer terms too."""
     url = database.url("earwitness_portal")
     assert await asyncio.to_thread(archive_jobs.defer, url, STORE_HOLDS, tenant_id=bakery.id)
     assert not await asyncio.to_thread(archive_jobs.defer, url, STORE_HOLDS, tenant_id=bakery.id)
     async with app.open_async():
         await app.run_worker_async(wait=False)
-        assert keeping.followed == [bakery.id] * 2
+        assert keeping.followed == longer.followed == [bakery.id] * 3
         await defer_due(app, schedule("holds"), NOW)
         await app.run_worker_async(wait=False)
-    assert keeping.followed == [bakery.id] * 3
+    assert keeping.followed == longer.followed == [bakery.id] * 4
 
 
 async def test_commands_and_events_of_calls_are_swept_every_hour(app: Any, swept: list[int]) -> None:

@@ -1,0 +1,78 @@
+"""Over the API an administrator keeps a recording for longer, and never for shorter."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from archive import jobs
+from archive.access import AccessScope, Scope
+from archive.catalogue import recordings
+from archive.model import Recording, RecordingId, SessionId, new_id
+
+
+@pytest.fixture
+def deferred(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, str]]]:
+    """Collect the jobs instead of handing them over."""
+    found: list[tuple[str, dict[str, str]]] = []
+
+    def defer(database_url: str, task: str, **arguments: str) -> bool:
+        found.append((task, arguments))
+        return True
+
+    monkeypatch.setattr(jobs, "defer", defer)
+    return found
+
+
+@pytest.fixture
+def stored(office: Any) -> Recording:
+    house, started = office.house, office.now - timedelta(hours=1)
+    scope = AccessScope(house.tenant_id, "test", scopes=frozenset({Scope.RECORDINGS_READ}))
+    pattern = recordings.get(house.portal, scope, house.recordings["two-party"].id)
+    recording = dataclasses.replace(
+        pattern.recording,
+        id=RecordingId(new_id(started)),
+        session_id=SessionId(new_id(started)),
+        tenant_id=office.tenant.id,
+        owner=None,
+    )
+    with house.recorder.transaction(office.tenant.id) as connection:
+        recordings.insert_recording(connection, dataclasses.replace(pattern, recording=recording, objects=()))
+    return recording
+
+
+async def test_a_recording_is_kept_for_longer_and_the_store_follows(
+    office: Any, stored: Recording, deferred: list[tuple[str, dict[str, str]]]
+) -> None:
+    path = f"/v1/recordings/{stored.id}/retention"
+    later = (stored.retain_until + timedelta(days=400)).replace(microsecond=1)
+    answer = await office.send("POST", path, {"retainUntil": later.isoformat(), "reason": "A claim"})
+    assert answer.status == 201
+    told = await answer.json()
+    assert told["recordingId"] == stored.id
+    assert told["retainUntil"] > told["formerly"]
+    assert deferred == [(jobs.STORE_HOLDS, {"tenant_id": office.tenant.id})]
+    scope = AccessScope(office.tenant.id, "test", scopes=frozenset({Scope.RECORDINGS_READ}))
+    kept = recordings.get(office.house.portal, scope, stored.id).recording.retain_until
+    assert kept == datetime.fromisoformat(told["retainUntil"])
+    assert (kept - later, kept.microsecond) < (timedelta(seconds=1), 1)
+    again = await office.send("POST", path, {"retainUntil": told["formerly"], "reason": "A slip"})
+    assert (again.status, "never shorter" in (await again.json())["detail"]) == (403, True)
+    assert len(deferred) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"reason": "x"}, {"retainUntil": "2045-01-01"}, {"retainUntil": "soon", "reason": "x"}],
+)
+async def test_a_term_needs_a_moment_and_a_reason(office: Any, stored: Recording, body: Any) -> None:
+    assert (await office.send("POST", f"/v1/recordings/{stored.id}/retention", body)).status == 400
+
+
+async def test_the_term_of_what_is_not_there_is_not_made_longer(office: Any) -> None:
+    body = {"retainUntil": "2045-01-01T00:00:00Z", "reason": "x"}
+    other = office.house.recordings["two-party"].id
+    assert (await office.send("POST", f"/v1/recordings/{other}/retention", body)).status == 404
