@@ -6,9 +6,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.running_service import RunningService
+
+hypothesis.settings.register_profile("earwitness", deadline=None)
+hypothesis.settings.load_profile("earwitness")
+# How long an example takes says how busy the machine is, and nothing about the code.
 
 ANNA, BEN, NINA, OLGA = "+31201234501", "+31201234502", "+31201234503", "+31201234504"
 PIA, OTTO = "+31201234505", "+31201234506"

@@ -17,7 +17,7 @@ from tests.browser.effort import Cost, Hands
 from tests.browser.house import TOEZICHT
 
 HandsOn = Callable[[Page], Hands]
-MADE_S_MAX = 60
+MADE_S_MAX = 180
 """A worker takes up the job, reads two recordings and signs; machines here are slow at times."""
 
 

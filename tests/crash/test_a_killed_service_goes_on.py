@@ -31,7 +31,7 @@ from tests.crash.calls import (
 from tests.running_service import RunningService
 
 CALLS, LEAVING = 20, 6
-READY_S_MAX = 30.0
+READY_S_MAX = 120.0
 CAPTURE = "recorder.capture.process"
 
 

@@ -21,7 +21,7 @@ from keys.local_keyring import LocalKeyring
 from playback_portal import cli
 from playback_portal.cli import run_portal
 
-START_S_MAX = 30.0
+START_S_MAX = 120.0
 SERVE = "import sys; from playback_portal.cli import run_portal; sys.exit(run_portal(sys.argv[1:]))"
 ROOT = Path(__file__).parents[3]
 

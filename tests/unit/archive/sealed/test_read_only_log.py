@@ -19,7 +19,7 @@ from archive.model import FinishedRecording, ObjectKind, Role, SessionOutcome, T
 from archive.playback import Action, Playback
 from keys.streaming_aead import HEADER_BYTES
 
-ENDED_S_MAX = 30
+ENDED_S_MAX = 120
 OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
 
 
