@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import io
+import json
 import re
 import threading
 import zipfile
@@ -17,15 +19,21 @@ import pytest
 from aiohttp import web
 from playwright.sync_api import Browser, BrowserContext, FilePayload, Request, expect
 
+from archive.audit_chain import START, ChainHead, canonical_json, link
 from archive.catalogue.engine import Catalogue
 from archive.clock import SystemClock
 from archive.evidence.asic import ASIC_MANIFEST, ASIC_SIGNATURE, MIMETYPE
 from archive.evidence.authorities import Authorities
 from archive.evidence.bag import BAG_INFO, MANIFEST, PAYLOAD, SIGNATURE, TAG_MANIFEST, TIMESTAMP, manifest
 from archive.post import NoPost
+from archive.transparency.checkpoint import Checkpoint, PublicKey, sign
+from archive.transparency.leaves import Leaf
+from archive.transparency.proof import EntryProof
+from archive.transparency.tree import Tree, inclusion_proof
 from keys.key_store import DirectoryKeyStore
 from keys.local_keyring import LocalKeyring
 from keys.signatory import Signatory, load_authority
+from keys.signing_key import SigningKey
 from playback_portal.app import create_app
 from playback_portal.services import Services
 from tests.browser import axe
@@ -294,6 +302,99 @@ def test_v2_a_container_with_the_manifest_of_another_one_fails(
     assert MIMETYPE in checker.faults(), "programs look for the media type at the beginning"
 
 
+CUSTODY, PROOFS = (f"data/recordings/r1/{name}.jsonl" for name in ("custody", "proofs"))
+LOG_KEY = "verify/audit-log-key.txt"
+LEAVES_COUNT = 11
+"""No power of two, so that paths of several forms are among them."""
+
+
+def sealed_log() -> Files:
+    """Return the custody of a recording, its proofs, and the key of the log, as `package` writes them."""
+    key, name, head, entries = SigningKey(bytes(range(32))), "earwitness/test/1", START, []
+    for number in range(LEAVES_COUNT):
+        entry = link(
+            head, writer="portal/one", at=datetime(2026, 11, 22, 9, number, tzinfo=UTC), tenant_id=None,
+            actor="user:é", action="recording.played", object="recording:r1", result="ok",
+            body={"number": number, "naam": "Zoë"}, salt="00" * 16,
+        )  # fmt: skip
+        head = ChainHead(entry.sequence, entry.hash)
+        entries.append(entry)
+    tree, nodes = Tree(), {}
+    for entry in entries:
+        for node in tree.append(Leaf(entry.writer, entry.sequence, entry.hash).hash()):
+            nodes[node.level, node.number] = node.hash
+    note = sign(Checkpoint(name, tree.size, tree.root(), datetime.now(UTC), bytes(32)), name, key)
+    proofs = [
+        EntryProof(
+            entry, index, tree.size, tuple(inclusion_proof(index, tree.size, lambda *at: nodes[at])), note
+        )
+        for index, entry in enumerate(entries)
+    ]
+    shown = ({**dataclasses.asdict(entry), "at": entry.at.isoformat()} for entry in entries)
+    return {
+        CUSTODY: b"".join(canonical_json(each) + b"\n" for each in shown),
+        PROOFS: b"".join(canonical_json(each.document()) + b"\n" for each in proofs),
+        LOG_KEY: PublicKey(name, key.public).line().encode() + b"\n",
+    }
+
+
+def untouched(files: Files) -> None:
+    """Leave all as it is."""
+
+
+def tell_another_story(files: Files) -> None:
+    files[CUSTODY] = files[CUSTODY].replace(b"recording.played", b"recording.viewed", 1)
+
+
+def change_a_body(files: Files) -> None:
+    files[PROOFS] = files[PROOFS].replace(rb"\"number\":3", rb"\"number\":4", 1)
+
+
+def turn_a_path_round(files: Files) -> None:
+    lines = files[PROOFS].splitlines(keepends=True)
+    first = json.loads(lines[0])
+    first["path"].reverse()
+    files[PROOFS] = b"".join([canonical_json(first) + b"\n", *lines[1:]])
+
+
+def take_another_key(files: Files) -> None:
+    other = PublicKey("earwitness/test/1", SigningKey(bytes(32)).public)
+    files[LOG_KEY] = other.line().encode()
+
+
+def say_a_larger_tree(files: Files) -> None:
+    files[PROOFS] = files[PROOFS].replace(b'"size":11', b'"size":12')
+
+
+@pytest.mark.parametrize(
+    "change", [untouched, tell_another_story, change_a_body, turn_a_path_round, take_another_key, say_a_larger_tree]
+)  # fmt: skip
+def test_v2_the_custody_is_proved_entry_by_entry_though_who_signs_lies(
+    checker: Checker,
+    signatory: Signatory,
+    timestamp_authority: OpenSslTimestampAuthority,
+    tmp_path: Path,
+    change: Callable[[Files], None],
+) -> None:
+    """A6: each is signed by the right authority; only the log itself tells what happened."""
+    files = sealed_log()
+    change(files)
+    folder = lay_down(tmp_path / "bag", signatory, timestamp_authority, stamped=False, more=files)
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    package = zipped({path.relative_to(folder).as_posix(): path.read_bytes() for path in paths})
+    if change is untouched:
+        assert checker.says(package) == SOUND, checker.faults()
+        expect(checker.page.locator("[data-check=log] .said")).to_contain_text("11 van 11")
+        return
+    assert checker.says(package) == BROKEN
+    assert (checker.state("log"), checker.state("hashes"), checker.state("signature")) == (
+        "failed",
+        "ok",
+        "ok",
+    )
+    assert f"{PROOFS}, regel" in checker.faults()
+
+
 def test_v2_a_package_of_another_archive_fails_until_its_authority_is_chosen(
     browser: Browser, made: dict[str, Files], signatory: Signatory, tmp_path: Path
 ) -> None:
@@ -317,7 +418,7 @@ def test_v2_a_package_of_another_archive_fails_until_its_authority_is_chosen(
         context.close()
 
 
-def link(files: Files) -> bytes:
+def a_link(files: Files) -> bytes:
     """Return a package in which a recording is a link to a file elsewhere."""
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w") as archive:
@@ -343,7 +444,7 @@ def two_names(files: Files) -> bytes:
 
 
 def test_v2_a_link_a_double_and_a_file_of_two_names_fail(checker: Checker, made: dict[str, Files]) -> None:
-    for harm in (link, twice, two_names):
+    for harm in (a_link, twice, two_names):
         assert checker.says(harm(made["stamped"])) == BROKEN, harm.__name__
         assert AUDIO in checker.faults(), harm.__name__
 

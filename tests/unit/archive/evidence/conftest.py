@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -98,13 +99,16 @@ def lay_down(
     *,
     stamped: bool = True,
     asic: bool = False,
+    more: Mapping[str, bytes] | None = None,
 ) -> Path:
-    """Make a package with two recordings in `folder`, and return it."""
+    """Make a package with two recordings, and `more` files, in `folder`, and return it."""
     bag = Bag(FolderShelf(folder))
     bag.add("data/report.html", (b"<!doctype html><title>Report</title>\n",))
     for number in (1, 2):
         bag.add(f"data/recordings/r{number}/audio.flac", (b"fLaC", bytes([number]) * 4096))
         bag.add(f"data/recordings/r{number}/metadata.json", (b'{"id": "r%d"}\n' % number,))
+    for name, content in (more or {}).items():
+        bag.add(name, (content,))
     bag.add("verify/authority.pem", (signatory.authority_pem(),))
     bag.add("verify/timestamp-authority.pem", (authority.root(),))
     tags = bag.close({"External-Identifier": "case-1", STAMP_REQUIRED: "yes" if stamped else "no"})
