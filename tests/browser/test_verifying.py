@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import pytest
 from aiohttp import web
-from playwright.sync_api import Browser, BrowserContext, FilePayload, Request, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, FilePayload, Request, expect
 
 from archive.audit_chain import START, ChainHead, canonical_json, link
 from archive.catalogue.engine import Catalogue
@@ -127,11 +127,15 @@ class Checker:
         self.page = context.new_page()
         self.errors: list[str] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("console", lambda said: said.type == "error" and self.errors.append(said.text))
+        self.page.on("console", self._hear)
         self.page.goto(address)
         self.page.wait_for_load_state("networkidle")
         self.requests: list[str] = []
         self.page.on("request", self._note)
+
+    def _hear(self, said: ConsoleMessage) -> None:
+        if said.type == "error":
+            self.errors.append(said.text)
 
     def _note(self, request: Request) -> None:
         # The browser fetches the little picture of the page when it likes.
