@@ -10,6 +10,8 @@ name or number. Not here: what a task does.
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 import procrastinate
 import psycopg
 import psycopg_pool
@@ -53,8 +55,21 @@ def lock_of_export(export_id: str) -> str:
     return f"export/{export_id}"
 
 
-_OF_TENANT = {STORE_HOLDS: "holds", EXPIRY_BATCH: "expiry"}
+_OF_TENANT = {EXPIRY_BATCH: "expiry"}
 """Jobs of which one of each tenant waits at a time, and the name under which it does."""
+
+
+class HoldLocks(TypedDict):
+    """What the jobs that follow the holds of a tenant wait for."""
+
+    lock: str
+    queueing_lock: str
+
+
+def locks_of_holds(tenant_id: str) -> HoldLocks:
+    """Return the names under which the holds of a tenant are followed by one worker at a time."""
+    return HoldLocks(lock=f"holds/{tenant_id}", queueing_lock=f"holds/{tenant_id}")
+
 
 _LOCKS = {"recording_id": lock_of, "mail_id": lock_of_mail, "export_id": lock_of_export}
 
@@ -69,6 +84,8 @@ def defer(database_url: str, task: str, **arguments: str) -> bool:
     connector = procrastinate.SyncPsycopgConnector()
     app = procrastinate.App(connector=connector)
     deferrer = app.configure_task(task)
+    if task == STORE_HOLDS:
+        deferrer = app.configure_task(task, **locks_of_holds(arguments["tenant_id"]))
     if task in _OF_TENANT:
         deferrer = app.configure_task(task, queueing_lock=f"{_OF_TENANT[task]}/{arguments['tenant_id']}")
     for name, lock in _LOCKS.items():

@@ -305,14 +305,15 @@ async def refuse_release(request: web.Request, case_id: str) -> None:
 
 
 async def grant_release(request: web.Request, case_id: str) -> Case:
-    """Grant the release another person asked for; the store's holds go by a job."""
+    """Grant the release another person asked for; a job lets its recordings go."""
     services, scope = request.app[SERVICES], request[SCOPE]
 
     def make() -> Case:
         with request[ENTRY].transaction() as connection:
-            released = cases.grant_release(connection, scope, case_id, now=services.clock.now())
-            request[DETAILS] = {"recordings": len(released)}
-            return cases.read(connection, scope, case_id)
+            cases.grant_release(connection, scope, case_id, now=services.clock.now())
+            released = cases.read(connection, scope, case_id)
+            request[DETAILS] = {"recordings": released.recordings}
+            return released
 
     made = await asyncio.to_thread(make)
     await follow(request)

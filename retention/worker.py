@@ -46,6 +46,7 @@ from archive.jobs import (
     lock_of,
     lock_of_export,
     lock_of_mail,
+    locks_of_holds,
 )
 from archive.mail import server_of
 from archive.model import KEEP_GRACE_H_MAX, RecordingId, TenantId, UserId
@@ -275,23 +276,25 @@ def _add_expiry(app: procrastinate.App, work: Work) -> None:
 def _add_holds(app: procrastinate.App, work: Work) -> None:
     @app.task(name=HOLDS_SWEEP)
     async def sweep(timestamp: int) -> None:
-        """Let the holds of the store follow the cases of every tenant."""
+        """Let recordings of released cases go, and the holds of the store follow, of every tenant."""
         log.debug("holds are looked after", due_at=timestamp)
         for tenant_id in await asyncio.to_thread(work.tenants):
-            deferrer = app.configure_task(STORE_HOLDS, queueing_lock=f"holds/{tenant_id}")
+            deferrer = app.configure_task(STORE_HOLDS, **locks_of_holds(tenant_id))
             with contextlib.suppress(AlreadyEnqueued):
                 await deferrer.defer_async(tenant_id=tenant_id)
 
     # Without a retry, as a batch of what expired: the next sweep takes it up.
     @app.task(name=STORE_HOLDS)
     async def follow(tenant_id: str) -> None:
-        """Set and take off holds of the store for some recordings of a tenant; let longer terms follow."""
-        done = await asyncio.to_thread(work.store_holds.batch, TenantId(tenant_id))
+        """Let some recordings of a tenant go, and the holds of the store and longer terms follow."""
+        try:
+            done = await asyncio.to_thread(work.store_holds.batch, TenantId(tenant_id))
+        finally:  # what fails with the one keeps the other from nothing
+            longer = await asyncio.to_thread(work.terms.batch, TenantId(tenant_id))
         if done.done:
-            log.info("holds of the store follow", tenant_id=tenant_id, **vars(done))
-        longer = await asyncio.to_thread(work.terms.batch, TenantId(tenant_id))
+            log.info("holds follow the cases", tenant_id=tenant_id, **vars(done))
         if any(each.done and each.remaining for each in (done, longer)):
-            deferrer = app.configure_task(STORE_HOLDS, queueing_lock=f"holds/{tenant_id}")
+            deferrer = app.configure_task(STORE_HOLDS, **locks_of_holds(tenant_id))
             with contextlib.suppress(AlreadyEnqueued):
                 await deferrer.defer_async(tenant_id=tenant_id)
 
@@ -412,7 +415,7 @@ class Worker:
             signatory,
         )
         quarantine = Quarantine(self._store, vault, self._catalogue, audit, clock, expiry.check_clocks)
-        store_holds = StoreHolds(self._store, self._catalogue)
+        store_holds = StoreHolds(self._store, self._catalogue, clock)
         longer = Terms(self._store, vault, self._catalogue, audit, clock)
         swept = self._sweep_calls
         work = Work(

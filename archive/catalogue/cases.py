@@ -11,13 +11,14 @@ that is said with the time at which its destruction began.
 
 Rules: runs as portal. Every change is made in the
 transaction of its audit entry. A call that nobody kept exists for no case. Not here: how
-later calls come into a case (`archive.catalogue.case_rules`), and the store's own holds
+later calls come into a case (`archive.catalogue.case_rules`), how a released case lets its
+recordings go (`archive.catalogue.case_release`), and the store's own holds
 (`retention.store_holds`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -88,6 +89,9 @@ class Case:
     people: tuple[Admitted, ...] = ()
     """Who hears what it holds; told of one case, not in lists."""
 
+    let_go_at: datetime | None = None
+    """When the last of its recordings was let go after the release; it takes a job some time."""
+
     @property
     def state(self) -> str:
         """`holding`, `release asked` or `released`."""
@@ -146,13 +150,10 @@ def add(
         raise Refused(f"At most {RECORDINGS_MAX} recordings are put into a case at once: narrow the search.")
     _holding(connection, scope.tenant_id, case_id)
     columns = recordings.c
-    found = connection.execute(
-        select(columns.id, columns.state)
-        .where(columns.tenant_id == scope.tenant_id, columns.id.in_(wanted))
-        .where(columns.state.not_in(sorted(UNSEEN_STATES)))
-        .order_by(columns.id)
-        .with_for_update()
-    ).all()
+    found = _locked(connection, scope.tenant_id, wanted)
+    if len(found) != len(wanted):
+        # A row that is replaced by what a destroyed recording leaves is not seen by who waited for it.
+        found = _locked(connection, scope.tenant_id, wanted)
     if len(found) != len(wanted):
         raise NotFound("There is no such recording.")
     going = tuple(RecordingId(row.id) for row in found if row.state in GOING_STATES)
@@ -244,10 +245,8 @@ def refuse_release(connection: Connection, scope: AccessScope, case_id: str) -> 
     connection.execute(update(cases).where(_is(scope.tenant_id, case_id)).values(values))
 
 
-def grant_release(
-    connection: Connection, scope: AccessScope, case_id: str, *, now: datetime
-) -> tuple[RecordingId, ...]:
-    """Release a case whose release another person asked for; return what no case holds any more.
+def grant_release(connection: Connection, scope: AccessScope, case_id: str, *, now: datetime) -> None:
+    """Release a case whose release another person asked for; a job lets its recordings go.
 
     Raises Refused (no right, or the same person), NotFound, Conflict when nobody asked.
     """
@@ -259,30 +258,8 @@ def grant_release(
         raise Conflict("Nobody asked for the release of this case.")
     if row.release_asked_by == scope.actor:
         raise Refused("Another person than who asked for it grants a release.")
-    columns, of_case = recordings.c, case_recordings.c
-    members = (
-        select(columns.id)
-        .join(case_recordings, of_case.recording_id == columns.id)
-        .where(of_case.tenant_id == scope.tenant_id, of_case.case_id == case_id)
-    )
-    ids = [
-        each.id for each in connection.execute(members.order_by(columns.id).with_for_update(of=recordings))
-    ]
     values = {"released_by": scope.actor, "released_at": now}
     connection.execute(update(cases).where(_is(scope.tenant_id, case_id)).values(values))
-    held = (
-        select(of_case.recording_id)
-        .join(cases, cases.c.id == of_case.case_id)
-        .where(of_case.tenant_id == scope.tenant_id, cases.c.released_at.is_(None))
-    )
-    released = connection.execute(
-        update(recordings)
-        .where(columns.tenant_id == scope.tenant_id, columns.id.in_(ids), columns.on_hold)
-        .where(columns.id.not_in(held))
-        .values(on_hold=False)
-        .returning(columns.id)
-    )
-    return tuple(sorted(RecordingId(each.id) for each in released))
 
 
 def get(catalogue: Catalogue, scope: AccessScope, case_id: str) -> Case:
@@ -395,6 +372,20 @@ def _holding(connection: Connection, tenant_id: TenantId, case_id: str) -> Row[A
     return row
 
 
+def _locked(
+    connection: Connection, tenant_id: TenantId, wanted: Sequence[RecordingId]
+) -> Sequence[Row[Any, Any]]:
+    """Return id and state of the recordings that can be seen, under the locks of their rows."""
+    columns = recordings.c
+    return connection.execute(
+        select(columns.id, columns.state)
+        .where(columns.tenant_id == tenant_id, columns.id.in_(wanted))
+        .where(columns.state.not_in(sorted(UNSEEN_STATES)))
+        .order_by(columns.id)
+        .with_for_update()
+    ).all()
+
+
 def _cases(connection: Connection, condition: ColumnElement[bool], limit: int) -> list[Case]:
     of_case, columns = case_recordings.c, recordings.c
     counted = (
@@ -420,10 +411,9 @@ def _cases(connection: Connection, condition: ColumnElement[bool], limit: int) -
 
 def _case(row: Row[Any], ruled: tuple[Rule, ...]) -> Case:
     fields = dict(row._mapping)  # noqa: SLF001 - the public name of a row's columns, despite its underscore
-    # What the store's holds need to know is not told.
-    del fields["tenant_id"], fields["let_go_at"]
+    del fields["tenant_id"]
     count, stored = fields.pop("all"), fields.pop("stored")
-    for name in ("opened_at", "release_asked_at", "released_at"):
+    for name in ("opened_at", "release_asked_at", "released_at", "let_go_at"):
         fields[name] = None if fields[name] is None else fields[name].astimezone(UTC)
     return Case(**fields, recordings=count, held_by_store=stored, rules=ruled)
 

@@ -183,7 +183,7 @@ def test_r2_what_is_held_stands_under_a_hold_of_the_store_that_has_no_term(
 ) -> None:
     archived = archived_for_a_moment(ageing, bakery)
     case_id = hold(ageing, bakery, archived)
-    keeping = StoreHolds(ageing.house.store, ageing.worker)
+    keeping = StoreHolds(ageing.house.store, ageing.worker, ageing.house.clock)
     assert keeping.batch(bakery.id).remaining == 0
     until_over(ageing, archived)
     for item in archived.objects:
@@ -215,7 +215,7 @@ def test_r2_a_hold_during_a_sweep_is_true_to_its_answer(
     assert swept(stepping_sweep(ageing, steps), bakery) is not dies
     database.connect().execute("UPDATE destructions SET claimed_until = now() - interval '1 minute'")
     ageing.uptime = machine_uptime()
-    StoreHolds(ageing.house.store, ageing.worker).batch(bakery.id)
+    StoreHolds(ageing.house.store, ageing.worker, ageing.house.clock).batch(bakery.id)
     ageing.sweep("two").batch(bakery.id)
     if answers == ["held"]:
         assert_held_and_whole(ageing, bakery, archived)
@@ -230,15 +230,17 @@ def test_r1_a_hold_outlives_its_key_and_the_database_on_the_store_alone(
     """Held, the key rotated, the database lost, rebuilt from the bucket, over: it stays until two release it."""
     archived = archived_for_a_moment(ageing, bakery)
     hold(ageing, bakery, archived)
-    StoreHolds(ageing.store, ageing.worker).batch(bakery.id)
+    StoreHolds(ageing.store, ageing.worker, ageing.house.clock).batch(bakery.id)
     audit = AuditWriter(ageing.worker, "worker/rotation")
     rewrapping = Rewrapping(ageing.store, ageing.house.vault, ageing.worker, audit, ageing.house.clock)
     rewrapping.supersede(bakery.id, archived.kek_id, actor="operator:0", reason="rotation")
     prefix = f"{bakery.id}/{archived.recording.id}/"
     [key] = [version for version in ageing.store.versions(prefix) if is_key_object(version.key)]
     assert ageing.store.legal_hold(key.key, key.version_id)
-    assert rebuild(ageing.store, ageing.house.vault, empty("earwitness_operator")) == 1
+    operator = empty("earwitness_operator")
+    assert rebuild(ageing.store, ageing.house.vault, operator) == 1
     after = dataclasses.replace(ageing, worker=empty("earwitness_worker"), portal=empty("earwitness_portal"))
+    after.timekeeper(operator, "operator").trust()
     until_over(after, archived)
     after.sweep().batch(bakery.id)
     assert_held_and_whole(after, bakery, archived)
@@ -246,6 +248,6 @@ def test_r1_a_hold_outlives_its_key_and_the_database_on_the_store_alone(
         ageing.store.delete(key.key, key.version_id)
     [case], _ = cases.page(after.portal, person(bakery, "anna"), 10, None)
     release(after, bakery, case.id)
-    assert StoreHolds(after.store, after.worker).batch(bakery.id).remaining == 0
+    assert StoreHolds(after.store, after.worker, after.house.clock).batch(bakery.id).remaining == 0
     after.sweep().batch(bakery.id)
     assert_destroyed(after, bakery, archived)

@@ -10,7 +10,7 @@ from typing import Any
 
 from archive.access import AccessScope
 from archive.audit import AuditWriter
-from archive.catalogue import cases, destructions, recordings
+from archive.catalogue import case_release, cases, destructions, recordings
 from archive.catalogue.cases import BeingDestroyed
 from archive.catalogue.engine import Catalogue, Connection
 from archive.errors import DependencyUnavailable
@@ -48,6 +48,8 @@ def release(ageing: Ageing, tenant: Tenant, case_id: str) -> None:
         cases.ask_release(connection, person(tenant, "anna"), case_id, "Settled", now=now)
     with ageing.portal.transaction(tenant.id) as connection:
         cases.grant_release(connection, person(tenant, "ben", Role.ADMINISTRATOR), case_id, now=now)
+    while case_release.count_waiting(ageing.worker, tenant.id):
+        case_release.let_go(ageing.worker, tenant.id, now=now)
 
 
 def on_hold(ageing: Ageing, tenant: Tenant, archived: ArchivedRecording) -> bool:

@@ -176,7 +176,7 @@ def test_the_holds_of_the_store_follow_and_go_last(ageing: Ageing, bakery: Tenan
     """A second lock: even who forgot to ask the database can delete none of it."""
     archived = ageing.archive(bakery)
     case_id = hold(ageing, bakery, archived)
-    keeping = StoreHolds(ageing.store, ageing.worker)
+    keeping = StoreHolds(ageing.store, ageing.worker, ageing.house.clock)
     assert keeping.batch(bakery.id).remaining == 0
     assert all(ageing.store.legal_hold(item.key, item.version_id) for item in archived.objects)
     assert cases.get(ageing.portal, person(bakery, "x"), case_id).held_by_store == 1
@@ -202,8 +202,8 @@ def test_a_hold_of_the_store_that_broke_off_is_never_forgotten(ageing: Ageing, b
 
     ageing.store.__class__ = Breaking
     with pytest.raises(Killed):
-        StoreHolds(ageing.store, ageing.worker).batch(bakery.id)
+        StoreHolds(ageing.store, ageing.worker, ageing.house.clock).batch(bakery.id)
     ageing.store.__class__ = Stubborn
     release(ageing, bakery, case_id)
-    StoreHolds(ageing.store, ageing.worker).batch(bakery.id)
+    StoreHolds(ageing.store, ageing.worker, ageing.house.clock).batch(bakery.id)
     assert not any(ageing.store.legal_hold(item.key, item.version_id) for item in archived.objects)

@@ -188,7 +188,7 @@ def test_a_held_recording_stays_and_can_be_heard_when_the_key_of_its_day_is_gone
     assert reader.read(0, reader.length).startswith(b"fLaC")
     hold(database, held, held=False)
     assert ageing.sweep().batch(bakery.id).destroyed == 0, "its new key is held by the store still"
-    StoreHolds(ageing.store, ageing.worker).batch(bakery.id)
+    StoreHolds(ageing.store, ageing.worker, ageing.house.clock).batch(bakery.id)
     assert ageing.sweep().batch(bakery.id).certificates == 1
     assert state_of(ageing.portal, bakery, held) is RecordingState.DESTROYED
     assert objects_of(ageing.store, bakery, held.recording.id) == []

@@ -28,7 +28,7 @@ def settle(ageing: Ageing, tenant: Tenant) -> None:
     """Let everything that was broken off come to its end."""
     for _ in range(3):
         ageing.live(minutes=destructions.CLAIM_MINUTES)
-        StoreHolds(ageing.store, ageing.worker).batch(tenant.id)
+        StoreHolds(ageing.store, ageing.worker, ageing.house.clock).batch(tenant.id)
         ageing.sweep("last").batch(tenant.id)
 
 
@@ -136,3 +136,26 @@ def test_r2_a_hold_waits_for_a_claim_and_learns_that_it_is_too_late(ageing: Agei
     placing.join(20)
     assert answers == ["409"]
     assert ageing.house.clock.now() - now < timedelta(seconds=1)
+
+
+def test_r2_a_hold_that_waits_for_the_end_of_a_destruction_learns_it_too(
+    ageing: Ageing, bakery: Tenant
+) -> None:
+    """The row it waits for is replaced by what a destroyed recording leaves."""
+    archived = ageing.archive(bakery)
+    ageing.live(days=91)
+    now, answers = ageing.house.clock.now(), []
+    with ageing.worker.transaction(bakery.id) as connection:
+        claimed = destructions.claim(
+            connection, bakery.id, archived.recording.id, claim="x", until=now, now=now
+        )
+        assert claimed is not None
+        planned = destructions.plan(connection, claimed, [])
+    placing = threading.Thread(target=holding(ageing, bakery, archived, answers))
+    with ageing.worker.transaction(bakery.id) as connection:
+        destructions.erase(connection, planned, now=now)
+        placing.start()
+        placing.join(0.3)
+        assert placing.is_alive(), "it waits for the row"
+    placing.join(20)
+    assert answers == ["409"]

@@ -47,7 +47,7 @@ def rotate(ageing: Ageing, archived: ArchivedRecording, store: Any = None) -> No
 
 
 def follow(ageing: Ageing, tenant: Tenant) -> None:
-    assert StoreHolds(ageing.store, ageing.worker).batch(tenant.id).remaining == 0
+    assert StoreHolds(ageing.store, ageing.worker, ageing.house.clock).batch(tenant.id).remaining == 0
 
 
 def held_by_store(ageing: Ageing, archived: ArchivedRecording) -> dict[str, bool]:
@@ -151,6 +151,7 @@ def test_r1_what_was_held_is_held_after_the_loss_of_the_database(
     operator = empty("earwitness_operator")
     assert rebuild(ageing.store, ageing.house.vault, operator) == 2
     after = dataclasses.replace(ageing, worker=empty("earwitness_worker"), portal=empty("earwitness_portal"))
+    after.timekeeper(operator, "operator").trust()
     after.live(days=91)
     after.sweep().batch(bakery.id)
     assert_held_and_whole(after, bakery, archived)
