@@ -59,6 +59,7 @@ from retention.due_time import ClockDisbelieved
 from retention.expiry import Expiry
 from retention.exports import Exports, Notices, stamping_of
 from retention.mail import Mailer
+from retention.proposals import add_proposals, end_over
 from retention.quarantine import Quarantine
 from retention.reminders import Reminders, add_reminders
 from retention.schedule import SCHEDULES, Schedule
@@ -427,6 +428,7 @@ class Worker:
         add_audit_log(self.app, functools.partial(sealed, sequencer), check)
         reminders = Reminders(self._catalogue, audit, clock, notices)
         add_reminders(self.app, self._tenants, reminders.remind)
+        add_proposals(self.app, self._tenants, functools.partial(end_over, audit, clock))
         add_worm(self.app, lambda: prove_lock(settings, audit, actor=ACTOR, now=clock.now()))
 
     def _tenants(self) -> list[TenantId]:

@@ -19,14 +19,23 @@ from sqlalchemy import func, select
 
 from archive.approval import Kind, NotDecidable, Proposal
 from archive.audit_chain import Json
-from archive.catalogue import directory, exports, identities, policies
+from archive.catalogue import directory, exports, identities, legal_duties, policies
 from archive.catalogue.early import CLAIMABLE
 from archive.catalogue.engine import Connection
 from archive.catalogue.exports import Container, Order
 from archive.catalogue.identities import Account
 from archive.catalogue.tables import recordings, users
 from archive.errors import Conflict, NotFound, Refused
-from archive.model import PLAYABLE_STATES, AboveCap, RecordingId, RecordingState, Role, TenantId, UserId
+from archive.model import (
+    PLAYABLE_STATES,
+    AboveCap,
+    RecordingId,
+    RecordingState,
+    RetentionClass,
+    Role,
+    TenantId,
+    UserId,
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ def require_destroyable(connection: Connection, tenant_id: TenantId, recording_i
     """
     columns = recordings.c
     statement = (
-        select(columns.state, columns.on_hold, columns.store_hold)
+        select(columns.state, columns.on_hold, columns.store_hold, columns.retention_class)
         .where(columns.tenant_id == tenant_id, columns.id == recording_id)
         .where(columns.state.not_in([RecordingState.UNKEPT, RecordingState.GRACE]))
         .with_for_update()
@@ -60,31 +69,35 @@ def require_destroyable(connection: Connection, tenant_id: TenantId, recording_i
         raise NotFound("There is no such recording.")
     if row.on_hold or row.store_hold != "none":
         raise Conflict("A legal hold keeps this recording: it can't be destroyed.")
+    if RetentionClass(row.retention_class) in legal_duties.classes_within(connection, tenant_id):
+        raise Conflict("A registered legal duty keeps recordings of this class until their term ends.")
     if row.state not in CLAIMABLE:
         raise Conflict("The recording is not archived (any more): there is nothing to destroy early.")
 
 
 @dataclass(frozen=True)
 class UnderKey:
-    """How many recordings hang from the keys of a day, and how many of them are held."""
+    """How many recordings hang from the keys of a day, and how many of them a hold or a duty keeps."""
 
     all: int
     held: int
+    by_duty: int
 
 
 def under_key(connection: Connection, tenant_id: TenantId, day: str, before: datetime) -> UnderKey:
     """Return what hangs from the keys of a tenant and day, as far as it began before a moment."""
-    columns = recordings.c
+    columns, kept = recordings.c, legal_duties.classes_within(connection, tenant_id)
     statement = select(
         func.count().label("all"),
         func.count().filter(columns.on_hold | (columns.store_hold != "none")).label("held"),
+        func.count().filter(columns.retention_class.in_(sorted(kept))).label("by_duty"),
     ).where(
         columns.tenant_id == tenant_id,
         columns.kek_id.like(f"{tenant_id}/{day}/%"),
         columns.started_at <= before,
     )
     row = connection.execute(statement).one()
-    return UnderKey(row.all, row.held)
+    return UnderKey(row.all, row.held, row.by_duty)
 
 
 def parameters_of(order: Order) -> dict[str, Json]:
@@ -110,6 +123,8 @@ def _destroy_key(connection: Connection, proposal: Proposal, _now: datetime) -> 
     counted = under_key(connection, proposal.tenant_id, day, proposal.proposed_at)
     if counted.held:
         raise Conflict(f"{counted.held} recordings under these keys are on hold: they can't be destroyed.")
+    if counted.by_duty:
+        raise Conflict(f"A legal duty keeps {counted.by_duty} recordings under these keys until their term.")
     return Effect("key.destruction-approved", proposal.subject, {"recordings": counted.all})
 
 

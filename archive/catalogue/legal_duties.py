@@ -101,6 +101,15 @@ def classes_in_force(catalogue: Catalogue, tenant_id: TenantId) -> frozenset[Ret
     return frozenset[RetentionClass]().union(*(each.classes for each in in_force))
 
 
+def classes_within(connection: Connection, tenant_id: TenantId) -> frozenset[RetentionClass]:
+    """Do as `classes_in_force` in the caller's transaction."""
+    columns = legal_duties.c
+    statement = select(columns.classes).where(columns.tenant_id == tenant_id, columns.ended_at.is_(None))
+    return frozenset(
+        RetentionClass(each) for classes in connection.execute(statement).scalars() for each in classes
+    )
+
+
 def _duty(row: Row[Any]) -> LegalDuty:
     return LegalDuty(
         row.id,

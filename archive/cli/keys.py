@@ -18,6 +18,7 @@ from pathlib import Path
 from archive.audit import AuditWriter
 from archive.catalogue import keks, root_seals
 from archive.catalogue.directory import list_tenants
+from archive.cli import key_destruction
 from archive.cli.operator import Operator, operator
 from archive.cli.outcome import DONE, FAILED, Row, add_json, parser, print_row
 from archive.cli.service import add_data, settings_of
@@ -57,6 +58,13 @@ def run_keys(arguments: list[str]) -> int:
         "--drop-former", action="store_true", help="take root keys nothing needs out of the file"
     )
     add_json(rotate)
+    destroy = actions.add_parser(
+        "destroy", help="propose to destroy the keys of a customer and day, with all that hangs from them"
+    )
+    destroy.add_argument("--tenant", metavar="DOMAIN", required=True, help="whose keys")
+    destroy.add_argument("--day", type=date.fromisoformat, required=True, help="day on which the terms end")
+    destroy.add_argument("--reason", required=True, help="why; the second person reads it")
+    add_json(destroy)
     passphrase = actions.add_parser("passphrase", help="seal the keyring file by another passphrase")
     shares = actions.add_parser("recovery-shares", help="print shares that open the keyring file together")
     shares.add_argument("--needed", type=int, required=True, help="how many of them open it")
@@ -64,13 +72,14 @@ def run_keys(arguments: list[str]) -> int:
     recover = actions.add_parser("recover", help="open the keyring file by shares read from standard input")
     for each in (passphrase, recover):
         each.add_argument("--new-passphrase-file", type=Path, required=True, metavar="FILE")
-    for each in (status, rotate, passphrase, shares, recover):
+    for each in (status, rotate, destroy, passphrase, shares, recover):
         add_data(each)
         each.epilog = made.epilog
     options = made.parse_args(arguments)
     actions_of = {
         "status": _status,
         "rotate": _rotate,
+        "destroy": key_destruction.run,
         "passphrase": _passphrase,
         "recovery-shares": _recovery_shares,
         "recover": _recover,

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from typing import Any
 
+import psycopg
 import pytest
 
 from archive.access import AccessScope
 from archive.approval import LIFE, Event, Kind, Proposal, State, Wanted
-from archive.catalogue import approved, destructions, directory, keks, proposals, recordings
+from archive.audit import AuditWriter
+from archive.catalogue import approved, destructions, directory, keks, legal_duties, proposals, recordings
+from archive.catalogue.audit_entries import of_object
 from archive.catalogue.engine import Catalogue
 from archive.errors import Conflict
 from archive.model import ArchivedRecording, RecordingState, Role, Tenant
 from archive.store.memory import MemoryStore
 from archive.store.object import COMPLIANCE
+from retention.proposals import end_over
 from tests.unit.retention.ageing import Ageing, auditor, objects_of
 from tests.unit.retention.holding import assert_destroyed, assert_held_and_whole, hold, release
 
@@ -178,3 +183,54 @@ def test_a_lock_of_compliance_is_stronger_than_two_people(
     assert {item.key for item in archived.objects} <= set(
         objects_of(ageing.store, bakery, archived.recording.id)
     )
+
+
+def test_a_class_with_a_registered_duty_is_kept_by_nobodys_word(
+    ageing: Ageing, operator: Catalogue, bakery: Tenant
+) -> None:
+    """Neither alone nor with the keys of its day."""
+    ada, otto = people(ageing, operator, bakery)
+    archived = ageing.archive(bakery, days=2000)
+    now = ageing.house.clock.now()
+    made = propose(ageing, ada, archived)
+    keys_made = key_proposal(ageing, operator, bakery, archived.kek_id.split("/")[1], now)
+    classes = [archived.recording.retention_class]
+    with operator.transaction(bakery.id) as connection:
+        legal_duties.register(connection, bakery.id, "Wft 4:23", classes, "operator:0", now)
+    for each in (made, keys_made):
+        with pytest.raises(Conflict, match="duty"):
+            approve(ageing, otto, each)
+    ageing.sweep().batch(bakery.id)
+    assert state_of(ageing, bakery, archived) is RecordingState.AVAILABLE
+
+
+def test_what_nobody_decided_on_is_ended_by_the_clock_with_an_entry(
+    ageing: Ageing, operator: Catalogue, bakery: Tenant
+) -> None:
+    ada, otto = people(ageing, operator, bakery)
+    made = propose(ageing, ada, ageing.archive(bakery, days=2000))
+    audit = AuditWriter(ageing.worker, "worker/one")
+    assert end_over(audit, ageing.house.clock, bakery.id) == 0
+    ageing.live(seconds=LIFE.total_seconds())
+    assert end_over(audit, ageing.house.clock, bakery.id) == 1
+    assert end_over(audit, ageing.house.clock, bakery.id) == 0
+    assert proposals.get(ageing.portal, otto, made.id).state is State.EXPIRED
+    (entry,) = of_object(ageing.portal, bakery.id, f"proposal:{made.id}")
+    assert (entry.action, entry.actor) == ("proposal.expired", "service:clock")
+
+
+def test_the_database_itself_lets_nobody_approve_alone_or_decide_twice(
+    ageing: Ageing, operator: Catalogue, database: Any, bakery: Tenant
+) -> None:
+    ada, otto = people(ageing, operator, bakery)
+    made = propose(ageing, ada, ageing.archive(bakery, days=2000))
+    portal = database.connect("earwitness_portal", bakery.id)
+    decide = "UPDATE proposals SET state = 'approved', decided_at = now(), decided_by = %s"
+    for actor in (ada.actor, "api-client:1", "operator:0"):
+        with pytest.raises(psycopg.errors.CheckViolation):
+            portal.execute(decide, (actor,))
+    approve(ageing, otto, made)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="decided on once"):
+        portal.execute(decide, ("user:x",))
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied"):
+        portal.execute("DELETE FROM proposals")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from archive.audit import AuditWriter
-from archive.catalogue import identity_providers, keks
+from archive.catalogue import audit_entries, identity_providers, keks
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.identity_providers import Provider
 from archive.cli import keys as verb
@@ -322,3 +322,24 @@ def test_a_credential_of_systemd_is_a_secret_file(
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
     assert json.loads(run("keys", "status", "--json"))["health"] == "good"
     assert OLD.decode() not in repr(Settings())
+
+
+def test_the_destruction_of_keys_is_only_proposed_and_only_of_keys_that_hold_something(
+    archived: ArchivedRecording,
+    operator: Catalogue,
+    bakery: Tenant,
+    data: Callable[..., Any],
+    run: Callable[..., str],
+) -> None:
+    """The second person is somebody of the customer: two operators of one machine can't be told apart."""
+    day = archived.kek_id.split("/")[1]
+    wanted = ("keys", "destroy", "--tenant", bakery.domain, "--day", day)
+    made = data(*wanted, "--reason", "They leave")
+    assert (made["state"], made["recordings"], made["onHold"], made["byDuty"]) == ("waiting", 1, 0, 0)
+    (entry,) = audit_entries.of_object(operator, bakery.id, f"proposal:{made['id']}")
+    assert (entry.action, entry.actor.partition(":")[0]) == ("proposal.made", "operator")
+    assert keks.used(operator, bakery.id) == {archived.kek_id: 1}
+    assert "already" in run(*wanted, "--reason", "Again", code=1)
+    assert "Say why" in run(*wanted, "--reason", " ", code=1)
+    empty = ("keys", "destroy", "--tenant", bakery.domain, "--day", "2020-01-01", "--reason", "x")
+    assert "go by themselves" in run(*empty, code=1)
