@@ -114,6 +114,24 @@ def test_a_locked_version_cannot_be_deleted(store: Store, mode: str) -> None:
     assert store.get("locked", version) == DATA
 
 
+def test_only_a_lock_of_governance_gives_way_to_what_two_people_approved(store: Store) -> None:
+    """A lock of COMPLIANCE and a hold do not; what has no lock goes as ever."""
+    governed, bound, held = (
+        store.put(key, DATA, TOMORROW, mode, sha256=sha256_hex(DATA))
+        for key, mode in (("t/g/audio", GOVERNANCE), ("t/c/audio", COMPLIANCE), ("t/h/audio", GOVERNANCE))
+    )
+    free = put(store, "t/f/audio", until=None)
+    store.set_legal_hold("t/h/audio", held, held=True)
+    store.delete_governed("t/g/audio", governed)
+    store.delete_governed("t/f/audio", free)
+    for key, version in (("t/c/audio", bound), ("t/h/audio", held)):
+        with pytest.raises(Refused):
+            store.delete_governed(key, version)
+    assert {each.key for each in store.versions("t/")} >= {"t/c/audio", "t/h/audio"}
+    assert not {each.key for each in store.versions("t/")} & {"t/g/audio", "t/f/audio"}
+    store.set_legal_hold("t/h/audio", held, held=False)
+
+
 def test_a_version_without_a_lock_can_be_deleted(store: Store) -> None:
     version = put(store, until=None)
     store.delete("tenant/recording/audio", version)
