@@ -29,7 +29,7 @@ from archive.audit import AuditWriter
 from archive.catalogue import recordings, scrubs
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.keks import WrappedKey
-from archive.catalogue.scrubs import Damage, Progress, Standing
+from archive.catalogue.scrubs import READ_WITHIN, Damage, Progress, Standing
 from archive.clock import Clock
 from archive.errors import NotFound, StoreUnavailable, VerificationFailed
 from archive.key_object import key_object_name, keys_beside
@@ -46,9 +46,6 @@ from archive.store.object import ObjectVersion
 
 ACTOR = "service:worker"
 BATCH_RECORDINGS_MAX = 50  # some 50 MB: a minute of reading, then other jobs get their turn
-
-READ_WITHIN = timedelta(days=90)
-"""What is promised: every object is read again at least so often (SEC 17a-4 asks for it to be automatic)."""
 
 INTERVAL = timedelta(days=30)
 """What is done: two passes may fail, and the promise is kept."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import and_, delete, func, insert, select, tuple_
@@ -19,6 +19,9 @@ from sqlalchemy.sql.elements import ColumnElement
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.tables import recordings, scrub_findings, scrub_progress, scrubs
 from archive.model import RecordingId, RecordingState, TenantId
+
+READ_WITHIN = timedelta(days=90)
+"""What is promised: every object is read again at least so often (SEC 17a-4 asks for it to be automatic)."""
 
 GONE = (RecordingState.DELETING, RecordingState.DESTROYED)
 """States in which objects are missing by design."""

@@ -19,9 +19,12 @@ from yarl import URL
 from archive.access import Scope
 from archive.audit import AuditEntry
 from archive.audit_chain import FIELD_CHARS_MAX
-from archive.catalogue import audit_search, listing, people
+from archive.catalogue import audit_search, legal_duties, listing, people, scrubs, worm_proofs
 from archive.catalogue.audit_search import AuditPage, AuditQuery
 from archive.catalogue.engine import Catalogue
+from archive.catalogue.legal_duties import LegalDuty
+from archive.catalogue.scrubs import READ_WITHIN, Found, Progress
+from archive.catalogue.worm_proofs import WormProof
 from archive.errors import Refused
 from archive.model import TenantId, UserId
 from playback_portal import data_subject_words
@@ -33,6 +36,7 @@ from playback_portal.route import Route
 from playback_portal.services import SCOPE, SERVICES, is_recording_id
 
 ENTRIES_ON_PAGE = 50
+FINDINGS_ON_PAGE = 20
 PATH = "/admin/audit"
 FILE_PATH = "/v1/audit/entries"
 
@@ -169,18 +173,20 @@ async def list_entries(request: web.Request) -> web.StreamResponse:
     asked, cursor = _asked(request), request.query.get("cursor") or None
     services, scope = request.app[SERVICES], request[SCOPE]
 
-    def read() -> tuple[AuditQuery, AuditPage, Mapping[UserId, str]]:
+    def read() -> tuple[AuditQuery, AuditPage, Mapping[UserId, str], Storage]:
         query = _query(services.catalogue, scope.tenant_id, asked)
         page = audit_search.find(services.catalogue, scope, query, limit=ENTRIES_ON_PAGE, cursor=cursor)
         actors = {
             UserId(entry.actor.removeprefix(_USER)) for entry in page.items if entry.actor.startswith(_USER)
         }
-        return query, page, listing.logins_of(services.catalogue, scope, actors)
+        now = services.clock.now()
+        storage = Storage.of(services.catalogue, scope.tenant_id, now)
+        return query, page, listing.logins_of(services.catalogue, scope, actors), storage
 
     here = URL(PATH).with_query(asked.query())
     if cursor is not None and not _is_cursor(cursor):
         return see_other(request, str(here))
-    query, page, logins = await asyncio.to_thread(read)
+    query, page, logins, storage = await asyncio.to_thread(read)
     return render(
         request,
         "audit/list.html",
@@ -194,7 +200,31 @@ async def list_entries(request: web.Request) -> web.StreamResponse:
         following="" if page.next is None else str(here.update_query(cursor=page.next)),
         first=str(here) if cursor else "",
         file=_file(query),
+        storage=storage,
     )
+
+
+@dataclass(frozen=True)
+class Storage:
+    """What is known of the bucket that this organisation's recordings stand in."""
+
+    proof: WormProof | None
+    is_proved: bool
+    duties: list[LegalDuty]
+    progress: Progress
+    findings: list[Found]
+
+    @classmethod
+    def of(cls, catalogue: Catalogue, tenant_id: TenantId, now: datetime) -> Storage:
+        """Ask for it; blocks."""
+        proof = worm_proofs.newest(catalogue)
+        return cls(
+            proof,
+            proof is not None and proof.holds(now),
+            [each for each in legal_duties.duties_of(catalogue, tenant_id) if each.ended_at is None],
+            scrubs.progress_of(catalogue, tenant_id, now - READ_WITHIN),
+            scrubs.findings(catalogue, tenant_id)[:FINDINGS_ON_PAGE],
+        )
 
 
 def _is_cursor(cursor: str) -> bool:

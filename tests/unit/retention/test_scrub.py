@@ -16,14 +16,14 @@ from archive.catalogue import scrubs
 from archive.catalogue.audit_entries import of_object
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.recordings import insert_recording
-from archive.catalogue.scrubs import Progress
+from archive.catalogue.scrubs import READ_WITHIN, Progress
 from archive.clock import SystemClock
 from archive.errors import NotFound, StoreUnavailable, VerificationFailed
 from archive.model import ArchivedRecording, FinishedRecording, SessionOutcome, Tenant
 from archive.placing import objects_prefix
 from archive.rewrap import Rewrapping
 from archive.store.object import ObjectVersion
-from retention.scrub import HIDDEN, INTERVAL, LOST, OVERWRITTEN, READ_WITHIN, UNREADABLE, Finding, Scrub
+from retention.scrub import HIDDEN, INTERVAL, LOST, OVERWRITTEN, UNREADABLE, Finding, Scrub
 from tests.unit.archive.sealed.conftest import SettableClock
 
 

@@ -14,8 +14,9 @@ import pytest
 
 from archive.access import Scope
 from archive.audit import AuditWriter
-from archive.catalogue import accounts, directory
-from archive.model import Role, TenantId
+from archive.catalogue import accounts, directory, legal_duties, worm_proofs
+from archive.catalogue.worm_proofs import WormProof
+from archive.model import RetentionClass, Role, TenantId
 from archive.store.memory import MemoryStore
 from archive.transparency.sequencer import Custody, Sequencer
 from archive.transparency.tree import leaf_hash, verify_inclusion
@@ -247,3 +248,23 @@ async def test_the_page_goes_on_to_older_entries(office: Any) -> None:
 async def test_users_find_no_audit_page_and_no_way_to_it(office: Any) -> None:
     assert (await office.send("GET", "/admin/audit", key="anna")).status == 403
     assert 'href="/admin/audit"' in await shown(office)
+
+
+async def test_the_page_tells_what_is_known_of_the_storage(office: Any) -> None:
+    """Lock and custody apart, the duties of this organisation, and what is damaged."""
+    text = await shown(office)
+    assert "Nog niet beproefd" in text
+    assert "Geen geregistreerd" in text
+    fault = "minio shorten: a lock under COMPLIANCE was shortened"
+    with office.house.operator.transaction(office.tenant.id) as connection:
+        worm_proofs.keep(connection, WormProof("localhost/x", office.now, False, "no", (fault,)))
+        classes = [RetentionClass.YEARS_7_1000]
+        legal_duties.register(connection, office.tenant.id, "Wft 4:14", classes, "operator:0", office.now)
+    text = await shown(office)
+    assert "Niet bewezen" in text
+    assert fault in text
+    assert "Wft 4:14" in text
+    assert "Wie de opslag beheert kan bestanden weghalen" in text
+    with office.house.operator.transaction() as connection:
+        worm_proofs.keep(connection, WormProof("localhost/x", office.now, True, "no", ()))
+    assert "Bewezen" in await shown(office)
