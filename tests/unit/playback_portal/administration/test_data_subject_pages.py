@@ -111,7 +111,7 @@ async def test_a_request_goes_from_taking_in_to_closing_on_its_page(office: Any)
         reason="De ander wil niet.",
     )
     page = await opened(office, "ella", path)
-    assert "1 met anderen stil, 0 heel, 1 weggelaten, 0 nog niet beslist" in page
+    assert "Anderen stil: 1. Heel: 0. Weggelaten: 1. Nog niet beslist: 0." in page
     await posted(office, "ella", f"{path}/exports")
     assert "0 van 1" in await opened(office, "ella", f"{path}/exports")
     fields = {"outcome": "partly", "ground": "rights-of-others", "text": "Eén gesprek ontbreekt."}
