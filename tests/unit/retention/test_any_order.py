@@ -1,0 +1,176 @@
+"""R1: whatever happens in whatever order, nothing goes before its term or while it is held, and all goes after.
+
+Recordings are made, held, released, kept for longer; keys change, jobs run or do not, clocks jump.
+What must be true is kept beside it in a few words and compared after each step.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from archive.audit import AuditWriter
+from archive.catalogue import keks, recordings
+from archive.data_key import open_data_key
+from archive.model import ArchivedRecording, RecordingState, Tenant
+from archive.rewrap import Rewrapping
+from retention.due_time import ClockDisbelieved
+from retention.store_holds import StoreHolds
+from retention.terms import Terms
+from tests.unit.retention.ageing import Ageing, auditor, objects_of
+from tests.unit.retention.holding import hold, release
+from tests.unit.retention.test_terms import lengthen
+
+STEPS, EXAMPLES = 25, 4
+SOAK_STEPS, SOAK_EXAMPLES = 50, 200
+RECORDINGS_MAX = 6
+"""Of one example: more make each step longer and find nothing else."""
+
+
+@dataclasses.dataclass
+class Kept:
+    """A recording, until when it has to be there, and the cases that hold it."""
+
+    archived: ArchivedRecording
+    until: datetime
+    cases: list[str] = dataclasses.field(default_factory=list)
+    is_gone: bool = False
+
+
+class Archive(RuleBasedStateMachine):
+    """One tenant's recordings, and what the world does to them."""
+
+    ageing: Ageing
+    tenant: Tenant
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[Kept] = []
+
+    @property
+    def now(self) -> datetime:
+        return self.ageing.house.clock.now()
+
+    def living(self) -> list[Kept]:
+        return [each for each in self.kept if not each.is_gone]
+
+    @precondition(lambda self: len(self.kept) < RECORDINGS_MAX)
+    @rule(days=st.sampled_from([1, 1.3, 2, 7]))
+    def archive(self, days: float) -> None:
+        archived = self.ageing.archive(self.tenant, days)
+        self.kept.append(Kept(archived, archived.recording.retain_until))
+
+    @precondition(lambda self: self.living())
+    @rule(data=st.data())
+    def hold(self, data: st.DataObject) -> None:
+        chosen = data.draw(st.sampled_from(self.living()))
+        chosen.cases.append(hold(self.ageing, self.tenant, chosen.archived))
+
+    @precondition(lambda self: any(each.cases for each in self.kept))
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        chosen = data.draw(st.sampled_from([each for each in self.kept if each.cases]))
+        release(self.ageing, self.tenant, chosen.cases.pop())
+
+    @precondition(lambda self: self.living())
+    @rule(data=st.data(), days=st.sampled_from([8, 9, 20]))
+    def keep_for_longer(self, data: st.DataObject, days: int) -> None:
+        chosen = data.draw(st.sampled_from(self.living()))
+        if chosen.until < self.now + timedelta(days=days, seconds=-1):
+            chosen.until = lengthen(self.ageing, chosen.archived, days)
+
+    @rule()
+    def let_store_and_keys_follow(self) -> None:
+        ageing, audit = self.ageing, AuditWriter(self.ageing.worker, "worker/one")
+        StoreHolds(ageing.store, ageing.worker).batch(self.tenant.id)
+        house = ageing.house
+        Terms(ageing.store, lambda: house.vault, ageing.worker, audit, house.clock).batch(self.tenant.id)
+
+    @rule()
+    def change_keys(self) -> None:
+        ageing, audit = self.ageing, AuditWriter(self.ageing.worker, "worker/two")
+        rewrapping = Rewrapping(ageing.store, ageing.house.vault, ageing.worker, audit, ageing.house.clock)
+        for kek_id in keks.used(ageing.worker, self.tenant.id):
+            rewrapping.supersede(self.tenant.id, kek_id, actor="operator:0", reason="rotation")
+
+    @rule(hours=st.sampled_from([1, 13, 30, 100]))
+    def live(self, hours: int) -> None:
+        self.ageing.live(hours=hours)
+
+    @rule()
+    def sweep(self) -> None:
+        self.ageing.sweep().batch(self.tenant.id)
+
+    @rule(days=st.sampled_from([8 * 365, -400]))
+    def sweep_by_a_clock_that_jumped(self, days: int) -> None:
+        self.ageing.set_clock(days=days)
+        with pytest.raises(ClockDisbelieved):
+            self.ageing.sweep("three").batch(self.tenant.id)
+        self.ageing.set_clock(days=-days)
+
+    @invariant()
+    def nothing_is_gone_too_early(self) -> None:
+        for each in self.living():
+            found = self._found(each)
+            if found.recording.state is RecordingState.DESTROYED:
+                assert not each.cases, "it was held"
+                assert each.until <= self.now, "its term was not over"
+                each.is_gone = True
+                assert objects_of(self.ageing.store, self.tenant, found.recording.id) == []
+                continue
+            assert found.recording.state is RecordingState.AVAILABLE
+            assert found.recording.on_hold == bool(each.cases)
+            there = set(objects_of(self.ageing.store, self.tenant, found.recording.id))
+            assert {stored.key for stored in found.objects} <= there
+            place = (self.tenant.id, found.recording.id)
+            assert open_data_key(self.ageing.house.vault, *place, found.kek_id, found.wrapped_key).key
+
+    def teardown(self) -> None:
+        """A day after the last term, with the jobs of a worker that runs: nothing is left that may go."""
+        for each in self.living():
+            for case_id in each.cases:
+                release(self.ageing, self.tenant, case_id)
+            each.cases.clear()
+        last = max((each.until for each in self.kept), default=self.now)
+        if last > self.now:
+            self.ageing.live(hours=(last - self.now).total_seconds() / 3600)
+        self.let_store_and_keys_follow()
+        self.sweep()
+        self.ageing.live(hours=13)
+        self.sweep()
+        self.nothing_is_gone_too_early()
+        assert self.living() == [], "alive a day after its term"
+
+    def _found(self, each: Kept) -> ArchivedRecording:
+        return recordings.get(self.ageing.portal, auditor(self.tenant), each.archived.recording.id)
+
+
+def test_r1_in_whatever_order_nothing_goes_too_early_and_everything_goes(
+    ageing: Ageing, bakery: Tenant, pytestconfig: Any
+) -> None:
+    """R1: holds, longer terms, sweeps, changes of keys and clocks that jump; `make soak` takes 10,000 steps."""
+    soak = pytestconfig.getoption("soak")
+    machine = type("ArchiveHere", (Archive,), {"ageing": ageing, "tenant": bakery})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=SOAK_EXAMPLES if soak else EXAMPLES,
+            stateful_step_count=SOAK_STEPS if soak else STEPS,
+            deadline=None,
+            derandomize=not soak,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
