@@ -37,15 +37,15 @@ from archive.catalogue import keks, recordings, store_holds
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.keks import WrappedKey
 from archive.clock import Clock
-from archive.data_key import DataKey, Vault, next_kek, open_data_key, translated_key_errors
+from archive.data_key import DataKey, Vault, next_kek, open_data_key
 from archive.errors import Conflict, KeyRetired, NotFound, VerificationFailed
 from archive.ingest import agreed_time, lock_at
+from archive.key_end import destroy_kek
 from archive.key_object import PlacedKey, hold_key, keys_beside, place_key, verify_key
 from archive.lock_mode import compliance_classes
 from archive.model import ArchivedRecording, RecordingId, RecordingState, RetentionClass, TenantId
 from archive.placing import Lock, objects_prefix
 from archive.store.object import Store
-from keys.errors import KeyNotFound
 from keys.kek import Kek
 
 _log = structlog.get_logger()
@@ -66,9 +66,6 @@ class VersionedVault(Vault, Protocol):
     @property
     def erasure(self) -> str:
         """What the key store does with a key that is destroyed: "was ..."."""
-
-    def living(self, owner: str) -> tuple[str, ...]:
-        """Return the ids of the KEKs under a tenant's name that are not destroyed, sorted."""
 
     def ids(self, tenant_id: str) -> tuple[str, ...]:
         """Return the KEKs of a tenant that are not destroyed."""
@@ -241,23 +238,6 @@ class Rewrapping:
         if kek_id not in keks.unfinished(self._catalogue, tenant_id):
             return
         body: dict[str, Json] = {"reason": reason, "rewrapped": count, "ending": len(ending)}
-        with self._audit.transaction(tenant_id) as connection:
-            self._audit.append(
-                connection,
-                tenant_id=tenant_id,
-                actor=actor,
-                action="key.destroy",
-                object=f"kek:{kek_id}",
-                body=body,
-                at=self._clock.now(),
-            )
-        with translated_key_errors():
-            try:
-                self._vault.destroy(kek_id)
-            except KeyNotFound as error:
-                raise NotFound(
-                    f"The key store has no KEK {kek_id}: is it the one of this archive?"
-                ) from error
-        with self._catalogue.transaction(tenant_id) as connection:
-            keks.note_destroyed(connection, kek_id, now=self._clock.now())
+        now = self._clock.now()
+        destroy_kek(self._vault, self._catalogue, self._audit, tenant_id, kek_id, body, actor=actor, now=now)
         _log.info("key superseded", kek_id=kek_id, rewrapped=count, ending=len(ending))

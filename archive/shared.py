@@ -103,7 +103,12 @@ class Derivatives:
         digest = sha256_hex(sealed.ciphertext)
         version_id = self._store.put(key, sealed.ciphertext, None, sha256=digest)
         made = Derivative(key, version_id, sealed.pin, hashlib.sha256(content).hexdigest(), digest)
-        kept = shares.keep_derivative(self._catalogue, share, made)
+        try:
+            kept = shares.keep_derivative(self._catalogue, share, made)
+        except NotFound:
+            # Link and recording went meanwhile, and whoever destroyed them does not know of this object.
+            self._store.delete(key, version_id)
+            raise
         if kept != made:
             self._store.delete(key, version_id)
         return kept

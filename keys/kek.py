@@ -64,10 +64,6 @@ class KekVault:
         """What the key store does with a key that is destroyed: "was ..."."""
         return self._store.erasure
 
-    def living(self, owner: str) -> tuple[str, ...]:
-        """Return the ids of the KEKs under a tenant's name that are not destroyed, sorted."""
-        return tuple(name for name in self._store.list(f"{owner}/") if is_kek_id(name))
-
     def current(self, tenant_id: str, expiry_day: date) -> Kek:
         """Return the newest KEK of that tenant and day, made now when there is none."""
         prefix = _checked(f"{tenant_id}/{expiry_day.isoformat()}/1").removesuffix("1")

@@ -13,6 +13,7 @@ recording and no key stands in the way of others. Not here: the steps of one rec
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,16 +21,17 @@ from datetime import date, datetime, timedelta
 
 import structlog
 
-from archive.audit import AuditWriter
+from archive.audit import AuditWriter, Json
 from archive.catalogue import destructions, keks
 from archive.catalogue.destructions import Destruction, Siblings, Signed, WaitingKey
 from archive.catalogue.engine import Catalogue
 from archive.clock import Clock
 from archive.data_key import expiry_day, translated_key_errors
-from archive.errors import ArchiveError, DependencyUnavailable
-from archive.model import TenantId
+from archive.errors import ArchiveError, Conflict, DependencyUnavailable
+from archive.model import RecordingId, TenantId
 from archive.rewrap import Rewrapping, VersionedVault
 from archive.store.object import Store
+from archive.unknown_recordings import keks_of_unknown
 from keys.signatory import Signatory
 from retention.certificate import statement
 from retention.destruction import ACTOR, Destroyer, Outcome
@@ -49,6 +51,9 @@ EARLY_VERSIONS_MAX = 3
 
 KEY_WAIT = timedelta(hours=12)
 """Invariant I7: nothing expired is alive 24 hours later; the other half is for a store that is away."""
+
+LOOK_AGAIN = timedelta(hours=1)
+"""So long after its certificate nobody is at a recording any more, however slow the store."""
 
 _log = structlog.get_logger()
 
@@ -108,8 +113,9 @@ class Expiry:
         until = self._timekeeper.due_time()
         destroyed, failure = self._destroy(tenant_id, until, recordings_max)
         certificates, stuck = self._settle(tenant_id, until)
+        left = self._look_again(tenant_id)
         remaining = destructions.count_due(self._catalogue, tenant_id, until)
-        return Progress(destroyed, certificates, remaining, failure or stuck)
+        return Progress(destroyed, certificates, remaining, failure or stuck or left)
 
     def _destroy(
         self, tenant_id: TenantId, until: datetime, recordings_max: int
@@ -137,28 +143,68 @@ class Expiry:
         """Destroy keys whose time is over and give certificates; return how many, and what failed first."""
         given = 0
         failures: list[ArchiveError] = []
+        unknown = functools.cache(functools.partial(self._unknown, tenant_id))
         for waiting in destructions.waiting_keys(self._catalogue, tenant_id):
             try:
-                if self._end_key(tenant_id, waiting, until):
+                if self._end_key(tenant_id, waiting, until, unknown):
                     given += self._certify(tenant_id, waiting.kek_id, failures)
             except ArchiveError as error:
                 _log.error("ALARM: a key is over and stays", kek_id=waiting.kek_id, why=str(error))
                 failures.append(error)
         return given, failures[0] if failures else None
 
-    def _end_key(self, tenant_id: TenantId, waiting: WaitingKey, until: datetime) -> bool:
+    def _look_again(self, tenant_id: TenantId) -> ArchiveError | None:
+        """Delete what was put after the certificate by who was at it still; return what failed first."""
+        now = self._clock.now()
+        failures: list[ArchiveError] = []
+        for gone in destructions.to_look_at_again(
+            self._catalogue, tenant_id, before=now - LOOK_AGAIN, now=now, limit=BATCH_RECORDINGS_MAX
+        ):
+            try:
+                late = self._destroyer.remainder(gone)
+            except ArchiveError as error:
+                failures.append(error)
+                destructions.look_again_later(self._catalogue, gone, now + LOOK_AGAIN)
+                continue
+            with self._audit.transaction(tenant_id) as connection:
+                destructions.note_looked_again(connection, gone, now=now)
+                if late:
+                    body: dict[str, Json] = {"objects": [each.key for each in late]}
+                    self._destroyer.enter(connection, gone, "recording.remainder", body)
+        return failures[0] if failures else None
+
+    def _unknown(self, tenant_id: TenantId) -> dict[str, RecordingId]:
+        vault = self._vault()
+        with translated_key_errors():
+            living = vault.ids(tenant_id)
+        return keks_of_unknown(self._store, vault, self._catalogue, tenant_id, living)
+
+    def _end_key(
+        self,
+        tenant_id: TenantId,
+        waiting: WaitingKey,
+        until: datetime,
+        unknown: Callable[[], dict[str, RecordingId]],
+    ) -> bool:
         """Destroy a key if its time is over; return whether it is gone."""
         siblings = destructions.count_under(
             self._catalogue, tenant_id, waiting.kek_id, until=until, now=self._clock.now()
         )
         if not key_is_over(waiting, siblings, until):
             return False
+        if waiting.kek_id in unknown():
+            raise Conflict(
+                f"The recording {unknown()[waiting.kek_id]} in the bucket hangs from this key and the "
+                "database does not know it: run earwitness storage rebuild-catalogue."
+            )
         rewrapping = Rewrapping(self._store, self._vault(), self._catalogue, self._audit, self._clock)
         rewrapping.supersede(tenant_id, waiting.kek_id, actor=ACTOR, reason="the term of its day is over")
-        self._end_unused(tenant_id, until)
+        self._end_unused(tenant_id, until, unknown)
         return True
 
-    def _end_unused(self, tenant_id: TenantId, until: datetime) -> None:
+    def _end_unused(
+        self, tenant_id: TenantId, until: datetime, unknown: Callable[[], dict[str, RecordingId]]
+    ) -> None:
         """Destroy the keys of days that are over from which nothing hangs: what did has moved on.
 
         Terms were made longer, or a recording came out of quarantine. An older row in a backup and the
@@ -171,7 +217,7 @@ class Expiry:
         waiting = {each.kek_id for each in destructions.waiting_keys(self._catalogue, tenant_id)}
         rewrapping = Rewrapping(self._store, vault, self._catalogue, self._audit, self._clock)
         for kek_id in over:
-            if kek_id not in hung and kek_id not in waiting:
+            if kek_id not in hung and kek_id not in waiting and kek_id not in unknown():
                 rewrapping.supersede(tenant_id, kek_id, actor=ACTOR, reason="nothing hangs from it any more")
 
     def _certify(self, tenant_id: TenantId, kek_id: str, failures: list[ArchiveError]) -> int:

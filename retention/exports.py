@@ -19,16 +19,24 @@ import structlog
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from archive.audit import AuditWriter, Json
-from archive.catalogue import accounts, audit_tree, exports, people
+from archive.catalogue import accounts, audit_tree, exports, keks, people
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.exports import Export, ExportState
 from archive.clock import Clock
 from archive.data_key import translated_key_errors
-from archive.errors import CatalogueUnavailable, Conflict, NotFound, Refused, VerificationFailed
+from archive.errors import (
+    ArchiveError,
+    CatalogueUnavailable,
+    Conflict,
+    NotFound,
+    Refused,
+    VerificationFailed,
+)
 from archive.evidence.exports import Download, SealedShelf, objects_prefix
 from archive.evidence.package import Commission, Packer, TimeStamping
 from archive.evidence.subject_index import Letterhead
 from archive.evidence.subject_package import SubjectCommission, SubjectPacker
+from archive.key_end import destroy_kek
 from archive.model import TenantId
 from archive.playback import Playback
 from archive.post import Letter, Post
@@ -94,7 +102,7 @@ class Exports:
     def make(self, tenant_id: TenantId, export_id: str) -> None:
         """Make an export that waits; raises DependencyUnavailable when it is to be tried again."""
         export = exports.get(self._catalogue, tenant_id, export_id)
-        if export.state is not ExportState.WAITING:
+        if export.state is not ExportState.WAITING or export.ends_at <= self._clock.now():
             return
         try:
             size_bytes = self._made(export)
@@ -111,17 +119,41 @@ class Exports:
         """Delete what was made for exports of a tenant whose time is over; return how many there were.
 
         What a worker that died left beside the parts goes too, and the KEK with the last export of its day.
+        Raises what failed first, after the others were tried.
         """
         ended = exports.over(self._catalogue, tenant_id, now=self._clock.now())
+        failures: list[ArchiveError] = []
         for export in ended:
-            for version in self._store.versions(objects_prefix(export)):
-                with contextlib.suppress(NotFound):
-                    self._store.delete(version.key, version.version_id)
-            is_shared = exports.forget(self._catalogue, export)
-            if export.kek_id is not None and not is_shared:
-                with translated_key_errors():
-                    self._vault().destroy(export.kek_id)
+            try:
+                self._end(export)
+            except ArchiveError as error:
+                failures.append(error)
+                log.warning("ALARM: an export is over and stays", export_id=export.id, reason=str(error))
+        if failures:
+            raise failures[0]
         return len(ended)
+
+    def _end(self, export: Export) -> None:
+        """Delete what was made of an export, then its KEK, and only then forget which one that was."""
+        for version in self._store.versions(objects_prefix(export)):
+            with contextlib.suppress(NotFound):
+                self._store.delete(version.key, version.version_id)
+        if export.kek_id is not None and not exports.is_shared(self._catalogue, export):
+            now = self._clock.now()
+            keks.retire(self._catalogue, export.tenant_id, export.kek_id, now=now)
+            # Asked again: another one may have been given the same key until it was retired.
+            if not exports.is_shared(self._catalogue, export):
+                destroy_kek(
+                    self._vault(),
+                    self._catalogue,
+                    self._audit,
+                    export.tenant_id,
+                    export.kek_id,
+                    {"reason": "the last export of its day is over"},
+                    actor=ACTOR,
+                    now=now,
+                )
+        exports.forget(self._catalogue, export)
 
     def _made(self, export: Export) -> int:
         """Make what is missing of a package and return the length of its zip in bytes."""

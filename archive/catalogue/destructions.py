@@ -362,6 +362,37 @@ def finish(connection: Connection, destruction: Destruction, signed: Signed, *, 
     )
 
 
+def to_look_at_again(
+    catalogue: Catalogue, tenant_id: TenantId, *, before: datetime, now: datetime, limit: int
+) -> list[Destruction]:
+    """Return destructions that were complete before then and were not looked at since."""
+    columns = destructions.c
+    statement = (
+        select(destructions)
+        .where(
+            columns.tenant_id == tenant_id,
+            columns.destroyed_at <= before,
+            columns.looked_again_at.is_(None),
+            _may_be_tried(now),
+        )
+        .order_by(columns.destroyed_at)
+        .limit(limit)
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        return [_destruction(row) for row in connection.execute(statement)]
+
+
+def look_again_later(catalogue: Catalogue, destruction: Destruction, at: datetime) -> None:
+    """Leave a destruction alone until then: what was found of it can't be deleted now."""
+    with catalogue.transaction(destruction.tenant_id) as connection:
+        _change(connection, destruction, next_attempt_at=at)
+
+
+def note_looked_again(connection: Connection, destruction: Destruction, *, now: datetime) -> None:
+    """Write down that nothing is left of a recording that was destroyed a while ago."""
+    _change(connection, destruction, looked_again_at=now, next_attempt_at=None)
+
+
 def certificate_of(
     catalogue: Catalogue, scope: AccessScope, recording_id: RecordingId
 ) -> tuple[Destruction, Signed]:

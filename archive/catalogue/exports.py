@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Row, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from archive.catalogue import keks
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recordings import PAGE_ROWS_MAX, decode_cursor, encode_cursor
 from archive.catalogue.tables import case_recordings, cases, export_parts, exports, recordings
@@ -261,10 +262,14 @@ def of_request(connection: Connection, tenant_id: TenantId, request_id: str) -> 
 
 
 def keep_key(catalogue: Catalogue, export: Export, kek_id: str, wrapped: bytes) -> Export:
-    """Keep the key of an export, once, and return the export with the one that is kept."""
+    """Keep the key of an export, once, and return the export with the one that is kept.
+
+    Raises KeyRetired when that KEK is on its way out.
+    """
     mine = (exports.c.tenant_id == export.tenant_id, exports.c.id == export.id)
     statement = update(exports).where(*mine, exports.c.kek_id.is_(None))
     with catalogue.transaction(export.tenant_id) as connection:
+        keks.hold(connection, kek_id)
         connection.execute(statement.values(kek_id=kek_id, wrapped_key=wrapped))
     return get(catalogue, export.tenant_id, export.id)
 
@@ -366,18 +371,24 @@ def end_with(
     )
 
 
-def forget(catalogue: Catalogue, export: Export) -> bool:
-    """Forget the parts and the key of an export; tell whether another one hangs from the same KEK.
+def is_shared(catalogue: Catalogue, export: Export) -> bool:
+    """Return whether another export hangs from the same KEK."""
+    others = (
+        exports.c.tenant_id == export.tenant_id,
+        exports.c.kek_id == export.kek_id,
+        exports.c.id != export.id,
+    )
+    with catalogue.transaction(export.tenant_id) as connection:
+        return connection.execute(select(exports.c.id).where(*others).limit(1)).first() is not None
 
-    The row stays and says that it ended.
-    """
+
+def forget(catalogue: Catalogue, export: Export) -> None:
+    """Forget the parts and the key of an export; the row stays and says that it ended."""
     columns = export_parts.c
     mine = (columns.tenant_id == export.tenant_id, columns.export_id == export.id)
-    others = (exports.c.tenant_id == export.tenant_id, exports.c.kek_id == export.kek_id)
     with catalogue.transaction(export.tenant_id) as connection:
         connection.execute(delete(export_parts).where(*mine))
         _change(connection, export, state=ExportState.ENDED.value, kek_id=None, wrapped_key=None)
-        return connection.execute(select(exports.c.id).where(*others).limit(1)).first() is not None
 
 
 def _change(connection: Connection, export: Export, *, waits: bool = False, **values: object) -> bool:

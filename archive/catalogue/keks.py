@@ -20,7 +20,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.catalogue import store_holds
 from archive.catalogue.engine import Catalogue, Connection
-from archive.catalogue.tables import recordings, retired_keks
+from archive.catalogue.tables import destructions, exports, recordings, retired_keks, sessions
 from archive.errors import KeyRetired, NotFound
 from archive.model import RecordingId, TenantId
 
@@ -68,7 +68,9 @@ def unfinished(catalogue: Catalogue, tenant_id: TenantId) -> tuple[str, ...]:
         .order_by(columns.retired_at, columns.kek_id)
     )
     with catalogue.transaction(tenant_id) as connection:
-        return tuple(connection.execute(statement).scalars())
+        found = connection.execute(statement).scalars().all()
+    # Those of exports are gone on with by the sweep of exports.
+    return tuple(kek_id for kek_id in found if kek_id.startswith(f"{tenant_id}/"))
 
 
 def fresh(catalogue: Catalogue, tenant_id: TenantId, since: datetime) -> frozenset[str]:
@@ -92,6 +94,38 @@ def used(catalogue: Catalogue, tenant_id: TenantId) -> dict[str, int]:
     )
     with catalogue.transaction(tenant_id) as connection:
         return {row.kek_id: row.recordings for row in connection.execute(statement)}
+
+
+def of_recordings(catalogue: Catalogue, tenant_id: TenantId) -> dict[RecordingId, str]:
+    """Return the KEK each recording of a tenant hangs from, "" for those that were destroyed."""
+    columns = recordings.c
+    statement = select(columns.id, columns.kek_id).where(columns.tenant_id == tenant_id)
+    with catalogue.transaction(tenant_id) as connection:
+        known = {RecordingId(row.id): str(row.kek_id) for row in connection.execute(statement)}
+        # Of one that was destroyed in quarantine no row is left.
+        gone = select(destructions.c.recording_id).where(destructions.c.tenant_id == tenant_id)
+        return {**{RecordingId(each): "" for each in connection.execute(gone).scalars()}, **known}
+
+
+def needed(catalogue: Catalogue, tenant_id: TenantId) -> frozenset[str]:
+    """Return the KEKs from which recordings, destructions without a certificate, or exports hang."""
+    gone = destructions.c
+    statements = (
+        select(recordings.c.kek_id).where(recordings.c.tenant_id == tenant_id, recordings.c.kek_id != ""),
+        select(gone.kek_id).where(gone.tenant_id == tenant_id, gone.destroyed_at.is_(None)),
+        select(exports.c.kek_id).where(exports.c.tenant_id == tenant_id, exports.c.kek_id.is_not(None)),
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        return frozenset(
+            kek_id for each in statements for kek_id in connection.execute(each.distinct()).scalars()
+        )
+
+
+def is_anything_known(catalogue: Catalogue, tenant_id: TenantId) -> bool:
+    """Return whether the catalogue tells of any session of a tenant: an empty one was just made, or lost."""
+    statement = select(sessions.c.id).where(sessions.c.tenant_id == tenant_id).limit(1)
+    with catalogue.transaction(tenant_id) as connection:
+        return connection.execute(statement).first() is not None
 
 
 def hanging(

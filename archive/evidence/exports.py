@@ -137,7 +137,7 @@ class Download:
         if export.kek_id is None or export.wrapped_key is None:
             raise NotFound("This export has ended; ask for it again.")
         self._key = open_data_key(
-            vault, _key_owner(export), RecordingId(export.id), export.kek_id, export.wrapped_key
+            vault, key_owner(export.tenant_id), RecordingId(export.id), export.kek_id, export.wrapped_key
         )
         parts = exports.parts(catalogue, export)
         self._files = {file.name: (part, file) for part in parts for file in part.files}
@@ -193,11 +193,11 @@ class Download:
 def _keyed(vault: Vault, catalogue: Catalogue, export: Export) -> tuple[Export, DataKey]:
     named = RecordingId(export.id)
     if export.kek_id is None:
-        made = make_data_key(vault, _key_owner(export), named, expiry_day(export.ends_at))
+        made = make_data_key(vault, key_owner(export.tenant_id), named, expiry_day(export.ends_at))
         export = exports.keep_key(catalogue, export, made.kek_id, made.wrapped)
     if export.kek_id is None or export.wrapped_key is None:
         raise NotFound("The export is gone.")
-    return export, open_data_key(vault, _key_owner(export), named, export.kek_id, export.wrapped_key)
+    return export, open_data_key(vault, key_owner(export.tenant_id), named, export.kek_id, export.wrapped_key)
 
 
 def objects_prefix(export: Export) -> str:
@@ -205,9 +205,9 @@ def objects_prefix(export: Export) -> str:
     return f"{export.tenant_id}/{FOLDER}/{export.id}/"
 
 
-def _key_owner(export: Export) -> TenantId:
+def key_owner(tenant_id: TenantId) -> TenantId:
     """Return under whose name the KEKs of exports stand: no tenant's, so that no recording hangs there."""
-    return TenantId(f"{FOLDER}-{export.tenant_id}")
+    return TenantId(f"{FOLDER}-{tenant_id}")
 
 
 def _binding(export: Export, prefix: str) -> bytes:

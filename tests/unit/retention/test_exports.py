@@ -31,6 +31,7 @@ from archive.catalogue.exports import (
 )
 from archive.cli.evidence import run_evidence
 from archive.clock import SystemClock
+from archive.data_key import KeysUnavailable
 from archive.errors import CatalogueUnavailable, Conflict, NotFound, Refused, StoreUnavailable
 from archive.evidence.exports import Download
 from archive.evidence.verification import Trust, verify_package
@@ -39,6 +40,7 @@ from archive.playback import Playback
 from archive.post import Letter, MailPost
 from archive.store.object import sha256_hex
 from archive.transparency.sequencer import Custody, Sequencer
+from keys.errors import KeyStoreUnavailable
 from keys.key_store import DirectoryKeyStore
 from keys.signing_key import SigningKey
 from retention.exports import Exports, Notices
@@ -455,3 +457,65 @@ def test_who_has_no_address_is_told_on_the_page_alone(ageing: Ageing, bakery: Te
     making(ageing, notices=Notices(lambda: box, "https://opname.example")).make(bakery.id, export.id)
     assert box.letters == []
     assert state_of(ageing, export).state is ExportState.READY
+
+
+def test_c8_the_key_of_exports_is_known_until_it_is_destroyed(
+    ageing: Ageing, bakery: Tenant, asker: UserId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key store that is away just then: it goes with the next sweep, and the log tells of it."""
+    export = ask(ageing, bakery, asker, ageing.archive(bakery).recording.id)
+    making(ageing).make(bakery.id, export.id)
+    kek_id = state_of(ageing, export).kek_id
+    assert kek_id is not None
+
+    def away(_: str) -> None:
+        raise KeyStoreUnavailable("The key store is away.")
+
+    ageing.live(days=8)
+    with monkeypatch.context() as patch:
+        patch.setattr(ageing.house.vault, "destroy", away)
+        with pytest.raises(KeysUnavailable):
+            making(ageing).sweep(bakery.id)
+    assert state_of(ageing, export).kek_id == kek_id
+    assert making(ageing).sweep(bakery.id) == 1
+    assert kek_id in DirectoryKeyStore(ageing.key_directory).destroyed()
+    assert {entry.action for entry in of_object(ageing.portal, bakery.id, f"kek:{kek_id}")} == {"key.destroy"}
+
+
+def test_one_export_that_can_not_go_keeps_no_other(
+    ageing: Ageing, bakery: Tenant, asker: UserId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = [ask(ageing, bakery, asker, ageing.archive(bakery).recording.id) for _ in range(2)]
+    for each in both:
+        making(ageing).make(bakery.id, each.id)
+    delete, stuck = ageing.store.delete, both[0].id
+
+    def fail(key: str, version_id: str) -> None:
+        if stuck in key:
+            raise StoreUnavailable("this volume is away")
+        delete(key, version_id)
+
+    monkeypatch.setattr(ageing.store, "delete", fail)
+    ageing.live(days=8)
+    with pytest.raises(StoreUnavailable):
+        making(ageing).sweep(bakery.id)
+    assert [state_of(ageing, each).state for each in both] == [ExportState.READY, ExportState.ENDED]
+
+
+def test_an_export_ends_with_a_recording_that_goes_however_long_it_was_held(
+    ageing: Ageing, database: Any, bakery: Tenant, asker: UserId
+) -> None:
+    """What is written about a recording never outlives it."""
+    archived = ageing.archive(bakery, days=1)
+    admin = database.connect()
+    admin.execute("UPDATE recordings SET on_hold = true")
+    ageing.live(days=30)
+    made, asked = (ask(ageing, bakery, asker, archived.recording.id) for _ in range(2))
+    making(ageing).make(bakery.id, made.id)
+    admin.execute("UPDATE recordings SET on_hold = false")
+    assert ageing.sweep().batch(bakery.id).destroyed == 1
+    assert state_of(ageing, made).ends_at == ageing.house.clock.now()
+    making(ageing).make(bakery.id, asked.id)
+    assert making(ageing).sweep(bakery.id) == 2
+    assert [state_of(ageing, each).state for each in (made, asked)] == [ExportState.ENDED] * 2
+    assert ageing.store.versions(f"{bakery.id}/exports/") == []

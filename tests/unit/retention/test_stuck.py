@@ -7,17 +7,20 @@ from typing import Any
 
 import pytest
 
+from archive.access import Right
 from archive.audit import AuditWriter
-from archive.catalogue import destructions, recordings
+from archive.catalogue import accounts, destructions, directory, recordings, rights, shares
 from archive.catalogue.destructions import ATTEMPT_WAIT_MAX, attempt_wait
 from archive.catalogue.engine import Catalogue
+from archive.catalogue.shares import NewShare
 from archive.data_key import open_data_key
 from archive.errors import NotFound, StoreUnavailable, VerificationFailed
 from archive.model import ArchivedRecording, RecordingState, Tenant
 from archive.rewrap import Rewrapping
+from archive.shared import Derivatives
 from archive.store.object import sha256_hex
 from retention.destruction import KEPT_WAIT, MISSING_WAIT
-from retention.expiry import FAILURES_MAX
+from retention.expiry import FAILURES_MAX, LOOK_AGAIN
 from tests.unit.retention.ageing import Ageing, auditor, objects_of
 from tests.unit.retention.test_expiry import hold, state_of, statement_of
 
@@ -67,7 +70,7 @@ def test_c8_the_certificate_names_the_key_it_hung_from_at_last_and_that_key_is_d
     assert ageing.sweep().batch(bakery.id).certificates == 1
     assert statement_of(ageing.portal, bakery, late)["key"]["id"] == meanwhile.kek_id
     assert not opens(ageing, bakery, late, meanwhile)
-    assert ageing.house.vault.living(bakery.id) == ()
+    assert ageing.house.vault.ids(bakery.id) == ()
 
 
 def test_c8_a_rotation_that_meets_a_destruction_leaves_no_key_behind(ageing: Ageing, bakery: Tenant) -> None:
@@ -212,3 +215,43 @@ def test_a_certificate_says_how_this_key_store_destroys(
     ageing.live(days=91)
     ageing.sweep().batch(bakery.id)
     assert ageing.house.vault.erasure in statement_of(portal, bakery, archived)["method"]
+
+
+def test_what_was_put_after_the_certificate_goes_too_and_the_log_tells(
+    ageing: Ageing, bakery: Tenant
+) -> None:
+    """Somebody who made the audio of a play link was slow, and died before it was known to anybody."""
+    archived = ageing.archive(bakery)
+    ageing.live(days=91)
+    assert ageing.sweep().batch(bakery.id).certificates == 1
+    late = f"{bakery.id}/{archived.recording.id}/share/x/1"
+    ageing.store.put(late, b"late", None, sha256=sha256_hex(b"late"))
+    ageing.live(seconds=LOOK_AGAIN.total_seconds())
+    ageing.sweep().batch(bakery.id)
+    assert objects_of(ageing.store, bakery, archived.recording.id) == []
+    assert ageing.entries(archived)[-1] == ("recording.remainder", "ok")
+    ageing.live(days=1)
+    ageing.sweep().batch(bakery.id)
+    assert ageing.entries(archived).count(("recording.remainder", "ok")) == 1
+
+
+def test_the_audio_of_a_link_that_went_meanwhile_is_taken_back(
+    ageing: Ageing, operator: Catalogue, bakery: Tenant
+) -> None:
+    """The key was opened before the recording went, and the sound encoded meanwhile."""
+    now = ageing.house.clock.now()
+    anna = directory.add_user(operator, bakery.id, "anna", now=now)
+    rights.set_rights(operator, bakery.id, anna.id, {Right.SHARE: True})
+    archived = ageing.archive(bakery, owner=anna.id, days=1)
+    scope = accounts.scope_of_user(ageing.portal, bakery.id, anna.id)
+    made = NewShare(archived.recording.id, "Jansen", 0, 1000, now + timedelta(hours=12))
+    with ageing.portal.transaction(bakery.id) as connection:
+        share, _ = shares.add(connection, scope, made, now=now)
+    derivatives = Derivatives(ageing.store, ageing.house.vault, ageing.portal)
+    opened = derivatives._keys.open(archived)
+    ageing.live(days=1)
+    assert ageing.sweep().batch(bakery.id).certificates == 1
+    derivatives._keys.open = lambda _: opened  # type: ignore[method-assign]
+    with pytest.raises(NotFound, match="link is gone"):
+        derivatives.keep(archived, share, b"opus")
+    assert objects_of(ageing.store, bakery, archived.recording.id) == []
