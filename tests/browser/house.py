@@ -19,8 +19,9 @@ from typing import Any
 
 import pyotp
 
-from archive.access import Right, Scope
-from archive.catalogue import accounts, directory, invitations, passwords, rights
+from archive import approval
+from archive.access import AccessScope, Right, Scope
+from archive.catalogue import accounts, directory, invitations, passwords, proposals, rights
 from archive.catalogue.directory import Capacity
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.identities import Account
@@ -326,6 +327,33 @@ def hold_some(house: House) -> None:
     )
     house.cases["garage"] = opened["id"]
     house.says(None, "POST", f"/v1/cases/{opened['id']}/rules", number=GARAGE)
+    _propose(house)
+
+
+def _propose(house: House) -> None:
+    """Let the administrator and the auditor have proposed something each that waits, and one thing refused."""
+    now = datetime.now(UTC)
+    boss, auditor = (
+        AccessScope(house.tenant_id, f"user:{house.ids[each.login]}", each.role, house.ids[each.login])
+        for each in (BEHEER, TOEZICHT)
+    )
+    role = approval.Wanted(
+        approval.Kind.ROLE_GRANT, f"user:{house.ids[ILSE.login]}", {"role": "auditor"}, "Vervangt Toezicht"
+    )
+    policy = approval.Wanted(
+        approval.Kind.POLICY_CHANGE, f"tenant:{house.tenant_id}", {"exportsAloneMax": 5000}
+    )
+    asked = {
+        "reference": "zaak 12",
+        "purpose": "Jaarcontrole",
+        "recordingIds": [house.recordings[0]["id"]] * 3,
+    }
+    export = approval.Wanted(approval.Kind.MASS_EXPORT, "export:x", asked, "Jaarcontrole")
+    with operating(house.service) as catalogue, catalogue.transaction(house.tenant_id) as connection:
+        proposals.propose(connection, boss, role, now=now)
+        proposals.propose(connection, auditor, export, now=now)
+        refused = proposals.propose(connection, boss, policy, now=now)
+        proposals.decide(connection, auditor, refused.id, approval.Event.REFUSE, now=now)
 
 
 def ask_for_privacy(house: House) -> None:
