@@ -11,8 +11,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 
 from archive.audit import AuditWriter
@@ -24,10 +26,12 @@ from archive.cli.outcome import DONE, FAILED, Row, add_json, parser, print_row
 from archive.cli.service import add_data, settings_of
 from archive.cli.vault import open_key_store, open_keyring, open_store
 from archive.errors import CatalogueUnavailable, Refused
-from archive.model import TenantId
+from archive.model import RecordingId, TenantId
 from archive.rewrap import Rewrapping
 from archive.settings import Settings, read_secret
+from archive.store.object import Store
 from archive.telemetry import configure_logging
+from archive.unknown_recordings import keks_of_unknown
 from keys import node_key, rotation
 from keys.kek import KekVault, is_kek_id
 from keys.key_store import KeyStore
@@ -37,6 +41,10 @@ from keys.root import RotatingRoot
 
 FRESH = timedelta(days=1)
 """A KEK that took over within a day is left alone: a run that was broken off goes on where it stopped."""
+
+UNKNOWN_LOOKS = 20
+UNKNOWN_WAIT_S = 30.0
+"""Longer than archiving a recording takes, from its last object to its row."""
 
 NODE_KEY = "node.key"
 
@@ -219,7 +227,10 @@ def _rotate_keks(acting: Operator, settings: Settings, options: argparse.Namespa
     )
     count = recordings = 0
     try:
-        for tenant_id, kek_id in _keks_to_rotate(acting, options):
+        wanted = _keks_to_rotate(acting, options)
+        for tenant_id, kek_ids in groupby(wanted, lambda each: each[0]):
+            _refuse_unknown(acting, store, vault, tenant_id, {kek_id for _, kek_id in kek_ids})
+        for tenant_id, kek_id in wanted:
             recordings += rewrapping.supersede(
                 tenant_id, kek_id, actor=f"operator:{os.getuid()}", reason="rotation"
             )
@@ -227,6 +238,29 @@ def _rotate_keks(acting: Operator, settings: Settings, options: argparse.Namespa
     finally:
         store.close()
     return {"keks": count, "recordings": recordings}
+
+
+def _refuse_unknown(
+    acting: Operator, store: Store, vault: KekVault, tenant_id: TenantId, kek_ids: set[str]
+) -> None:
+    """Refuse while the bucket holds a recording under one of these keys that the database does not know.
+
+    A database that was restored knows nothing of the calls after its backup: their key would be
+    destroyed with the rest. A recording that is being archived just now has its row soon.
+    """
+    before: dict[str, RecordingId] = {}
+    for _ in range(UNKNOWN_LOOKS):
+        unknown = keks_of_unknown(store, vault, acting.catalogue, tenant_id, kek_ids)
+        if not unknown:
+            return
+        if unknown.items() & before.items():
+            kek_id, recording_id = min(unknown.items() & before.items())
+            raise Refused(
+                f"The bucket holds the recording {recording_id} of {kek_id}, the database does not: nothing "
+                "was changed. After a restore, run earwitness rebuild-catalogue first."
+            )
+        before = unknown
+        time.sleep(UNKNOWN_WAIT_S)
 
 
 def _keks_to_rotate(acting: Operator, options: argparse.Namespace) -> list[tuple[TenantId, str]]:

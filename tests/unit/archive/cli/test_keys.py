@@ -199,6 +199,33 @@ def test_a_rotation_of_keks_that_was_broken_off_is_told_and_gone_on_with(
     assert data("keys", "status")["retiring"] == 0
 
 
+def test_keys_of_recordings_the_database_does_not_know_are_not_rotated(
+    archived: ArchivedRecording,
+    database: Any,
+    key_directory: Path,
+    keyring: LocalKeyring,
+    run: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A database of last night misses the calls since; destroying their key would lose them for ever."""
+    monkeypatch.setattr(verb, "UNKNOWN_WAIT_S", 0.0)
+    monkeypatch.setattr(verb, "_keks_to_rotate", lambda *_: [(archived.recording.tenant_id, archived.kek_id)])
+    with database.connect() as admin:
+        admin.execute("SET session_replication_role = replica")
+        admin.execute("DELETE FROM recordings WHERE id = %s", (archived.recording.id,))
+    assert "rebuild-catalogue first" in run("keys", "rotate", "--keks", code=1)
+    assert KekVault(keyring, DirectoryKeyStore(key_directory)).get(archived.kek_id)
+
+
+def test_a_recording_that_is_being_archived_just_now_is_waited_for(
+    archived: ArchivedRecording, data: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = iter([{archived.kek_id: "first"}, {archived.kek_id: "second"}, {}])
+    monkeypatch.setattr(verb, "UNKNOWN_WAIT_S", 0.0)
+    monkeypatch.setattr(verb, "keks_of_unknown", lambda *_: next(looks))
+    assert data("keys", "rotate", "--keks") == {"keks": 1, "recordings": 1}
+
+
 def test_one_customer_or_day_is_rotated_alone(
     archived: ArchivedRecording, florist: Tenant, data: Callable[..., Any], run: Callable[..., str]
 ) -> None:
