@@ -30,7 +30,7 @@ import structlog
 
 from archive.audit import AuditWriter
 from archive.audit_chain import AuditEntry, Json
-from archive.catalogue import destructions, store_holds
+from archive.catalogue import destructions
 from archive.catalogue.destructions import DestroyedObject, Destruction
 from archive.catalogue.engine import Catalogue, Connection
 from archive.clock import Clock
@@ -168,9 +168,6 @@ class Destroyer:
                 with contextlib.suppress(NotFound):
                     delete(key, version_id)
             except Refused as error:
-                if self._store.locks:
-                    # A hold that was set too late is found, and taken off, by who follows the cases.
-                    store_holds.begin(self._catalogue, destruction.tenant_id, destruction.recording_id)
                 if not whole:
                     raise StoreUnavailable("The store keeps a part of what is being destroyed.") from error
                 with self._audit.transaction(destruction.tenant_id) as connection:

@@ -184,7 +184,7 @@ def _sweep(world: World, mistake: str) -> Iterator[Step]:
                 yield "delete", world._replace(objects=world.objects - {left[0]}, sweeper="delete")
             else:
                 kept = "give back kept" if world.sweeper == "begin" else "give up"
-                yield "kept by the store", world._replace(store_hold="partly", sweeper=kept)
+                yield "kept by the store", world._replace(sweeper=kept)
         case "give back kept":
             yield "give back", world._replace(row="stored", sweeper="claim")
         case "give up":
