@@ -288,7 +288,11 @@ def beside(world: World, abroad: World) -> World:
     with house.portal.transaction(anna.tenant_id) as connection:
         case_id = cases.open_case(connection, holder, "Claim", "x", now=NOW)
         proposal = proposals.propose_as_operator(
-            connection, anna.tenant_id, "operator:0", Wanted(Kind.KEY_DESTRUCTION, new_id(NOW)), now=NOW
+            connection,
+            anna.tenant_id,
+            "operator:0",
+            Wanted(Kind.KEY_DESTRUCTION, f"kek:{anna.tenant_id}/2033-11-22", {"day": "2033-11-22"}, "x"),
+            now=NOW,
         )
     world.foreign = {
         "case": case_id,
