@@ -55,7 +55,9 @@ async def test_a_check_that_fails_on_its_own_is_away(house: Any) -> None:
         assert (await client.get("/readyz")).status == 503
 
 
-async def test_the_figures_tell_whether_the_lock_of_the_bucket_is_proved(api: Any, house: Any) -> None:
+async def test_the_figures_tell_whether_the_lock_of_the_bucket_is_proved(
+    api: Any, house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Never tried is not proved; a proof that failed tells how many probes did."""
     now = house.services().clock.now()
 
@@ -64,9 +66,12 @@ async def test_the_figures_tell_whether_the_lock_of_the_bucket_is_proved(api: An
         lines = (line.split() for line in text.splitlines() if line.startswith("earwitness_worm_"))
         return {name.removeprefix("earwitness_worm_"): float(value) for name, value in lines}
 
-    assert await told() == {"proved": 0, "faults": 0, "tried_timestamp_seconds": 0}
+    with monkeypatch.context() as before:
+        # What another test of this house kept stands there.
+        before.setattr(worm_proofs, "newest", lambda _: None)
+        assert await told() == {"proved": 0, "faults": 0, "tried_timestamp_seconds": 0}
     for faults in ((), ("boto3 shorten: x", "minio shorten: x")):
-        proof = WormProof("localhost/earwitness", now, not faults, "no", faults)
+        proof = WormProof("localhost/x", now, not faults, "no", faults)
         with house.operator.transaction() as connection:
             worm_proofs.keep(connection, proof)
         tried = pytest.approx(now.timestamp(), abs=1)

@@ -316,6 +316,6 @@ def test_the_journal_does_not_bring_back_what_was_destroyed_in_quarantine(
         insert_recording(connection, archived)
         sessions.insert_outcome(connection, office.archive.given[-1][1])
     with worker.transaction(recording.tenant_id) as connection:
-        quarantine.remove(connection, recording)
+        quarantine.remove(connection, recording.tenant_id, recording.id, recording.session_id)
     assert finalise_job(FinaliseJob(state.to_json(), UID, CALL_KEY, tails)) is None
     assert len(office.archive.given) == 1
