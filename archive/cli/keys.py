@@ -25,6 +25,7 @@ from archive.cli.operator import Operator, operator
 from archive.cli.outcome import DONE, FAILED, Row, add_json, parser, print_row
 from archive.cli.service import add_data, settings_of
 from archive.cli.vault import open_key_store, open_keyring, open_store
+from archive.data_key import translated_key_errors
 from archive.errors import CatalogueUnavailable, Refused
 from archive.model import RecordingId, TenantId
 from archive.rewrap import Rewrapping
@@ -250,7 +251,10 @@ def _refuse_unknown(
     """
     before: dict[str, RecordingId] = {}
     for _ in range(UNKNOWN_LOOKS):
-        unknown = keks_of_unknown(store, vault, acting.catalogue, tenant_id, kek_ids)
+        with translated_key_errors():
+            living = vault.ids(tenant_id)
+        found = keks_of_unknown(store, vault, acting.catalogue, tenant_id, living)
+        unknown = {kek_id: of for kek_id, of in found.items() if kek_id in kek_ids}
         if not unknown:
             return
         if unknown.items() & before.items():

@@ -217,6 +217,21 @@ def test_keys_of_recordings_the_database_does_not_know_are_not_rotated(
     assert KekVault(keyring, DirectoryKeyStore(key_directory)).get(archived.kek_id)
 
 
+def test_a_rotation_broken_off_after_rows_were_handed_over_is_gone_on_with(
+    archived: ArchivedRecording,
+    data: Callable[..., Any],
+    run: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its record names the old key, its row the next one: it is known."""
+    monkeypatch.setattr(verb, "UNKNOWN_WAIT_S", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Rewrapping, "_destroy", lambda *_: (_ for _ in ()).throw(OSError("stopped")))
+        with pytest.raises(OSError, match="stopped"):
+            run("keys", "rotate", "--keks")
+    assert data("keys", "rotate", "--keks") == {"keks": 1, "recordings": 0}
+
+
 def test_a_recording_that_is_being_archived_just_now_is_waited_for(
     archived: ArchivedRecording, data: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
