@@ -29,6 +29,7 @@ def made_nothing(page: Page) -> None:
         "page => {"
         " const copy = page.cloneNode(true);"
         " copy.querySelectorAll('textarea').forEach((box) => { box.textContent = ''; });"
+        " copy.querySelectorAll('input').forEach((box) => box.removeAttribute('value'));"
         " return copy.outerHTML; }"
     )
     assert not TURNING & set(shown)
