@@ -14,18 +14,19 @@ here: building the catalogue again (`archive.rebuild`), and what is done with ke
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from archive.catalogue import keks
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.keks import WrappedKey
-from archive.data_key import Vault, open_data_key
+from archive.data_key import Vault, open_data_key, translated_key_errors
 from archive.errors import NotFound, VerificationFailed
 from archive.key_object import is_key_object, keys_beside
 from archive.model import ObjectKind, RecordingId, TenantId
 from archive.placing import name_number, object_key
 from archive.record import RECORD_HEADER_BYTES_MAX, split
+from archive.rewrap import VersionedVault
 from archive.store.object import ObjectVersion, Store
 
 
@@ -36,12 +37,14 @@ class _Found:
 
 
 def keks_of_unknown(
-    store: Store, vault: Vault, catalogue: Catalogue, tenant_id: TenantId, living: Collection[str]
+    store: Store, vault: VersionedVault, catalogue: Catalogue, tenant_id: TenantId
 ) -> dict[str, RecordingId]:
     """Return the KEKs, of those that live, from which unknown recordings hang, and one recording of each.
 
     Lists all objects of the tenant. Raises DependencyUnavailable.
     """
+    with translated_key_errors():
+        living = frozenset(vault.ids(tenant_id))
     listed = _listed(store, tenant_id)
     # Asked after the bucket: what is archived meanwhile has its row by now, or its journal still.
     known = keks.of_recordings(catalogue, tenant_id)

@@ -22,11 +22,11 @@ from datetime import date, datetime, timedelta
 import structlog
 
 from archive.audit import AuditWriter, Json
-from archive.catalogue import destructions, keks
+from archive.catalogue import destructions
 from archive.catalogue.destructions import Destruction, Siblings, Signed, WaitingKey
 from archive.catalogue.engine import Catalogue
 from archive.clock import Clock
-from archive.data_key import expiry_day, translated_key_errors
+from archive.data_key import expiry_day
 from archive.errors import ArchiveError, Conflict, DependencyUnavailable
 from archive.model import RecordingId, TenantId
 from archive.rewrap import Rewrapping, VersionedVault
@@ -35,6 +35,7 @@ from archive.unknown_recordings import keks_of_unknown
 from keys.signatory import Signatory
 from retention.certificate import statement
 from retention.destruction import ACTOR, Destroyer, Outcome
+from retention.idle_keys import IdleKeys
 from retention.timekeeper import Timekeeper
 
 BATCH_RECORDINGS_MAX = 50
@@ -93,6 +94,7 @@ class Expiry:
         self._timekeeper = timekeeper
         self._signatory = signatory
         self._destroyer = Destroyer(store, catalogue, audit, clock)
+        self._idle_keys = IdleKeys(store, vault, catalogue, audit, clock)
 
     def check_clocks(self) -> datetime:
         """Return the time recordings are judged by; raises ClockDisbelieved, DependencyUnavailable."""
@@ -141,17 +143,32 @@ class Expiry:
 
     def _settle(self, tenant_id: TenantId, until: datetime) -> tuple[int, ArchiveError | None]:
         """Destroy keys whose time is over and give certificates; return how many, and what failed first."""
-        given = 0
+        ended: list[str] = []
         failures: list[ArchiveError] = []
-        unknown = functools.cache(functools.partial(self._unknown, tenant_id))
+        unknown = functools.cache(
+            lambda: keks_of_unknown(self._store, self._vault(), self._catalogue, tenant_id)
+        )
         for waiting in destructions.waiting_keys(self._catalogue, tenant_id):
             try:
                 if self._end_key(tenant_id, waiting, until, unknown):
-                    given += self._certify(tenant_id, waiting.kek_id, failures)
+                    ended.append(waiting.kek_id)
             except ArchiveError as error:
                 _log.error("ALARM: a key is over and stays", kek_id=waiting.kek_id, why=str(error))
                 failures.append(error)
+        given = 0
+        try:
+            if ended:
+                # Before a certificate: where a term was made longer, or a recording came out of quarantine,
+                # an older row in a backup and the record in a copy of the bucket name the former key still.
+                self._idle_keys.sweep(tenant_id, until)
+            given = sum(self._certify(tenant_id, kek_id, failures) for kek_id in ended)
+        except ArchiveError as error:
+            failures.append(error)
         return given, failures[0] if failures else None
+
+    def sweep_idle_keys(self, tenant_id: TenantId) -> int:
+        """Destroy the keys nothing hangs from; return how many. Raises as `check_clocks`."""
+        return self._idle_keys.sweep(tenant_id, self._timekeeper.due_time())
 
     def _look_again(self, tenant_id: TenantId) -> ArchiveError | None:
         """Delete what was put after the certificate by who was at it still; return what failed first."""
@@ -173,12 +190,6 @@ class Expiry:
                     self._destroyer.enter(connection, gone, "recording.remainder", body)
         return failures[0] if failures else None
 
-    def _unknown(self, tenant_id: TenantId) -> dict[str, RecordingId]:
-        vault = self._vault()
-        with translated_key_errors():
-            living = vault.ids(tenant_id)
-        return keks_of_unknown(self._store, vault, self._catalogue, tenant_id, living)
-
     def _end_key(
         self,
         tenant_id: TenantId,
@@ -199,26 +210,7 @@ class Expiry:
             )
         rewrapping = Rewrapping(self._store, self._vault(), self._catalogue, self._audit, self._clock)
         rewrapping.supersede(tenant_id, waiting.kek_id, actor=ACTOR, reason="the term of its day is over")
-        self._end_unused(tenant_id, until, unknown)
         return True
-
-    def _end_unused(
-        self, tenant_id: TenantId, until: datetime, unknown: Callable[[], dict[str, RecordingId]]
-    ) -> None:
-        """Destroy the keys of days that are over from which nothing hangs: what did has moved on.
-
-        Terms were made longer, or a recording came out of quarantine. An older row in a backup and the
-        record in a copy of the bucket name the former key still, so that it goes before a certificate.
-        """
-        vault, today = self._vault(), expiry_day(until).isoformat()
-        with translated_key_errors():
-            over = [kek_id for kek_id in vault.ids(tenant_id) if kek_id.split("/")[1] < today]
-        hung = keks.used(self._catalogue, tenant_id) if over else {}
-        waiting = {each.kek_id for each in destructions.waiting_keys(self._catalogue, tenant_id)}
-        rewrapping = Rewrapping(self._store, vault, self._catalogue, self._audit, self._clock)
-        for kek_id in over:
-            if kek_id not in hung and kek_id not in waiting and kek_id not in unknown():
-                rewrapping.supersede(tenant_id, kek_id, actor=ACTOR, reason="nothing hangs from it any more")
 
     def _certify(self, tenant_id: TenantId, kek_id: str, failures: list[ArchiveError]) -> int:
         """Give the certificates that waited for a key; return how many, and add what failed to `failures`."""

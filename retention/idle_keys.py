@@ -9,8 +9,9 @@ export hangs from it, and no recording in the bucket that the catalogue does not
 stays, and somebody is told to build the catalogue again. It stays, too, where database and
 bucket know nothing at all of the tenant: perhaps they are others' or empty ones.
 
-Rules: the clocks are believed; the key is retired before it is asked for the last time, so that
-nothing is committed under it meanwhile; the entry of the log stands before the effect.
+Rules: the time is the one recordings are judged by; the key is retired before it is asked for
+the last time, so that nothing is committed under it meanwhile; the entry of the log stands
+before the effect.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ from archive.errors import ArchiveError
 from archive.evidence.exports import key_owner
 from archive.key_end import destroy_kek
 from archive.model import RecordingId, TenantId
+from archive.rewrap import VersionedVault
 from archive.store.object import Store
 from archive.unknown_recordings import keks_of_unknown
-from keys.kek import KekVault
 from retention.destruction import ACTOR
 
 _log = structlog.get_logger()
@@ -44,26 +45,27 @@ KEYS_SWEEP = "retention.keys_sweep"
 class IdleKeys:
     """Ends the keys nothing hangs from; any number of processes may."""
 
-    def __init__(  # noqa: PLR0917 - what it stands on, named by its one caller
+    def __init__(
         self,
         store: Store,
-        vault: Callable[[], KekVault],
+        vault: Callable[[], VersionedVault],
         catalogue: Catalogue,
         audit: AuditWriter,
         clock: Clock,
-        due_time: Callable[[], datetime],
     ) -> None:
-        """Remember what it stands on; `due_time` raises ClockDisbelieved."""
+        """Remember what it stands on."""
         self._store = store
         self._vault = vault
         self._catalogue = catalogue
         self._audit = audit
         self._clock = clock
-        self._due_time = due_time
 
-    def sweep(self, tenant_id: TenantId) -> int:
-        """Destroy the idle keys of a tenant and return how many; raises DependencyUnavailable."""
-        today = expiry_day(self._due_time())
+    def sweep(self, tenant_id: TenantId, until: datetime) -> int:
+        """Destroy the keys of a tenant that are idle at `until`; return how many.
+
+        Raises DependencyUnavailable.
+        """
+        today = expiry_day(until)
         with translated_key_errors():
             living = self._vault().ids(tenant_id)
             of_exports = self._vault().ids(key_owner(tenant_id))
@@ -74,7 +76,7 @@ class IdleKeys:
         if not keks.is_anything_known(self._catalogue, tenant_id):
             _log.warning("ALARM: keys of a customer of whom the database knows nothing", tenant_id=tenant_id)
             return 0
-        unknown = keks_of_unknown(self._store, self._vault(), self._catalogue, tenant_id, living)
+        unknown = keks_of_unknown(self._store, self._vault(), self._catalogue, tenant_id)
         return sum(self._end(tenant_id, kek_id) for kek_id in idle if self._is_free(kek_id, unknown))
 
     @staticmethod

@@ -53,13 +53,12 @@ from archive.model import KEEP_GRACE_H_MAX, RecordingId, TenantId, UserId
 from archive.post import MailPost
 from archive.settings import Settings
 from archive.shared import Derivatives
-from keys.kek import KekVault
 from retention.audit_log import add_audit_log, check_log, sealed, sequencer_of
 from retention.destruction import ACTOR
 from retention.due_time import ClockDisbelieved
 from retention.expiry import Expiry
 from retention.exports import Exports, Notices, stamping_of
-from retention.idle_keys import IdleKeys, add_idle_keys
+from retention.idle_keys import add_idle_keys
 from retention.mail import Mailer
 from retention.proposals import add_proposals, end_over
 from retention.quarantine import Quarantine
@@ -431,12 +430,8 @@ class Worker:
         reminders = Reminders(self._catalogue, audit, clock, notices)
         add_reminders(self.app, self._tenants, reminders.remind)
         add_proposals(self.app, self._tenants, functools.partial(end_over, audit, clock))
-        self._add_idle_keys(vault, audit, expiry)
+        add_idle_keys(self.app, self._tenants, expiry.sweep_idle_keys)
         add_worm(self.app, lambda: prove_lock(settings, audit, actor=ACTOR, now=clock.now()))
-
-    def _add_idle_keys(self, vault: Callable[[], KekVault], audit: AuditWriter, expiry: Expiry) -> None:
-        idle = IdleKeys(self._store, vault, self._catalogue, audit, self._clock, expiry.check_clocks)
-        add_idle_keys(self.app, self._tenants, idle.sweep)
 
     def _tenants(self) -> list[TenantId]:
         return [tenant.id for tenant in list_tenants(self._catalogue)]

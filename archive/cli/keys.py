@@ -25,7 +25,6 @@ from archive.cli.operator import Operator, operator
 from archive.cli.outcome import DONE, FAILED, Row, add_json, parser, print_row
 from archive.cli.service import add_data, settings_of
 from archive.cli.vault import open_key_store, open_keyring, open_store
-from archive.data_key import translated_key_errors
 from archive.errors import CatalogueUnavailable, Refused
 from archive.model import RecordingId, TenantId
 from archive.rewrap import Rewrapping
@@ -251,9 +250,7 @@ def _refuse_unknown(
     """
     before: dict[str, RecordingId] = {}
     for _ in range(UNKNOWN_LOOKS):
-        with translated_key_errors():
-            living = vault.ids(tenant_id)
-        found = keks_of_unknown(store, vault, acting.catalogue, tenant_id, living)
+        found = keks_of_unknown(store, vault, acting.catalogue, tenant_id)
         unknown = {kek_id: of for kek_id, of in found.items() if kek_id in kek_ids}
         if not unknown:
             return

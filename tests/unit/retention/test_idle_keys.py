@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from archive.audit import AuditWriter
 from archive.catalogue import recordings
 from archive.catalogue.audit_entries import of_object
 from archive.catalogue.engine import Catalogue
@@ -18,21 +17,8 @@ from archive.model import ArchivedRecording, ObjectKind, RecordingState, Tenant
 from archive.rebuild import rebuild
 from archive.store.object import sha256_hex
 from retention.due_time import ClockDisbelieved
-from retention.idle_keys import IdleKeys
 from tests.unit.retention.ageing import Ageing, auditor
 from tests.unit.retention.test_expiry import hold, state_of
-
-
-def idle_keys(ageing: Ageing) -> IdleKeys:
-    audit = AuditWriter(ageing.worker, "worker/keys")
-    return IdleKeys(
-        ageing.store,
-        lambda: ageing.house.vault,
-        ageing.worker,
-        audit,
-        ageing.house.clock,
-        ageing.timekeeper().due_time,
-    )
 
 
 def living(ageing: Ageing, tenant: Tenant) -> tuple[str, ...]:
@@ -59,15 +45,15 @@ def test_c8_a_key_from_which_nothing_hangs_ends_with_its_day_and_the_log_tells(
     idle = made_in_vain(ageing, bakery.id, 7)
     of_exports = made_in_vain(ageing, key_owner(bakery.id), 7)
     ageing.live(days=7)
-    assert idle_keys(ageing).sweep(bakery.id) == 0, "its day is not over"
+    assert ageing.sweep("keys").sweep_idle_keys(bakery.id) == 0, "its day is not over"
     ageing.live(days=1)
-    assert idle_keys(ageing).sweep(bakery.id) == 2
+    assert ageing.sweep("keys").sweep_idle_keys(bakery.id) == 2
     assert {idle, of_exports} <= set(ageing.house.vault._store.destroyed())
     assert len(living(ageing, bakery)) == 1
     for kek_id in (idle, of_exports):
         (entry,) = of_object(ageing.portal, bakery.id, f"kek:{kek_id}")
         assert (entry.action, entry.result) == ("key.destroy", "ok")
-    assert idle_keys(ageing).sweep(bakery.id) == 0
+    assert ageing.sweep("keys").sweep_idle_keys(bakery.id) == 0
 
 
 def test_a_key_that_is_held_or_waits_for_a_certificate_stays(
@@ -78,7 +64,7 @@ def test_a_key_that_is_held_or_waits_for_a_certificate_stays(
     ageing.live(days=5)
     sweep = ageing.sweep()
     sweep._destroyer.destroy(bakery.id, going.recording.id, sweep.check_clocks())
-    assert idle_keys(ageing).sweep(bakery.id) == 0
+    assert ageing.sweep("keys").sweep_idle_keys(bakery.id) == 0
     assert living(ageing, bakery) == tuple(sorted((held.kek_id, going.kek_id)))
 
 
@@ -88,7 +74,7 @@ def test_by_a_clock_that_is_not_believed_no_key_ends(ageing: Ageing, bakery: Ten
     made_in_vain(ageing, bakery.id, 7)
     ageing.set_clock(days=8 * 365)
     with pytest.raises(ClockDisbelieved):
-        idle_keys(ageing).sweep(bakery.id)
+        ageing.sweep("keys").sweep_idle_keys(bakery.id)
     assert len(living(ageing, bakery)) == 2
 
 
@@ -106,10 +92,10 @@ def test_what_a_restored_database_does_not_know_keeps_its_key_until_it_is_known_
     assert newest != held.kek_id
     hold(database, held, held=False)
     forget(database, held)
-    assert idle_keys(ageing).sweep(bakery.id) == 0
+    assert ageing.sweep("keys").sweep_idle_keys(bakery.id) == 0
     assert rebuild(ageing.store, ageing.house.vault, operator) == 1
     ageing.timekeeper().trust()  # as an operator who looked
-    assert idle_keys(ageing).sweep(bakery.id) == 0
+    assert ageing.sweep("keys").sweep_idle_keys(bakery.id) == 0
     assert newest in living(ageing, bakery)
 
 
@@ -126,7 +112,7 @@ def test_a_row_that_names_a_key_that_is_gone_keeps_the_one_beside_its_objects(
         "UPDATE recordings SET kek_id = %s, wrapped_key = %s WHERE id = %s",
         (held.kek_id, held.wrapped_key, held.recording.id),
     )
-    assert idle_keys(ageing).sweep(bakery.id) == 0
+    assert ageing.sweep("keys").sweep_idle_keys(bakery.id) == 0
     assert living(ageing, bakery) == (newest,)
 
 
@@ -144,7 +130,7 @@ def test_what_a_stranger_puts_into_the_bucket_keeps_no_key_alive(
     for each in archived.objects:
         ageing.store.lose(each.key, each.version_id)
     ageing.live(days=3)
-    assert idle_keys(ageing).sweep(bakery.id) == 1
+    assert ageing.sweep("keys").sweep_idle_keys(bakery.id) == 1
 
 
 def test_in_an_empty_database_no_key_ends(ageing: Ageing, database: Any, bakery: Tenant) -> None:
@@ -155,7 +141,7 @@ def test_in_an_empty_database_no_key_ends(ageing: Ageing, database: Any, bakery:
     for each in archived.objects:
         ageing.store.lose(each.key, each.version_id)
     ageing.live(days=3)
-    assert idle_keys(ageing).sweep(bakery.id) == 0
+    assert ageing.sweep("keys").sweep_idle_keys(bakery.id) == 0
     assert living(ageing, bakery) == (archived.kek_id,)
 
 
