@@ -285,13 +285,14 @@ def beside(world: World, abroad: World) -> World:
     listed = do_not_record.add(house.operator, anna.tenant_id, f"010{next(_numbers)}", "lawyer", now=NOW)
     exempt = exempt_numbers.add(house.operator, anna.tenant_id, f"0800{next(_numbers)}", now=NOW)
     holder = AccessScope(anna.tenant_id, "api-client:x", scopes=frozenset(Scope))
+    day = f"{next(_years)}-11-22"
     with house.portal.transaction(anna.tenant_id) as connection:
         case_id = cases.open_case(connection, holder, "Claim", "x", now=NOW)
         proposal = proposals.propose_as_operator(
             connection,
             anna.tenant_id,
             "operator:0",
-            Wanted(Kind.KEY_DESTRUCTION, f"kek:{anna.tenant_id}/2033-11-22", {"day": "2033-11-22"}, "x"),
+            Wanted(Kind.KEY_DESTRUCTION, f"kek:{anna.tenant_id}/{day}", {"day": day}, "x"),
             now=NOW,
         )
     world.foreign = {
@@ -313,6 +314,7 @@ def beside(world: World, abroad: World) -> World:
 
 
 _numbers = itertools.count(7_000_000)
+_years = itertools.count(2033)
 
 
 def session_of(house: Any, user: User) -> dict[str, str]:
