@@ -158,7 +158,12 @@ def _compare(
             min(beyond[0], size),
             f"the bucket holds checkpoint {beyond[0]}, the database does not: it was set back",
         )
-    missing = sorted(at for at, row in roots.items() if row.note_version and at not in locked)
+    missing = sorted(
+        at
+        for at, row in roots.items()
+        # What is not listed may have been placed since.
+        if row.note_version and at not in locked and not store.versions(checkpoint_key(log.number, at))
+    )
     if missing:
         raise LogBroken(log.number, missing[0], f"checkpoint {missing[0]} is gone from the bucket")
     shared = sorted(set(locked) & set(roots))
@@ -173,22 +178,16 @@ def _compare(
 
 def _compare_objects(catalogue: Catalogue, store: Store, log: Log, share: Share, *, ended: bool) -> None:
     """See that the bucket holds what the database placed there, as it was, and nothing beside it."""
-    # Listed first: what is placed meanwhile is in the database before anybody misses it there.
     segments = _oldest(store.versions(segments_prefix(log.number)))
     tokens = _oldest(store.versions(tokens_prefix(log.number)))
     size = 0
     for position, row in enumerate(audit_tree.checkpoints(catalogue, log.number)):
         size = row.size
-        placed = segments.pop(segment_key(row.log, row.first, row.size), None)
-        if row.leaves_version and (placed is None or placed.version_id != row.leaves_version):
-            raise LogBroken(
-                log.number, row.first, f"the segment up to leaf {size - 1} is gone from the bucket"
-            )
-        stamp = tokens.pop(token_key(row.log, row.size), None)
-        if row.token_version and (stamp is None or stamp.version_id != row.token_version):
-            raise LogBroken(
-                log.number, size, f"the time stamp over checkpoint {size} is gone from the bucket"
-            )
+        lost = LogBroken(log.number, row.first, f"the segment up to leaf {size - 1} is gone from the bucket")
+        name = segment_key(row.log, row.first, row.size)
+        placed = _take(store, segments, name, row.leaves_version, lost)
+        lost = LogBroken(log.number, size, f"the time stamp over checkpoint {size} is gone from the bucket")
+        stamp = _take(store, tokens, token_key(row.log, row.size), row.token_version, lost)
         if position % share.parts == share.number:
             _read_objects(catalogue, store, row, placed, stamp)
     unknown = {int(name[-12:]): name for name in (*segments, *tokens)}
@@ -197,6 +196,20 @@ def _compare_objects(catalogue: Catalogue, store: Store, log: Log, share: Share,
     strange = [at for at in strange if at <= size or not ended]
     if strange:
         raise VerificationFailed(f"The bucket holds {unknown[strange[0]]}, which the database does not know.")
+
+
+def _take(
+    store: Store, listed: dict[str, ObjectVersion], name: str, version_id: str | None, lost: LogBroken
+) -> ObjectVersion | None:
+    """Take a name out of a listing; raises `lost` when the version the database names is not there."""
+    found = listed.pop(name, None)
+    if version_id is None:
+        return found
+    # What is not listed may have been placed since.
+    found = found or _oldest(store.versions(name)).get(name)
+    if found is None or found.version_id != version_id:
+        raise lost
+    return found
 
 
 def _read_objects(

@@ -302,3 +302,24 @@ def test_what_is_taken_along_is_for_its_owner_alone(sealed: LogHouse, tmp_path: 
     found = list((tmp_path / "along").rglob("*"))
     assert {path.stat().st_mode & 0o777 for path in found if path.is_file()} == {0o600}
     assert {path.stat().st_mode & 0o777 for path in found if path.is_dir()} == {0o700}
+
+
+@pytest.mark.parametrize("listing", ["checkpoints", "leaves", "tokens"])
+def test_what_is_sealed_while_the_bucket_is_listed_is_no_finding(
+    sealed: LogHouse, monkeypatch: pytest.MonkeyPatch, listing: str
+) -> None:
+    """The worker seals every minute, and the check takes longer in a large log."""
+    versions, sealed_meanwhile = sealed.store.versions, []
+
+    def seal_behind(prefix: str, after: str = "") -> Any:
+        found = versions(prefix, after)
+        if prefix.endswith(f"/{listing}/") and not sealed_meanwhile:
+            sealed_meanwhile.append(prefix)
+            sealed.play(2)
+            assert sealed.sequencer().round() == 1
+        return found
+
+    monkeypatch.setattr(sealed.store, "versions", seal_behind)
+    (found,) = compared(sealed)
+    assert sealed_meanwhile
+    assert found.leaves in {12, 14}
