@@ -139,7 +139,7 @@ class _SecretFiles(PydanticBaseSettingsSource):
             return None, field_name, False
         if os.environ.get(variable):
             raise Refused(f"Both {variable} and {variable}_FILE are set; leave out one of them.")
-        return read_secret(Path(path), SECRET_FILE_SIZE_BYTES_MAX, f"{variable}_FILE"), field_name, False
+        return read_small_file(Path(path), SECRET_FILE_SIZE_BYTES_MAX, f"{variable}_FILE"), field_name, False
 
     def __call__(self) -> dict[str, object]:
         """Return all secrets that stand in files."""
@@ -147,8 +147,8 @@ class _SecretFiles(PydanticBaseSettingsSource):
         return {name: value for name, value in found.items() if value is not None}
 
 
-def read_secret(path: Path, size_bytes_max: int, setting: str) -> str:
-    """Return what a file of a secret says, without the end of its line; raises Refused with the setting."""
+def read_small_file(path: Path, size_bytes_max: int, setting: str) -> str:
+    """Return the text of a small file without the end of its last line; raises Refused with the setting."""
     try:
         with path.open("rb") as file:
             content = file.read(size_bytes_max + 1)
@@ -382,7 +382,9 @@ def load_settings(config: Path | None = None) -> Settings:
 
 def _read_toml(config: Path) -> dict[str, object]:
     try:
-        values: dict[str, object] = tomllib.loads(read_secret(config, TOML_FILE_SIZE_BYTES_MAX, "--config"))
+        values: dict[str, object] = tomllib.loads(
+            read_small_file(config, TOML_FILE_SIZE_BYTES_MAX, "--config")
+        )
     except tomllib.TOMLDecodeError as error:
         raise Refused(f"--config: {config} is not TOML: {error}.") from error
     # The environment wins over the file, and arguments would win over both.

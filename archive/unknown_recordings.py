@@ -38,8 +38,8 @@ class _Found:
 
 def keks_of_unknown(
     store: Store, vault: VersionedVault, catalogue: Catalogue, tenant_id: TenantId
-) -> dict[str, RecordingId]:
-    """Return the KEKs, of those that live, from which unknown recordings hang, and one recording of each.
+) -> dict[str, set[RecordingId]]:
+    """Return the KEKs, of those that live, from which unknown recordings hang, with these recordings.
 
     Lists all objects of the tenant. Raises DependencyUnavailable.
     """
@@ -48,16 +48,16 @@ def keks_of_unknown(
     listed = _listed(store, tenant_id)
     # Asked after the bucket: what is archived meanwhile has its row by now, or its journal still.
     known = keks.of_recordings(catalogue, tenant_id)
-    needed: dict[str, RecordingId] = {}
+    needed: dict[str, set[RecordingId]] = defaultdict(set)
     for recording_id, found in listed.items():
         kek_id = known.get(recording_id)
         if kek_id is not None and (not kek_id or kek_id in living):
             continue
         for wrapped in _wrapped(store, found):
             if wrapped.kek_id in living and _opens(vault, tenant_id, recording_id, wrapped):
-                needed.setdefault(wrapped.kek_id, recording_id)
+                needed[wrapped.kek_id].add(recording_id)
                 break
-    return needed
+    return dict(needed)
 
 
 def _listed(store: Store, tenant_id: TenantId) -> dict[RecordingId, _Found]:

@@ -30,7 +30,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
@@ -259,7 +258,8 @@ class LocalKeyring:
         with _alone(path):
             content = _read(path)
             roots = changed(_opened(self._file_key, content))
-            _write(path, self._file_key, replace(content, **_root_fields(self._file_key, roots)))
+            sealed = _sealed_roots(self._file_key, roots)
+            _write(path, self._file_key, replace(content, versions=sealed, wraps=roots.wraps))
         self._hold(path, roots)
 
     def _hold(self, path: Path, roots: _Roots) -> None:
@@ -300,13 +300,11 @@ def _version(wrapped: bytes) -> tuple[int, bytes]:
 def _sealed(passphrase: bytes, file_key: bytes, roots: _Roots) -> _Content:
     salt = secrets.token_bytes(SALT_BYTES)
     sealed = wrap_key(_stretched(passphrase, salt), file_key, FORMAT_NAME.encode())
-    return _Content(salt, sealed, *_root_fields(file_key, roots).values())
+    return _Content(salt, sealed, _sealed_roots(file_key, roots), roots.wraps)
 
 
-def _root_fields(file_key: bytes, roots: _Roots) -> dict[str, Any]:
-    """Return the fields of a `_Content` that tell of root keys."""
-    versions = {version: _seal_root(file_key, version, key) for version, key in roots.keys.items()}
-    return {"versions": versions, "wraps": roots.wraps}
+def _sealed_roots(file_key: bytes, roots: _Roots) -> dict[int, bytes]:
+    return {version: _seal_root(file_key, version, key) for version, key in roots.keys.items()}
 
 
 def _opened(file_key: bytes, content: _Content) -> _Roots:

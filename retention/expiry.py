@@ -195,7 +195,7 @@ class Expiry:
         tenant_id: TenantId,
         waiting: WaitingKey,
         until: datetime,
-        unknown: Callable[[], dict[str, RecordingId]],
+        unknown: Callable[[], dict[str, set[RecordingId]]],
     ) -> bool:
         """Destroy a key if its time is over; return whether it is gone."""
         siblings = destructions.count_under(
@@ -205,7 +205,7 @@ class Expiry:
             return False
         if waiting.kek_id in unknown():
             raise Conflict(
-                f"The recording {unknown()[waiting.kek_id]} in the bucket hangs from this key and the "
+                f"The recording {min(unknown()[waiting.kek_id])} in the bucket hangs from this key and the "
                 "database does not know it: run earwitness storage rebuild-catalogue."
             )
         rewrapping = Rewrapping(self._store, self._vault(), self._catalogue, self._audit, self._clock)

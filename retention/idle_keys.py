@@ -80,13 +80,13 @@ class IdleKeys:
         return sum(self._end(tenant_id, kek_id) for kek_id in idle if self._is_free(kek_id, unknown))
 
     @staticmethod
-    def _is_free(kek_id: str, unknown: dict[str, RecordingId]) -> bool:
+    def _is_free(kek_id: str, unknown: dict[str, set[RecordingId]]) -> bool:
         if kek_id in unknown:
             _log.error(
                 "ALARM: a key is over and stays: a recording in the bucket hangs from it that the database "
                 "does not know; run earwitness storage rebuild-catalogue",
                 kek_id=kek_id,
-                recording_id=unknown[kek_id],
+                recording_id=min(unknown[kek_id]),
             )
         return kek_id not in unknown
 

@@ -91,10 +91,11 @@ def drill_bucket(ground: Ground, now: datetime, sample: int | None, tell: Tell) 
             lambda place, why: missed.setdefault(place.tenant_id, []).append((place, why)),
         )
         tell(f"catalogue: {added} recordings rebuilt")
+        told = {place for each in missed.values() for place, _ in each}
         for place in without_record(ground.store):
-            silent = missed.setdefault(place.tenant_id, [])
-            if place not in {each for each, _ in silent}:
-                silent.append((place, NotFound("Its sound stands in the bucket, and no record of it.")))
+            if place not in told:
+                why = NotFound("Its sound stands in the bucket, and no record of it.")
+                missed.setdefault(place.tenant_id, []).append((place, why))
         return _outcomes(ground, host, None, missed, now, sample, tell)
 
 

@@ -13,8 +13,7 @@ from archive.cli.service import add_data, settings_of
 from archive.cli.vault import open_key_store, open_keyring, open_store
 from archive.clock import SystemClock
 from archive.embedded.supervisor import StopRequested, stop_on_signals
-from archive.errors import Refused
-from archive.settings import Settings
+from archive.settings import Settings, read_small_file
 from archive.telemetry import configure_logging
 
 PASSPHRASE_BYTES_MAX = 4096  # more is a wrong file
@@ -86,18 +85,9 @@ def _settings(options: argparse.Namespace) -> Settings:
         changes["keyring"] = options.keyring if named else f"file:{options.keyring}"
         changes["keyring_former"] = ""
     if options.passphrase_file is not None:
-        changes["keyring_passphrase"] = _passphrase(options.passphrase_file)
+        file = options.passphrase_file
+        changes["keyring_passphrase"] = read_small_file(file, PASSPHRASE_BYTES_MAX, "--passphrase-file")
     return settings.model_copy(update=changes)
-
-
-def _passphrase(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-        if len(content) > PASSPHRASE_BYTES_MAX:
-            raise Refused(f"{path} does not hold a passphrase.")
-        return content.decode().removesuffix("\n").removesuffix("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refused(f"{path} can't be read as a passphrase.") from error
 
 
 def _row(outcome: Outcome) -> Row:

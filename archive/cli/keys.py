@@ -28,7 +28,7 @@ from archive.cli.vault import open_key_store, open_keyring, open_store
 from archive.errors import CatalogueUnavailable, Refused
 from archive.model import RecordingId, TenantId
 from archive.rewrap import Rewrapping
-from archive.settings import Settings, read_secret
+from archive.settings import Settings, read_small_file
 from archive.store.object import Store
 from archive.telemetry import configure_logging
 from archive.unknown_recordings import keks_of_unknown
@@ -42,7 +42,6 @@ from keys.root import RotatingRoot
 FRESH = timedelta(days=1)
 """A KEK that took over within a day is left alone: a run that was broken off goes on where it stopped."""
 
-UNKNOWN_LOOKS = 20
 UNKNOWN_WAIT_S = 30.0
 """Longer than archiving a recording takes, from its last object to its row."""
 
@@ -246,22 +245,22 @@ def _refuse_unknown(
     """Refuse while the bucket holds a recording under one of these keys that the database does not know.
 
     A database that was restored knows nothing of the calls after its backup: their key would be
-    destroyed with the rest. A recording that is being archived just now has its row soon.
+    destroyed with the rest. A recording that is being archived just now has its row at the second look.
     """
-    before: dict[str, RecordingId] = {}
-    for _ in range(UNKNOWN_LOOKS):
+
+    def unknown() -> set[tuple[str, RecordingId]]:
         found = keks_of_unknown(store, vault, acting.catalogue, tenant_id)
-        unknown = {kek_id: of for kek_id, of in found.items() if kek_id in kek_ids}
-        if not unknown:
-            return
-        if unknown.items() & before.items():
-            kek_id, recording_id = min(unknown.items() & before.items())
-            raise Refused(
-                f"The bucket holds the recording {recording_id} of {kek_id}, the database does not: nothing "
-                "was changed. After a restore, run earwitness rebuild-catalogue first."
-            )
-        before = unknown
-        time.sleep(UNKNOWN_WAIT_S)
+        return {(kek_id, each) for kek_id in found.keys() & kek_ids for each in found[kek_id]}
+
+    before = unknown()
+    if not before:
+        return
+    time.sleep(UNKNOWN_WAIT_S)
+    for kek_id, recording_id in sorted(before & unknown()):
+        raise Refused(
+            f"The bucket holds the recording {recording_id} of {kek_id}, the database does not: nothing "
+            "was changed. After a restore, run earwitness storage rebuild-catalogue first."
+        )
 
 
 def _keks_to_rotate(acting: Operator, options: argparse.Namespace) -> list[tuple[TenantId, str]]:
@@ -345,7 +344,7 @@ def _keyring_file(settings: Settings) -> LocalKeyring:
 
 def _secret(path: Path) -> bytes:
     """Read a passphrase as the settings will, so that nothing is sealed by what they can't read."""
-    secret = read_secret(path, PASSPHRASE_BYTES_MAX, "--new-passphrase-file")
+    secret = read_small_file(path, PASSPHRASE_BYTES_MAX, "--new-passphrase-file")
     if not secret.strip():
         raise Refused(f"{path} does not hold a passphrase.")
     return secret.encode()

@@ -235,7 +235,7 @@ def test_a_rotation_broken_off_after_rows_were_handed_over_is_gone_on_with(
 def test_a_recording_that_is_being_archived_just_now_is_waited_for(
     archived: ArchivedRecording, data: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks = iter([{archived.kek_id: "first"}, {archived.kek_id: "second"}, {}])
+    looks = iter([{archived.kek_id: {"first", "second"}}, {archived.kek_id: {"third"}}])
     monkeypatch.setattr(verb, "UNKNOWN_WAIT_S", 0.0)
     monkeypatch.setattr(verb, "keks_of_unknown", lambda *_: next(looks))
     assert data("keys", "rotate", "--keks") == {"keks": 1, "recordings": 1}
