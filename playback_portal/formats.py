@@ -10,10 +10,11 @@ of them: `{{ recording.started_at | clock }}`.
 from __future__ import annotations
 
 from datetime import date, datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import phonenumbers
-from babel.dates import format_date, format_time
+from babel.dates import format_date
 from babel.numbers import format_decimal
 
 from playback_portal.language import Language
@@ -28,14 +29,21 @@ _DAYS = {
     "numeric": "d-M-y",
 }
 
+NUMBERS_REMEMBERED_MAX = 2048
+"""A list shows the same few numbers again and again; what is remembered takes half a megabyte."""
+
 # How the digits behind the area code are said, by how many there are.
 _GROUPS = {7: (3, 2, 2), 6: (2, 2, 2), 8: (4, 4)}
 
 
-def clock(language: Language, moment: datetime, *, seconds: bool = False) -> str:
+def clock(
+    language: Language,  # noqa: ARG001 - the form of a filter
+    moment: datetime,
+    *,
+    seconds: bool = False,
+) -> str:
     """Return the time of day: 14:02, or 14:02:12."""
-    local = moment.astimezone(ZONE)
-    return format_time(local, "HH:mm:ss" if seconds else "HH:mm", tzinfo=ZONE, locale=language.locale)
+    return f"{moment.astimezone(ZONE):{'%H:%M:%S' if seconds else '%H:%M'}}"
 
 
 def day(language: Language, moment: datetime | date, style: str = "full") -> str:
@@ -64,8 +72,11 @@ def count(language: Language, amount: float, decimals: int = 0) -> str:
 
 def number(language: Language, text: str | None) -> str:  # noqa: ARG001 - the form of a filter
     """Return a telephone number in groups; what is none is returned as it is, nothing as ''."""
-    if not text or not text.startswith("+"):
-        return text or ""
+    return _in_groups(text) if text and text.startswith("+") else text or ""
+
+
+@lru_cache(NUMBERS_REMEMBERED_MAX)
+def _in_groups(text: str) -> str:
     try:
         parsed = phonenumbers.parse(text, None)
     except phonenumbers.NumberParseException:

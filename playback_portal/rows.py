@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import groupby
 
 from archive.access import AccessScope, may_annotate, may_download, may_play, needs_purpose
 from archive.catalogue.labels import Label
@@ -110,14 +111,15 @@ def rows(
 
 def by_day(shown: Sequence[Row], before: date | None) -> list[Day]:
     """Return rows in the order of time by their day; `before` is the day the page before ended with."""
-    days: list[Day] = []
-    for each in shown:
-        began = each.recording.started_at.astimezone(ZONE).date()
-        if days and days[-1].day == began:
-            days[-1] = Day(began, days[-1].heads, (*days[-1].rows, each))
-        else:
-            days.append(Day(began, began != before, (each,)))
+    days = []
+    for began, each in groupby(shown, lambda row: row.recording.started_at.astimezone(ZONE).date()):
+        days.append(Day(began, began != before, tuple(each)))
     return days
+
+
+def undivided(shown: Sequence[Row], day: date) -> list[Day]:
+    """Return rows in another order than that of time: under no name of a day."""
+    return [Day(day, heads=False, rows=tuple(shown))]
 
 
 def other_parties(recording: Recording) -> list[Party]:

@@ -110,7 +110,9 @@ def generate(admin: psycopg.Connection[tuple[object, ...]], tenant_id: str, coun
         admin.execute("SET LOCAL work_mem = '256MB'")
         for statement in (NAMES, CALLS, PEOPLE, RECORDINGS, PARTIES, DOCUMENTS, WAVEFORMS):
             admin.execute(statement, values)
-        admin.execute("SET LOCAL maintenance_work_mem = '512MB'")
+        # What doesn't fit is merged into the index again and again.
+        admin.execute("SET LOCAL maintenance_work_mem = '3GB'")
+        admin.execute("SET LOCAL max_parallel_maintenance_workers = 2")
         admin.execute(str(definition[0]).encode())
         admin.execute("DROP TABLE calls, names")
     for table in ("recordings", "recording_parties", "recording_documents", "recording_waveforms", "users"):

@@ -38,7 +38,7 @@ from playback_portal.page import is_htmx, partial, render, see_other
 from playback_portal.parameters import Parameters, cursor, whole_number
 from playback_portal.recordings import archived_recording
 from playback_portal.route import Route
-from playback_portal.rows import Row, by_day, rows
+from playback_portal.rows import Row, by_day, rows, undivided
 from playback_portal.saved_searches import keep, renew, saved_search
 from playback_portal.services import SCOPE, SERVICES
 
@@ -271,16 +271,16 @@ async def _context(request: web.Request, asked: Asked, found: Found) -> dict[str
 def _shown(request: web.Request, asked: Asked, found: Found) -> dict[str, Any]:
     """Return what the rows themselves need."""
     by_start = asked.filters.query.sort in {Sort.NEWEST, Sort.OLDEST}
-    now = request.app[SERVICES].clock.now()
+    today = request.app[SERVICES].clock.now().astimezone(ZONE).date()
     return {
         "asked": asked.filters,
         "view": asked.view,
         # A view has a place of its own in the menu, and the reader is there.
         **({} if asked.view is None else {"current": None}),
-        "days": by_day(found.rows, _day_before(asked)) if by_start else [],
+        "days": by_day(found.rows, _day_before(asked)) if by_start else undivided(found.rows, today),
         "rows": found.rows,
         "by_start": by_start,
-        "today": now.astimezone(ZONE).date(),
+        "today": today,
         "next": None if found.next is None else asked.address(cursor=found.next),
         "grows": asked.rows + PAGE_ROWS <= ROWS_MAX,
         "previous": None if asked.after is None else asked.address(before=found.begin(asked.filters.query)),
