@@ -191,10 +191,10 @@ def _walk_segment(walk: _Walk, segment: Segment) -> None:
     for number, line in enumerate(lines):
         leaf = _read_leaf(walk, line)
         if entries is not None:
-            _check_entry(walk, leaf, entries[number] if number < len(entries) else "")
+            _check_entry(walk, leaf, entries[number] if number < len(entries) - 1 else "")
         walk.heads[leaf.writer] = (leaf.sequence, leaf.entry_hash)
         walk.tree.extend(leaf_hash(line.encode()))
-    if entries is not None and len(entries) > len(lines):
+    if entries is not None and (len(entries) > len(lines) + 1 or entries[-1]):
         raise walk.broken("there are more entries than leaves")
 
 
@@ -228,11 +228,10 @@ def _out_of_turn(leaf: Leaf, heads: Mapping[str, tuple[int, str]]) -> str:
 
 
 def _entry_lines(segment: Segment) -> list[str] | None:
-    """Return the lines of an entries file; what stands behind the last line end is one more."""
+    """Return the lines of an entries file, and last what stands behind its last line end: nothing."""
     if segment.read_entries is None:
         return None
-    lines = segment.read_entries().decode("ascii", "replace").split("\n")
-    return lines if lines[-1] else lines[:-1]
+    return segment.read_entries().decode("ascii", "replace").split("\n")
 
 
 def _check_entry(walk: _Walk, leaf: Leaf, line: str) -> None:

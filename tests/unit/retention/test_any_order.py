@@ -49,6 +49,14 @@ class Kept:
     is_gone: bool = False
 
 
+PLACE = st.integers(0, RECORDINGS_MAX - 1)
+
+
+def picked(among: list[Kept], place: int) -> list[Kept]:
+    """Return one of them, or none when there is none."""
+    return [among[place % len(among)]] if among else []
+
+
 class Archive(RuleBasedStateMachine):
     """One tenant's recordings, and what the world does to them."""
 
@@ -72,24 +80,26 @@ class Archive(RuleBasedStateMachine):
         archived = self.ageing.archive(self.tenant, days)
         self.kept.append(Kept(archived, archived.recording.retain_until))
 
-    @precondition(lambda self: self.living())
-    @rule(data=st.data())
-    def hold(self, data: st.DataObject) -> None:
-        chosen = data.draw(st.sampled_from(self.living()))
-        chosen.cases.append(hold(self.ageing, self.tenant, chosen.archived))
+    # What may be done, and with which, is drawn without looking at what time did to the recordings:
+    # each example begins later than the one before it, and its draws must be those of any other time.
+    @precondition(lambda self: self.kept)
+    @rule(place=PLACE)
+    def hold(self, place: int) -> None:
+        for chosen in picked(self.living(), place):
+            chosen.cases.append(hold(self.ageing, self.tenant, chosen.archived))
 
-    @precondition(lambda self: any(each.cases for each in self.kept))
-    @rule(data=st.data())
-    def release(self, data: st.DataObject) -> None:
-        chosen = data.draw(st.sampled_from([each for each in self.kept if each.cases]))
-        release(self.ageing, self.tenant, chosen.cases.pop())
+    @precondition(lambda self: self.kept)
+    @rule(place=PLACE)
+    def release(self, place: int) -> None:
+        for chosen in picked([each for each in self.kept if each.cases], place):
+            release(self.ageing, self.tenant, chosen.cases.pop())
 
-    @precondition(lambda self: self.living())
-    @rule(data=st.data(), days=st.sampled_from([8, 9, 20]))
-    def keep_for_longer(self, data: st.DataObject, days: int) -> None:
-        chosen = data.draw(st.sampled_from(self.living()))
-        if chosen.until < self.now + timedelta(days=days, seconds=-1):
-            chosen.until = lengthen(self.ageing, chosen.archived, days)
+    @precondition(lambda self: self.kept)
+    @rule(place=PLACE, days=st.sampled_from([8, 9, 20]))
+    def keep_for_longer(self, place: int, days: int) -> None:
+        for chosen in picked(self.living(), place):
+            if chosen.until < self.now + timedelta(days=days, seconds=-1):
+                chosen.until = lengthen(self.ageing, chosen.archived, days)
 
     @rule()
     def let_store_and_keys_follow(self) -> None:
