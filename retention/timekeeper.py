@@ -23,7 +23,7 @@ import structlog
 from archive.audit import AuditWriter
 from archive.catalogue import retention_clocks
 from archive.catalogue.engine import Catalogue
-from archive.catalogue.retention_clocks import GoodTime
+from archive.catalogue.retention_clocks import CLOCK_ACTION, DISBELIEVED, GoodTime
 from archive.clock import Clock
 from archive.errors import DependencyUnavailable
 from archive.store.object import Store
@@ -135,7 +135,7 @@ class Timekeeper:
         try:
             found = judge(readings)
         except ClockDisbelieved as error:
-            self._alarm(str(error), "refused")
+            self._alarm(str(error), DISBELIEVED)
             raise
         if readings.local - found.until > LATE:
             self._alarm(
@@ -184,7 +184,7 @@ class Timekeeper:
         return retention_clocks.newest_entry(self._catalogue, at_most=local)
 
     def _alarm(self, reason: str, result: str) -> None:
-        what = "nothing is deleted" if result == "refused" else "deletions come late"
+        what = "nothing is deleted" if result == DISBELIEVED else "deletions come late"
         _log.error(f"ALARM: no clock is believed, {what}", reason=reason)
         kind = reason.partition(" by ")[0]
         if kind == self._alarmed:
@@ -194,7 +194,7 @@ class Timekeeper:
                 connection,
                 tenant_id=None,
                 actor=ACTOR,
-                action="retention.clock",
+                action=CLOCK_ACTION,
                 object=f"node:{self._node}",
                 result=result,
                 at=self._clock.now(),

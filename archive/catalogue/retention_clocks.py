@@ -9,12 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import and_, delete, func, select
+from sqlalchemy import and_, delete, func, lateral, not_, select, true
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.catalogue.directory import list_tenants
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.tables import audit_entries, audit_writers, recordings, retention_clocks
+
+CLOCK_ACTION, DISBELIEVED = "retention.clock", "refused"
+"""The entry of the audit log that says that no clock was believed."""
 
 REBUILT = "rebuilt"
 """The node that stands for what a bucket told of the time when the catalogue was rebuilt from it."""
@@ -74,13 +77,20 @@ def newest_entry(catalogue: Catalogue, *, at_most: datetime | None = None) -> da
     """Return the time of the newest entry of the audit log, as worker or operator; None of an empty one.
 
     The newest of each writer counts: whoever wrote by a wrong clock once writes by the right
-    one now. With `at_most`, entries ahead of it do not count.
+    one now. With `at_most`, entries ahead of it do not count. Nor does what tells that a clock was
+    not believed: it is dated by that clock.
     """
     writer, entry = audit_writers.c, audit_entries.c
-    last = and_(entry.writer == writer.writer, entry.sequence == writer.sequence)
-    statement = select(func.max(entry.at)).select_from(audit_writers.join(audit_entries, last))
+    believed = not_(and_(entry.action == CLOCK_ACTION, entry.result == DISBELIEVED))
+    last = lateral(
+        select(entry.at)
+        .where(entry.writer == writer.writer, believed)
+        .order_by(entry.sequence.desc())
+        .limit(1)
+    )
+    statement = select(func.max(last.c.at)).select_from(audit_writers.join(last, true()))
     if at_most is not None:
-        statement = statement.where(entry.at <= at_most)
+        statement = statement.where(last.c.at <= at_most)
     with catalogue.transaction() as connection:
         found = connection.execute(statement).scalar()
     return None if found is None else found.astimezone(UTC)

@@ -107,6 +107,19 @@ def test_a_recorder_with_a_wrong_clock_keeps_no_other_from_archiving(ageing: Age
     assert ageing.timekeeper().due_time() == right
 
 
+@pytest.mark.parametrize("days", [8 * 365, -400])
+def test_a_machine_whose_clock_jumped_holds_up_no_other_once_it_is_right_again(
+    ageing: Ageing, days: int
+) -> None:
+    """What it wrote to say that its clock is not believed is dated by that clock (found by `make soak`)."""
+    ageing.timekeeper().due_time()
+    ageing.set_clock(days=days)
+    with pytest.raises(ClockDisbelieved):
+        ageing.timekeeper(node="three").due_time()
+    ageing.set_clock(days=-days)
+    assert ageing.timekeeper().due_time() == ageing.house.clock.now()
+
+
 def test_that_deletions_come_late_is_told_once(ageing: Ageing, database: Any) -> None:
     keeper = ageing.timekeeper()
     ageing.restart(hours=LATE.total_seconds() / 3600)
