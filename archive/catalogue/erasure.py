@@ -11,16 +11,16 @@ that is (`archive.catalogue.destructions`).
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Row, and_, delete, insert, select
 
-from archive.catalogue import exports, sessions
+from archive.catalogue import exports, rollups, sessions
 from archive.catalogue.engine import Connection
 from archive.catalogue.tables import minute_bookings, recordings
 from archive.errors import NotFound
-from archive.model import RecordingId, RecordingState, SessionId, TenantId
+from archive.model import RecordingId, RecordingState, SessionId, TenantId, UserId
 
 WHOLE_TRACE = "the recording was destroyed at the end of its term"
 
@@ -45,6 +45,10 @@ def erase(
     of_it = and_(columns.tenant_id == tenant_id, columns.id == recording_id)
     known = connection.execute(select(recordings).where(of_it).with_for_update()).one_or_none()
     if known is not None:
+        if known.owner is not None:
+            size_bytes = rollups.size_of(connection, tenant_id, recording_id)
+            began = known.started_at.astimezone(UTC)
+            rollups.destroyed(connection, tenant_id, UserId(known.owner), began, size_bytes, now)
         connection.execute(delete(recordings).where(of_it))
         connection.execute(insert(recordings).values(_blank(known)))
     booked = minute_bookings.c

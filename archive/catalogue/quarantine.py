@@ -22,7 +22,7 @@ from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from archive.access import AccessScope, may_administer
-from archive.catalogue import case_rules, sessions, store_holds
+from archive.catalogue import case_rules, rollups, sessions, store_holds
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recordings import get as get_recording
 from archive.catalogue.tables import recording_objects, recordings, user_licences, users
@@ -171,6 +171,7 @@ def claim_for_owner(connection: Connection, archived: ArchivedRecording, told: s
         held = update(recordings).where(_is(recording.tenant_id, recording.id)).values(on_hold=True)
         connection.execute(held)
     case_rules.follow(connection, recording, held_by)
+    rollups.recorded(connection, recording, rollups.size_of(connection, recording.tenant_id, recording.id))
     outcome = sessions.locked(connection, recording.tenant_id, recording.session_id)
     changed = replace(outcome, reason="assigned from quarantine", trace=_told(outcome, told))
     sessions.replace_outcome(connection, changed)
@@ -185,6 +186,7 @@ def settle(connection: Connection, archived: ArchivedRecording) -> None:
         "store_hold": store_holds.after_new_object(),
     }
     connection.execute(update(recordings).where(_is(recording.tenant_id, recording.id)).values(values))
+    before = rollups.size_of(connection, recording.tenant_id, recording.id)
     columns = recording_objects.c
     for stored in archived.objects:
         connection.execute(
@@ -196,6 +198,8 @@ def settle(connection: Connection, archived: ArchivedRecording) -> None:
             )
             .values(vars(stored))
         )
+    after = rollups.size_of(connection, recording.tenant_id, recording.id)
+    rollups.resized(connection, recording, after - before)
 
 
 def claim_for_destruction(

@@ -40,7 +40,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.access import UNSEEN_STATES, AccessScope
-from archive.catalogue import case_rules, documents
+from archive.catalogue import case_rules, documents, rollups
 from archive.catalogue.documents import storable
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recording_query import (
@@ -137,6 +137,8 @@ def insert_recording(connection: Connection, archived: ArchivedRecording) -> Arc
     _insert_parts(connection, archived)
     case_rules.follow(connection, archived.recording, held_by)
     documents.index(connection, archived.recording)
+    size_bytes = sum(stored.ciphertext_bytes for stored in archived.objects)
+    rollups.recorded(connection, archived.recording, size_bytes)
     return None
 
 

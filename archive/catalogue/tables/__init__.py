@@ -70,6 +70,7 @@ from archive.catalogue.tables.recordings import (
     recordings,
     sessions,
 )
+from archive.catalogue.tables.reports import report_days, report_standing
 from archive.catalogue.tables.retention import destructions, retention_clocks
 from archive.catalogue.tables.shares import mails, share_policies, share_visits, shares
 from archive.catalogue.tables.sign_in import (
@@ -146,6 +147,8 @@ __all__ = [
     "recording_waveforms",
     "recordings",
     "recovery_codes",
+    "report_days",
+    "report_standing",
     "retention_clocks",
     "retired_keks",
     "saved_searches",

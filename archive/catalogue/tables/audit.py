@@ -41,6 +41,12 @@ audit_entries = Table(
     PrimaryKeyConstraint("writer", "sequence"),
     Index(None, "tenant_id", "object"),
     Index(None, "tenant_id", "at", "writer", "sequence"),
+    Index(
+        "audit_entries_heard_idx",
+        "tenant_id",
+        "at",
+        postgresql_where=text("action IN ('recording.played', 'recording.downloaded')"),
+    ),
 )
 
 audit_bodies = Table(
