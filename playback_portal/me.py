@@ -1,7 +1,8 @@
 """What people set for themselves: their own mode where they may choose, and "keep my next call".
 
 Rules: only for a person, signed in or by a key of theirs; of nobody else. What the
-administrator allows is asked when it is changed, not before.
+administrator allows is asked when it is changed, not before. A change of mode is durable
+together with its audit entry.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from playback_portal.parameters import (
 )
 from playback_portal.problems import Problem
 from playback_portal.route import DETAILS, SUBJECT
-from playback_portal.services import SCOPE, SERVICES
+from playback_portal.services import ENTRY, SCOPE, SERVICES
 
 KEEP_NEXT_MIN_DEFAULT = 60
 """Long enough to be called back, short enough that nobody has forgotten it."""
@@ -52,20 +53,21 @@ async def patch_settings(request: web.Request) -> web.StreamResponse:
     # In a merge patch null would take the mode away (RFC 7396), and everybody has one.
     wanted = body.read("mode", json_word_of(RecordingMode), None)
     body.check()
-    services, scope = request.app[SERVICES], request[SCOPE]
-    before = await asyncio.to_thread(_settings, request, user_id)
-    require_match(request.headers.get("If-Match"), before)
-    if wanted is None or wanted == before["mode"]:
-        return tagged_response(before)
+    tenant_id, now = request[SCOPE].tenant_id, request.app[SERVICES].clock.now()
 
     def change() -> dict[str, Json]:
-        now = services.clock.now()
-        directory.set_own_mode(services.catalogue, scope.tenant_id, user_id, wanted, now=now)
-        return _settings(request, user_id)
+        with request[ENTRY].transaction() as connection:
+            # Compared behind the lock: what somebody else is changing at this moment counts.
+            user = directory.lock_user(connection, tenant_id, user_id)
+            until = keep_next.until_within(connection, tenant_id, user_id, now=now)
+            require_match(request.headers.get("If-Match"), settings_document(user, until))
+            if wanted is None or wanted == user.mode:
+                return settings_document(user, until)
+            after = directory.set_own_mode(connection, user, wanted, now=now)
+            request[DETAILS] = {"mode": {"from": user.mode.value, "to": after.mode.value}}
+            return settings_document(after, until)
 
-    after = await asyncio.to_thread(change)
-    request[DETAILS] = {"mode": {"from": before["mode"], "to": after["mode"]}}
-    return tagged_response(after)
+    return tagged_response(await asyncio.to_thread(change))
 
 
 async def put_keep_next(request: web.Request) -> web.StreamResponse:

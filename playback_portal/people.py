@@ -54,6 +54,7 @@ BY_KEY = (
     "No key makes somebody an administrator or auditor, or takes it from them: an administrator who is "
     "signed in does, or the operator (`earwitness user set`)."
 )
+OWN_ROLE = "Nobody changes their own role: ask another administrator."
 TOLD_FIELDS = ("role", "access", "licence", "mode", "ownModes")
 """What the audit log says from what to what; of the rest only that it changed."""
 
@@ -110,18 +111,8 @@ async def patch_user(request: web.Request) -> web.StreamResponse:
     body = await read_body(request)
     fields = read_fields(body)
     body.check()
-    scope = request[SCOPE]
-    before, tenant = await _person(request)
-    known = user_document(before, tenant)
-    require_match(request.headers.get("If-Match"), known)
-    if before.id == scope.user_id and fields.get("role", before.role) is not before.role:
-        raise Problem(
-            HTTPStatus.FORBIDDEN, "own-role", "Nobody changes their own role: ask another administrator."
-        )
-
-    check_role(request, before.role, fields)
-
-    made = await asyncio.to_thread(as_fault, lambda: change_user(request, before, tenant, fields))
+    user, tenant = await _person(request)
+    made = await asyncio.to_thread(as_fault, lambda: change_user(request, user.id, tenant, fields))
     if isinstance(made, Proposal):
         return waiting_response(made)
     return tagged_response(user_document(made, tenant))
@@ -145,20 +136,28 @@ def add_user(request: web.Request, login: str, tenant: Tenant, fields: UserField
     return user
 
 
-def change_user(request: web.Request, before: User, tenant: Tenant, fields: UserFields) -> User | Proposal:
+def change_user(request: web.Request, user_id: UserId, tenant: Tenant, fields: UserFields) -> User | Proposal:
     """Change a person with their entry in the log; a role of power is proposed, the rest is done. Blocks.
 
-    Raises Conflict while the same is proposed already, and as `directory.update_user`.
+    Raises the 412 Problem when the request wants to change them as they were before, the 403
+    Problem for one's own role and for a role no key changes, Conflict while the same is
+    proposed already, and as `directory.update_user`.
     """
     services, now = request.app[SERVICES], request.app[SERVICES].clock.now()
-    role = fields.get("role", before.role)
-    own: UserFields = {**fields}
-    if "role" in own and (role is before.role or grants_power(before.role, role)):
-        # Nor is a role given that was taken away since this request looked.
-        del own["role"]
     with request[ENTRY].transaction() as connection:
+        # Compared behind the lock: what somebody else is changing at this moment counts.
+        before = directory.lock_user(connection, tenant.id, user_id, fields)
+        known = user_document(before, tenant)
+        require_match(request.headers.get("If-Match"), known)
+        role = fields.get("role", before.role)
+        if user_id == request[SCOPE].user_id and role is not before.role:
+            raise Problem(HTTPStatus.FORBIDDEN, "own-role", OWN_ROLE)
+        check_role(request, before.role, fields)
+        own: UserFields = {**fields}
+        if grants_power(before.role, role):
+            del own["role"]
         user = directory.update_user(connection, tenant.id, before.login, now=now, **own)
-        changed = changes(user_document(before, tenant), user_document(user, tenant))
+        changed = changes(known, user_document(user, tenant))
         if not grants_power(before.role, role):
             request[DETAILS] = {"changed": changed}
             return user

@@ -59,7 +59,8 @@ def change(request: web.Request, wanted: Changes) -> TenantPolicy | Proposal:
     """
     tenant_id = request[SCOPE].tenant_id
     with request[ENTRY].transaction() as connection:
-        before = policies.policy_within(connection, tenant_id)
+        # Compared behind the lock: what somebody else is changing at this moment counts.
+        before = policies.locked(connection, tenant_id)
         require_match(request.headers.get("If-Match"), policy_document(before))
         after = replace(before, **wanted)
         was, will = policy_document(before), policy_document(after)

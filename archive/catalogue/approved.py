@@ -130,7 +130,7 @@ def _destroy_key(connection: Connection, proposal: Proposal, _now: datetime) -> 
 
 def _change_policy(connection: Connection, proposal: Proposal, _now: datetime) -> Effect:
     given = proposal.parameters
-    before = policies.policy_within(connection, proposal.tenant_id)
+    before = policies.locked(connection, proposal.tenant_id)
     grace_h, alone, purpose = (
         given.get(name) for name in ("keepGraceHours", "exportsAloneMax", "purposeRequired")
     )

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import TypedDict, Unpack
@@ -235,7 +235,22 @@ def update_user(
     user = _load_user(connection, tenant_id, login)
     if user is None:
         raise NotFound(f"There is no user {login!r} in this tenant.")
-    return _change(connection, user, fields, now)
+    return _change(connection, lock_user(connection, tenant_id, user.id, fields), fields, now)
+
+
+def lock_user(
+    connection: Connection, tenant_id: TenantId, user_id: UserId, fields: Collection[str] = ()
+) -> User:
+    """Return a person whom nobody else changes before the caller's transaction is over; raises NotFound.
+
+    `fields` names what is about to change: the numbers of a tenant have a lock of their own,
+    and whoever takes it after the lock of a person may wait for somebody who waits for them.
+    """
+    if "numbers" in fields:
+        connection.execute(LOCK_NUMBERS, {"tenant_id": tenant_id})
+    row = (users.c.tenant_id == tenant_id, users.c.id == user_id)
+    connection.execute(select(users.c.id).where(*row).with_for_update())
+    return _of_id(connection, tenant_id, user_id)
 
 
 def list_users(catalogue: Catalogue, tenant_id: TenantId) -> list[User]:
@@ -252,16 +267,15 @@ def user_by_id(catalogue: Catalogue, tenant_id: TenantId, user_id: UserId) -> Us
         return _of_id(connection, tenant_id, user_id)
 
 
-def set_own_mode(
-    catalogue: Catalogue, tenant_id: TenantId, user_id: UserId, mode: RecordingMode, *, now: datetime
-) -> User:
-    """Change a person's mode at their own wish; raises Refused for one that is not theirs to choose."""
-    with catalogue.transaction(tenant_id) as connection:
-        user = _of_id(connection, tenant_id, user_id)
-        if mode not in user.own_modes:
-            choice = ", ".join(user.own_modes) or "none"
-            raise Refused(f"The administrator lets you choose from these modes: {choice}.")
-        return _change(connection, user, {"mode": mode}, now)
+def set_own_mode(connection: Connection, user: User, mode: RecordingMode, *, now: datetime) -> User:
+    """Change a person's mode at their own wish, in the transaction that locked them.
+
+    Raises Refused for one that is not theirs to choose.
+    """
+    if mode not in user.own_modes:
+        choice = ", ".join(user.own_modes) or "none"
+        raise Refused(f"The administrator lets you choose from these modes: {choice}.")
+    return _change(connection, user, {"mode": mode}, now)
 
 
 def licence_at(

@@ -13,7 +13,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.catalogue import directory
-from archive.catalogue.engine import Catalogue
+from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.tables import keep_next, users
 from archive.errors import NotFound, Refused
 from archive.model import TenantId, UserId
@@ -54,12 +54,19 @@ def consume(catalogue: Catalogue, tenant_id: TenantId, user_id: UserId, until: d
 
 def until_of(catalogue: Catalogue, tenant_id: TenantId, user_id: UserId, *, now: datetime) -> datetime | None:
     """Return until when the next call is kept; None without a promise, or when it is over."""
+    with catalogue.transaction(tenant_id) as connection:
+        return until_within(connection, tenant_id, user_id, now=now)
+
+
+def until_within(
+    connection: Connection, tenant_id: TenantId, user_id: UserId, *, now: datetime
+) -> datetime | None:
+    """Do as `until_of` in the caller's transaction."""
     columns = keep_next.c
     statement = select(columns.until).where(
         columns.tenant_id == tenant_id, columns.user_id == user_id, columns.until > now
     )
-    with catalogue.transaction(tenant_id) as connection:
-        until = connection.execute(statement).scalar()
+    until = connection.execute(statement).scalar()
     return until.astimezone(UTC) if isinstance(until, datetime) else None
 
 

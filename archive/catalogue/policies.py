@@ -7,6 +7,7 @@ and what of it takes two people (`archive.approval`).
 
 from __future__ import annotations
 
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.catalogue import directory
@@ -15,6 +16,8 @@ from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.tables import tenant_policies, tenants
 from archive.errors import NotFound, Refused
 from archive.model import EXPORTS_ALONE_MAX, KEEP_GRACE_H_MAX, AboveCap, TenantId, TenantPolicy
+
+LOCK = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("name"), 0)))
 
 
 def policy_of(catalogue: Catalogue, tenant_id: TenantId) -> TenantPolicy:
@@ -71,7 +74,7 @@ def set_within(
         )
         if value is not None
     }
-    before = policy_within(connection, tenant_id)
+    before = locked(connection, tenant_id)
     if given:
         row = {"tenant_id": tenant_id, **vars(before), **given}
         statement = upsert(tenant_policies).values(row)
@@ -87,3 +90,10 @@ def policy_within(connection: Connection, tenant_id: TenantId) -> TenantPolicy:
     if not found:
         raise NotFound("There is no such tenant.")
     return found[0].policy
+
+
+def locked(connection: Connection, tenant_id: TenantId) -> TenantPolicy:
+    """Do as `policy_within`; who else changes the policy waits until the caller's transaction is over."""
+    # A policy that was never decided has no row that could be locked.
+    connection.execute(LOCK, {"name": f"policy/{tenant_id}"})
+    return policy_within(connection, tenant_id)

@@ -134,10 +134,7 @@ async def post_profile(request: web.Request) -> web.StreamResponse:
         # One's own page offers no other role; whoever sends one all the same is told no.
         if before.user.id == scope.user_id and fields.get("role", before.user.role) is not before.user.role:
             return await _refused(request, OWN_ROLE, HTTPStatus.FORBIDDEN)
-
-        check_role(request, before.user.role, fields)
-
-        await asyncio.to_thread(change_user, request, before.user, before.tenant, fields)
+        await asyncio.to_thread(change_user, request, before.user.id, before.tenant, fields)
     except (Conflict, Refused, ValueError) as error:
         status, told = _fault(error)
         return await _refused(request, told, status)
