@@ -18,7 +18,6 @@ from archive.audit import AuditWriter
 from archive.catalogue import cases, destructions
 from archive.catalogue.engine import Catalogue
 from archive.clock import SystemClock
-from archive.embedded.seaweedfs import EmbeddedSeaweed
 from archive.embedded.signed_request import S3Endpoint
 from archive.errors import NotFound, Refused, StoreUnavailable
 from archive.key_object import is_key_object
@@ -28,25 +27,6 @@ from archive.rewrap import Rewrapping
 from archive.store.s3 import ObjectStore
 from retention.store_holds import StoreHolds
 from retention.timekeeper import machine_uptime
-from tests.unit.archive.conftest import (
-    bakery,
-    database,
-    make_recording,
-    operator,
-    portal,
-    recorder,
-    worker,
-)
-from tests.unit.archive.sealed.conftest import (
-    clock,
-    empty,
-    house,
-    key_directory,
-    make_finished,
-    outcome_of,
-    vault,
-)
-from tests.unit.conftest import lasting, postgres_url
 from tests.unit.retention.ageing import Ageing, auditor, objects_of
 from tests.unit.retention.holding import (
     Killed,
@@ -61,36 +41,8 @@ from tests.unit.retention.holding import (
     swept,
 )
 
-__all__ = [
-    "bakery",
-    "clock",
-    "database",
-    "empty",
-    "house",
-    "key_directory",
-    "lasting",
-    "make_finished",
-    "make_recording",
-    "operator",
-    "outcome_of",
-    "portal",
-    "postgres_url",
-    "recorder",
-    "vault",
-    "worker",
-]
-
 TERM_S = 4
 PATIENCE_S = 30
-
-
-@pytest.fixture(scope="module")
-def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Endpoint]:
-    server = EmbeddedSeaweed(tmp_path_factory.mktemp("seaweed"))
-    try:
-        yield server.start()
-    finally:
-        server.kill()
 
 
 @pytest.fixture

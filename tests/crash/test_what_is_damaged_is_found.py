@@ -22,52 +22,14 @@ from archive.catalogue import scrubs
 from archive.catalogue.audit_entries import of_object
 from archive.catalogue.engine import Catalogue
 from archive.clock import SystemClock
-from archive.embedded.seaweedfs import EmbeddedSeaweed
+from archive.embedded.signed_request import S3Endpoint
 from archive.errors import ArchiveError
 from archive.model import ArchivedRecording, FinishedRecording, SessionOutcome, StoredObject, Tenant
 from archive.playback import Action, Playback
 from archive.store.s3 import ObjectStore
 from retention.scrub import HIDDEN, LOST, OVERWRITTEN, UNREADABLE, Scrub
-from tests.unit.archive.conftest import (
-    bakery,
-    database,
-    make_recording,
-    operator,
-    portal,
-    recorder,
-    worker,
-)
-from tests.unit.archive.sealed.conftest import (
-    AUDIO,
-    clock,
-    empty,
-    house,
-    key_directory,
-    make_finished,
-    outcome_of,
-    vault,
-)
-from tests.unit.conftest import lasting, postgres_url
+from tests.unit.archive.sealed.conftest import AUDIO
 from tests.unit.retention.ageing import auditor
-
-__all__ = [
-    "bakery",
-    "clock",
-    "database",
-    "empty",
-    "house",
-    "key_directory",
-    "lasting",
-    "make_finished",
-    "make_recording",
-    "operator",
-    "outcome_of",
-    "portal",
-    "postgres_url",
-    "recorder",
-    "vault",
-    "worker",
-]
 
 
 @dataclasses.dataclass
@@ -106,28 +68,17 @@ class Bucket:
         )
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EmbeddedSeaweed, Any, Path]]:
-    directory = tmp_path_factory.mktemp("seaweed")
-    seaweed = EmbeddedSeaweed(directory)
-    try:
-        yield seaweed, seaweed.start(), directory
-    finally:
-        seaweed.kill()
-
-
 @pytest.fixture
-def bucket(server: tuple[EmbeddedSeaweed, Any, Path]) -> Iterator[Bucket]:
-    _, endpoint, directory = server
-    keys = {"aws_access_key_id": endpoint.access_key, "aws_secret_access_key": endpoint.secret_key}
-    client = boto3.session.Session().client("s3", endpoint_url=endpoint.url, region_name="us-east-1", **keys)
+def bucket(seaweed: S3Endpoint, seaweed_files: Path) -> Iterator[Bucket]:
+    keys = {"aws_access_key_id": seaweed.access_key, "aws_secret_access_key": seaweed.secret_key}
+    client = boto3.session.Session().client("s3", endpoint_url=seaweed.url, region_name="us-east-1", **keys)
     # A store that finds a rotten block breaks its answer off; so often it need not be asked again here.
     store = ObjectStore(
-        endpoint.url, "recordings", endpoint.access_key, endpoint.secret_key, timeout_s=5, attempts=2
+        seaweed.url, "recordings", seaweed.access_key, seaweed.secret_key, timeout_s=5, attempts=2
     )
     with closing(store):
         store.ensure_bucket()
-        yield Bucket(store, client, directory)
+        yield Bucket(store, client, seaweed_files)
     client.close()
 
 
