@@ -12,7 +12,8 @@ hear it (`archive.access`) and how long it is kept (`retention.policy`).
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from enum import StrEnum
 from typing import NewType
@@ -70,6 +71,12 @@ class RecordingState(StrEnum):
 
 
 PLAYABLE_STATES = frozenset({RecordingState.AVAILABLE, RecordingState.PARTIAL})
+
+KEPT_STATES = PLAYABLE_STATES | {RecordingState.FAILED}
+"""Archived, and kept until its term is over or two people let it go."""
+
+GOING_STATES = frozenset({RecordingState.DELETING, RecordingState.DESTROYED})
+"""It goes or is gone: its objects are missing by design."""
 
 
 class Layout(StrEnum):
@@ -296,6 +303,12 @@ class CaseRecording(Recording):
     """
 
     case_ids: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, recording: Recording, case_ids: Iterable[str]) -> CaseRecording:
+        """Return a recording with the cases that hold it."""
+        known = {each.name: getattr(recording, each.name) for each in fields(Recording)}
+        return cls(**known, case_ids=frozenset(case_ids))
 
 
 @dataclass(frozen=True)

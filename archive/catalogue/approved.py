@@ -17,20 +17,20 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
+from archive.access import UNSEEN_STATES
 from archive.approval import Kind, NotDecidable, Proposal
 from archive.audit_chain import Json
-from archive.catalogue import directory, exports, identities, legal_duties, policies
-from archive.catalogue.early import CLAIMABLE
+from archive.catalogue import directory, exports, identities, legal_duties, policies, store_holds
 from archive.catalogue.engine import Connection
 from archive.catalogue.exports import Container, Order
 from archive.catalogue.identities import Account
 from archive.catalogue.tables import recordings, users
 from archive.errors import Conflict, NotFound, Refused
 from archive.model import (
+    KEPT_STATES,
     PLAYABLE_STATES,
     AboveCap,
     RecordingId,
-    RecordingState,
     RetentionClass,
     Role,
     TenantId,
@@ -61,17 +61,17 @@ def require_destroyable(connection: Connection, tenant_id: TenantId, recording_i
     statement = (
         select(columns.state, columns.on_hold, columns.store_hold, columns.retention_class)
         .where(columns.tenant_id == tenant_id, columns.id == recording_id)
-        .where(columns.state.not_in([RecordingState.UNKEPT, RecordingState.GRACE]))
+        .where(columns.state.not_in(sorted(UNSEEN_STATES)))
         .with_for_update()
     )
     row = connection.execute(statement).one_or_none()
     if row is None:
         raise NotFound("There is no such recording.")
-    if row.on_hold or row.store_hold != "none":
+    if row.on_hold or row.store_hold != store_holds.NONE:
         raise Conflict("A legal hold keeps this recording: it can't be destroyed.")
     if RetentionClass(row.retention_class) in legal_duties.classes_within(connection, tenant_id):
         raise Conflict("A registered legal duty keeps recordings of this class until their term ends.")
-    if row.state not in CLAIMABLE:
+    if row.state not in KEPT_STATES:
         raise Conflict("The recording is not archived (any more): there is nothing to destroy early.")
 
 
@@ -89,7 +89,7 @@ def under_key(connection: Connection, tenant_id: TenantId, day: str, before: dat
     columns, kept = recordings.c, legal_duties.classes_within(connection, tenant_id)
     statement = select(
         func.count().label("all"),
-        func.count().filter(columns.on_hold | (columns.store_hold != "none")).label("held"),
+        func.count().filter(columns.on_hold | (columns.store_hold != store_holds.NONE)).label("held"),
         func.count().filter(columns.retention_class.in_(sorted(kept))).label("by_duty"),
     ).where(
         columns.tenant_id == tenant_id,

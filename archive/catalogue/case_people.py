@@ -10,7 +10,6 @@ admission opens (`archive.access`), and how a scope comes to it (`archive.catalo
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -109,9 +108,7 @@ def as_held(catalogue: Catalogue, recording: Recording) -> Recording:
         held.tenant_id == recording.tenant_id, held.recording_id == recording.id
     )
     with catalogue.transaction(recording.tenant_id) as connection:
-        case_ids = frozenset(connection.execute(statement).scalars())
-    known = {field.name: getattr(recording, field.name) for field in dataclasses.fields(Recording)}
-    return CaseRecording(**known, case_ids=case_ids)
+        return CaseRecording.of(recording, connection.execute(statement).scalars())
 
 
 def admitted_to(tenant_id: ColumnElement[Any], user_id: ColumnElement[Any]) -> Select[Any]:

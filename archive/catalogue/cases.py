@@ -36,7 +36,7 @@ from archive.catalogue.recording_query import RecordingQuery
 from archive.catalogue.recordings import decode_cursor, encode_cursor, selected
 from archive.catalogue.tables import case_recordings, case_rules, cases, recordings, users
 from archive.errors import Conflict, NotFound, Refused
-from archive.model import RecordingId, RecordingState, TenantId, UserId, new_id
+from archive.model import GOING_STATES, RecordingId, RecordingState, TenantId, UserId, new_id
 from archive.numbers import canonical
 
 NAME_CHARS_MAX = 100
@@ -52,8 +52,6 @@ PAGE_ROWS_MAX = 200
 
 HELD = "held"
 """All of a recording stands under a hold of the store as well (`archive.catalogue.store_holds`)."""
-
-GOING_STATES = frozenset({RecordingState.DELETING, RecordingState.DESTROYED})
 
 
 class BeingDestroyed(Conflict):

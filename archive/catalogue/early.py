@@ -15,10 +15,9 @@ from sqlalchemy import and_, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from archive.approval import LIFE, Kind, State
+from archive.catalogue import store_holds
 from archive.catalogue.tables import proposals, recordings
-from archive.model import RecordingState, TenantId
-
-CLAIMABLE = (RecordingState.AVAILABLE, RecordingState.PARTIAL, RecordingState.FAILED)
+from archive.model import KEPT_STATES, TenantId
 
 APPROVAL_LASTS = LIFE
 """As long as the proposal itself would have waited."""
@@ -75,10 +74,10 @@ def is_free(tenant_id: TenantId, until: datetime) -> ColumnElement[bool]:
     columns = recordings.c
     return and_(
         columns.tenant_id == tenant_id,
-        or_(*(columns.state == state for state in CLAIMABLE)),
+        or_(*(columns.state == state for state in sorted(KEPT_STATES))),
         columns.on_hold.is_(False),
         # The store's own hold is taken off by a job of its own, and keeps it until then.
-        columns.store_hold == "none",
+        columns.store_hold == store_holds.NONE,
         # What the store kept is asked for again later, and is in nobody's way meanwhile.
         or_(columns.kept_until.is_(None), columns.kept_until <= until),
     )

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Row, and_, delete, insert, select
 
-from archive.catalogue import exports, rollups, sessions
+from archive.catalogue import exports, rollups, sessions, store_holds
 from archive.catalogue.engine import Connection
 from archive.catalogue.tables import minute_bookings, recordings
 from archive.errors import NotFound
@@ -97,7 +97,7 @@ def _blank(known: Row[Any]) -> dict[str, object]:
         site=None,
         kek_id="",
         wrapped_key=b"",
-        store_hold="none",
+        store_hold=store_holds.NONE,
         kept_until=None,
     )
     return row

@@ -18,7 +18,7 @@ from archive.catalogue import case_rules
 from archive.catalogue.engine import Connection
 from archive.catalogue.store_holds import NONE, PARTLY
 from archive.catalogue.tables import cases, recordings
-from archive.model import RecordingId, RecordingState, TenantId, new_id
+from archive.model import GOING_STATES, RecordingId, TenantId, new_id
 
 ACTOR = "service:rebuild"
 NAME = "Found in the object store"
@@ -35,8 +35,7 @@ def keep(connection: Connection, tenant_id: TenantId, recording_id: RecordingId,
     row = connection.execute(
         select(columns.on_hold, columns.store_hold, columns.state).where(of_it).with_for_update()
     ).one_or_none()
-    gone = {RecordingState.DELETING, RecordingState.DESTROYED}
-    if row is None or row.on_hold or row.store_hold != NONE or row.state in gone:
+    if row is None or row.on_hold or row.store_hold != NONE or row.state in GOING_STATES:
         return False
     case_id = _case(connection, tenant_id, now)
     case_rules.put(connection, tenant_id, case_id, (recording_id,), actor=ACTOR, now=now)

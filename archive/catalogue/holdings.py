@@ -15,10 +15,7 @@ from dataclasses import dataclass
 import psycopg
 
 from archive.errors import Refused
-from archive.model import RecordingState, TenantId
-
-GONE = sorted((RecordingState.DELETING, RecordingState.DESTROYED))
-"""What is being destroyed is missing by design."""
+from archive.model import GOING_STATES, TenantId
 
 _ROWS_COUNT = 5000  # some 600 kB a fetch
 
@@ -68,7 +65,7 @@ def holdings(connection: psycopg.Connection) -> tuple[Holding, ...]:
     counts: list[_Count] = []
     with connection.cursor("holdings") as cursor:
         cursor.itersize = _ROWS_COUNT
-        for tenant_id, recording_id, kind, sha256 in cursor.execute(_STANDING, (GONE,)):
+        for tenant_id, recording_id, kind, sha256 in cursor.execute(_STANDING, (sorted(GOING_STATES),)):
             if not counts or counts[-1].tenant_id != tenant_id:
                 counts.append(_Count(TenantId(tenant_id)))
             counts[-1].add(recording_id, kind, sha256)

@@ -19,14 +19,9 @@ from archive.catalogue.directory_rows import users_where
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.tables import minute_months, recordings, user_licences, users
 from archive.errors import NotFound
-from archive.model import RecordingMode, RecordingState, RetentionClass, TenantId, UserId
+from archive.model import GOING_STATES, RecordingMode, RecordingState, RetentionClass, TenantId, UserId
 
-_NOT_THERE = UNSEEN_STATES | {
-    RecordingState.QUARANTINED,
-    RecordingState.DELETING,
-    RecordingState.DESTROYED,
-    RecordingState.FAILED,
-}
+_NOT_THERE = UNSEEN_STATES | GOING_STATES | {RecordingState.QUARANTINED, RecordingState.FAILED}
 
 
 @dataclass(frozen=True)

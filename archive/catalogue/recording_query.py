@@ -21,7 +21,15 @@ from archive.catalogue.engine import Connection
 from archive.catalogue.lexemes import Facet
 from archive.catalogue.tables import case_recordings, recordings, searchable, team_members, teams
 from archive.errors import Refused
-from archive.model import CallGroupId, Direction, Recording, RecordingMode, RecordingState, UserId
+from archive.model import (
+    GOING_STATES,
+    CallGroupId,
+    Direction,
+    Recording,
+    RecordingMode,
+    RecordingState,
+    UserId,
+)
 
 SEARCH_CHARS_MAX = 200
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -79,7 +87,6 @@ class RecordingQuery:
 
 BY_DURATION = frozenset({Sort.LONGEST, Sort.SHORTEST})
 EVERYTHING = RecordingQuery()
-GONE_STATES = (RecordingState.DELETING, RecordingState.DESTROYED)
 
 
 def statement_of(
@@ -171,7 +178,7 @@ def _asked(query: RecordingQuery) -> list[ColumnElement[bool]]:
     conditions = [column == storable(value) for value, column in pairs if value is not None]
     if query.state is None:
         # What is going or gone is no recording any more; it is found by its id and its certificate.
-        conditions.append(columns.state.not_in(GONE_STATES))
+        conditions.append(columns.state.not_in(sorted(GOING_STATES)))
     if query.duration_ms_min is not None:
         conditions.append(columns.duration_ms >= query.duration_ms_min)
     if query.shared_at is not None:

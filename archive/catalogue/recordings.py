@@ -55,6 +55,7 @@ from archive.catalogue.recording_query import (
 from archive.catalogue.tables import case_recordings, recording_objects, recording_parties, recordings
 from archive.errors import Conflict, NotFound, Refused
 from archive.model import (
+    GOING_STATES,
     PLAYABLE_STATES,
     ArchivedRecording,
     CallGroupId,
@@ -175,10 +176,9 @@ def standing(connection: Connection, tenant_id: TenantId) -> list[RecordingId]:
     Those that are being destroyed are not among them. Without a scope, as `under_kek`.
     """
     columns = recordings.c
-    gone = sorted((RecordingState.DELETING, RecordingState.DESTROYED))
     chosen = (
         select(columns.id)
-        .where(columns.tenant_id == tenant_id, columns.state.not_in(gone))
+        .where(columns.tenant_id == tenant_id, columns.state.not_in(sorted(GOING_STATES)))
         .where(exists(select(1).where(recording_objects.c.recording_id == columns.id)))
         .order_by(columns.id)
     )
@@ -452,8 +452,7 @@ def _recording(row: Row[Any], parties: tuple[Party, ...]) -> Recording:
     case_ids = getattr(row, "case_ids", None)
     if not case_ids:
         return recording
-    fields = {field.name: getattr(recording, field.name) for field in dataclasses.fields(Recording)}
-    return CaseRecording(**fields, case_ids=frozenset(case_ids))
+    return CaseRecording.of(recording, case_ids)
 
 
 def _facts(row: Row[Any], parties: tuple[Party, ...]) -> Recording:

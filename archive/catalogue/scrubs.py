@@ -18,13 +18,10 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.tables import recordings, scrub_findings, scrub_progress, scrubs
-from archive.model import RecordingId, RecordingState, TenantId
+from archive.model import GOING_STATES, RecordingId, TenantId
 
 READ_WITHIN = timedelta(days=90)
 """What is promised: every object is read again at least so often (SEC 17a-4 asks for it to be automatic)."""
-
-GONE = (RecordingState.DELETING, RecordingState.DESTROYED)
-"""States in which objects are missing by design."""
 
 FINDINGS_SHOWN_MAX = 1000
 """More than anybody mends one by one; the count is told beside them."""
@@ -196,4 +193,4 @@ def progress(catalogue: Catalogue) -> tuple[Progress, datetime] | None:
 
 def _stands(tenant_id: TenantId) -> ColumnElement[bool]:
     columns = recordings.c
-    return and_(columns.tenant_id == tenant_id, columns.state.not_in(sorted(GONE)))
+    return and_(columns.tenant_id == tenant_id, columns.state.not_in(sorted(GOING_STATES)))

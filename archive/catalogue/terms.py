@@ -17,16 +17,14 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from archive.access import UNSEEN_STATES, AccessScope, may_administer
 from archive.catalogue import destructions, recordings
-from archive.catalogue.cases import GOING_STATES, BeingDestroyed
+from archive.catalogue.cases import BeingDestroyed
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.tables import recordings as rows
 from archive.errors import Conflict, NotFound, Refused
-from archive.model import ArchivedRecording, RecordingId, RecordingState, TenantId
+from archive.model import GOING_STATES, KEPT_STATES, ArchivedRecording, RecordingId, TenantId
 
 TERM_YEARS_MAX = 30
 """From now; longer than any duty we know of, and short of what a slip of the pen makes of a year."""
-
-KEPT_STATES = frozenset({RecordingState.AVAILABLE, RecordingState.PARTIAL, RecordingState.FAILED})
 
 
 def lengthen(

@@ -42,9 +42,9 @@ from archive.catalogue import (
 from archive.catalogue.cases import Case
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.minutes import Booking
-from archive.catalogue.recording_query import GONE_STATES
 from archive.errors import NotFound
 from archive.model import (
+    GOING_STATES,
     PLAYABLE_STATES,
     OutcomeKind,
     Recording,
@@ -123,7 +123,7 @@ async def get_page(request: web.Request) -> web.StreamResponse:
         if (left := await _left(request)) is None:
             raise
         return left
-    if recording.state in GONE_STATES and (left := await _left(request)) is not None:
+    if recording.state in GOING_STATES and (left := await _left(request)) is not None:
         return left
     names = await asyncio.to_thread(_names, services.catalogue, scope, _people_of(recording))
     holds = await asyncio.to_thread(_holds, services.catalogue, scope, recording)
