@@ -15,7 +15,7 @@ import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -37,6 +37,7 @@ from archive.access import AccessScope, Hearing, Right, Scope
 from archive.catalogue import case_people
 from archive.catalogue.directory import Capacity
 from archive.catalogue.engine import Catalogue
+from archive.catalogue.rows import in_utc
 from archive.catalogue.tables import api_clients, team_members, teams, tenant_policies, users
 from archive.errors import NotFound, Refused
 from archive.model import Role, TenantId, UserId, new_id
@@ -164,8 +165,8 @@ def _heard(connection: Connection, tenant_id: TenantId, team_ids: Sequence[str])
         Hearing(
             user_id=UserId(row.user_id),
             team_id=row.team_id,
-            since=None if row.since is None else row.since.astimezone(UTC),
-            until=None if row.until is None else row.until.astimezone(UTC),
+            since=in_utc(row.since),
+            until=in_utc(row.until),
             rights=_rights(row.rights),
         )
         for row in found

@@ -34,6 +34,7 @@ from archive.catalogue.documents import storable
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recording_query import RecordingQuery
 from archive.catalogue.recordings import decode_cursor, encode_cursor, selected
+from archive.catalogue.rows import by_name
 from archive.catalogue.tables import case_recordings, case_rules, cases, recordings, users
 from archive.errors import Conflict, NotFound, Refused
 from archive.model import GOING_STATES, RecordingId, RecordingState, TenantId, UserId, new_id
@@ -408,11 +409,9 @@ def _cases(connection: Connection, condition: ColumnElement[bool], limit: int) -
 
 
 def _case(row: Row[Any], ruled: tuple[Rule, ...]) -> Case:
-    fields = dict(row._mapping)  # noqa: SLF001 - the public name of a row's columns, despite its underscore
+    fields = by_name(row)
     del fields["tenant_id"]
     count, stored = fields.pop("all"), fields.pop("stored")
-    for name in ("opened_at", "release_asked_at", "released_at", "let_go_at"):
-        fields[name] = None if fields[name] is None else fields[name].astimezone(UTC)
     return Case(**fields, recordings=count, held_by_store=stored, rules=ruled)
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -53,6 +53,7 @@ from archive.catalogue import live_calls as calls_under_way
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.live_calls import LiveCall
 from archive.catalogue.recordings import storable
+from archive.catalogue.rows import in_utc
 from archive.catalogue.tables import commands, live_calls
 from archive.errors import NotFound, Refused
 from archive.model import RecordingId, TenantId, new_id
@@ -342,5 +343,5 @@ def _command(row: Row[Any]) -> Command:
 
 
 def _outcome(row: Row[Any]) -> Outcome:
-    effective_at = None if row.effective_at is None else row.effective_at.astimezone(UTC)
+    effective_at = in_utc(row.effective_at)
     return Outcome(CommandStatus(row.status), row.reason, effective_at)

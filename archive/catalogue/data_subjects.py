@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, func, insert, select, tuple_, update
@@ -22,6 +22,7 @@ from archive.access import AccessScope, may_handle_requests
 from archive.catalogue.documents import storable
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recordings import PAGE_ROWS_MAX, decode_cursor, encode_cursor
+from archive.catalogue.rows import by_name
 from archive.catalogue.tables import data_subject_requests as requests
 from archive.data_subject import (
     SOON_DAYS,
@@ -333,11 +334,9 @@ def _is(tenant_id: TenantId, request_id: str) -> ColumnElement[bool]:
 
 
 def _request(row: Row[Any]) -> Request:
-    fields = dict(row._mapping)  # noqa: SLF001 - the public name of a row's columns, despite its underscore
+    fields = by_name(row)
     for name, known in _WORDS.items():
         fields[name] = None if fields[name] is None else known(fields[name])
-    for name in _TIMES:
-        fields[name] = None if fields[name] is None else fields[name].astimezone(UTC)
     return Request(**{**fields, "tenant_id": TenantId(row.tenant_id)})
 
 
@@ -348,4 +347,3 @@ _WORDS: dict[str, Callable[[str], object]] = {
     "outcome": Outcome,
     "ground": Ground,
 }
-_TIMES = ("taken_in_at", "identified_at", "extended_at", "answered_at", "closed_at")

@@ -29,6 +29,7 @@ from archive.access import AccessScope, may_read_sessions
 from archive.audit_chain import AuditEntry, Json
 from archive.catalogue import early, erasure, quarantine
 from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.rows import by_name, in_utc
 from archive.catalogue.tables import destructions, recording_objects, recordings
 from archive.errors import Conflict, NotFound, Refused
 from archive.model import (
@@ -180,7 +181,7 @@ def claim(
     ).one_or_none()
     ours = {"claim": claim, "claimed_at": now, "claimed_until": now + timedelta(minutes=CLAIM_MINUTES)}
     if taken is not None:
-        found = dict(taken._mapping)  # noqa: SLF001 - the public name of a row's columns, despite its underscore
+        found = by_name(taken)
         row = {"recording_id": recording_id, "tenant_id": tenant_id, "entries": {}, **found, **ours}
         made = connection.execute(insert(destructions).values(row).returning(destructions)).one()
         return _destruction(made)
@@ -418,7 +419,7 @@ def claimed_at(connection: Connection, tenant_id: TenantId, recording_id: Record
     """Return when the destruction of a recording began, or None."""
     statement = select(destructions.c.claimed_at).where(_is(tenant_id, recording_id))
     found = connection.execute(statement).scalar()
-    return None if found is None else found.astimezone(UTC)
+    return in_utc(found)
 
 
 def _locked(connection: Connection, destruction: Destruction) -> Row[Any]:
@@ -458,8 +459,8 @@ def _destruction(row: Row[Any]) -> Destruction:
         claim=row.claim,
         objects=_objects(row.objects),
         entries=row.entries,
-        objects_gone_at=None if row.objects_gone_at is None else row.objects_gone_at.astimezone(UTC),
-        destroyed_at=None if row.destroyed_at is None else row.destroyed_at.astimezone(UTC),
+        objects_gone_at=in_utc(row.objects_gone_at),
+        destroyed_at=in_utc(row.destroyed_at),
         proposal_id=row.proposal_id,
     )
 

@@ -9,11 +9,11 @@ read (`archive.catalogue.snapshot`).
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, func, select, true
 
+from archive.catalogue.rows import in_utc
 from archive.catalogue.snapshot import BroadWorksGroup, DoNotRecord, ExemptNumber, NumberRange
 from archive.catalogue.tables import (
     do_not_record,
@@ -186,7 +186,7 @@ def _user(row: Row[Any], numbers: tuple[str, ...]) -> User:
         licence=None if row.licence is None else RetentionClass(row.licence),
         mode=RecordingMode(row.mode),
         own_modes=tuple(map(RecordingMode, row.own_modes)),
-        keep_next_until=None if row.until is None else row.until.astimezone(UTC),
+        keep_next_until=in_utc(row.until),
         booked_month=row.month,
         booked_s=row.booked_s or 0,
     )

@@ -18,6 +18,7 @@ from sqlalchemy import Row, and_, delete, insert, select
 
 from archive.catalogue import exports, rollups, sessions, store_holds
 from archive.catalogue.engine import Connection
+from archive.catalogue.rows import by_name
 from archive.catalogue.tables import minute_bookings, recordings
 from archive.errors import NotFound
 from archive.model import RecordingId, RecordingState, SessionId, TenantId, UserId
@@ -80,7 +81,7 @@ def _scrub_session(
 
 def _blank(known: Row[Any]) -> dict[str, object]:
     """Return the row a destroyed recording leaves: when, how long, which class and until when."""
-    row = dict(known._mapping)  # noqa: SLF001 - the public name of a row's columns, despite its underscore
+    row = by_name(known)
     row.update(
         call_id="",
         call_group="",

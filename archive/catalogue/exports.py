@@ -19,6 +19,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from archive.catalogue import keks
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recordings import PAGE_ROWS_MAX, decode_cursor, encode_cursor
+from archive.catalogue.rows import by_name
 from archive.catalogue.tables import case_recordings, cases, export_parts, exports, recordings
 from archive.data_subject import Kept
 from archive.errors import Conflict, NotFound, Refused
@@ -400,7 +401,7 @@ def _change(connection: Connection, export: Export, *, waits: bool = False, **va
 
 
 def _export(row: Row[Any]) -> Export:
-    fields = dict(row._mapping)  # noqa: SLF001 - the documented way to a row's names
+    fields = by_name(row)
     del fields["proposal_id"]
     ids = tuple(RecordingId(each) for each in fields.pop("recording_ids"))
     wrapped, kept = fields.pop("wrapped_key"), fields.pop("kept")

@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Row, func, insert, select, update
 
 from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.rows import in_utc
 from archive.catalogue.tables import legal_duties
 from archive.errors import NotFound, Refused
 from archive.model import RetentionClass, TenantId, new_id
@@ -97,8 +98,8 @@ def duties_of(catalogue: Catalogue, tenant_id: TenantId) -> list[LegalDuty]:
 
 def classes_in_force(catalogue: Catalogue, tenant_id: TenantId) -> frozenset[RetentionClass]:
     """Return the retention classes a duty of the tenant is about now."""
-    in_force = (each for each in duties_of(catalogue, tenant_id) if each.ended_at is None)
-    return frozenset[RetentionClass]().union(*(each.classes for each in in_force))
+    with catalogue.transaction(tenant_id) as connection:
+        return classes_within(connection, tenant_id)
 
 
 def classes_within(connection: Connection, tenant_id: TenantId) -> frozenset[RetentionClass]:
@@ -117,5 +118,5 @@ def _duty(row: Row[Any]) -> LegalDuty:
         frozenset(map(RetentionClass, row.classes)),
         row.registered_by,
         row.registered_at.astimezone(UTC),
-        None if row.ended_at is None else row.ended_at.astimezone(UTC),
+        in_utc(row.ended_at),
     )

@@ -26,6 +26,7 @@ from archive.catalogue import call_events as events_of_calls
 from archive.catalogue.call_events import CallEvent, seen_by
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recordings import decode_cursor, storable
+from archive.catalogue.rows import in_utc
 from archive.catalogue.tables import call_events, commands, live_calls
 from archive.errors import NotFound, Refused
 from archive.model import (
@@ -208,8 +209,8 @@ def _call(row: Row[Any]) -> LiveCall:
         direction=Direction(row.direction),
         layout=Layout(row.layout),
         started_at=row.started_at.astimezone(UTC),
-        paused_at=None if row.paused_at is None else row.paused_at.astimezone(UTC),
-        grace_until=None if row.grace_until is None else row.grace_until.astimezone(UTC),
+        paused_at=in_utc(row.paused_at),
+        grace_until=in_utc(row.grace_until),
         parties=tuple(Party(**party) for party in row.parties),
     )
 

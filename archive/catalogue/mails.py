@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -21,6 +21,7 @@ from sqlalchemy import Row, delete, func, insert, or_, select, true, update
 
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.identities import checked_email
+from archive.catalogue.rows import by_name
 from archive.catalogue.tables import mails
 from archive.errors import NotFound, Refused
 from archive.model import RecordingId, TenantId, new_id
@@ -219,9 +220,7 @@ def context_of(tenant_id: TenantId, mail_id: str) -> bytes:
 
 
 def _mail(row: Row[Any]) -> Mail:
-    fields = dict(row._mapping)  # noqa: SLF001 - the public name of a row's columns, despite its underscore
+    fields = by_name(row)
     fields["state"] = MailState(row.state)
     fields["sealed"] = None if row.sealed is None else bytes(row.sealed)
-    fields["queued_at"] = row.queued_at.astimezone(UTC)
-    fields["settled_at"] = None if row.settled_at is None else row.settled_at.astimezone(UTC)
     return Mail(**fields)

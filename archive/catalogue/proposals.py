@@ -13,7 +13,7 @@ is done with what was approved (`archive.catalogue.approved`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, and_, func, insert, or_, select, tuple_, update
@@ -39,6 +39,7 @@ from archive.approval import (
 from archive.catalogue.documents import storable
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recordings import decode_cursor, encode_cursor
+from archive.catalogue.rows import by_name
 from archive.catalogue.tables import audit_entries, proposals, users
 from archive.errors import Conflict, NotFound, Refused
 from archive.model import Role, TenantId, new_id
@@ -251,9 +252,7 @@ def _settle(
 
 
 def _proposal(row: Row[Any]) -> Proposal:
-    fields = dict(row._mapping)  # noqa: SLF001 - the public name of a row's columns, despite its underscore
-    for name in ("proposed_at", "expires_at", "decided_at"):
-        fields[name] = None if fields[name] is None else fields[name].astimezone(UTC)
+    fields = by_name(row)
     fields["kind"], fields["state"] = Kind(fields["kind"]), State(fields["state"])
     return Proposal(**fields)
 

@@ -15,6 +15,7 @@ from sqlalchemy import and_, func, select
 
 from archive.access import AccessScope, may_read_sessions
 from archive.catalogue.engine import Catalogue
+from archive.catalogue.rows import in_utc
 from archive.catalogue.tables import destructions, recordings, sessions
 from archive.model import OutcomeKind, RecordingId, RecordingMode, RecordingState, RetentionClass
 
@@ -81,11 +82,7 @@ def of(catalogue: Catalogue, scope: AccessScope, recording_id: RecordingId) -> R
         outcome=None if row.kind is None else OutcomeKind(row.kind),
         claimed_at=row.claimed_at.astimezone(UTC),
         objects=row.objects,
-        objects_gone_at=_utc(row.objects_gone_at),
-        destroyed_at=_utc(row.destroyed_at),
+        objects_gone_at=in_utc(row.objects_gone_at),
+        destroyed_at=in_utc(row.destroyed_at),
         certified=row.certified,
     )
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.astimezone(UTC)

@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.catalogue.directory import list_tenants
 from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.rows import in_utc
 from archive.catalogue.tables import audit_entries, audit_writers, recordings, retention_clocks
 
 CLOCK_ACTION, DISBELIEVED = "retention.clock", "refused"
@@ -51,7 +52,7 @@ def good_times(catalogue: Catalogue) -> list[GoodTime]:
             row.at.astimezone(UTC),
             row.boot_id,
             row.uptime_s,
-            None if row.ignored_until is None else row.ignored_until.astimezone(UTC),
+            in_utc(row.ignored_until),
             row.exact,
         )
         for row in rows
@@ -93,7 +94,7 @@ def newest_entry(catalogue: Catalogue, *, at_most: datetime | None = None) -> da
         statement = statement.where(last.c.at <= at_most)
     with catalogue.transaction() as connection:
         found = connection.execute(statement).scalar()
-    return None if found is None else found.astimezone(UTC)
+    return in_utc(found)
 
 
 def newest_recording(catalogue: Catalogue) -> datetime | None:

@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.elements import ColumnElement
 
 from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.rows import in_utc
 from archive.catalogue.tables import recordings, scrub_findings, scrub_progress, scrubs
 from archive.model import GOING_STATES, RecordingId, TenantId
 
@@ -88,7 +89,7 @@ def page(catalogue: Catalogue, tenant_id: TenantId, after: str, limit: int) -> l
     )
     with catalogue.transaction(tenant_id) as connection:
         return [
-            Standing(RecordingId(row.id), row.read_at and row.read_at.astimezone(UTC), row.is_damaged)
+            Standing(RecordingId(row.id), in_utc(row.read_at), row.is_damaged)
             for row in connection.execute(statement)
         ]
 
@@ -169,7 +170,7 @@ def progress_of(catalogue: Catalogue, tenant_id: TenantId, read_since: datetime)
     damaged = select(func.count()).select_from(scrub_findings).where(scrub_findings.c.tenant_id == tenant_id)
     with catalogue.transaction(tenant_id) as connection:
         row = connection.execute(counted).one()
-        oldest = row.oldest_at and row.oldest_at.astimezone(UTC)
+        oldest = in_utc(row.oldest_at)
         return Progress(row.recordings, row.overdue, oldest, connection.execute(damaged).scalar_one())
 
 
@@ -187,7 +188,7 @@ def progress(catalogue: Catalogue) -> tuple[Progress, datetime] | None:
         row = connection.execute(select(scrub_progress)).one_or_none()
     if row is None:
         return None
-    oldest = row.oldest_at and row.oldest_at.astimezone(UTC)
+    oldest = in_utc(row.oldest_at)
     return Progress(row.recordings, row.overdue, oldest, row.findings), row.at.astimezone(UTC)
 
 

@@ -15,11 +15,12 @@ import hashlib
 import re
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, insert, or_, select, update
 
 from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.rows import in_utc
 from archive.catalogue.shares import TOKEN_BYTES, Derivative, Share
 from archive.catalogue.tables import share_visits, shares
 from archive.model import TenantId, new_id
@@ -103,7 +104,7 @@ def find(catalogue: Catalogue, share: Share, token: str, *, now: datetime) -> Vi
         row = connection.execute(statement).one_or_none()
     if row is None:
         return None
-    return Visit(row.id, None if row.counted_at is None else row.counted_at.astimezone(UTC), row.sent_bytes)
+    return Visit(row.id, in_utc(row.counted_at), row.sent_bytes)
 
 
 def count(connection: Connection, share: Share, visit_id: str, *, now: datetime) -> int | None:

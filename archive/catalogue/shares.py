@@ -27,6 +27,7 @@ from archive.access import AccessScope
 from archive.catalogue import search, share_search, share_source
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recordings import PAGE_ROWS_MAX, decode_cursor, encode_cursor
+from archive.catalogue.rows import by_name
 from archive.catalogue.tables import recordings, shares
 from archive.errors import Conflict, NotFound, Refused
 from archive.model import RecordingId, Role, TenantId, UserId, new_id
@@ -449,12 +450,10 @@ def _seen_by(scope: AccessScope) -> ColumnElement[bool]:
 
 
 def _share(row: Row[Any]) -> Share:
-    fields = dict(row._mapping)  # noqa: SLF001 - the public name of a row's columns, despite its underscore
+    fields = by_name(row)
     del fields["token_hash"], fields["free_at"]
     key, version_id = fields.pop("object_key"), fields.pop("version_id")
     pinned = [fields.pop(name) for name in ("plaintext_bytes", "ciphertext_bytes", "segments", "commitment")]
     hashes = fields.pop("plaintext_sha256"), fields.pop("ciphertext_sha256")
-    for name in ("made_at", "ends_at", "revoked_at", "played_at", "code_ends_at"):
-        fields[name] = None if fields[name] is None else fields[name].astimezone(UTC)
     derivative = None if key is None else Derivative(key, version_id, SealPin(*pinned), *hashes)
     return Share(**{**fields, "proof": Proof(row.proof)}, derivative=derivative)

@@ -23,6 +23,7 @@ from archive.access import Right
 from archive.catalogue.directory import Capacity, announce, named, open_membership
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recordings import storable
+from archive.catalogue.rows import in_utc
 from archive.catalogue.tables import team_members, teams, users
 from archive.errors import NotFound
 from archive.model import TenantId, UserId
@@ -314,5 +315,5 @@ def _membership(row: Row[Any]) -> Membership:
         login=row.login,
         capacity=Capacity(row.capacity),
         since=row.since.astimezone(UTC),
-        until=None if row.until is None else row.until.astimezone(UTC),
+        until=in_utc(row.until),
     )
