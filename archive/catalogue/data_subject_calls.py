@@ -37,6 +37,7 @@ from archive.catalogue.recordings import (
     seen_by,
     whole,
 )
+from archive.catalogue.rows import in_utc
 from archive.catalogue.tables import data_subject_calls as calls
 from archive.catalogue.tables import data_subject_searches as searches
 from archive.catalogue.tables import destructions, recording_parties, recordings, users
@@ -185,22 +186,14 @@ def choose(
     plain = reason.strip()
     if treatment is not Treatment.MUTED and not 1 <= len(plain) <= NOTE_CHARS_MAX:
         raise Refused(f"Say why, in at most {NOTE_CHARS_MAX} characters.")
-    wanted = sorted(set(recording_ids))
-    found = of_ids(connection, scope, request, wanted)
+    wanted = frozenset(recording_ids)
+    found = of_ids(connection, scope, request, sorted(wanted))
     if not wanted or len(found) != len(wanted):
         raise NotFound("There is no such call on this request.")
     if treatment is Treatment.MUTED and not all(each.separable for each in found):
         raise Refused("In at least one of these calls the others can't be silenced.")
-    values = {
-        "treatment": treatment.value,
-        "reason": None if treatment is Treatment.MUTED else storable(plain),
-        "chosen_by": scope.actor,
-        "chosen_at": now,
-    }
-    mine = and_(calls.c.request_id == request.id, calls.c.recording_id.in_(wanted))
-    return connection.execute(
-        update(calls).where(calls.c.tenant_id == scope.tenant_id, mine).values(values)
-    ).rowcount
+    told = None if treatment is Treatment.MUTED else storable(plain)
+    return _settle(connection, scope, request, found, treatment, told, now)
 
 
 def choose_all(connection: Connection, scope: AccessScope, request_id: str, *, now: datetime) -> int:
@@ -211,10 +204,24 @@ def choose_all(connection: Connection, scope: AccessScope, request_id: str, *, n
     undecided = select(calls.c.recording_id).where(_calls_of(request), calls.c.treatment.is_(None))
     ids = [RecordingId(each) for each in connection.execute(undecided).scalars()]
     found = of_ids(connection, scope, request, ids)
-    wanted = [each.recording.id for each in found if each.separable and each.playable]
-    if not wanted:
-        return 0
-    return choose(connection, scope, request_id, wanted, Treatment.MUTED, now=now)
+    wanted = [each for each in found if each.separable and each.playable]
+    return _settle(connection, scope, request, wanted, Treatment.MUTED, None, now)
+
+
+def _settle(  # noqa: PLR0917 - the words of one row
+    connection: Connection,
+    scope: AccessScope,
+    request: Request,
+    found: Iterable[Call],
+    treatment: Treatment,
+    reason: str | None,
+    now: datetime,
+) -> int:
+    """Write down what becomes of calls of a request; return of how many."""
+    ids = sorted(each.recording.id for each in found)
+    values = {"treatment": treatment.value, "reason": reason, "chosen_by": scope.actor, "chosen_at": now}
+    theirs = update(calls).where(_calls_of(request), calls.c.recording_id.in_(ids))
+    return connection.execute(theirs.values(values)).rowcount
 
 
 def searches_of(connection: Connection, request: Request) -> tuple[Search, ...]:
@@ -330,7 +337,7 @@ def absence(connection: Connection, scope: AccessScope) -> Absence:
             columns.tenant_id == scope.tenant_id, columns.state.in_(sorted(PLAYABLE_STATES))
         )
     ).scalar()
-    return Absence(destroyed.number, _utc(destroyed.last), _utc(oldest))
+    return Absence(destroyed.number, in_utc(destroyed.last), in_utc(oldest))
 
 
 def require_finder(scope: AccessScope) -> None:
@@ -404,14 +411,10 @@ def _call(archived: ArchivedRecording, row: Row[Any], sought: Sequence[Sought]) 
         treatment=None if row.treatment is None else Treatment(row.treatment),
         reason=row.reason,
         chosen_by=row.chosen_by,
-        chosen_at=_utc(row.chosen_at),
+        chosen_at=in_utc(row.chosen_at),
     )
 
 
 def _search(row: Row[Any]) -> Search:
     sought = Sought(SoughtBy(row.sought_by), row.value)
     return Search(row.id, sought, row.found, row.searched_by, row.searched_at.astimezone(UTC))
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.astimezone(UTC)
