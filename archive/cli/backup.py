@@ -138,19 +138,14 @@ def _remove_overdue(acting: Operator, out: Path) -> None:
 
 
 def _write_down(acting: Operator, backup: Backup) -> None:
-    with acting.audit.transaction(None) as connection:
-        acting.audit.append(
-            connection,
-            tenant_id=None,
-            actor=acting.actor,
-            action=MADE,
-            object=f"backup:{backup.folder.name}",
-            body={
-                "manifest": backup.manifest_sha256,
-                "destroyBy": backup.manifest.destroy_by.isoformat(timespec="seconds"),
-            },
-            at=acting.clock.now(),
-        )
+    acting.record(
+        MADE,
+        f"backup:{backup.folder.name}",
+        body={
+            "manifest": backup.manifest_sha256,
+            "destroyBy": backup.manifest.destroy_by.isoformat(timespec="seconds"),
+        },
+    )
 
 
 def _release() -> str:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import argparse
 
+from archive.audit_chain import Json
 from archive.catalogue import directory, legal_duties
 from archive.catalogue.legal_duties import LegalDuty
-from archive.cli.operator import Operator, operator
-from archive.cli.outcome import DONE, Row, add_json, parser, print_row, print_rows
-from archive.cli.service import add_data
+from archive.cli.operator import Operator, add_customer, operator
+from archive.cli.outcome import DONE, Row, parser, print_row, print_rows
 from archive.cli.vault import open_store
 from archive.lock_mode import is_proved
 from archive.model import RetentionClass, TenantId
@@ -46,15 +46,8 @@ def _register(acting: Operator, tenant_id: TenantId, options: argparse.Namespace
     classes = frozenset(options.licence or SEVEN_YEARS)
     with acting.audit.transaction(tenant_id) as connection:
         duty = legal_duties.register(connection, tenant_id, options.law, classes, acting.actor, now)
-        acting.audit.append(
-            connection,
-            tenant_id=tenant_id,
-            actor=acting.actor,
-            action="duty.registered",
-            object=f"duty:{duty.id}",
-            body={"law": duty.law, "classes": [*sorted(duty.classes)]},
-            at=now,
-        )
+        body: dict[str, Json] = {"law": duty.law, "classes": [*sorted(duty.classes)]}
+        acting.record_within(connection, "duty.registered", f"duty:{duty.id}", tenant_id, body, at=now)
     return duty
 
 
@@ -62,14 +55,7 @@ def _end(acting: Operator, tenant_id: TenantId, duty_id: str) -> None:
     now = acting.clock.now()
     with acting.audit.transaction(tenant_id) as connection:
         legal_duties.end(connection, tenant_id, duty_id, acting.actor, now)
-        acting.audit.append(
-            connection,
-            tenant_id=tenant_id,
-            actor=acting.actor,
-            action="duty.ended",
-            object=f"duty:{duty_id}",
-            at=now,
-        )
+        acting.record_within(connection, "duty.ended", f"duty:{duty_id}", tenant_id, at=now)
 
 
 def _lock_of(acting: Operator) -> str:
@@ -127,8 +113,5 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: earwitness duty end ID --tenant jansen.example",
     )
     ending.add_argument("id", metavar="ID", help="the duty, as `list` shows it")
-    for each in (adding, listing, ending):
-        each.add_argument("--tenant", required=True, metavar="DOMAIN", help="the customer")
-        add_data(each)
-        add_json(each)
+    add_customer(adding, listing, ending)
     return made

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 
 from archive.approval import Kind, Wanted
+from archive.audit_chain import Json
 from archive.catalogue import approved, proposals
 from archive.catalogue.directory import tenant_by_domain
 from archive.cli.operator import Operator, operator
@@ -45,15 +46,12 @@ def propose(acting: Operator, domain: str, day: str, reason: str) -> Row:
         if not counted.all:
             raise Refused(f"No recording of {domain} hangs from keys of {day}: they go by themselves.")
         made = proposals.propose_as_operator(connection, tenant.id, acting.actor, wanted, now=now)
-        acting.audit.append(
-            connection,
-            tenant_id=tenant.id,
-            actor=acting.actor,
-            action="proposal.made",
-            object=f"proposal:{made.id}",
-            body={"kind": made.kind.value, "about": made.subject, "recordings": counted.all},
-            at=now,
-        )
+        body: dict[str, Json] = {
+            "kind": made.kind.value,
+            "about": made.subject,
+            "recordings": counted.all,
+        }
+        acting.record_within(connection, "proposal.made", f"proposal:{made.id}", tenant.id, body, at=now)
     return {
         "id": made.id,
         "state": made.state.value,

@@ -11,7 +11,7 @@ import argparse
 from archive.catalogue import directory, do_not_record, exempt_numbers
 from archive.catalogue.do_not_record import DoNotRecordEntry
 from archive.catalogue.exempt_numbers import ExemptEntry
-from archive.cli.operator import Operator, operator
+from archive.cli.operator import Operator, add_customer, operator
 from archive.cli.outcome import DONE, Row, add_json, parser, print_row, print_rows
 from archive.cli.service import add_data
 from archive.model import TenantId
@@ -95,10 +95,7 @@ def _do_not_record_parser() -> argparse.ArgumentParser:
         epilog="example: earwitness do-not-record remove ID --tenant jansen.example",
     )
     remove.add_argument("id", metavar="ID", help="the entry, as `list` shows it")
-    for each in (add, listing, remove):
-        each.add_argument("--tenant", required=True, metavar="DOMAIN", help="the customer")
-        add_data(each)
-        add_json(each)
+    add_customer(add, listing, remove)
     return made
 
 
