@@ -15,10 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import structlog
 from aiohttp import web
 
-from archive import jobs
 from archive.access import may_find_data_subject, may_take_evidence
 from archive.audit import AuditEntry, Json
 from archive.catalogue import (
@@ -46,8 +44,9 @@ from archive.data_subject import (
     after,
     bar_of,
 )
-from archive.errors import DependencyUnavailable, Refused
+from archive.errors import Refused
 from archive.model import RecordingId
+from playback_portal import exports as evidence
 from playback_portal.language import language_of, mark
 from playback_portal.route import DETAILS, SUBJECT
 from playback_portal.services import ENTRY, SCOPE, SERVICES, recording_id_of
@@ -60,7 +59,6 @@ PURPOSE = "request of a data subject"
 REFERENCE_CHARS = 12
 """The end of an id, which is random: enough to name a request in a letter."""
 
-_log = structlog.get_logger()
 _T = TypeVar("_T")
 
 
@@ -200,8 +198,8 @@ async def choose(
 
 async def export(request: web.Request, request_id: str) -> Export:
     """Ask for the package of what is given; a worker makes it. Raises Refused, NotFound, Conflict."""
-    services, scope = request.app[SERVICES], request[SCOPE]
-    user_id, now = scope.user_id, services.clock.now()
+    scope = request[SCOPE]
+    user_id, now = scope.user_id, request.app[SERVICES].clock.now()
     if not may_take_evidence(scope) or user_id is None:
         raise Refused(EXPORTER_NEEDED)
 
@@ -233,13 +231,7 @@ async def export(request: web.Request, request_id: str) -> Export:
         return made
 
     made = await _done(request, make, {})
-    try:
-        await asyncio.to_thread(
-            jobs.defer, services.database_url, jobs.EXPORT, tenant_id=scope.tenant_id, export_id=made.id
-        )
-    except DependencyUnavailable as error:
-        # It is written down: the workers look for such exports by themselves.
-        _log.warning("an export waits until a worker finds it", export_id=made.id, reason=str(error))
+    await evidence.hand_over(request, made)
     return made
 
 

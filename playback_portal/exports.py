@@ -133,22 +133,24 @@ async def ask(request: web.Request, order: Order) -> Export | Proposal:
     down. Raises Refused for who may not or for what is out of bounds, NotFound for a recording
     the scope does not reach, Conflict for one export too many or a case without sound.
     """
-    services, scope = request.app[SERVICES], request[SCOPE]
+    scope = request[SCOPE]
     user_id = scope.user_id
     if not may_take_evidence(scope) or user_id is None:
         raise Refused(NOT_ALLOWED)
     wanted = replace(order, language=language_of(request).value)
     made = await asyncio.to_thread(_write_down, request, user_id, wanted)
-    if isinstance(made, Proposal):
-        return made
-    try:
-        await asyncio.to_thread(
-            jobs.defer, services.database_url, jobs.EXPORT, tenant_id=scope.tenant_id, export_id=made.id
-        )
-    except DependencyUnavailable as error:
-        # It is written down: the workers look for such exports by themselves.
-        _log.warning("an export waits until a worker finds it", export_id=made.id, reason=str(error))
+    if isinstance(made, Export):
+        await hand_over(request, made)
     return made
+
+
+async def hand_over(request: web.Request, export: Export) -> None:
+    """Have a worker make an export that is written down; if none can be told now, one finds it by itself."""
+    url, tenant_id = request.app[SERVICES].database_url, request[SCOPE].tenant_id
+    try:
+        await asyncio.to_thread(jobs.defer, url, jobs.EXPORT, tenant_id=tenant_id, export_id=export.id)
+    except DependencyUnavailable as error:
+        _log.warning("an export waits until a worker finds it", export_id=export.id, reason=str(error))
 
 
 def _write_down(request: web.Request, user_id: UserId, order: Order) -> Export | Proposal:

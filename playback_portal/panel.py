@@ -8,17 +8,17 @@ Rules: reads only. Who may write is asked of the archive; nothing here decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from archive.access import AccessScope, may_annotate
-from archive.catalogue import comments, favourites, labels, listing, notes
+from archive.catalogue import comments, favourites, labels, notes
 from archive.catalogue.comments import COMMENT_CHARS_MAX, Comment, Thread
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.labels import NAME_CHARS_MAX, Colour, Label, Shape
 from archive.catalogue.notes import NOTE_CHARS_MAX, Note
-from archive.model import Recording, UserId
+from archive.model import Recording
+from playback_portal import logins
 from playback_portal.language import mark
 
 COLOURS = {
@@ -83,17 +83,11 @@ def read(catalogue: Catalogue, scope: AccessScope, recording: Recording) -> Pane
         labels=labels.of_recording(catalogue, scope, recording),
         offered=tuple(labels.of_tenant(catalogue, scope)) if writes else (),
         favourite=favourites.is_favourite(catalogue, scope, recording),
-        names=names_of(catalogue, scope, [*(each.author for each in every), note.changed_by]),
+        names=logins.names_of(catalogue, scope, [*(each.author for each in every), note.changed_by]),
         actor=scope.actor,
         writes=writes,
         stars=writes and scope.user_id is not None,
     )
-
-
-def names_of(catalogue: Catalogue, scope: AccessScope, actors: Iterable[str]) -> dict[str, str]:
-    """Return the logins of the people among some actors, by actor."""
-    ids = {UserId(actor.removeprefix("user:")) for actor in actors if actor.startswith("user:")}
-    return {f"user:{user_id}": login for user_id, login in listing.logins_of(catalogue, scope, ids).items()}
 
 
 def words() -> dict[str, object]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -149,3 +150,13 @@ def recording_id_of(request: web.Request) -> RecordingId:
 def is_recording_id(text: str) -> bool:
     """Return whether a text can be the id of a recording."""
     return _RECORDING_ID.fullmatch(text) is not None
+
+
+def recording_id_in(text: str) -> RecordingId | None:
+    """Return the recording id somebody typed, by itself or as the address of its page; None for neither."""
+    try:
+        path = urlsplit(text.strip()).path
+    except ValueError:
+        return None
+    found = path.rstrip("/").rpartition("/")[2]
+    return RecordingId(found) if is_recording_id(found) else None

@@ -27,7 +27,7 @@ from archive.catalogue.notes import NOTE_CHARS_MAX
 from archive.catalogue.revisions import Kind
 from archive.errors import Conflict, Refused
 from archive.model import Recording
-from playback_portal import panel
+from playback_portal import logins, panel
 from playback_portal.annotated import annotated, named, tell
 from playback_portal.comments import OFFSET_MS_MAX, mark_favourite
 from playback_portal.page import is_htmx, partial, see_other
@@ -241,7 +241,7 @@ async def _history(request: web.Request, kind: Kind, object_id: str) -> web.Stre
 
     def read() -> tuple[list[revisions.Revision], dict[str, str]]:
         found = revisions.of_object(catalogue, scope, kind, object_id)
-        return found[::-1], panel.names_of(catalogue, scope, (each.actor for each in found))
+        return found[::-1], logins.names_of(catalogue, scope, (each.actor for each in found))
 
     found, names = await asyncio.to_thread(read)
     return partial(request, "annotations/_history.html", revisions=found, names=names)

@@ -9,7 +9,7 @@ on the page of the case, and is pointed to from here. Not here: who may do what
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -26,11 +26,11 @@ from archive.approval import (
     may_decide,
     may_propose,
 )
-from archive.catalogue import cases, people, proposals
+from archive.catalogue import cases, proposals
 from archive.catalogue.cases import Case
 from archive.errors import ArchiveError, Conflict, NotFound, Refused
-from archive.model import AboveCap, RecordingId, Role, UserId
-from playback_portal import approvals, words
+from archive.model import AboveCap, Role
+from playback_portal import approvals, logins, words
 from playback_portal.admission import again
 from playback_portal.language import mark
 from playback_portal.page import render, see_other
@@ -38,7 +38,7 @@ from playback_portal.pages.sign_in import fields_of
 from playback_portal.pages.teams import row
 from playback_portal.proposal import shown_parameters
 from playback_portal.route import Handler, Route
-from playback_portal.services import ENTRY, SCOPE, SERVICES, is_recording_id, recording_id_of
+from playback_portal.services import ENTRY, SCOPE, SERVICES, recording_id_in
 
 PAGE = "/approvals"
 ROWS_COUNT = 50
@@ -109,11 +109,11 @@ async def list_approvals(request: web.Request) -> web.StreamResponse:
 async def post_destruction(request: web.Request) -> web.StreamResponse:
     """Propose to destroy a recording before its term."""
     form = await fields_of(request)
-    text, reason = form.get("recording", "").strip().rpartition("/")[2], form.get("reason", "").strip()
-    if not is_recording_id(text) or not 1 <= len(reason) <= REASON_CHARS_MAX:
+    recording_id, reason = recording_id_in(form.get("recording", "")), form.get("reason", "").strip()
+    if recording_id is None or not 1 <= len(reason) <= REASON_CHARS_MAX:
         return await _page(request, NO_RECORDING, form=form)
     try:
-        await approvals.propose_destruction(request, RecordingId(text), reason)
+        await approvals.propose_destruction(request, recording_id, reason)
     except (NotFound, Conflict, Refused) as error:
         return await _refused(request, error, form)
     return see_other(request, PAGE)
@@ -135,7 +135,6 @@ async def post_withdrawal(request: web.Request) -> web.StreamResponse:
 
 
 async def _decide(request: web.Request, event: Event) -> web.StreamResponse:
-    recording_id_of(request)
     try:
         await approvals.decide(request, event)
     except (NotFound, Conflict, Refused) as error:
@@ -191,7 +190,8 @@ def _board(request: web.Request, scope: AccessScope, after: str | None) -> Board
         if each.state == "release asked" and each.release_asked_by != scope.actor
     )
     actors = [
-        actor for each in (*waiting, *past) for actor in (each.proposed_by, each.decided_by, each.subject)
+        *(actor for each in (*waiting, *past) for actor in (each.proposed_by, each.decided_by, each.subject)),
+        *(each.release_asked_by for each in asked),
     ]
     return Board(
         for_me=tuple(each for each in waiting if each.proposed_by != scope.actor),
@@ -200,16 +200,8 @@ def _board(request: web.Request, scope: AccessScope, after: str | None) -> Board
         releases=asked,
         next=following,
         seconds=proposals.seconds(catalogue, scope),
-        names=_names(request, [*actors, *(each.release_asked_by for each in asked)]),
+        names=logins.names_of(catalogue, scope, filter(None, actors)),
     )
-
-
-def _names(request: web.Request, actors: Iterable[str | None]) -> dict[str, str]:
-    """Return the login of each person among the actors; the operator and who is gone have none."""
-    ids = {each: UserId(each.removeprefix("user:")) for each in actors if each and each.startswith("user:")}
-    catalogue, tenant_id = request.app[SERVICES].catalogue, request[SCOPE].tenant_id
-    known = people.of_ids(catalogue, tenant_id, ids.values())
-    return {actor: known[user_id].login for actor, user_id in ids.items() if user_id in known}
 
 
 def _row(method: str, path: str, handler: Handler, audit: str, *, fresh: bool = False) -> Route:

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from urllib.parse import urlsplit
 
 from aiohttp import web
 from yarl import URL
@@ -19,7 +18,7 @@ from yarl import URL
 from archive.access import Scope
 from archive.audit import AuditEntry
 from archive.audit_chain import FIELD_CHARS_MAX
-from archive.catalogue import audit_search, legal_duties, listing, people, scrubs, worm_proofs
+from archive.catalogue import audit_search, legal_duties, listing, scrubs, worm_proofs
 from archive.catalogue.audit_search import AuditPage, AuditQuery
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.legal_duties import LegalDuty
@@ -27,13 +26,13 @@ from archive.catalogue.scrubs import READ_WITHIN, Found, Progress
 from archive.catalogue.worm_proofs import WormProof
 from archive.errors import Refused
 from archive.model import TenantId, UserId
-from playback_portal import data_subject_words
+from playback_portal import data_subject_words, logins
 from playback_portal.history import ACTIONS
 from playback_portal.language import mark
 from playback_portal.page import render, see_other
 from playback_portal.parameters import CALENDAR
 from playback_portal.route import Route
-from playback_portal.services import SCOPE, SERVICES, is_recording_id
+from playback_portal.services import SCOPE, SERVICES, recording_id_in
 
 ENTRIES_ON_PAGE = 50
 FINDINGS_ON_PAGE = 20
@@ -260,17 +259,11 @@ def _asked(request: web.Request) -> Asked:
         who=given["who"],
         action=given["action"] if given["action"] in DEEDS else "",
         result=given["result"] if given["result"] in RESULTS else "",
-        recording=_recording(given["recording"]),
+        recording=recording_id_in(given["recording"]) or "",
     )
 
 
 _NAMES = ("from", "to", "who", "action", "result", "recording")
-
-
-def _recording(text: str) -> str:
-    """Return the id of a recording that is given by its id or its address, "" for what is neither."""
-    found = urlsplit(text).path.rstrip("/").rpartition("/")[2]
-    return found if is_recording_id(found) else ""
 
 
 def _query(catalogue: Catalogue, tenant_id: TenantId, asked: Asked) -> AuditQuery:
@@ -287,10 +280,8 @@ def _query(catalogue: Catalogue, tenant_id: TenantId, asked: Asked) -> AuditQuer
 
 def _actor(catalogue: Catalogue, tenant_id: TenantId, who: str) -> str:
     """Return the actor of a login; what is no login of anybody is taken as it stands."""
-    if not who:
-        return ""
-    found = people.page(catalogue, tenant_id, text=who, limit=ENTRIES_ON_PAGE).items
-    return next((f"{_USER}{each.id}" for each in found if each.login.lower() == who.lower()), who)
+    user_id = logins.person_of(catalogue, tenant_id, who)
+    return who if user_id is None else f"{_USER}{user_id}"
 
 
 def _day(text: str) -> date | None:

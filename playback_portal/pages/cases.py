@@ -20,19 +20,19 @@ from archive.catalogue.recordings import RecordingQuery
 from archive.errors import ArchiveError, CatalogueUnavailable, Conflict, NotFound, Refused
 from archive.model import Recording, RecordingId, UserId
 from playback_portal import cases as holding
+from playback_portal import logins
 from playback_portal.language import mark
 from playback_portal.page import render, see_other
 from playback_portal.pages.sign_in import fields_of
 from playback_portal.route import Handler, Route
 from playback_portal.rows import other_parties, remaining
-from playback_portal.services import ENTRY, SCOPE, SERVICES, is_recording_id, recording_id_of
+from playback_portal.services import ENTRY, SCOPE, SERVICES, recording_id_in, recording_id_of
 
 PAGE = "/cases"
 ROWS_COUNT = 50
 OFFERED_PEOPLE_COUNT = 200
 """To choose from while typing; of more, the sign-in name is typed whole."""
 
-LOGIN_CHARS_MAX = 254
 USER = "user:"
 LATE_DIGITS_MAX = 6
 
@@ -85,12 +85,13 @@ async def get_case(request: web.Request) -> web.StreamResponse:
 
 async def post_recording(request: web.Request) -> web.StreamResponse:
     """Put a recording into the case by its id."""
-    text = (await fields_of(request)).get("recording", "").strip().rpartition("/")[2]
-    if not is_recording_id(text):
+    text = (await fields_of(request)).get("recording", "")
+    recording_id = recording_id_in(text)
+    if recording_id is None:
         return await _page(request, NO_RECORDING)
     case_id = recording_id_of(request)
     try:
-        added = await holding.fill(request, case_id, [RecordingId(text)], None)
+        added = await holding.fill(request, case_id, [recording_id], None)
     except (NotFound, Conflict, Refused) as error:
         return await _refused(request, error)
     return await _page(request, TOO_LATE) if added.going else see_other(request, f"{PAGE}/{case_id}")
@@ -238,24 +239,18 @@ def _actors(case: Case) -> list[str]:
 
 async def _person(request: web.Request, login: str) -> UserId | None:
     """Return the id of who signs in by this name, None for nobody."""
-    if not login:
-        return None
     catalogue, tenant_id = request.app[SERVICES].catalogue, request[SCOPE].tenant_id
-    found = await asyncio.to_thread(
-        people.page, catalogue, tenant_id, text=login[:LOGIN_CHARS_MAX], limit=ROWS_COUNT
-    )
-    return next((each.id for each in found.items if each.login.lower() == login.lower()), None)
+    return await asyncio.to_thread(logins.person_of, catalogue, tenant_id, login)
 
 
 async def _names(request: web.Request, actors: Iterable[str]) -> dict[str, str]:
     """Return the login of each person among the actors; programs and who is gone have none."""
-    found = {each: UserId(each.removeprefix(USER)) for each in actors if each.startswith(USER)}
-    catalogue, tenant_id = request.app[SERVICES].catalogue, request[SCOPE].tenant_id
     try:
-        known = await asyncio.to_thread(people.of_ids, catalogue, tenant_id, found.values())
+        return await asyncio.to_thread(
+            logins.names_of, request.app[SERVICES].catalogue, request[SCOPE], actors
+        )
     except CatalogueUnavailable:
         return {}
-    return {actor: known[user_id].login for actor, user_id in found.items() if user_id in known}
 
 
 def _row(method: str, path: str, handler: Handler, audit: str, subject: str = "case") -> Route:

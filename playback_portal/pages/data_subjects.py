@@ -18,7 +18,7 @@ from aiohttp import web
 
 from archive.access import Scope, may_find_data_subject, may_take_evidence
 from archive.audit import AuditEntry
-from archive.catalogue import data_subjects, people
+from archive.catalogue import data_subjects
 from archive.catalogue.data_subject_calls import SOUGHT_CHARS_MAX, Call
 from archive.catalogue.data_subjects import (
     ANSWER_CHARS_MAX,
@@ -43,9 +43,10 @@ from archive.data_subject import (
     today,
 )
 from archive.errors import ArchiveError, CatalogueUnavailable, Conflict, NotFound, Refused
-from archive.model import RecordingId, UserId
+from archive.model import RecordingId
 from playback_portal import data_subject_steps as steps
 from playback_portal import data_subject_words as words
+from playback_portal import logins
 from playback_portal.language import mark
 from playback_portal.page import partial, render, see_other
 from playback_portal.pages import exports as evidence
@@ -164,7 +165,9 @@ async def post_search(request: web.Request) -> web.StreamResponse:
     if by is None or not text:
         return await _page(request, NOT_SOUGHT, "search", form)
     if by is SoughtBy.USER:
-        text = await _person(request, text) or text
+        catalogue, tenant_id = request.app[SERVICES].catalogue, request[SCOPE].tenant_id
+        user_id = await asyncio.to_thread(logins.person_of, catalogue, tenant_id, text)
+        text = user_id or text
     return await _stepped(
         request,
         "search",
@@ -308,23 +311,15 @@ def _new(request: web.Request, form: Mapping[str, str], fault: str = "") -> web.
     )
 
 
-async def _person(request: web.Request, login: str) -> UserId | None:
-    """Return whose sign-in name this is, None when nobody's."""
-    catalogue, tenant_id = request.app[SERVICES].catalogue, request[SCOPE].tenant_id
-    page = await asyncio.to_thread(people.page, catalogue, tenant_id, text=login)
-    return next((each.id for each in page.items if each.login == login.lower()), None)
-
-
 async def _names(request: web.Request, log: Sequence[AuditEntry], user_ids: Sequence[str]) -> dict[str, str]:
     """Return the login of each person of the log and of the searches; who is gone has none."""
-    actors = {each.actor.removeprefix("user:") for each in log if each.actor.startswith("user:")}
-    catalogue, tenant_id = request.app[SERVICES].catalogue, request[SCOPE].tenant_id
-    ids = {UserId(each) for each in (*actors, *user_ids)}
+    actors = [*(each.actor for each in log), *(f"user:{each}" for each in user_ids)]
     try:
-        known = await asyncio.to_thread(people.of_ids, catalogue, tenant_id, ids)
+        return await asyncio.to_thread(
+            logins.names_of, request.app[SERVICES].catalogue, request[SCOPE], actors
+        )
     except CatalogueUnavailable:
         return {}
-    return {f"user:{user.id}": user.login for user in known.values()}
 
 
 def _word(known: type[_E], text: str) -> _E | None:

@@ -30,6 +30,7 @@ from archive.model import RecordingId
 from playback_portal.exports import ask, export_of
 from playback_portal.language import mark
 from playback_portal.page import partial, render, see_other
+from playback_portal.pages.approvals import PAGE as APPROVALS
 from playback_portal.pages.sign_in import fields_of
 from playback_portal.parameters import Parameters
 from playback_portal.parameters import cursor as cursor_text
@@ -37,9 +38,6 @@ from playback_portal.route import Route
 from playback_portal.services import ENTRY, SCOPE, SERVICES, is_recording_id
 
 PAGE = "/exports"
-APPROVALS = "/approvals"
-"""Where an export is looked after that takes a second person."""
-
 EXPORTS_PER_PAGE = 50
 
 STATES: Mapping[ExportState, str] = {

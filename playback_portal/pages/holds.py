@@ -19,6 +19,7 @@ from aiohttp import web
 from yarl import URL
 
 from archive.access import Scope, may_admit, may_take_evidence
+from archive.audit import Json
 from archive.catalogue import case_people, cases, listing, people
 from archive.catalogue.cases import NAME_CHARS_MAX, REASON_CHARS_MAX, Added, Case
 from archive.catalogue.listing import Count
@@ -167,14 +168,16 @@ async def _put(
     def make() -> tuple[Case, Added]:
         now = services.clock.now()
         with request[ENTRY].transaction() as connection:
-            case_id = into.case_id
+            case_id, told = into.case_id, dict[str, Json]()
             if not case_id:
                 case_id = cases.open_case(connection, scope, into.name, into.reason, now=now)
             if later is not None:
                 # First, so that of calls archived at this moment none falls between search and rule.
-                cases.add_rule(connection, scope, case_id, later.user_id, later.number, now=now)
+                rule = cases.add_rule(connection, scope, case_id, later.user_id, later.number, now=now)
+                told["rule"] = rule.id
             if into.hears is not None:
                 case_people.admit(connection, scope, case_id, into.hears, now=now)
+                told["user"] = into.hears
             if wanted.single:
                 cases.add_one(connection, scope, case_id, wanted.ids[0], now=now)
                 request[SUBJECT], request[DETAILS] = f"recording:{wanted.ids[0]}", {"case": case_id}
@@ -182,6 +185,7 @@ async def _put(
             else:
                 added = holding.fill_within(request, connection, case_id, wanted.ids, query)
                 request[SUBJECT] = f"case:{case_id}"
+            request[DETAILS] = {**request[DETAILS], **told}
             return cases.read(connection, scope, case_id), added
 
     made = await asyncio.to_thread(make)

@@ -31,6 +31,7 @@ from archive.catalogue import (
     keep_next,
     live_calls,
     migrate,
+    portal_sessions,
     recordings,
     sessions,
 )
@@ -38,6 +39,7 @@ from archive.catalogue.call_events import CallEvent, EventKind
 from archive.catalogue.commands import Command
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.live_calls import LiveCall
+from archive.catalogue.portal_sessions import Proof, Stage
 from archive.embedded.postgres import EmbeddedPostgres
 from archive.errors import NotFound, StoreUnavailable
 from archive.evidence.exports import Downloads
@@ -72,6 +74,7 @@ from keys.envelope import new_key
 from keys.kek import KekVault
 from keys.key_store import DirectoryKeyStore
 from keys.local_keyring import LocalKeyring
+from playback_portal import browser_session
 from playback_portal.app import create_app
 from playback_portal.services import Services
 from tests import made_recordings
@@ -232,6 +235,20 @@ class House:
             post=self.post,
         )
         return dataclasses.replace(services, **changes)
+
+    def signed_in(self, user: User, now: datetime = NOW) -> dict[str, str]:
+        """Return what the browser of somebody who signed in sends, a page of ours being open in it."""
+        with self.portal.transaction(user.tenant_id) as connection:
+            token, _ = portal_sessions.open_session(
+                connection,
+                user.tenant_id,
+                user.id,
+                stage=Stage.SIGNED_IN,
+                proofs=[Proof.PASSWORD, Proof.TOTP],
+                now=now,
+            )
+        csrf = browser_session.csrf_of(token)
+        return {"Cookie": f"{browser_session.COOKIE}={token}", browser_session.HEADER: csrf}
 
     def history(self, name: str) -> list[AuditEntry]:
         recording = self.recordings[name]

@@ -43,7 +43,6 @@ from archive.catalogue import (
     teams,
 )
 from archive.catalogue.directory import Capacity
-from archive.catalogue.portal_sessions import Proof, Stage
 from archive.model import (
     Recording,
     RecordingMode,
@@ -55,7 +54,6 @@ from archive.model import (
     UserId,
     new_id,
 )
-from playback_portal import browser_session
 from playback_portal.app import create_app
 from playback_portal.pages.credentials import CREDENTIAL_ROUTES
 from playback_portal.route import Route
@@ -218,7 +216,7 @@ def settle(
         "unkept": owned(insert, "anna", 15, state=RecordingState.UNKEPT),
         "grace": owned(insert, "anna", 16, state=RecordingState.GRACE),
     }
-    headers = {login: session_of(house, user) for login, user in people.items()}
+    headers = {login: house.signed_in(user) for login, user in people.items()}
     named_in_log = {login: f"user:{user.id}" for login, user in people.items()}
     for program, scopes in PROGRAMS.items():
         client = accounts.add_api_client(house.operator, tenant.id, program, scopes, now=NOW)
@@ -315,21 +313,6 @@ def beside(world: World, abroad: World) -> World:
 
 _numbers = itertools.count(7_000_000)
 _years = itertools.count(2033)
-
-
-def session_of(house: Any, user: User) -> dict[str, str]:
-    """Return what the browser of somebody who signed in sends, a page of ours being open in it."""
-    with house.portal.transaction(user.tenant_id) as connection:
-        token, _ = portal_sessions.open_session(
-            connection,
-            user.tenant_id,
-            user.id,
-            stage=Stage.SIGNED_IN,
-            proofs=[Proof.PASSWORD, Proof.TOTP],
-            now=NOW,
-        )
-    csrf = browser_session.csrf_of(token)
-    return {"Cookie": f"{browser_session.COOKIE}={token}", browser_session.HEADER: csrf}
 
 
 @pytest.fixture(scope="module")
@@ -592,7 +575,7 @@ async def test_a_recording_of_somebody_else_is_opened_with_a_purpose_where_the_t
 ) -> None:
     for route in OPENED:
         await opened_with_a_purpose(portal, village, route)
-        village.headers["lena"] = session_of(village.house, village.people["lena"])
+        village.headers["lena"] = village.house.signed_in(village.people["lena"])
 
 
 async def opened_with_a_purpose(portal: TestClient[Any, Any], village: World, route: Route) -> None:
@@ -630,7 +613,7 @@ async def opened_with_a_purpose(portal: TestClient[Any, Any], village: World, ro
     assert (await opened("lena"))[0] == 200
     assert entries(village, recording)[-1].body["purpose"] == "Coaching op verzoek"
     assert await opened("mark") == needed
-    again = session_of(village.house, village.people["lena"])
+    again = village.house.signed_in(village.people["lena"])
     assert (await portal.get(path, headers=again)).status == 403
     policies.set_policy(village.house.operator, village.tenant_id, purpose_required=False)
     assert (await opened("mark"))[0] == 200

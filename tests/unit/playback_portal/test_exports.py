@@ -31,19 +31,16 @@ from archive.catalogue import (
     exports,
     identities,
     passwords,
-    portal_sessions,
     second_factors,
     tables,
 )
 from archive.catalogue.identities import Account
-from archive.catalogue.portal_sessions import Proof, Stage
 from archive.cli.evidence import run_evidence
 from archive.clock import SystemClock
 from archive.errors import CatalogueUnavailable, Refused
 from archive.model import Recording, RecordingState, Role, TenantId, User
 from keys.key_store import DirectoryKeyStore
 from keys.signatory import Signatory, load_or_create
-from playback_portal import browser_session
 from playback_portal.app import create_app
 from playback_portal.exports import file_name
 from retention.exports import Exports
@@ -112,7 +109,7 @@ async def office(
     people, headers = {}, {}
     for login, role in (("otto", Role.AUDITOR), ("ada", Role.ADMINISTRATOR), ("anna", Role.USER)):
         people[login] = directory.add_user(house.operator, tenant.id, login, now=NOW, role=role, access="own")
-        headers[login] = session_of(house, people[login])
+        headers[login] = house.signed_in(people[login])
     key = accounts.add_api_client(house.operator, tenant.id, "program", tuple(Scope), now=NOW).key
     personal = accounts.add_api_client(
         house.operator, tenant.id, "app", tuple(Scope), now=NOW, user_id=people["otto"].id
@@ -130,22 +127,6 @@ async def office(
     found = [archive(tenant.id, minute, owner=people["anna"].id) for minute in (1, 2)]
     async with TestClient(TestServer(create_app(house.services()))) as client:
         yield Office(client, house, tenant.id, people, headers, found, signatory, handed_over)
-
-
-def session_of(house: Any, user: User) -> dict[str, str]:
-    with house.portal.transaction(user.tenant_id) as connection:
-        token, _ = portal_sessions.open_session(
-            connection,
-            user.tenant_id,
-            user.id,
-            stage=Stage.SIGNED_IN,
-            proofs=[Proof.PASSWORD, Proof.TOTP],
-            now=NOW,
-        )
-    return {
-        "Cookie": f"{browser_session.COOKIE}={token}",
-        browser_session.HEADER: browser_session.csrf_of(token),
-    }
 
 
 async def test_an_auditor_asks_a_worker_makes_and_the_auditor_fetches_one_zip(office: Office) -> None:

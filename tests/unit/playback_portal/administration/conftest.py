@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -13,15 +14,30 @@ import pytest
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
-from archive.access import Scope
+from archive import jobs
+from archive.access import AccessScope, Scope
 from archive.audit import AuditEntry
-from archive.catalogue import accounts, audit_entries, directory
-from archive.model import RecordingMode, RetentionClass, Role, Tenant, User
+from archive.catalogue import accounts, audit_entries, directory, recordings
+from archive.model import (
+    Party,
+    Recording,
+    RecordingId,
+    RecordingMode,
+    RetentionClass,
+    Role,
+    SessionId,
+    Tenant,
+    User,
+    new_id,
+)
 from playback_portal.app import create_app
 from playback_portal.openapi import document
 from playback_portal.routes import ROUTES
 
 DOCUMENT = document(ROUTES)
+NOTHING = "00000000-0000-7000-8000-000000000000"
+"""An id that nothing has."""
+
 _numbers = itertools.count(1)
 
 
@@ -36,6 +52,7 @@ class Office:
     boss: User
     keys: dict[str, str]
     now: Any
+    people: dict[str, User]
 
     async def send(
         self, method: str, path: str, body: Any = None, *, key: str = "administration", **options: Any
@@ -60,6 +77,56 @@ class Office:
 
     async def problem(self, answer: ClientResponse, status: int) -> Any:
         return await self.told(answer, "Problem", status)
+
+    def signed_in(self, user: User) -> dict[str, str]:
+        """Return what the browser of somebody who signed in sends."""
+        headers: dict[str, str] = self.house.signed_in(user, self.now)
+        return headers
+
+    async def as_person(self, who: str, method: str, path: str, body: Any = None) -> ClientResponse:
+        headers = self.signed_in(self.people[who])
+        return await self.client.request(method, path, json=body, headers=headers)
+
+    async def opened(self, who: str, path: str, status: int = 200, language: str = "nl") -> str:
+        """Return the page somebody sees."""
+        headers = {**self.signed_in(self.people[who]), "Accept-Language": language}
+        answer = await self.client.get(path, headers=headers)
+        assert answer.status == status, await answer.text()
+        return html.unescape(await answer.text())
+
+    async def posted(
+        self, who: str, path: str, form: Iterable[tuple[str, str]] = (), **fields: str
+    ) -> ClientResponse:
+        """Send a form, some fields of it several times."""
+        headers = {**self.signed_in(self.people[who]), "Accept-Language": "nl"}
+        data = [*form, *fields.items()]
+        return await self.client.post(path, data=data, headers=headers, allow_redirects=False)
+
+    def stored(self, *parties: Party, sound: bool = False, **changes: Any) -> Recording:
+        """Put a recording of nobody into the catalogue, as a recorder would; with `sound`, it names objects."""
+        house, started = self.house, self.now - timedelta(hours=1)
+        scope = AccessScope(house.tenant_id, "test", scopes=frozenset({Scope.RECORDINGS_READ}))
+        pattern = recordings.get(house.portal, scope, house.recordings["two-party"].id)
+        fields: dict[str, Any] = {
+            "id": RecordingId(new_id(started)),
+            "session_id": SessionId(new_id(started)),
+            "tenant_id": self.tenant.id,
+            "owner": None,
+            "started_at": started,
+            "parties": parties or pattern.recording.parties,
+        }
+        recording = dataclasses.replace(pattern.recording, **{**fields, **changes})
+        objects = pattern.objects if sound else ()
+        archived = dataclasses.replace(pattern, recording=recording, objects=objects)
+        with house.recorder.transaction(self.tenant.id) as connection:
+            recordings.insert_recording(connection, archived)
+        return recording
+
+    async def holds(self, recording: Recording) -> bool:
+        """Return whether a recording is on hold, for who may hold it."""
+        found = await self.read(f"/v1/recordings/{recording.id}", "Recording", key="holder")
+        on_hold: bool = found["onHold"]
+        return on_hold
 
     def log(self, subject: str) -> list[AuditEntry]:
         """Return what stands in the audit log of the tenant about something, oldest first."""
@@ -101,4 +168,30 @@ async def office(house: Any) -> AsyncIterator[Office]:
         "anna": key("anna", every, anna),
     }
     async with TestClient(TestServer(create_app(services))) as client:
-        yield Office(house, client, tenant, anna, boss, keys, now)
+        people = {"boss": boss, "anna": anna}
+        yield Office(house, client, tenant, anna, boss, keys, now, people)
+
+
+@pytest.fixture
+def ella(office: Office) -> User:
+    """An auditor beside the administrator, with a key; and a key of nobody that may hold and read."""
+    operator, tenant, now = office.house.operator, office.tenant, office.now
+    ella = directory.add_user(operator, tenant.id, "ella", now=now, role=Role.AUDITOR)
+    office.people["ella"] = ella
+    for name, user_id in (("holder", None), ("ella", ella.id)):
+        made = accounts.add_api_client(operator, tenant.id, name, tuple(Scope), now=now, user_id=user_id)
+        office.keys[name] = made.key
+    return ella
+
+
+@pytest.fixture
+def deferred(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, str]]]:
+    """Collect the jobs instead of handing them over."""
+    found: list[tuple[str, dict[str, str]]] = []
+
+    def defer(database_url: str, task: str, **arguments: str) -> bool:
+        found.append((task, arguments))
+        return True
+
+    monkeypatch.setattr(jobs, "defer", defer)
+    return found

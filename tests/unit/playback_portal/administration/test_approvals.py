@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import html
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,25 +17,18 @@ from archive.errors import Conflict, Refused
 from archive.model import AboveCap, Role, UserId
 from playback_portal.admission import FRESH_S_MAX
 from playback_portal.services import SERVICES
-from tests.unit.playback_portal.administration.test_cases import (
-    NOTHING,
-    as_person,
-    deferred,
-    keys,
-    signed_in,
-    stored,
-)
+from tests.unit.playback_portal.administration.conftest import NOTHING
 
-__all__ = ["deferred", "keys"]
+pytestmark = pytest.mark.usefixtures("deferred", "ella")
 
 
 @pytest.fixture(autouse=True)
-def others(office: Any, keys: None) -> None:
+def others(office: Any) -> None:
     """A second administrator, and somebody without power."""
     carl = directory.add_user(
         office.house.operator, office.tenant.id, "carl", now=office.now, role=Role.ADMINISTRATOR
     )
-    office.people = {**office.people, "carl": carl, "anna": office.anna}
+    office.people["carl"] = carl
 
 
 @dataclass
@@ -74,11 +66,11 @@ async def proposed(office: Any, answer: Any) -> Any:
 
 async def role_proposed(office: Any, who: str = "boss") -> Any:
     path = f"/v1/users/{office.anna.id}"
-    return await proposed(office, await as_person(office, who, "PATCH", path, {"role": "auditor"}))
+    return await proposed(office, await office.as_person(who, "PATCH", path, {"role": "auditor"}))
 
 
 async def decided(office: Any, who: str, made: Any, verb: str = "approval") -> int:
-    answer = await as_person(office, who, "POST", f"/v1/approvals/{made['id']}/{verb}")
+    answer = await office.as_person(who, "POST", f"/v1/approvals/{made['id']}/{verb}")
     if answer.status == 201:
         await office.told(answer, "Approval", 201)
     status: int = answer.status
@@ -114,18 +106,18 @@ async def test_a_role_of_power_is_given_by_two(office: Any) -> None:
 async def test_what_is_changed_beside_a_role_is_changed_at_once(office: Any) -> None:
     path = f"/v1/users/{office.anna.id}"
     made = await proposed(
-        office, await as_person(office, "boss", "PATCH", path, {"role": "administrator", "site": "Goes"})
+        office, await office.as_person("boss", "PATCH", path, {"role": "administrator", "site": "Goes"})
     )
     user = directory.user_by_id(office.house.portal, office.tenant.id, office.anna.id)
     assert (user.role, user.site) == (Role.USER, "Goes")
     assert office.log(f"user:{office.anna.id}")[-1].body["changed"] == {"site": "changed"}
-    again = await as_person(office, "carl", "PATCH", path, {"role": "auditor"})
+    again = await office.as_person("carl", "PATCH", path, {"role": "auditor"})
     assert again.status == 409
     assert made["parameters"] == {"role": "administrator"}
 
 
 async def test_a_new_person_has_no_power_before_the_second_one_says_so(office: Any) -> None:
-    answer = await as_person(office, "boss", "POST", "/v1/users", {"login": "dora", "role": "auditor"})
+    answer = await office.as_person("boss", "POST", "/v1/users", {"login": "dora", "role": "auditor"})
     dora = await office.told(answer, "User", 201)
     assert dora["role"] == "user"
     page = await office.read("/v1/approvals?waiting=1", "ApprovalPage", key="boss")
@@ -141,7 +133,7 @@ async def test_no_key_proposes_approves_refuses_or_withdraws(office: Any) -> Non
         for method, verb in (("POST", "/approval"), ("POST", "/refusal"), ("DELETE", "")):
             await office.problem(await office.send(method, path + verb, key=key), 403)
     await office.problem(await office.send("PATCH", "/v1/policy", {"aboveCap": "stop"}), 403)
-    recording = stored(office)
+    recording = office.stored()
     body = {"reason": "x"}
     answer = await office.send("POST", f"/v1/recordings/{recording.id}/destruction", body, key="boss")
     await office.problem(answer, 403)
@@ -150,7 +142,7 @@ async def test_no_key_proposes_approves_refuses_or_withdraws(office: Any) -> Non
 
 async def test_who_approves_signed_in_a_short_while_ago(office: Any, clock: Any) -> None:
     made = await role_proposed(office)
-    headers = signed_in(office, office.people["ella"])
+    headers = office.signed_in(office.people["ella"])
     clock.passes(FRESH_S_MAX)
     answer = await office.client.post(f"/v1/approvals/{made['id']}/approval", headers=headers)
     assert (await office.problem(answer, 403))["type"] == "urn:earwitness:problem:sign-in-again"
@@ -159,14 +151,14 @@ async def test_who_approves_signed_in_a_short_while_ago(office: Any, clock: Any)
 
 async def test_it_is_refused_or_withdrawn_and_then_proposed_anew(office: Any) -> None:
     made = await role_proposed(office)
-    assert (await as_person(office, "carl", "DELETE", f"/v1/approvals/{made['id']}")).status == 403
+    assert (await office.as_person("carl", "DELETE", f"/v1/approvals/{made['id']}")).status == 403
     assert await decided(office, "carl", made, "refusal") == 201
     assert await decided(office, "ella", made) == 409
     second = await role_proposed(office, "carl")
-    assert (await as_person(office, "carl", "DELETE", f"/v1/approvals/{second['id']}")).status == 204
+    assert (await office.as_person("carl", "DELETE", f"/v1/approvals/{second['id']}")).status == 204
     assert await decided(office, "ella", second) == 409
     assert role_of(office, "anna") is Role.USER
-    await office.problem(await as_person(office, "ella", "POST", f"/v1/approvals/{NOTHING}/approval"), 404)
+    await office.problem(await office.as_person("ella", "POST", f"/v1/approvals/{NOTHING}/approval"), 404)
 
 
 async def test_two_who_approve_at_once_do_it_once(office: Any) -> None:
@@ -199,7 +191,7 @@ async def test_who_lost_the_role_approves_nothing(office: Any) -> None:
 async def test_who_was_let_in_by_the_proposer_lately_is_no_second_person(office: Any) -> None:
     """An administrator who sends a link for the auditor's account could be the auditor."""
     path = f"/admin/users/{office.people['ella'].id}/second-factor/resets"
-    headers = signed_in(office, office.boss)
+    headers = office.signed_in(office.boss)
     assert (await office.client.post(path, headers=headers, allow_redirects=False)).status == 303
     made = await role_proposed(office)
     assert await decided(office, "ella", made) == 403
@@ -230,7 +222,7 @@ async def test_a_proposal_is_over_after_a_week_and_makes_room_for_the_next(offic
 
 
 async def test_keeping_less_waits_and_keeping_more_does_not(office: Any) -> None:
-    answer = await as_person(office, "boss", "PATCH", "/v1/policy", {"aboveCap": "90d", "keepGraceHours": 2})
+    answer = await office.as_person("boss", "PATCH", "/v1/policy", {"aboveCap": "90d", "keepGraceHours": 2})
     made = await proposed(office, answer)
     assert made["parameters"] == {"aboveCap": "90d", "keepGraceHours": 2}
     assert policies.policy_of(office.house.portal, office.tenant.id).above_cap is AboveCap.KEEP
@@ -238,7 +230,7 @@ async def test_keeping_less_waits_and_keeping_more_does_not(office: Any) -> None
     after = policies.policy_of(office.house.portal, office.tenant.id)
     assert (after.above_cap, after.keep_grace_h) == (AboveCap.DAYS_90, 2)
     assert office.log("policy")[-1].body["changed"]["aboveCap"] == {"from": "keep", "to": "90d"}
-    answer = await as_person(office, "boss", "PATCH", "/v1/policy", {"aboveCap": "keep"})
+    answer = await office.as_person("boss", "PATCH", "/v1/policy", {"aboveCap": "keep"})
     assert (await office.told(answer, "Policy", 200))["aboveCap"] == "keep"
 
 
@@ -246,12 +238,12 @@ async def test_many_recordings_leave_by_two_and_a_few_by_one(
     office: Any, deferred: list[tuple[str, dict[str, str]]]
 ) -> None:
     """Small exports of a day count together."""
-    first, second = stored(office), stored(office)
+    first, second = office.stored(), office.stored()
     policies.set_policy(office.house.operator, office.tenant.id, exports_alone_max=1)
     body = {"reference": "12", "purpose": "Claim", "recordingIds": [first.id]}
-    assert (await as_person(office, "ella", "POST", "/v1/exports", body)).status == 202
+    assert (await office.as_person("ella", "POST", "/v1/exports", body)).status == 202
     assert deferred.pop()[0] == jobs.EXPORT
-    answer = await as_person(office, "ella", "POST", "/v1/exports", {**body, "recordingIds": [second.id]})
+    answer = await office.as_person("ella", "POST", "/v1/exports", {**body, "recordingIds": [second.id]})
     made = await proposed(office, answer)
     assert made["parameters"]["recordings"] == 1
     assert deferred == []
@@ -268,16 +260,16 @@ async def test_many_recordings_leave_by_two_and_a_few_by_one(
 async def test_a_recording_goes_before_its_term_by_two(
     office: Any, deferred: list[tuple[str, dict[str, str]]]
 ) -> None:
-    recording = stored(office)
+    recording = office.stored()
     path = f"/v1/recordings/{recording.id}/destruction"
-    await office.problem(await as_person(office, "ella", "POST", path, {"reason": "x"}), 403)
-    made = await proposed(office, await as_person(office, "boss", "POST", path, {"reason": "Verzoek"}))
+    await office.problem(await office.as_person("ella", "POST", path, {"reason": "x"}), 403)
+    made = await proposed(office, await office.as_person("boss", "POST", path, {"reason": "Verzoek"}))
     assert made["reason"] == "Verzoek"
     assert await decided(office, "ella", made) == 201
     assert deferred == [(jobs.EXPIRY_BATCH, {"tenant_id": office.tenant.id})]
     assert office.events(f"recording:{recording.id}")[-1] == ("recording.destruction-approved", "ok")
     await office.problem(
-        await as_person(office, "boss", "POST", f"/v1/recordings/{NOTHING}/destruction", {"reason": "x"}), 404
+        await office.as_person("boss", "POST", f"/v1/recordings/{NOTHING}/destruction", {"reason": "x"}), 404
     )
 
 
@@ -285,9 +277,9 @@ async def test_what_is_held_is_neither_proposed_nor_approved(
     office: Any, deferred: list[tuple[str, dict[str, str]]]
 ) -> None:
     """A hold between proposal and approval answers 409, and the proposal waits on."""
-    recording = stored(office)
+    recording = office.stored()
     path = f"/v1/recordings/{recording.id}/destruction"
-    made = await proposed(office, await as_person(office, "boss", "POST", path, {"reason": "x"}))
+    made = await proposed(office, await office.as_person("boss", "POST", path, {"reason": "x"}))
     scope = AccessScope(office.tenant.id, "api-client:x", scopes=frozenset({Scope.HOLDS}))
     with office.house.portal.transaction(office.tenant.id) as connection:
         case_id = cases.open_case(connection, scope, "Claim", "x", now=office.now)
@@ -298,12 +290,12 @@ async def test_what_is_held_is_neither_proposed_nor_approved(
     assert ("proposal.approved", "refused") in office.events(f"proposal:{made['id']}")
     assert deferred == []
     assert await decided(office, "ella", made, "refusal") == 201
-    answer = await as_person(office, "boss", "POST", path, {"reason": "x"})
+    answer = await office.as_person("boss", "POST", path, {"reason": "x"})
     await office.problem(answer, 409)
 
 
 async def test_a_user_sees_nothing_of_it(office: Any) -> None:
-    await office.problem(await as_person(office, "anna", "GET", "/v1/approvals"), 403)
+    await office.problem(await office.as_person("anna", "GET", "/v1/approvals"), 403)
 
 
 def test_only_a_known_operator_proposes_keys(office: Any) -> None:
@@ -316,72 +308,60 @@ def test_only_a_known_operator_proposes_keys(office: Any) -> None:
     assert issubclass(NotDecidable, Conflict)
 
 
-async def opened(office: Any, who: str, path: str = "/approvals", language: str = "nl") -> str:
-    headers = {**signed_in(office, office.people[who]), "Accept-Language": language}
-    answer = await office.client.get(path, headers=headers)
-    assert answer.status == 200, await answer.text()
-    return html.unescape(await answer.text())
-
-
-async def posted(office: Any, who: str, path: str, **form: str) -> Any:
-    headers = {**signed_in(office, office.people[who]), "Accept-Language": "nl"}
-    return await office.client.post(path, data=form, headers=headers, allow_redirects=False)
-
-
 async def test_on_the_pages_two_people_see_and_do_it(office: Any) -> None:
-    assert "Er wacht niets op jou" in await opened(office, "ella")
+    assert "Er wacht niets op jou" in await office.opened("ella", "/approvals")
     person = f"/admin/users/{office.anna.id}"
-    assert (await posted(office, "boss", f"{person}/profile", role="auditor")).status == 303
-    assert "De rol auditor wacht op een tweede persoon" in await opened(office, "boss", person)
-    mine = await opened(office, "boss")
+    assert (await office.posted("boss", f"{person}/profile", role="auditor")).status == 303
+    assert "De rol auditor wacht op een tweede persoon" in await office.opened("boss", person)
+    mine = await office.opened("boss", "/approvals")
     assert "anna wordt: auditor" in mine
     assert "Intrekken" in mine
     assert "Dit goedkeuren?" not in mine
-    assert "Dit goedkeuren?" in await opened(office, "ella")
+    assert "Dit goedkeuren?" in await office.opened("ella", "/approvals")
     (made,) = (await office.read("/v1/approvals", "ApprovalPage", key="boss"))["items"]
-    answer = await posted(office, "boss", f"/approvals/{made['id']}/approval")
+    answer = await office.posted("boss", f"/approvals/{made['id']}/approval")
     assert answer.status == 409
     assert "Iemand anders moet hierover beslissen" in await answer.text()
-    assert (await posted(office, "ella", f"/approvals/{made['id']}/approval")).status == 303
+    assert (await office.posted("ella", f"/approvals/{made['id']}/approval")).status == 303
     assert role_of(office, "anna") is Role.AUDITOR
-    assert "Goedgekeurd" in await opened(office, "boss")
-    assert (await posted(office, "carl", f"/approvals/{made['id']}/approval")).status == 409
+    assert "Goedgekeurd" in await office.opened("boss", "/approvals")
+    assert (await office.posted("carl", f"/approvals/{made['id']}/approval")).status == 409
 
 
 async def test_settings_that_keep_less_wait_on_their_page(office: Any) -> None:
     form = {"above_cap": "stop", "exports_alone_max": "500"}
-    assert (await posted(office, "boss", "/admin/policies/keeping", **form)).headers[
+    assert (await office.posted("boss", "/admin/policies/keeping", **form)).headers[
         "Location"
     ] == "/approvals"
-    assert (await posted(office, "boss", "/admin/policies/keeping", **form)).status == 409
-    assert "Niet opnemen" in await opened(office, "carl", "/admin/policies")
-    assert "500" in await opened(office, "carl")
+    assert (await office.posted("boss", "/admin/policies/keeping", **form)).status == 409
+    assert "Niet opnemen" in await office.opened("carl", "/admin/policies")
+    assert "500" in await office.opened("carl", "/approvals")
     less = {"above_cap": "keep", "exports_alone_max": "10"}
-    answer = await posted(office, "boss", "/admin/policies/keeping", **less)
+    answer = await office.posted("boss", "/admin/policies/keeping", **less)
     assert answer.headers["Location"] == "/admin/policies"
     for wrong in ("", "x", "10001", "-1", "\u00b2"):
-        answer = await posted(
-            office, "boss", "/admin/policies/keeping", above_cap="keep", exports_alone_max=wrong
+        answer = await office.posted(
+            "boss", "/admin/policies/keeping", above_cap="keep", exports_alone_max=wrong
         )
         assert answer.status == 400
     (made,) = (await office.read("/v1/approvals?waiting=1", "ApprovalPage", key="boss"))["items"]
-    assert (await posted(office, "boss", f"/approvals/{made['id']}/withdrawal")).status == 303
+    assert (await office.posted("boss", f"/approvals/{made['id']}/withdrawal")).status == 303
     assert policies.policy_of(office.house.portal, office.tenant.id).exports_alone_max == 10
 
 
 async def test_a_recording_is_proposed_by_its_id_or_address(office: Any) -> None:
-    recording = stored(office)
+    recording = office.stored()
     for text, status in (
         ("x", 409),
         (NOTHING, 409),
         (f"https://here.example/recordings/{recording.id}", 303),
     ):
-        answer = await posted(office, "boss", "/approvals/destructions", recording=text, reason="Verzoek")
+        answer = await office.posted("boss", "/approvals/destructions", recording=text, reason="Verzoek")
         assert answer.status == status
-    assert "Verzoek" in await opened(office, "ella")
-    assert "tweede persoon zijn" not in await opened(office, "ella")
+    assert "Verzoek" in await office.opened("ella", "/approvals")
+    assert "tweede persoon zijn" not in await office.opened("ella", "/approvals")
     (made,) = (await office.read("/v1/approvals?waiting=1", "ApprovalPage", key="boss"))["items"]
-    assert (await posted(office, "carl", f"/approvals/{made['id']}/refusal")).status == 303
+    assert (await office.posted("carl", f"/approvals/{made['id']}/refusal")).status == 303
 
 
 async def test_a_release_that_waits_is_pointed_to(office: Any) -> None:
@@ -391,11 +371,11 @@ async def test_a_release_that_waits_is_pointed_to(office: Any) -> None:
     with office.house.portal.transaction(office.tenant.id) as connection:
         case_id = cases.open_case(connection, ella, "Jansen", "x", now=office.now)
         cases.ask_release(connection, ella, case_id, "Geschikt", now=office.now)
-    assert f'href="/cases/{case_id}"' in await opened(office, "boss")
-    assert f'href="/cases/{case_id}"' not in await opened(office, "ella")
+    assert f'href="/cases/{case_id}"' in await office.opened("boss", "/approvals")
+    assert f'href="/cases/{case_id}"' not in await office.opened("ella", "/approvals")
 
 
 async def test_with_one_person_of_power_the_page_says_who_helps(office: Any) -> None:
     for login in ("carl", "ella"):
         directory.set_user(office.house.operator, office.tenant.id, login, now=office.now, role=Role.USER)
-    assert "kan een auditor toevoegen" in await opened(office, "boss")
+    assert "kan een auditor toevoegen" in await office.opened("boss", "/approvals")

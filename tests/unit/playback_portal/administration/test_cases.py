@@ -3,105 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from archive import jobs
-from archive.access import AccessScope, Scope
-from archive.catalogue import accounts, destructions, directory, portal_sessions, recordings
-from archive.catalogue.portal_sessions import Proof, Stage
+from archive.catalogue import destructions
 from archive.errors import CatalogueUnavailable
-from archive.model import Recording, RecordingId, RecordingState, Role, SessionId, User, new_id
-from playback_portal import browser_session
+from archive.model import RecordingState
 from playback_portal.app import create_app
 from playback_portal.cases import IDS_COUNT_MAX
+from tests.unit.playback_portal.administration.conftest import NOTHING
 
-NOTHING = "00000000-0000-7000-8000-000000000000"
-
-
-@pytest.fixture(autouse=True)
-def deferred(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, str]]]:
-    """Collect the jobs instead of handing them over."""
-    found: list[tuple[str, dict[str, str]]] = []
-
-    def defer(database_url: str, task: str, **arguments: str) -> bool:
-        found.append((task, arguments))
-        return True
-
-    monkeypatch.setattr(jobs, "defer", defer)
-    return found
-
-
-@pytest.fixture(autouse=True)
-def keys(office: Any) -> None:
-    """A key that may hold and read, and the key of an auditor."""
-    operator, tenant = office.house.operator, office.tenant
-    ella = directory.add_user(operator, tenant.id, "ella", now=office.now, role=Role.AUDITOR)
-    scopes = tuple(Scope)
-    office.people = {"boss": office.boss, "ella": ella}
-    for name, user in (("holder", None), ("ella", ella)):
-        user_id = None if user is None else user.id
-        made = accounts.add_api_client(operator, tenant.id, name, scopes, now=office.now, user_id=user_id)
-        office.keys[name] = made.key
-
-
-def stored(office: Any, **changes: Any) -> Recording:
-    house, started = office.house, office.now - timedelta(hours=1)
-    scope = AccessScope(house.tenant_id, "test", scopes=frozenset({Scope.RECORDINGS_READ}))
-    pattern = recordings.get(house.portal, scope, house.recordings["two-party"].id)
-    fields: dict[str, Any] = {
-        "id": RecordingId(new_id(started)),
-        "session_id": SessionId(new_id(started)),
-        "tenant_id": office.tenant.id,
-        "owner": None,
-        "started_at": started,
-    }
-    recording = dataclasses.replace(pattern.recording, **{**fields, **changes})
-    archived = dataclasses.replace(pattern, recording=recording, objects=())
-    with house.recorder.transaction(office.tenant.id) as connection:
-        recordings.insert_recording(connection, archived)
-    return recording
-
-
-def signed_in(office: Any, user: User) -> dict[str, str]:
-    """Return what the browser of somebody who signed in sends."""
-    with office.house.portal.transaction(user.tenant_id) as connection:
-        token, _ = portal_sessions.open_session(
-            connection,
-            user.tenant_id,
-            user.id,
-            stage=Stage.SIGNED_IN,
-            proofs=[Proof.PASSWORD, Proof.TOTP],
-            now=office.now,
-        )
-    csrf = browser_session.csrf_of(token)
-    return {"Cookie": f"{browser_session.COOKIE}={token}", browser_session.HEADER: csrf}
-
-
-async def as_person(office: Any, who: str, method: str, path: str, body: Any = None) -> Any:
-    headers = signed_in(office, office.people[who])
-    return await office.client.request(method, path, json=body, headers=headers)
-
-
-async def held(office: Any, recording: Recording) -> bool:
-    found = await office.read(f"/v1/recordings/{recording.id}", "Recording", key="holder")
-    on_hold: bool = found["onHold"]
-    return on_hold
+pytestmark = pytest.mark.usefixtures("deferred", "ella")
 
 
 async def test_one_recording_is_held_at_once_and_the_store_follows(
     office: Any, deferred: list[tuple[str, dict[str, str]]]
 ) -> None:
-    recording = stored(office)
+    recording = office.stored()
     path = f"/v1/recordings/{recording.id}/holds"
     answer = await office.send("POST", path, {"reason": "A claim"}, key="holder")
     case = await office.told(answer, "Case", 201)
     assert (case["state"], case["recordings"], case["heldByStore"]) == ("holding", 1, 0)
     assert answer.headers["Location"] == f"/v1/cases/{case['id']}"
-    assert await held(office, recording)
+    assert await office.holds(recording)
     assert deferred == [("retention.store_holds", {"tenant_id": office.tenant.id})]
     assert ("recording.held", "ok") in office.events(f"recording:{recording.id}")
     page = await office.read(path, "CasePage", key="holder")
@@ -119,18 +46,18 @@ async def test_a_hold_is_acknowledged_although_no_job_can_be_handed_over(
         raise CatalogueUnavailable("away")
 
     monkeypatch.setattr(jobs, "defer", away)
-    recording = stored(office)
+    recording = office.stored()
     answer = await office.send("POST", f"/v1/recordings/{recording.id}/holds", {"reason": "x"}, key="boss")
     assert answer.status == 201
-    assert await held(office, recording)
+    assert await office.holds(recording)
 
 
 async def test_r2_what_is_being_destroyed_answers_409_and_is_not_held(office: Any) -> None:
-    recording = stored(office, state=RecordingState.DELETING)
+    recording = office.stored(state=RecordingState.DELETING)
     path = f"/v1/recordings/{recording.id}/holds"
     problem = await office.problem(await office.send("POST", path, {"reason": "x"}, key="holder"), 409)
     assert "is being destroyed" in problem["detail"]
-    assert not await held(office, recording)
+    assert not await office.holds(recording)
     assert (await office.read("/v1/cases", "CasePage", key="holder"))["items"] == []
     assert ("recording.held", "refused") in office.events(f"recording:{recording.id}")
     body = {"name": "Case", "reason": "x", "recordingIds": [recording.id]}
@@ -140,13 +67,13 @@ async def test_r2_what_is_being_destroyed_answers_409_and_is_not_held(office: An
 
 async def test_a_call_nobody_kept_can_be_held_by_nobody(office: Any) -> None:
     for state in (RecordingState.UNKEPT, RecordingState.GRACE):
-        recording = stored(office, state=state)
+        recording = office.stored(state=state)
         path = f"/v1/recordings/{recording.id}/holds"
         await office.problem(await office.send("POST", path, {"reason": "x"}, key="holder"), 404)
 
 
 async def test_a_case_is_opened_with_what_a_search_finds_and_filled_later(office: Any) -> None:
-    first, second = stored(office), stored(office)
+    first, second = office.stored(), office.stored()
     body = {"name": "Jansen / 2026", "reason": "A claim", "search": "q=nothing-has-this"}
     answer = await office.send("POST", "/v1/cases", body, key="ella")
     case = await office.told(answer, "OpenedCase", 201)
@@ -189,27 +116,27 @@ async def test_later_calls_come_into_a_case_by_rule(office: Any) -> None:
     assert [(rule["userId"], rule["number"]) for rule in told["rules"]] == [(office.anna.id, None)]
     await office.problem(await office.send("POST", rules, {}, key="holder"), 400)
     await office.problem(await office.send("POST", rules, {"userId": NOTHING}, key="holder"), 404)
-    assert await held(office, stored(office, owner=office.anna.id))
-    assert not await held(office, stored(office))
+    assert await office.holds(office.stored(owner=office.anna.id))
+    assert not await office.holds(office.stored())
 
 
 async def test_two_people_release_a_case_and_no_key_does(office: Any) -> None:
-    recording = stored(office)
+    recording = office.stored()
     hold = await office.send("POST", f"/v1/recordings/{recording.id}/holds", {"reason": "x"}, key="boss")
     path = f"/v1/cases/{(await hold.json())['id']}"
     for key in ("holder", "boss", "ella"):
         refused = await office.send("POST", f"{path}/releases", {"reason": "x"}, key=key)
         await office.problem(refused, 403)
-    asked = await as_person(office, "boss", "POST", f"{path}/releases", {"reason": "Settled"})
+    asked = await office.as_person("boss", "POST", f"{path}/releases", {"reason": "Settled"})
     assert (await office.told(asked, "Case", 201))["state"] == "release asked"
-    await office.problem(await as_person(office, "boss", "POST", f"{path}/approvals"), 403)
-    assert await held(office, recording)
-    assert (await as_person(office, "ella", "DELETE", f"{path}/releases")).status == 204
-    await office.problem(await as_person(office, "ella", "POST", f"{path}/approvals"), 409)
-    await as_person(office, "ella", "POST", f"{path}/releases", {"reason": "Settled"})
-    granted = await office.told(await as_person(office, "boss", "POST", f"{path}/approvals"), "Case", 201)
+    await office.problem(await office.as_person("boss", "POST", f"{path}/approvals"), 403)
+    assert await office.holds(recording)
+    assert (await office.as_person("ella", "DELETE", f"{path}/releases")).status == 204
+    await office.problem(await office.as_person("ella", "POST", f"{path}/approvals"), 409)
+    await office.as_person("ella", "POST", f"{path}/releases", {"reason": "Settled"})
+    granted = await office.told(await office.as_person("boss", "POST", f"{path}/approvals"), "Case", 201)
     assert (granted["state"], granted["releasedBy"]) == ("released", f"user:{office.boss.id}")
-    assert await held(office, recording), "a job lets it go"
+    assert await office.holds(recording), "a job lets it go"
     assert office.events(path.replace("/v1/cases/", "case:")) == [
         *[("case.release-asked", "refused")] * 3,
         ("case.release-asked", "ok"),
@@ -228,18 +155,18 @@ async def test_a_hold_without_its_audit_entry_is_none(office: Any) -> None:
         def transaction(self, tenant_id: Any) -> Any:
             raise CatalogueUnavailable("The database is away.")
 
-    recording = stored(office)
+    recording = office.stored()
     services = dataclasses.replace(office.house.services(), audit=Away())
     headers = {"Authorization": f"Bearer {office.keys['holder']}"}
     async with TestClient(TestServer(create_app(services))) as client:
         path = f"/v1/recordings/{recording.id}/holds"
         answer = await client.post(path, json={"reason": "x"}, headers=headers)
         assert answer.status == 503
-    assert not await held(office, recording)
+    assert not await office.holds(recording)
 
 
 async def test_a_user_neither_holds_nor_sees_cases(office: Any) -> None:
-    recording = stored(office, owner=office.anna.id)
+    recording = office.stored(owner=office.anna.id)
     body = {"reason": "x"}
     refused = await office.send("POST", f"/v1/recordings/{recording.id}/holds", body, key="anna")
     await office.problem(refused, 403)
@@ -249,7 +176,7 @@ async def test_a_user_neither_holds_nor_sees_cases(office: Any) -> None:
 
 
 async def test_a_recording_that_was_not_destroyed_has_no_certificate(office: Any) -> None:
-    path = f"/v1/recordings/{stored(office).id}/certificate"
+    path = f"/v1/recordings/{office.stored().id}/certificate"
     await office.problem(await office.send("GET", path, key="boss"), 404)
     await office.problem(await office.send("GET", f"{path}?format=pdf", key="boss"), 400)
 

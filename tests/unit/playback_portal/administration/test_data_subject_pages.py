@@ -20,22 +20,11 @@ from archive.data_subject import (
     SoughtBy,
     Treatment,
 )
-from archive.model import Layout, Party, User
+from archive.model import Layout, Party
 from playback_portal import data_subject_words as words
-from tests.unit.playback_portal.administration.test_data_subjects import (
-    MINE,
-    deferred,
-    people,
-    signed_in,
-    stored,
-)
+from tests.unit.playback_portal.administration.test_data_subjects import MINE
 
-__all__ = ["deferred", "people"]
-
-
-@pytest.fixture(autouse=True)
-def known(office: Any, people: dict[str, User]) -> None:
-    office.people = people
+pytestmark = pytest.mark.usefixtures("deferred", "ella")
 
 
 def test_every_word_is_written() -> None:
@@ -54,17 +43,8 @@ def test_every_word_is_written() -> None:
         assert list(texts) == list(known_words)
 
 
-async def opened(office: Any, who: str, path: str, status: int = 200, language: str = "nl") -> str:
-    headers = {**signed_in(office, office.people[who]), "Accept-Language": language}
-    answer = await office.client.get(path, headers=headers)
-    assert answer.status == status, await answer.text()
-    return html.unescape(await answer.text())
-
-
 async def posted(office: Any, who: str, path: str, form: Any = (), status: int = 303, **fields: str) -> Any:
-    headers = {**signed_in(office, office.people[who]), "Accept-Language": "nl"}
-    data = [*form, *fields.items()]
-    answer = await office.client.post(path, data=data, headers=headers, allow_redirects=False)
+    answer = await office.posted(who, path, form, **fields)
     text = html.unescape(await answer.text())
     assert answer.status == status, text
     return answer.headers["Location"] if status == 303 else text
@@ -78,20 +58,20 @@ async def taken_in(office: Any, who: str = "boss", **changes: str) -> str:
 
 
 async def test_a_request_goes_from_taking_in_to_closing_on_its_page(office: Any) -> None:
-    stored(office, Party("a", MINE), Party("b", "+31201234567"))
-    mixed = stored(
-        office, Party("mixed", MINE), Party("mixed", "+3120"), layout=Layout.MIXED, channels=("mixed",)
+    office.stored(Party("a", MINE), Party("b", "+31201234567"), sound=True)
+    mixed = office.stored(
+        Party("mixed", MINE), Party("mixed", "+3120"), layout=Layout.MIXED, channels=("mixed",), sound=True
     )
-    assert "Er zijn nog geen AVG-verzoeken" in await opened(office, "boss", "/data-subjects")
-    assert "Ontvangen op" in await opened(office, "boss", "/data-subjects/new")
+    assert "Er zijn nog geen AVG-verzoeken" in await office.opened("boss", "/data-subjects")
+    assert "Ontvangen op" in await office.opened("boss", "/data-subjects/new")
     path = await taken_in(office)
-    page = await opened(office, "ella", path)
+    page = await office.opened("ella", path)
     assert "Stel eerst vast wie het vraagt" in page
     await posted(office, "boss", f"{path}/identification", how="called back", note="teruggebeld")
-    assert "Een auditor zoekt de gesprekken" in await opened(office, "boss", path)
+    assert "Een auditor zoekt de gesprekken" in await office.opened("boss", path)
     where = await posted(office, "ella", f"{path}/searches", by="number", text="06 87 65 43 21")
     assert where == f"{path}#step-search"
-    page = await opened(office, "ella", path)
+    page = await office.opened("ella", path)
     assert "2 gesprekken" in page
     assert "anderen kunnen stil" in page
     assert "Alle stemmen staan in één kanaal" in page
@@ -110,20 +90,20 @@ async def test_a_request_goes_from_taking_in_to_closing_on_its_page(office: Any)
         treatment="left out",
         reason="De ander wil niet.",
     )
-    page = await opened(office, "ella", path)
+    page = await office.opened("ella", path)
     assert "Anderen stil: 1. Heel: 0. Weggelaten: 1. Nog niet beslist: 0." in page
     await posted(office, "ella", f"{path}/exports")
-    assert "0 van 1" in await opened(office, "ella", f"{path}/exports")
+    assert "0 van 1" in await office.opened("ella", f"{path}/exports")
     fields = {"outcome": "partly", "ground": "rights-of-others", "text": "Eén gesprek ontbreekt."}
     await posted(office, "ella", f"{path}/answer", **fields)
-    page = await opened(office, "boss", path)
+    page = await office.opened("boss", path)
     assert "Eén gesprek ontbreekt." in page
     assert "GDPR 15(4)" in page
     await posted(office, "boss", f"{path}/closing", note="")
-    page = await opened(office, "ella", path, language="en")
+    page = await office.opened("ella", path, language="en")
     assert "took in a privacy request" in page
     assert "closed a privacy request" in page
-    assert "A. Jansen" in await opened(office, "ella", "/data-subjects")
+    assert "A. Jansen" in await office.opened("ella", "/data-subjects")
 
 
 async def test_what_is_refused_says_why_and_stays_filled_in(office: Any) -> None:
@@ -162,34 +142,34 @@ async def test_what_is_refused_says_why_and_stays_filled_in(office: Any) -> None
         office, "ella", f"{path}/searches", status=409, by="user", text="niemand"
     )
     await posted(office, "ella", f"{path}/searches", by="user", text="Anna")
-    assert "anna" in await opened(office, "ella", path)
+    assert "anna" in await office.opened("ella", path)
     await posted(office, "boss", f"{path}/searches", status=409, by="number", text=MINE)
 
 
 async def test_the_list_counts_the_days_and_marks_what_is_overdue(office: Any) -> None:
     late = (office.now - timedelta(days=45)).date().isoformat()
     path, other = await taken_in(office, receivedOn=late), await taken_in(office, name="B. de Boer")
-    page = await opened(office, "boss", "/data-subjects")
+    page = await office.opened("boss", "/data-subjects")
     assert "dagen te laat" in page
     assert "dagen" in page
     await posted(office, "boss", f"{other}/closing", note="ingetrokken")
-    only = await opened(office, "boss", "/data-subjects?open=1")
+    only = await office.opened("boss", "/data-subjects?open=1")
     assert "B. de Boer" not in only
     assert "A. Jansen" in only
-    assert "Neem twee maanden langer" in await opened(office, "boss", path)
+    assert "Neem twee maanden langer" in await office.opened("boss", path)
     await posted(office, "boss", f"{path}/extension", status=409, reason="Druk")
     fresh = await taken_in(office)
     await posted(office, "boss", f"{fresh}/extension", reason="Drieduizend gesprekken")
-    assert "Drieduizend gesprekken" in await opened(office, "boss", fresh)
+    assert "Drieduizend gesprekken" in await office.opened("boss", fresh)
 
 
 async def test_of_an_erasure_each_call_says_whether_it_can_go_before_its_term(office: Any) -> None:
-    stored(office, Party("a", MINE), Party("b", "+31201234567"), on_hold=True)
-    stored(office, Party("a", MINE), Party("b", "+31201234567"))
+    office.stored(Party("a", MINE), Party("b", "+31201234567"), on_hold=True, sound=True)
+    office.stored(Party("a", MINE), Party("b", "+31201234567"), sound=True)
     path = await taken_in(office, kind="erasure")
     await posted(office, "boss", f"{path}/identification", how="account")
     await posted(office, "ella", f"{path}/searches", by="number", text=MINE)
-    page = await opened(office, "ella", path)
+    page = await office.opened("ella", path)
     assert "Niet voordat de zaak wordt vrijgegeven (GDPR 17(3)(e), 21(1))" in page
     assert "twee mensen mogen het eerder vernietigen" in page
     assert "Wat eerder kan worden gewist" in page
@@ -198,7 +178,7 @@ async def test_of_an_erasure_each_call_says_whether_it_can_go_before_its_term(of
 async def test_more_than_one_person_exports_alone_takes_another_who_identified(office: Any) -> None:
     policies.set_policy(office.house.operator, office.tenant.id, exports_alone_max=1)
     for _ in range(2):
-        stored(office, Party("a", MINE), Party("b", "+31201234567"))
+        office.stored(Party("a", MINE), Party("b", "+31201234567"), sound=True)
     for identifier, status in (("ella", 409), ("boss", 303)):
         path = await taken_in(office)
         await posted(office, identifier, f"{path}/identification", how="account")
@@ -209,4 +189,4 @@ async def test_more_than_one_person_exports_alone_takes_another_who_identified(o
 
 
 async def test_users_open_no_privacy_request(office: Any) -> None:
-    await opened(office, "anna", "/data-subjects", status=403)
+    await office.opened("anna", "/data-subjects", status=403)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from datetime import timedelta
 from typing import Any
@@ -10,76 +9,28 @@ from typing import Any
 import pytest
 
 from archive import jobs
-from archive.access import AccessScope, Scope
-from archive.catalogue import accounts, directory, exports, portal_sessions, recordings
-from archive.catalogue.portal_sessions import Proof, Stage
+from archive.access import Scope
+from archive.catalogue import accounts, exports
 from archive.data_subject import Kept
 from archive.errors import CatalogueUnavailable
-from archive.model import Layout, Party, Recording, RecordingId, Role, SessionId, User, new_id
-from playback_portal import browser_session
+from archive.model import Layout, Party
+from tests.unit.playback_portal.administration.conftest import NOTHING
 
 PATH = "/v1/data-subject-requests"
-NOTHING = "00000000-0000-7000-8000-000000000000"
+pytestmark = pytest.mark.usefixtures("deferred", "ella")
+
 MINE = "+31687654321"
 
 
 @pytest.fixture(autouse=True)
-def deferred(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, str]]]:
-    """Collect the jobs instead of handing them over."""
-    found: list[tuple[str, dict[str, str]]] = []
-
-    def defer(database_url: str, task: str, **arguments: str) -> bool:
-        found.append((task, arguments))
-        return True
-
-    monkeypatch.setattr(jobs, "defer", defer)
-    return found
-
-
-@pytest.fixture(autouse=True)
-def people(office: Any) -> dict[str, User]:
-    """An auditor beside the administrator, and a key that handles requests and reads everything."""
+def keys(office: Any) -> None:
+    """A key that handles requests, and one that reads everything as well."""
     operator, tenant = office.house.operator, office.tenant
-    ella = directory.add_user(operator, tenant.id, "ella", now=office.now, role=Role.AUDITOR)
     for name, scopes in (
         ("desk", (Scope.DATA_SUBJECTS,)),
         ("finder", (Scope.DATA_SUBJECTS, Scope.RECORDINGS_READ)),
     ):
         office.keys[name] = accounts.add_api_client(operator, tenant.id, name, scopes, now=office.now).key
-    return {"boss": office.boss, "ella": ella, "anna": office.anna}
-
-
-def stored(office: Any, *parties: Party, **changes: Any) -> Recording:
-    house, started = office.house, office.now - timedelta(hours=1)
-    scope = AccessScope(house.tenant_id, "test", scopes=frozenset({Scope.RECORDINGS_READ}))
-    pattern = recordings.get(house.portal, scope, house.recordings["two-party"].id)
-    fields: dict[str, Any] = {
-        "id": RecordingId(new_id(started)),
-        "session_id": SessionId(new_id(started)),
-        "tenant_id": office.tenant.id,
-        "owner": None,
-        "started_at": started,
-        "parties": parties,
-    }
-    recording = dataclasses.replace(pattern.recording, **{**fields, **changes})
-    with house.recorder.transaction(office.tenant.id) as connection:
-        recordings.insert_recording(connection, dataclasses.replace(pattern, recording=recording))
-    return recording
-
-
-def signed_in(office: Any, user: User) -> dict[str, str]:
-    """Return what the browser of somebody who signed in sends."""
-    with office.house.portal.transaction(user.tenant_id) as connection:
-        token, _ = portal_sessions.open_session(
-            connection,
-            user.tenant_id,
-            user.id,
-            stage=Stage.SIGNED_IN,
-            proofs=[Proof.PASSWORD, Proof.TOTP],
-            now=office.now,
-        )
-    csrf = browser_session.csrf_of(token)
-    return {"Cookie": f"{browser_session.COOKIE}={token}", browser_session.HEADER: csrf}
 
 
 async def taken_in(office: Any, *, key: str = "desk", **changes: Any) -> Any:
@@ -98,15 +49,15 @@ async def step(
 
 
 async def test_a_request_goes_all_its_steps_and_the_log_tells_each_without_a_name_or_number(
-    office: Any, people: dict[str, User], deferred: list[tuple[str, dict[str, str]]]
+    office: Any, deferred: list[tuple[str, dict[str, str]]]
 ) -> None:
-    stereo = stored(office, Party("a", MINE, "Jansen"), Party("b", "+31201234567"))
-    mixed = stored(
-        office,
+    stereo = office.stored(Party("a", MINE, "Jansen"), Party("b", "+31201234567"), sound=True)
+    mixed = office.stored(
         Party("mixed", MINE),
         Party("mixed", "+31201234567"),
         layout=Layout.MIXED,
         channels=("mixed",),
+        sound=True,
     )
     made = await taken_in(office)
     assert (made["state"], made["daysLeft"] >= 27) == ("taken in", True)
@@ -121,7 +72,7 @@ async def test_a_request_goes_all_its_steps_and_the_log_tells_each_without_a_nam
     assert await step(office, made, "choices", {"treatment": "muted"}) == {"recordings": 1}
     left = {"recordingIds": [mixed.id], "treatment": "left out", "reason": "They object."}
     assert await step(office, made, "choices", left) == {"recordings": 1}
-    headers = signed_in(office, people["ella"])
+    headers = office.signed_in(office.people["ella"])
     asked = await office.client.post(f"{PATH}/{made['id']}/exports", headers=headers)
     export = await office.told(asked, "Export", 202)
     assert asked.headers["Location"] == f"/v1/exports/{export['id']}"
@@ -153,9 +104,7 @@ async def test_before_identification_nothing_is_looked_for(office: Any) -> None:
     assert (await step(office, made, "answers", refused))["state"] == "answered"
 
 
-async def test_who_reads_not_everything_looks_for_nobody_and_a_key_takes_nothing_out(
-    office: Any, people: dict[str, User]
-) -> None:
+async def test_who_reads_not_everything_looks_for_nobody_and_a_key_takes_nothing_out(office: Any) -> None:
     made = await taken_in(office)
     await step(office, made, "identifications", {"how": "account"}, key="desk")
     await step(office, made, "searches", {"by": "number", "text": MINE}, key="desk", status=403)
@@ -163,16 +112,16 @@ async def test_who_reads_not_everything_looks_for_nobody_and_a_key_takes_nothing
     seen = await office.read(f"{PATH}/{made['id']}", "WholeDataSubjectRequest", key="desk")
     assert (seen["searches"], seen["absence"]) == ([], None)
     for who, key in ((None, "finder"), ("boss", None)):
-        headers = {} if who is None else signed_in(office, people[who])
+        headers = {} if who is None else office.signed_in(office.people[who])
         if key is not None:
             headers = {"Authorization": f"Bearer {office.keys[key]}"}
         answer = await office.client.post(f"{PATH}/{made['id']}/exports", headers=headers)
         await office.problem(answer, 403)
-    user = await office.client.get(PATH, headers=signed_in(office, people["anna"]))
+    user = await office.client.get(PATH, headers=office.signed_in(office.people["anna"]))
     await office.problem(user, 403)
 
 
-async def test_what_a_step_needs_is_told_field_by_field(office: Any, people: dict[str, User]) -> None:
+async def test_what_a_step_needs_is_told_field_by_field(office: Any) -> None:
     problem = await office.problem(
         await office.send("POST", PATH, {"kind": "x", "receivedOn": "y"}, key="desk"), 400
     )
@@ -189,7 +138,7 @@ async def test_what_a_step_needs_is_told_field_by_field(office: Any, people: dic
     await step(office, made, "choices", unknown, status=404)
     wrong = {"outcome": "refused", "ground": "legal-duty", "text": "x"}
     await step(office, made, "answers", wrong, status=403)
-    headers = signed_in(office, people["ella"])
+    headers = office.signed_in(office.people["ella"])
     nothing = await office.client.post(f"{PATH}/{made['id']}/exports", headers=headers)
     await office.problem(nothing, 403)
     for path in ("", "/calls", "/history"):
@@ -213,9 +162,9 @@ async def test_requests_are_listed_with_their_days_and_the_open_ones_alone(offic
 
 
 async def test_an_export_nobody_could_be_handed_stands_for_the_workers_to_find(
-    office: Any, people: dict[str, User], monkeypatch: pytest.MonkeyPatch
+    office: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stored(office, Party("a", MINE), Party("b", "+31201234567"))
+    office.stored(Party("a", MINE), Party("b", "+31201234567"), sound=True)
 
     def away(*_: str, **__: str) -> bool:
         raise CatalogueUnavailable("away")
@@ -225,7 +174,7 @@ async def test_an_export_nobody_could_be_handed_stands_for_the_workers_to_find(
     await step(office, made, "identifications", {"how": "account"})
     await step(office, made, "searches", {"by": "number", "text": MINE})
     await step(office, made, "choices", {"treatment": "muted"})
-    headers = signed_in(office, people["ella"])
+    headers = office.signed_in(office.people["ella"])
     asked = await office.client.post(f"{PATH}/{made['id']}/exports", headers=headers)
     export = await office.told(asked, "Export", 202)
     seen = await office.read(f"{PATH}/{made['id']}", "WholeDataSubjectRequest", key="finder")

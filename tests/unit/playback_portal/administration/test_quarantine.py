@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from archive import jobs
-from archive.access import AccessScope, Scope
-from archive.catalogue import directory, recordings, sessions
+from archive.catalogue import directory, sessions
 from archive.model import (
     OutcomeKind,
     Recording,
-    RecordingId,
     RecordingState,
-    SessionId,
     SessionOutcome,
-    new_id,
 )
-
-
-@pytest.fixture
-def deferred(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, str]]]:
-    """Collect the jobs instead of handing them over."""
-    found: list[tuple[str, dict[str, str]]] = []
-
-    def defer(database_url: str, task: str, **arguments: str) -> bool:
-        found.append((task, arguments))
-        return True
-
-    monkeypatch.setattr(jobs, "defer", defer)
-    return found
 
 
 @pytest.fixture
@@ -42,32 +22,18 @@ def lost(office: Any) -> Recording:
 
 def stored(office: Any, state: RecordingState, **changes: Any) -> Recording:
     """Put a recording of nobody into the catalogue, as a recorder would."""
-    house, started = office.house, office.now - timedelta(hours=1)
-    scope = AccessScope(house.tenant_id, "test", scopes=frozenset({Scope.RECORDINGS_READ}))
-    pattern = recordings.get(house.portal, scope, house.recordings["two-party"].id)
-    recording = dataclasses.replace(
-        pattern.recording,
-        id=RecordingId(new_id(started)),
-        session_id=SessionId(new_id(started)),
-        tenant_id=office.tenant.id,
-        state=state,
-        owner=None,
-        started_at=started,
-        **changes,
-    )
-    archived = dataclasses.replace(pattern, recording=recording, objects=())
+    recording: Recording = office.stored(state=state, **changes)
     outcome = SessionOutcome(
         session_id=recording.session_id,
         call_id=recording.call_id,
         kind=OutcomeKind.RECORDED,
         reason="quarantined",
-        started_at=started,
-        ended_at=started,
+        started_at=recording.started_at,
+        ended_at=recording.started_at,
         tenant_id=office.tenant.id,
         recording_ids=(recording.id,),
     )
-    with house.recorder.transaction(office.tenant.id) as connection:
-        recordings.insert_recording(connection, archived)
+    with office.house.recorder.transaction(office.tenant.id) as connection:
         sessions.insert_outcome(connection, outcome)
     return recording
 

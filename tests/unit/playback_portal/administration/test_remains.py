@@ -10,16 +10,15 @@ import pytest
 from archive.catalogue import destructions, directory
 from archive.catalogue.destructions import DestroyedObject, Signed
 from archive.model import Recording
-from tests.unit.playback_portal.administration.test_case_pages import opened, posted
-from tests.unit.playback_portal.administration.test_cases import NOTHING, as_person, deferred, keys, stored
+from tests.unit.playback_portal.administration.conftest import NOTHING
 
-__all__ = ["deferred", "keys"]
+pytestmark = pytest.mark.usefixtures("deferred", "ella")
 
 
 def expired(office: Any, *, finished: bool = True) -> Recording:
     """Return a recording of Anna whose term was over and that a sweep destroyed."""
     over = office.now - timedelta(minutes=5)
-    recording = stored(office, owner=office.anna.id, retain_until=over)
+    recording = office.stored(owner=office.anna.id, retain_until=over)
     with office.house.worker.transaction(office.tenant.id) as connection:
         claimed = destructions.claim(
             connection, office.tenant.id, recording.id, claim="x", until=office.now, now=office.now
@@ -39,7 +38,7 @@ async def test_auditors_and_administrators_see_what_is_left_and_its_certificate(
     office: Any, who: str
 ) -> None:
     recording = expired(office)
-    page = await opened(office, who, f"/recordings/{recording.id}")
+    page = await office.opened(who, f"/recordings/{recording.id}")
     for told in ("Vernietigde opname", "90 dagen", "2 versies", "Sleutel vernietigd"):
         assert told in page
     assert f'href="/v1/recordings/{recording.id}/certificate"' in page
@@ -52,7 +51,7 @@ async def test_auditors_and_administrators_see_what_is_left_and_its_certificate(
 
 async def test_while_the_key_is_destroyed_there_is_no_certificate_yet(office: Any) -> None:
     recording = expired(office, finished=False)
-    page = await opened(office, "ella", f"/recordings/{recording.id}")
+    page = await office.opened("ella", f"/recordings/{recording.id}")
     assert "de sleutel wordt vernietigd" in page
     assert "/certificate" not in page
 
@@ -60,11 +59,10 @@ async def test_while_the_key_is_destroyed_there_is_no_certificate_yet(office: An
 async def test_whose_recording_it_was_and_everybody_else_learns_nothing(office: Any) -> None:
     """Word for word what an id answers that nothing has."""
     directory.set_user(office.house.operator, office.tenant.id, "anna", now=office.now, access="own")
-    office.people["anna"] = office.anna
     recording = expired(office)
 
     async def told(recording_id: str, path: str) -> tuple[int, str]:
-        answer = await as_person(office, "anna", "GET", path.replace("{id}", recording_id))
+        answer = await office.as_person("anna", "GET", path.replace("{id}", recording_id))
         text = (await answer.text()).replace(answer.headers["X-Request-Id"], "").replace(recording_id, "")
         return answer.status, text
 
@@ -72,35 +70,32 @@ async def test_whose_recording_it_was_and_everybody_else_learns_nothing(office: 
         (status, text), nothing = await told(recording.id, path), await told(NOTHING, path)
         assert status == 404
         assert len(text) == len(nothing[1])
-    assert recording.id not in await opened(office, "anna", "/recordings?sort=-start")
+    assert recording.id not in await office.opened("anna", "/recordings?sort=-start")
 
 
 async def test_a_recording_nobody_destroyed_stays_unknown_to_an_administrator(office: Any) -> None:
-    await opened(office, "boss", f"/recordings/{stored(office).id}", 404)
-    await opened(office, "boss", f"/recordings/{NOTHING}", 404)
+    await office.opened("boss", f"/recordings/{office.stored().id}", 404)
+    await office.opened("boss", f"/recordings/{NOTHING}", 404)
 
 
 async def test_the_audit_log_of_one_recording_is_one_press_from_its_page(office: Any) -> None:
-    recording, other = stored(office), stored(office)
+    recording, other = office.stored(), office.stored()
     for each in (recording, other):
-        await posted(office, "ella", f"/recordings/{each.id}/holds", reason="Claim")
-    assert f"/admin/audit?recording={recording.id}" in await opened(
-        office, "ella", f"/recordings/{recording.id}/history"
+        await office.posted("ella", f"/recordings/{each.id}/holds", reason="Claim")
+    assert f"/admin/audit?recording={recording.id}" in await office.opened(
+        "ella", f"/recordings/{recording.id}/history"
     )
-    page = await opened(office, "ella", f"/admin/audit?recording={recording.id}")
+    page = await office.opened("ella", f"/admin/audit?recording={recording.id}")
     assert "zette de opname vast" in page
     assert other.id[-6:] not in page
     # And as a file, of the same entries; an address does as well as an id.
     assert f"object=recording:{recording.id}" in page
-    again = await opened(
-        office, "ella", f"/admin/audit?recording=https://x.example/recordings/{recording.id}"
-    )
+    again = await office.opened("ella", f"/admin/audit?recording=https://x.example/recordings/{recording.id}")
     assert f'value="{recording.id}"' in again
-    assert "Claim" not in await opened(office, "ella", "/admin/audit?recording=x")
+    assert "Claim" not in await office.opened("ella", "/admin/audit?recording=x")
 
 
 async def test_who_may_not_read_the_log_has_no_link_to_it(office: Any) -> None:
     directory.set_user(office.house.operator, office.tenant.id, "anna", now=office.now, access="own")
-    office.people["anna"] = office.anna
-    recording = stored(office, owner=office.anna.id)
-    assert "/admin/audit" not in await opened(office, "anna", f"/recordings/{recording.id}/history")
+    recording = office.stored(owner=office.anna.id)
+    assert "/admin/audit" not in await office.opened("anna", f"/recordings/{recording.id}/history")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,37 +10,13 @@ import pytest
 from archive import jobs
 from archive.access import AccessScope, Scope
 from archive.catalogue import recordings
-from archive.model import Recording, RecordingId, SessionId, new_id
-
-
-@pytest.fixture
-def deferred(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, str]]]:
-    """Collect the jobs instead of handing them over."""
-    found: list[tuple[str, dict[str, str]]] = []
-
-    def defer(database_url: str, task: str, **arguments: str) -> bool:
-        found.append((task, arguments))
-        return True
-
-    monkeypatch.setattr(jobs, "defer", defer)
-    return found
+from archive.model import Recording
 
 
 @pytest.fixture
 def stored(office: Any) -> Recording:
-    house, started = office.house, office.now - timedelta(hours=1)
-    scope = AccessScope(house.tenant_id, "test", scopes=frozenset({Scope.RECORDINGS_READ}))
-    pattern = recordings.get(house.portal, scope, house.recordings["two-party"].id)
-    recording = dataclasses.replace(
-        pattern.recording,
-        id=RecordingId(new_id(started)),
-        session_id=SessionId(new_id(started)),
-        tenant_id=office.tenant.id,
-        owner=None,
-    )
-    with house.recorder.transaction(office.tenant.id) as connection:
-        recordings.insert_recording(connection, dataclasses.replace(pattern, recording=recording, objects=()))
-    return recording
+    made: Recording = office.stored()
+    return made
 
 
 async def test_a_recording_is_kept_for_longer_and_the_store_follows(

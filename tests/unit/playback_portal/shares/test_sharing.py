@@ -12,11 +12,9 @@ from aiohttp import ClientResponse
 
 from archive.access import Right
 from archive.audit import AuditWriter
-from archive.catalogue import portal_sessions, rights
-from archive.catalogue.portal_sessions import Proof, Stage
+from archive.catalogue import rights
 from archive.errors import CatalogueUnavailable
 from archive.model import Recording, User
-from playback_portal import browser_session
 from playback_portal.pages import sharing
 from playback_portal.pages.sharing import DAYS_OFFERED
 
@@ -29,19 +27,9 @@ class Browser:
     """Somebody signed in, asking as htmx does."""
 
     def __init__(self, office: Any, user: User) -> None:
-        with office.house.portal.transaction(user.tenant_id) as connection:
-            token, _ = portal_sessions.open_session(
-                connection,
-                user.tenant_id,
-                user.id,
-                stage=Stage.SIGNED_IN,
-                proofs=[Proof.PASSWORD, Proof.TOTP],
-                now=office.clock.now(),
-            )
         self.office = office
         self.headers = {
-            "Cookie": f"{browser_session.COOKIE}={token}",
-            browser_session.HEADER: browser_session.csrf_of(token),
+            **office.house.signed_in(user, office.clock.now()),
             "Accept-Language": "en",
             "HX-Request": "true",
         }
