@@ -178,13 +178,9 @@ class Exports:
             head = Letterhead(tenant.name, export.reference)
             asked = SubjectCommission(scope, export.kept, export.purpose, head)
             SubjectPacker(playback, self._catalogue).pack(asked, shelf)
-            return self._size_bytes(export, playback)
-        packer = Packer(playback, self._catalogue, self._signatory(), self._stamping, self._log_key_line)
-        packer.pack(commission, shelf, self._clock.now())
-        return self._size_bytes(export, playback)
-
-    def _size_bytes(self, export: Export, playback: Playback) -> int:
-        """Return the length of the zip of an export that was made."""
+        else:
+            packer = Packer(playback, self._catalogue, self._signatory(), self._stamping, self._log_key_line)
+            packer.pack(commission, shelf, self._clock.now())
         made = exports.get(self._catalogue, export.tenant_id, export.id)
         return Download(self._store, self._vault(), self._catalogue, playback, made).size_bytes
 

@@ -102,7 +102,7 @@ class AuditorApi(Api):
                 raise Refused(f"The export is still being made; fetch it later with --export {export_id}.")
             _tell(f"{told.get('done')} of {told.get('total')} recordings")
             time.sleep(POLL_S)
-        _tell("", last=True)
+        _tell("")
         if told.get("state") != "ready":
             raise Refused(
                 f"The export {export_id} {told.get('state')}: {told.get('reason') or 'ask for it again'}"
@@ -129,7 +129,7 @@ class AuditorApi(Api):
                     if attempts >= ATTEMPTS_MAX:
                         told = f"The download broke off ({error}); go on with --export."
                         raise StoreUnavailable(told) from error
-        _tell("", last=True)
+        _tell("")
 
     def _submit(self, path: str, form: dict[str, str]) -> str:
         """Send a form as a browser does, remember the token of the page it leads to, and return its path."""
@@ -182,8 +182,8 @@ def _secret(prompt: str, options: argparse.Namespace) -> str:
     return getpass.getpass(prompt)
 
 
-def _tell(text: str, *, last: bool = False) -> None:
-    """Show progress on one line, to people and not to files."""
+def _tell(text: str) -> None:
+    """Show progress on one line, to people and not to files; "" clears it."""
     if sys.stderr.isatty():
-        sys.stderr.write(f"\r\x1b[K{text}" + ("\n" if last and text else ""))
+        sys.stderr.write(f"\r\x1b[K{text}")
         sys.stderr.flush()

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from cryptography import x509
 
+from archive.catalogue.exports import TEXT_CHARS_MAX, Container
 from archive.cli.api import Document, segment
 from archive.cli.auditor import AuditorApi, add_sign_in
 from archive.cli.outcome import DONE, FAILED, Row, add_json, parser, print_row
@@ -34,11 +35,7 @@ AUTHORITY, TIMESTAMP_AUTHORITY = "verify/authority.pem", "verify/timestamp-autho
 UNPACKED_BYTES_MAX = 200 * 1024**3
 """Ten thousand recordings of an hour have some 100 GB; a zip that grows beyond is an attack on the disk."""
 
-TEXT_CHARS_MAX = 200
-"""What a reference and a purpose may have (`archive.catalogue.exports`)."""
-
 PURPOSE = "Exported on the command line"
-CONTAINERS = ("zip", "asice")
 
 
 def run_evidence(arguments: list[str]) -> int:
@@ -83,7 +80,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     export.add_argument("--reference", metavar="TEXT", help="of the case or claim (default: the case's name)")
     export.add_argument("--purpose", metavar="TEXT", help="what it is for (default: the case's reason)")
-    export.add_argument("--container", choices=CONTAINERS, default="zip", help="zip is unpacked (default)")
+    export.add_argument(
+        "--container", choices=list(Container), default="zip", help="zip is unpacked (default)"
+    )
     add_sign_in(export)
     authority = actions.add_parser(
         "authority",
@@ -125,7 +124,7 @@ def _export(options: argparse.Namespace) -> int:
         raise Refused(f"{out} is there already: name a folder that is new or empty.")
     api = AuditorApi(options)
     try:
-        export_id = options.export or str(api.post("/v1/exports", _order(api, options))["id"])
+        export_id = options.export or _ordered(api, options)
         export = api.export(export_id)
         # What an earlier try of this export left beside the folder is gone on with.
         fetched = out.absolute().with_name(f".{out.name}-{export_id}.part")
@@ -134,7 +133,7 @@ def _export(options: argparse.Namespace) -> int:
     finally:
         api.sign_out()
     out.mkdir(mode=0o700, exist_ok=True)
-    if export.get("container") == "asice":
+    if export.get("container") == Container.ASICE:
         package = fetched.rename(out / f"{export_id}{SUFFIX}")
     else:
         _unpack(fetched, out)
@@ -143,6 +142,17 @@ def _export(options: argparse.Namespace) -> int:
     row: Row = {"export": export_id, "package": str(package), "recordings": str(export.get("total"))}
     print_row(row, as_json=options.json)
     return DONE
+
+
+def _ordered(api: AuditorApi, options: argparse.Namespace) -> str:
+    """Ask for an export and return its id; raises Refused where a second person has to approve it first."""
+    answer = api.post("/v1/exports", _order(api, options))
+    if "expiresAt" in answer:
+        raise Refused(
+            f"This takes a second person, until {answer['expiresAt']} (Two people in the portal). Once they "
+            "approved, download it in the portal, or name its id with --export."
+        )
+    return str(answer["id"])
 
 
 def _order(api: AuditorApi, options: argparse.Namespace) -> Document:

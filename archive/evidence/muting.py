@@ -28,7 +28,7 @@ def muted(reader: Plaintext, kept: Sequence[Kept], bytes_max: int = FILE_BYTES_M
     """Yield the files of FLAC in order; raises VerificationFailed, DependencyUnavailable."""
     decoder = Decoder(reader, None)
     first = 0
-    while first < decoder.frames or first == 0:
+    while True:
         content, first = _file(decoder, kept, first, bytes_max)
         yield content
         if first >= decoder.frames:

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -37,7 +36,7 @@ from archive.catalogue import audit_entries, recordings, waveforms
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.exports import Container
 from archive.errors import Refused, VerificationFailed
-from archive.evidence import report, vcon
+from archive.evidence import authorities, report, vcon
 from archive.evidence.bag import PAYLOAD, RECORDINGS, Bag, BagFile, Origin, Shelf
 from archive.evidence.seal import seal_bag
 from archive.evidence.verification import STAMP_REQUIRED
@@ -185,14 +184,13 @@ class Packer:
                 yield canonical_json(prove(self._catalogue, entry).document()) + b"\n"
 
     def _explain(self, bag: Bag, commission: Commission, exhibits: tuple[report.Exhibit, ...]) -> None:
-        script = (files("archive.evidence") / "verify.sh").read_bytes()
         subject = report.Subject(
             commission.reference,
             commission.organisation,
             commission.purpose,
             commission.requested_by,
             self._signatory.authority_fingerprint(),
-            hashlib.sha256(script).hexdigest(),
+            authorities.script_sha256(),
         )
         for language in report.LANGUAGES:
             # Each report is a part of its own: that of a full package has some 50 MB.
@@ -200,7 +198,7 @@ class Packer:
             if not bag.adopt(name):
                 bag.add(name, (report.page(subject, exhibits, language),))
                 bag.finish(name)
-        bag.add("verify/verify.sh", (script,))
+        bag.add("verify/verify.sh", (authorities.script(),))
         bag.add("verify/VERIFY.txt", ((files("archive.evidence") / "VERIFY.txt").read_bytes(),))
         checker = (files("archive.transparency") / "verify_entry.py").read_bytes()
         bag.add("verify/verify_entry.py", (checker,))

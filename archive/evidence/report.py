@@ -26,7 +26,7 @@ from archive.waveform import LANES_MAX, POINTS, Waveform
 
 ZONE = ZoneInfo("Europe/Amsterdam")
 LANGUAGES: Final = ("nl", "en")
-_LOCALES: Final = {"nl": "nl_NL", "en": "en_GB"}
+LOCALES: Final = {"nl": "nl_NL", "en": "en_GB"}
 _LANE_HEIGHT = 40
 _TOLD_KINDS = (SpanKind.PAUSE, SpanKind.HOLD, SpanKind.LOSS, SpanKind.LATE)
 
@@ -57,7 +57,7 @@ def page(subject: Subject, exhibits: Sequence[Exhibit], language: str) -> bytes:
 
     def moment(at: datetime) -> str:
         local = at.astimezone(ZONE)
-        return format_datetime(local, "d MMMM yyyy HH:mm:ss ZZZZ", locale=_LOCALES[language])
+        return format_datetime(local, "d MMMM yyyy HH:mm:ss ZZZZ", locale=LOCALES[language])
 
     rendered = template.render(
         subject=subject, exhibits=exhibits, t=words()[language], language=language,

@@ -17,12 +17,9 @@ from datetime import datetime
 from babel.dates import format_datetime
 
 from archive.evidence import report
-from archive.evidence.report import LANGUAGES, ZONE
+from archive.evidence.report import LOCALES, ZONE
 from archive.model import Party, Recording
 
-__all__ = ["LANGUAGES", "GivenCall", "Letterhead", "page"]
-
-_LOCALES = {"nl": "nl_NL", "en": "en_GB"}
 _WORDS = "subject_words.json"
 
 
@@ -48,10 +45,10 @@ def page(letterhead: Letterhead, calls: Sequence[GivenCall], language: str) -> b
     """Return the page as HTML in `nl` or `en`, the oldest call first."""
 
     def moment(at: datetime) -> str:
-        return format_datetime(at.astimezone(ZONE), "EEEE d MMMM yyyy HH:mm", locale=_LOCALES[language])
+        return format_datetime(at.astimezone(ZONE), "EEEE d MMMM yyyy HH:mm", locale=LOCALES[language])
 
     def day(at: datetime) -> str:
-        return format_datetime(at.astimezone(ZONE), "d MMMM yyyy", locale=_LOCALES[language])
+        return format_datetime(at.astimezone(ZONE), "d MMMM yyyy", locale=LOCALES[language])
 
     rendered = (
         report.environment()

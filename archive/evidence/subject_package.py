@@ -28,6 +28,7 @@ from archive.errors import VerificationFailed
 from archive.evidence import subject_index
 from archive.evidence.bag import RECORDINGS, Bag, BagFile, Origin, Shelf
 from archive.evidence.muting import muted
+from archive.evidence.report import LANGUAGES
 from archive.evidence.subject_index import GivenCall, Letterhead
 from archive.evidence.vcon import AUDIO_NAME
 from archive.model import ArchivedRecording, ObjectKind, Party, Recording, RecordingId
@@ -63,7 +64,7 @@ class SubjectPacker:
         """
         bag = Bag(shelf)
         given = [self._call(bag, commission, each, kept) for each, kept in commission.kept.items()]
-        for language in subject_index.LANGUAGES:
+        for language in LANGUAGES:
             name = f"index-{language}.html"
             if not bag.adopt(name):
                 bag.add(name, (subject_index.page(commission.letterhead, given, language),))
@@ -79,17 +80,15 @@ class SubjectPacker:
     ) -> GivenCall:
         archived = recordings.get(self._catalogue, commission.scope, recording_id)
         place = f"{RECORDINGS}{recording_id}/"
-        if kept is None:
-            names = [place + AUDIO_NAME]
-        if not bag.adopt(place):
+        if bag.adopt(place):
+            names = [place + AUDIO_NAME] if kept is None else list(_adopted(bag, place))
+        else:
             try:
                 names = self._add_call(bag, commission, archived, kept)
             except VerificationFailed as error:
                 told = f"Recording {recording_id}: {error} No package is made of it."
                 raise VerificationFailed(told) from error
             bag.finish(place)
-        elif kept is not None:
-            names = list(_adopted(bag, place))
         return GivenCall(archived.recording, theirs(archived.recording, kept), tuple(names), kept is None)
 
     def _add_call(

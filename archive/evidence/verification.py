@@ -106,23 +106,17 @@ def verify_package(folder: Path, trust: Trust, now: datetime) -> Verdict:
         _signed(folder, trust, now, faults) if {SIGNATURE, TAG_MANIFEST} <= present else (None, None)
     )
     if container:
-        _check_container(folder, container, hashes, trust, stamped_at or now, faults)
+        faults += _container_faults(folder, container, hashes, trust, stamped_at or now)
     return Verdict(tuple(faults), len(present | container), signer, stamped_at)
 
 
-def _check_container(  # noqa: PLR0917 - one package, looked at from all sides
-    folder: Path,
-    container: frozenset[str],
-    hashes: Mapping[str, str],
-    trust: Trust,
-    at: datetime,
-    faults: list[str],
-) -> None:
+def _container_faults(
+    folder: Path, container: frozenset[str], hashes: Mapping[str, str], trust: Trust, at: datetime
+) -> list[str]:
     """Check the files that make an ASiC-E container of a package: all of them, over all of the others."""
-    missing = [name for name in ASIC_FILES if name not in container]
-    if missing:
-        faults.extend(f"{name} is missing" for name in missing)
-        return
+    faults = [f"{name} is missing" for name in ASIC_FILES if name not in container]
+    if faults:
+        return faults
     try:
         if _small(folder / MIMETYPE) != MEDIA_TYPE.encode():
             faults.append(f"{MIMETYPE} was changed")
@@ -131,10 +125,10 @@ def _check_container(  # noqa: PLR0917 - one package, looked at from all sides
             faults.append(f"{ASIC_MANIFEST} is not of the files that are there")
         signed = verify_detached(_small(folder / ASIC_SIGNATURE), listed)
     except (SealBroken, Refused):
-        faults.append(f"{ASIC_SIGNATURE} is not the signature of {ASIC_MANIFEST}")
-        return
+        return [*faults, f"{ASIC_SIGNATURE} is not the signature of {ASIC_MANIFEST}"]
     if not is_issued_by(signed.certificate, trust.authority, at):
         faults.append(f"{ASIC_SIGNATURE} is of nobody the trusted authority vouched for at that time")
+    return faults
 
 
 def _present(folder: Path, faults: list[str]) -> set[str]:

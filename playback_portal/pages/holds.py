@@ -185,7 +185,8 @@ async def _put(
             else:
                 added = holding.fill_within(request, connection, case_id, wanted.ids, query)
                 request[SUBJECT] = f"case:{case_id}"
-            request[DETAILS] = {**request[DETAILS], **told}
+            details = request[DETAILS]
+            request[DETAILS] = {**details, **told}
             return cases.read(connection, scope, case_id), added
 
     made = await asyncio.to_thread(make)

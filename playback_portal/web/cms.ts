@@ -14,7 +14,7 @@ import {
   TSTInfo,
   TimeStampResp,
 } from "pkijs";
-import { hex } from "./bag";
+import { fromBase64, hex, sha256 } from "./bag";
 
 const SHA_256 = "2.16.840.1.101.3.4.2.1";
 const ECDSA_SHA_256 = "1.2.840.10045.4.3.2";
@@ -75,18 +75,18 @@ export async function signerOf(signature: ArrayBuffer, content: ArrayBuffer): Pr
 }
 
 function assembled(certificate: Certificate, info: SignerInfo): ArrayBuffer {
-  const sha256 = (): AlgorithmIdentifier => new AlgorithmIdentifier({ algorithmId: SHA_256 });
+  const hash = (): AlgorithmIdentifier => new AlgorithmIdentifier({ algorithmId: SHA_256 });
   const signer = new SignerInfo({
     version: 1,
     sid: new IssuerAndSerialNumber({ issuer: certificate.issuer, serialNumber: certificate.serialNumber as Integer }),
-    digestAlgorithm: sha256(),
+    digestAlgorithm: hash(),
     signedAttrs: new SignedAndUnsignedAttributes({ type: 0, attributes: info.signedAttrs!.attributes }),
     signatureAlgorithm: new AlgorithmIdentifier({ algorithmId: ECDSA_SHA_256 }),
     signature: new OctetString({ valueHex: info.signature.valueBlock.valueHexView }),
   });
   const data = new SignedData({
     version: 1,
-    digestAlgorithms: [sha256()],
+    digestAlgorithms: [hash()],
     encapContentInfo: new EncapsulatedContentInfo({ eContentType: SignedData.ID_DATA }),
     certificates: [certificate],
     signerInfos: [signer],
@@ -156,7 +156,7 @@ export function certificateOf(der: BufferSource): Certificate {
 /** Return the certificates of a PEM; none when there is none in it. */
 export function certificatesIn(pem: string): Certificate[] {
   const found = pem.matchAll(/-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----/g);
-  return [...found].map(([, written]) => certificateOf(Uint8Array.from(atob(written!.replace(/\s/g, "")), (each) => each.charCodeAt(0))));
+  return [...found].map(([, written]) => certificateOf(fromBase64(written!.replace(/\s/g, ""))));
 }
 
 /** Return who a certificate names: common name and organisation. */
@@ -167,6 +167,6 @@ export function nameOf(certificate: Certificate): string {
 }
 
 export async function fingerprintOf(certificate: Certificate): Promise<string> {
-  const digest = hex(await crypto.subtle.digest("SHA-256", certificate.toSchema().toBER()));
+  const digest = await sha256(certificate.toSchema().toBER());
   return digest.toUpperCase().match(/../g)!.join(":");
 }

@@ -56,7 +56,7 @@ class Package {
   }
 }
 
-/** Check a package and tell what was found, check by check; return whether nothing failed. */
+/** Check a package and tell what was found, check by check. */
 export async function check(blob: Blob, trust: Trust, now: Date, told: Told): Promise<void> {
   const found = await container(blob, told);
   if (found === null) return;

@@ -1,4 +1,5 @@
 // The page that checks a package: takes the file, shows each check as it goes, and says how it ended.
+import type { Certificate } from "pkijs";
 import { certificateOf, certificatesIn, fingerprintOf } from "./cms";
 import { type Check, type Said, type State, type Told, type Trust, check } from "./evidence";
 import { fromBase64 } from "./bag";
@@ -10,7 +11,7 @@ const [verdict, progress, checks] = ["#verdict", "#progress", "#checks"].map((id
 const trusted = page.querySelector<HTMLElement>("#trusted")!;
 const [chosen, other] = ["#package", "#authority"].map((id) => page.querySelector<HTMLInputElement>(id)!) as [HTMLInputElement, HTMLInputElement];
 const target = page.querySelector<HTMLElement>("[data-drop]")!;
-const certificates = (written: string): ReturnType<typeof certificateOf>[] =>
+const certificates = (written: string): Certificate[] =>
   written.split(" ").filter((each) => each !== "").map((each) => certificateOf(fromBase64(each)));
 
 let trust: Trust = { authority: certificates(page.dataset["authority"]!)[0]!, stamping: certificates(page.dataset["stamping"]!) };
@@ -103,7 +104,7 @@ other.addEventListener("change", () => {
   void (async () => {
     const [file, known] = [other.files?.[0], trust];
     if (file === undefined) return;
-    let found: ReturnType<typeof certificatesIn> = [];
+    let found: Certificate[] = [];
     try {
       found = certificatesIn(await file.text());
     } catch {

@@ -31,6 +31,7 @@ from archive.catalogue import (
     exports,
     identities,
     passwords,
+    policies,
     second_factors,
     tables,
 )
@@ -460,12 +461,7 @@ async def test_a_download_on_the_command_line_goes_on_with_what_is_there(
     ],
 )
 async def test_v4_on_the_command_line_too_nobody_else_takes_anything(
-    office: Office,
-    signs_in: Callable[..., list[str]],
-    tmp_path: Path,
-    who: str,
-    password: str,
-    told: str,
+    office: Office, signs_in: Callable[..., list[str]], tmp_path: Path, who: str, password: str, told: str
 ) -> None:
     recording = office.recordings[0].id
     order = ["export", "--recording", recording, "--out", str(tmp_path / "p"), *signs_in(who, password)]
@@ -475,7 +471,10 @@ async def test_v4_on_the_command_line_too_nobody_else_takes_anything(
     assert exports.page(office.house.portal, office.tenant_id).items == ()
 
 
-async def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(Refused, match="new or empty"):
-        run_evidence(["export", "--recording", "x", "--out", str(tmp_path)])
+async def test_on_the_command_line_an_export_of_many_is_told_to_wait_for_a_second_person(
+    office: Office, signs_in: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    policies.set_policy(office.house.operator, office.tenant_id, exports_alone_max=0)
+    order = ["export", "--recording", office.recordings[0].id, "--out", str(tmp_path / "p"), *signs_in()]
+    with pytest.raises(Refused, match="takes a second person"):
+        await asyncio.to_thread(run_evidence, order)

@@ -73,6 +73,12 @@ def test_a_zip_that_leads_elsewhere_is_refused_and_writes_nothing(name: str, tmp
     assert not (tmp_path / "outside").exists()
 
 
+def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(Refused, match="new or empty"):
+        run_evidence(["export", "--recording", "x", "--out", str(tmp_path)])
+
+
 def test_what_is_no_package_is_refused_with_a_reason(tmp_path: Path) -> None:
     (tmp_path / "text.zip").write_text("no zip")
     for given in (tmp_path / "absent", tmp_path / "text.zip", tmp_path):
