@@ -14,7 +14,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from archive.catalogue import scrubs, worm_proofs
+from archive.catalogue import retention_figures, scrubs, worm_proofs
 from archive.errors import CatalogueUnavailable
 from playback_portal import metrics
 from playback_portal.services import SERVICES, Services
@@ -65,17 +65,18 @@ async def get_readyz(request: web.Request) -> web.StreamResponse:
 
 
 async def get_metrics(request: web.Request) -> web.StreamResponse:
-    """Answer with the figures of this process, and what the database knows of the bucket."""
+    """Answer with the figures of this process, and what the database knows of the bucket and of retention."""
     services = request.app[SERVICES]
-    # A database that is away is told by /readyz; what was known of the bucket stands meanwhile.
+    # A database that is away is told by /readyz; what was known stands meanwhile.
     with contextlib.suppress(CatalogueUnavailable):
-        await asyncio.to_thread(_ask_of_bucket, services)
+        await asyncio.to_thread(_ask_database, services)
     body = services.metrics.text()
     return web.Response(body=body, headers={"Content-Type": metrics.CONTENT_TYPE})
 
 
-def _ask_of_bucket(services: Services) -> None:
+def _ask_database(services: Services) -> None:
     services.metrics.tell_lock(worm_proofs.newest(services.catalogue), services.clock.now())
     counted = scrubs.progress(services.catalogue)
     if counted is not None:
         services.metrics.tell_scrub(counted[0])
+    services.metrics.retention.tell(retention_figures.read(services.catalogue), services.clock.now())

@@ -1,8 +1,8 @@
 """What the portal counts, for Prometheus.
 
 Rules: labels are route templates, methods and statuses, never an id, a number, a
-name or a tenant. Each application has a registry of its own. What is told of the bucket is what the
-database knows of it when it is asked.
+name or a tenant. Each application has a registry of its own. What is told of the bucket and of
+retention is what the database knows of them when it is asked.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 
 from archive.catalogue.scrubs import Progress
 from archive.catalogue.worm_proofs import WormProof
+from playback_portal.retention_gauges import RetentionGauges
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -81,6 +82,8 @@ class Metrics:
             "When the recording was read that was not read for longest; 0 for none.",
             registry=self._registry,
         )
+
+        self.retention = RetentionGauges(self._registry)
 
     def tell_scrub(self, progress: Progress) -> None:
         """Take how far scrubbing is, and what it found."""

@@ -15,19 +15,21 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 import structlog
 
 from archive.audit import AuditWriter, Json
-from archive.catalogue import destructions
+from archive.catalogue import destructions, quarantine, retention_figures
 from archive.catalogue.destructions import Destruction, Siblings, Signed, WaitingKey
 from archive.catalogue.engine import Catalogue
+from archive.catalogue.retention_figures import Figure
 from archive.clock import Clock
 from archive.data_key import expiry_day
 from archive.errors import ArchiveError, Conflict, DependencyUnavailable
+from archive.key_object import is_key_object
 from archive.model import RecordingId, TenantId
 from archive.rewrap import Rewrapping, VersionedVault
 from archive.store.object import Store
@@ -35,7 +37,7 @@ from archive.unknown_recordings import keks_of_unknown
 from keys.signatory import Signatory
 from retention.certificate import statement
 from retention.destruction import ACTOR, Destroyer, Outcome
-from retention.idle_keys import IdleKeys
+from retention.idle_keys import IdleKeys, Swept, key_day
 from retention.timekeeper import Timekeeper
 
 BATCH_RECORDINGS_MAX = 50
@@ -100,6 +102,12 @@ class Expiry:
         """Return the time recordings are judged by; raises ClockDisbelieved, DependencyUnavailable."""
         return self._timekeeper.due_time()
 
+    def begin(self) -> datetime:
+        """Do as `check_clocks`, and remember that a sweep of all tenants begins."""
+        until = self.check_clocks()
+        retention_figures.keep(self._catalogue, {Figure.SWEEP: 0}, self._clock.now())
+        return until
+
     def batch(self, tenant_id: TenantId, recordings_max: int = BATCH_RECORDINGS_MAX) -> Progress:
         """Do as `attempt`; raises what failed first, after the others were tried."""
         done = self.attempt(tenant_id, recordings_max)
@@ -160,14 +168,16 @@ class Expiry:
             if ended:
                 # Before a certificate: where a term was made longer, or a recording came out of quarantine,
                 # an older row in a backup and the record in a copy of the bucket name the former key still.
-                self._idle_keys.sweep(tenant_id, until)
-            given = sum(self._certify(tenant_id, kek_id, failures) for kek_id in ended)
+                swept = self._idle_keys.sweep(tenant_id, until)
+                if swept.failure is not None:
+                    failures.append(swept.failure)
+                given = sum(self._certify(tenant_id, kek_id, swept.failed, failures) for kek_id in ended)
         except ArchiveError as error:
             failures.append(error)
         return given, failures[0] if failures else None
 
-    def sweep_idle_keys(self, tenant_id: TenantId) -> int:
-        """Destroy the keys nothing hangs from; return how many. Raises as `check_clocks`."""
+    def sweep_idle_keys(self, tenant_id: TenantId) -> Swept:
+        """Destroy the keys nothing hangs from, those that can be. Raises as `check_clocks`."""
         return self._idle_keys.sweep(tenant_id, self._timekeeper.due_time())
 
     def _look_again(self, tenant_id: TenantId) -> ArchiveError | None:
@@ -212,19 +222,33 @@ class Expiry:
         rewrapping.supersede(tenant_id, waiting.kek_id, actor=ACTOR, reason="the term of its day is over")
         return True
 
-    def _certify(self, tenant_id: TenantId, kek_id: str, failures: list[ArchiveError]) -> int:
-        """Give the certificates that waited for a key; return how many, and add what failed to `failures`."""
+    def _certify(
+        self, tenant_id: TenantId, kek_id: str, stuck: Iterable[str], failures: list[ArchiveError]
+    ) -> int:
+        """Give the certificates that waited for a key; return how many, and add what failed to `failures`.
+
+        None of a recording that may have hung from one of the keys that are `stuck` before.
+        """
+        may_open = any(key_day(each) <= key_day(kek_id) for each in stuck)
         given, after = 0, ""
         while batch := destructions.waiting_for(
             self._catalogue, tenant_id, kek_id, BATCH_RECORDINGS_MAX, after=after
         ):
             for waiting in batch:
+                if may_open and self._had_another_key(waiting):
+                    continue
                 try:
                     given += self._finish(waiting)
                 except ArchiveError as error:
                     failures.append(error)
             after = batch[-1].recording_id
         return given
+
+    def _had_another_key(self, waiting: Destruction) -> bool:
+        """Return whether a recording hung from another key before: each later one was put beside it."""
+        if any(is_key_object(each.key) for each in waiting.objects or ()):
+            return True
+        return quarantine.was_assigned(self._catalogue, waiting.tenant_id, waiting.session_id)
 
     def _finish(self, waiting: Destruction) -> bool:
         """Give a destruction its certificate, once; return whether it was given here."""

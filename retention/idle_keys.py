@@ -11,13 +11,14 @@ bucket know nothing at all of the tenant: perhaps they are others' or empty ones
 
 Rules: the time is the one recordings are judged by; the key is retired before it is asked for
 the last time, so that nothing is committed under it meanwhile; the entry of the log stands
-before the effect.
+before the effect. A key that can't be ended stands in no other one's way, and is counted.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, datetime
 
 import procrastinate
@@ -28,7 +29,7 @@ from archive.catalogue import keks
 from archive.catalogue.engine import Catalogue
 from archive.clock import Clock
 from archive.data_key import expiry_day, translated_key_errors
-from archive.errors import ArchiveError
+from archive.errors import ArchiveError, DependencyUnavailable
 from archive.evidence.exports import key_owner
 from archive.key_end import destroy_kek
 from archive.model import RecordingId, TenantId
@@ -40,6 +41,19 @@ from retention.destruction import ACTOR
 _log = structlog.get_logger()
 
 KEYS_SWEEP = "retention.keys_sweep"
+
+FAILURES_MAX = 3
+"""So many that can't be reached one after the other are not at fault themselves: the key store is away."""
+
+
+@dataclass(frozen=True)
+class Swept:
+    """How many idle keys were ended, which stay, and which of those failed, with what failed first."""
+
+    ended: int
+    stuck: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    failure: ArchiveError | None = None
 
 
 class IdleKeys:
@@ -60,24 +74,47 @@ class IdleKeys:
         self._audit = audit
         self._clock = clock
 
-    def sweep(self, tenant_id: TenantId, until: datetime) -> int:
-        """Destroy the keys of a tenant that are idle at `until`; return how many.
+    def sweep(self, tenant_id: TenantId, until: datetime) -> Swept:
+        """Destroy the keys of a tenant that are idle at `until`, those that can be.
 
-        Raises DependencyUnavailable.
+        Raises DependencyUnavailable when nobody can tell which those are.
         """
         today = expiry_day(until)
         with translated_key_errors():
             living = self._vault().ids(tenant_id)
             of_exports = self._vault().ids(key_owner(tenant_id))
         needed = keks.needed(self._catalogue, tenant_id)
-        idle = [each for each in (*living, *of_exports) if _day(each) < today and each not in needed]
+        idle = [each for each in (*living, *of_exports) if key_day(each) < today and each not in needed]
         if not idle:
-            return 0
+            return Swept(0)
         if not keks.is_anything_known(self._catalogue, tenant_id):
             _log.warning("ALARM: keys of a customer of whom the database knows nothing", tenant_id=tenant_id)
-            return 0
+            return Swept(0, tuple(idle))
         unknown = keks_of_unknown(self._store, self._vault(), self._catalogue, tenant_id)
-        return sum(self._end(tenant_id, kek_id) for kek_id in idle if self._is_free(kek_id, unknown))
+        free = [each for each in idle if self._is_free(each, unknown)]
+        ended, failed, failure = self._end_all(tenant_id, free)
+        return Swept(ended, (*(each for each in idle if each in unknown), *failed), failed, failure)
+
+    def _end_all(
+        self, tenant_id: TenantId, free: list[str]
+    ) -> tuple[int, tuple[str, ...], ArchiveError | None]:
+        """Destroy keys, whatever is wrong with others; return how many, which failed, and what first."""
+        ended = in_a_row = 0
+        failed: list[str] = []
+        failures: list[ArchiveError] = []
+        for place, kek_id in enumerate(free):
+            try:
+                ended += self._end(tenant_id, kek_id)
+                in_a_row = 0
+            except ArchiveError as error:
+                _log.error("ALARM: a key is over and stays", kek_id=kek_id, why=str(error))
+                failures.append(error)
+                failed.append(kek_id)
+                in_a_row += isinstance(error, DependencyUnavailable)
+                if in_a_row >= FAILURES_MAX:
+                    failed += free[place + 1 :]
+                    break
+        return ended, tuple(failed), failures[0] if failures else None
 
     @staticmethod
     def _is_free(kek_id: str, unknown: dict[str, set[RecordingId]]) -> bool:
@@ -108,21 +145,31 @@ class IdleKeys:
 
 
 def add_idle_keys(
-    app: procrastinate.App, tenants: Callable[[], list[TenantId]], sweep: Callable[[TenantId], int]
+    app: procrastinate.App,
+    tenants: Callable[[], list[TenantId]],
+    sweep: Callable[[TenantId], Swept],
+    tell: Callable[[int], None],
 ) -> None:
-    """Add the job."""
+    """Add the job; `tell` is told how many keys of all customers could not be ended."""
 
     @app.task(name=KEYS_SWEEP)
     async def sweep_keys(timestamp: int) -> None:
         """Destroy the keys nothing hangs from, of every customer, whatever is wrong with another one."""
+        stuck = 0
+        is_complete = True
         for tenant_id in await asyncio.to_thread(tenants):
             try:
-                ended = await asyncio.to_thread(sweep, tenant_id)
+                done = await asyncio.to_thread(sweep, tenant_id)
             except ArchiveError as error:
+                is_complete = False
                 _log.warning("idle keys stay for now", tenant_id=tenant_id, reason=str(error))
             else:
-                _log.info("idle keys swept", due_at=timestamp, tenant_id=tenant_id, keys=ended)
+                stuck += len(done.stuck)
+                _log.info("idle keys swept", due_at=timestamp, tenant_id=tenant_id, keys=done.ended)
+        if stuck or is_complete:  # what could not be asked about is not known to be well
+            await asyncio.to_thread(tell, stuck)
 
 
-def _day(kek_id: str) -> date:
+def key_day(kek_id: str) -> date:
+    """Return the day a key is for. Pure."""
     return date.fromisoformat(kek_id.split("/")[1])

@@ -33,6 +33,8 @@ SCHEDULES = (
     Schedule("quarantine", "retention.quarantine_sweep", timedelta(hours=1)),
     # The same, and a key that is over at midnight is soon gone.
     Schedule("expiry", "retention.expiry_sweep", timedelta(minutes=15)),
+    # What alarms go by: who watches asks every minute or so.
+    Schedule("retention-tally", "retention.tally", timedelta(minutes=5)),
     # Keys nothing tells of any more: an hour after midnight they are gone.
     Schedule("keys", "retention.keys_sweep", timedelta(hours=1)),
     # The portal hands a hold over at once; this finds what was not.

@@ -58,6 +58,7 @@ from retention.destruction import ACTOR
 from retention.due_time import ClockDisbelieved
 from retention.expiry import Expiry
 from retention.exports import Exports, Notices, stamping_of
+from retention.figures import Figures, add_figures
 from retention.idle_keys import add_idle_keys
 from retention.mail import Mailer
 from retention.proposals import add_proposals, end_over
@@ -251,7 +252,7 @@ def _add_expiry(app: procrastinate.App, work: Work) -> None:
     async def sweep(timestamp: int) -> None:
         """Begin to destroy what expired, of every tenant, unless no clock can be believed."""
         try:
-            until = await asyncio.to_thread(work.expiry.check_clocks)
+            until = await asyncio.to_thread(work.expiry.begin)
         except ClockDisbelieved:
             return  # told and written down where it was found
         log.info("a sweep of what expired begins", due_at=timestamp, until=until.isoformat())
@@ -430,7 +431,9 @@ class Worker:
         reminders = Reminders(self._catalogue, audit, clock, notices)
         add_reminders(self.app, self._tenants, reminders.remind)
         add_proposals(self.app, self._tenants, functools.partial(end_over, audit, clock))
-        add_idle_keys(self.app, self._tenants, expiry.sweep_idle_keys)
+        figures = Figures(self._catalogue, clock, expiry.check_clocks, locks=self._store.locks)
+        add_figures(self.app, self._tenants, figures.tally)
+        add_idle_keys(self.app, self._tenants, expiry.sweep_idle_keys, figures.keys_swept)
         add_worm(self.app, lambda: prove_lock(settings, audit, actor=ACTOR, now=clock.now()))
 
     def _tenants(self) -> list[TenantId]:

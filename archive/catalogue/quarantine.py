@@ -26,6 +26,7 @@ from archive.catalogue import case_rules, rollups, sessions, store_holds
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recordings import get as get_recording
 from archive.catalogue.tables import recording_objects, recordings, user_licences, users
+from archive.catalogue.tables import sessions as session_table
 from archive.errors import Conflict, NotFound, Refused
 from archive.model import (
     ArchivedRecording,
@@ -45,6 +46,9 @@ ASSIGNED = "assigned"
 
 ENDED = "quarantine-ended"
 """The flag of a recording in quarantine that was claimed for destruction."""
+
+OUT_OF_QUARANTINE = "assigned from quarantine"
+"""How a session ended of which a recording got its owner later."""
 
 QUARANTINE_ENDED = "quarantine ended"
 DUE_ROWS_MAX = 1000
@@ -149,6 +153,16 @@ def lock(connection: Connection, tenant_id: TenantId, recording_id: RecordingId)
     return Standing(RecordingState(row.state), owner, tuple(row.flags), row.on_hold)
 
 
+def was_assigned(catalogue: Catalogue, tenant_id: TenantId, session_id: SessionId) -> bool:
+    """Return whether a recording of this session came out of quarantine: its key was another one there."""
+    columns = session_table.c
+    statement = select(columns.id).where(
+        columns.tenant_id == tenant_id, columns.id == session_id, columns.reason == OUT_OF_QUARANTINE
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        return connection.execute(statement).first() is not None
+
+
 def claim_for_owner(connection: Connection, archived: ArchivedRecording, told: str) -> None:
     """Give a locked recording its owner, class, date and wrapped key; its objects are still the old ones.
 
@@ -173,7 +187,7 @@ def claim_for_owner(connection: Connection, archived: ArchivedRecording, told: s
     case_rules.follow(connection, recording, held_by)
     rollups.recorded(connection, recording, rollups.size_of(connection, recording.tenant_id, recording.id))
     outcome = sessions.locked(connection, recording.tenant_id, recording.session_id)
-    changed = replace(outcome, reason="assigned from quarantine", trace=_told(outcome, told))
+    changed = replace(outcome, reason=OUT_OF_QUARANTINE, trace=_told(outcome, told))
     sessions.replace_outcome(connection, changed)
 
 

@@ -3,7 +3,8 @@
 Checks are functions from settings to findings. A finding is fine, worth knowing, or
 wrong; anything wrong makes the exit code 1.
 
-Not here: repairing anything, and what is said of the bucket's lock (`archive.cli.storage_health`).
+Not here: repairing anything, and what is said of the bucket's lock (`archive.cli.storage_health`)
+and of retention (`archive.cli.retention_health`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from archive.catalogue.engine import Catalogue
 from archive.cli.finding import Finding, Verdict
 from archive.cli.outcome import DONE, FAILED, add_json, parser, print_rows
+from archive.cli.retention_health import retention_health
 from archive.cli.service import add_data, service_of, settings_of
 from archive.cli.storage_health import storage_health
 from archive.cli.vault import open_key_bucket, open_key_store, open_keyring, open_store
@@ -153,6 +155,7 @@ def services(settings: Settings) -> Iterator[Finding]:
     yield _tried("database", "EARWITNESS_DATABASE_URL", lambda: _database(settings))
     yield _tried("object store", "EARWITNESS_S3_*", lambda: _store(settings))
     yield from _all_tried("locks of the bucket", "EARWITNESS_DATABASE_URL", lambda: storage_health(settings))
+    yield from _all_tried("retention", "EARWITNESS_DATABASE_URL", lambda: retention_health(settings))
     yield _tried("keys", "EARWITNESS_KEYRING, EARWITNESS_KEY_STORE", lambda: _keys(settings))
 
 

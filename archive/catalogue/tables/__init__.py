@@ -71,7 +71,7 @@ from archive.catalogue.tables.recordings import (
     sessions,
 )
 from archive.catalogue.tables.reports import report_days, report_standing
-from archive.catalogue.tables.retention import destructions, retention_clocks
+from archive.catalogue.tables.retention import destructions, retention_clocks, retention_figures
 from archive.catalogue.tables.shares import mails, share_policies, share_visits, shares
 from archive.catalogue.tables.sign_in import (
     identities,
@@ -150,6 +150,7 @@ __all__ = [
     "report_days",
     "report_standing",
     "retention_clocks",
+    "retention_figures",
     "retired_keks",
     "saved_searches",
     "scrub_findings",
@@ -184,6 +185,7 @@ INSTANCE_TABLES = frozenset(
         "audit_writers",
         "exempt_days",
         "retention_clocks",
+        "retention_figures",
         "scrub_progress",
         "sign_in_attempts",
         "spent_challenges",

@@ -1,4 +1,4 @@
-"""Destruction of what expired: claims with their certificates, and the clocks it goes by."""
+"""Destruction of what expired: claims with their certificates, the clocks it goes by, and its figures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from sqlalchemy import Boolean, Column, Double, Index, Integer, LargeBinary, Tab
 from sqlalchemy import text as sql_text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from archive.catalogue.tables.columns import maybe, metadata, tenant, time, word
+from archive.catalogue.tables.columns import count, maybe, metadata, tenant, time, word
 
 destructions = Table(
     "destructions",
@@ -55,4 +55,13 @@ retention_clocks = Table(
     Column("uptime_s", Double, nullable=False),
     time("ignored_until", nullable=True),
     Column("exact", Boolean, nullable=False, server_default=sql_text("true")),
+)
+
+retention_figures = Table(
+    "retention_figures",
+    metadata,
+    Column("name", Text, primary_key=True),
+    count("value"),
+    time("at"),
+    time("since", nullable=True),
 )

@@ -1,12 +1,14 @@
 """Living and being ready are two things, and the second is told as it is."""
 
 import threading
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from archive.catalogue import scrubs, worm_proofs
+from archive.catalogue import retention_figures, scrubs, worm_proofs
+from archive.catalogue.retention_figures import SWEPT_WITHIN, Figure
 from archive.catalogue.scrubs import Progress
 from archive.catalogue.worm_proofs import WormProof
 from playback_portal import health
@@ -90,3 +92,54 @@ async def test_the_figures_tell_how_far_scrubbing_is_and_what_it_found(api: Any,
     for line in ("recordings 7.0", "overdue 1.0", "findings 2.0"):
         assert f"earwitness_scrub_{line}\n" in text
     assert "earwitness_scrub_oldest_timestamp_seconds 1" in text
+
+
+async def test_the_figures_tell_what_of_retention_is_late_waits_or_is_stuck(
+    api: Any, house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the worker counted it; before it ever did, that is told, and that no sweep began."""
+    now = house.services().clock.now()
+
+    async def told() -> dict[str, float]:
+        text = await (await api.get("/metrics", None)).text()
+        lines = (line.split() for line in text.splitlines() if line.startswith("earwitness_retention_"))
+        return {name.removeprefix("earwitness_retention_"): float(value) for name, value in lines}
+
+    with monkeypatch.context() as before:
+        before.setattr(retention_figures, "read", lambda _: {})
+        never = await told()
+    assert (never["counted_timestamp_seconds"], never["sweep_overdue"], never["clock_believed"]) == (0, 1, 1)
+    since = now - timedelta(hours=3)
+    for at in (since, now):
+        retention_figures.keep(
+            house.worker,
+            {
+                Figure.COUNTED: 0,
+                Figure.CLOCK_DISBELIEVED: 1,
+                Figure.CLOCK_LATE_S: 7,
+                Figure.OVERDUE: 2,
+                Figure.HOLDS_WAITING: 3,
+                Figure.STUCK: 4,
+                Figure.IDLE_KEYS_STUCK: 5,
+            },
+            at,
+        )
+    retention_figures.keep(house.worker, {Figure.SWEEP: 0}, now - SWEPT_WITHIN - timedelta(minutes=1))
+    found = await told()
+    figures = {
+        "clock_believed": 0,
+        "clock_late_seconds": 7,
+        "sweep_overdue": 1,
+        "overdue_recordings": 2,
+        "holds_waiting": 3,
+        "stuck_recordings": 4,
+        "idle_keys_stuck": 5,
+    }
+    assert {name: found[name] for name in figures} == figures
+    assert found["counted_timestamp_seconds"] == pytest.approx(now.timestamp(), abs=1)
+    assert found["holds_waiting_since_timestamp_seconds"] == pytest.approx(since.timestamp(), abs=1)
+    retention_figures.keep(house.worker, {Figure.HOLDS_WAITING: 0, Figure.CLOCK_DISBELIEVED: 0}, now)
+    retention_figures.keep(house.worker, {Figure.SWEEP: 0}, now)
+    found = await told()
+    well = {"clock_believed": 1, "sweep_overdue": 0, "holds_waiting_since_timestamp_seconds": 0}
+    assert {name: found[name] for name in well} == well

@@ -7,16 +7,20 @@ from typing import Any
 
 import pytest
 
-from archive.catalogue import recordings
+from archive.audit import AuditWriter
+from archive.catalogue import quarantine, recordings
 from archive.catalogue.audit_entries import of_object
 from archive.catalogue.engine import Catalogue
 from archive.data_key import expiry_day
-from archive.errors import Conflict
+from archive.errors import Conflict, DependencyUnavailable
 from archive.evidence.exports import key_owner
 from archive.model import ArchivedRecording, ObjectKind, RecordingState, Tenant
 from archive.rebuild import rebuild
+from archive.rewrap import Rewrapping
 from archive.store.object import sha256_hex
+from keys.errors import KeyStoreUnavailable
 from retention.due_time import ClockDisbelieved
+from retention.idle_keys import FAILURES_MAX
 from tests.unit.retention.ageing import Ageing, auditor
 from tests.unit.retention.test_expiry import hold, state_of
 
@@ -45,15 +49,15 @@ def test_c8_a_key_from_which_nothing_hangs_ends_with_its_day_and_the_log_tells(
     idle = made_in_vain(ageing, bakery.id, 7)
     of_exports = made_in_vain(ageing, key_owner(bakery.id), 7)
     ageing.live(days=7)
-    assert ageing.sweep("keys").sweep_idle_keys(bakery.id) == 0, "its day is not over"
+    assert ageing.sweep("keys").sweep_idle_keys(bakery.id).ended == 0, "its day is not over"
     ageing.live(days=1)
-    assert ageing.sweep("keys").sweep_idle_keys(bakery.id) == 2
+    assert ageing.sweep("keys").sweep_idle_keys(bakery.id).ended == 2
     assert {idle, of_exports} <= set(ageing.house.vault._store.destroyed())
     assert len(living(ageing, bakery)) == 1
     for kek_id in (idle, of_exports):
         (entry,) = of_object(ageing.portal, bakery.id, f"kek:{kek_id}")
         assert (entry.action, entry.result) == ("key.destroy", "ok")
-    assert ageing.sweep("keys").sweep_idle_keys(bakery.id) == 0
+    assert ageing.sweep("keys").sweep_idle_keys(bakery.id).ended == 0
 
 
 def test_a_key_that_is_held_or_waits_for_a_certificate_stays(
@@ -64,7 +68,7 @@ def test_a_key_that_is_held_or_waits_for_a_certificate_stays(
     ageing.live(days=5)
     sweep = ageing.sweep()
     sweep._destroyer.destroy(bakery.id, going.recording.id, sweep.check_clocks())
-    assert ageing.sweep("keys").sweep_idle_keys(bakery.id) == 0
+    assert ageing.sweep("keys").sweep_idle_keys(bakery.id).ended == 0
     assert living(ageing, bakery) == tuple(sorted((held.kek_id, going.kek_id)))
 
 
@@ -92,10 +96,10 @@ def test_what_a_restored_database_does_not_know_keeps_its_key_until_it_is_known_
     assert newest != held.kek_id
     hold(database, held, held=False)
     forget(database, held)
-    assert ageing.sweep("keys").sweep_idle_keys(bakery.id) == 0
+    assert ageing.sweep("keys").sweep_idle_keys(bakery.id).ended == 0
     assert rebuild(ageing.store, ageing.house.vault, operator) == 1
     ageing.timekeeper().trust()  # as an operator who looked
-    assert ageing.sweep("keys").sweep_idle_keys(bakery.id) == 0
+    assert ageing.sweep("keys").sweep_idle_keys(bakery.id).ended == 0
     assert newest in living(ageing, bakery)
 
 
@@ -112,7 +116,7 @@ def test_a_row_that_names_a_key_that_is_gone_keeps_the_one_beside_its_objects(
         "UPDATE recordings SET kek_id = %s, wrapped_key = %s WHERE id = %s",
         (held.kek_id, held.wrapped_key, held.recording.id),
     )
-    assert ageing.sweep("keys").sweep_idle_keys(bakery.id) == 0
+    assert ageing.sweep("keys").sweep_idle_keys(bakery.id).ended == 0
     assert living(ageing, bakery) == (newest,)
 
 
@@ -130,7 +134,7 @@ def test_what_a_stranger_puts_into_the_bucket_keeps_no_key_alive(
     for each in archived.objects:
         ageing.store.lose(each.key, each.version_id)
     ageing.live(days=3)
-    assert ageing.sweep("keys").sweep_idle_keys(bakery.id) == 1
+    assert ageing.sweep("keys").sweep_idle_keys(bakery.id).ended == 1
 
 
 def test_in_an_empty_database_no_key_ends(ageing: Ageing, database: Any, bakery: Tenant) -> None:
@@ -141,7 +145,7 @@ def test_in_an_empty_database_no_key_ends(ageing: Ageing, database: Any, bakery:
     for each in archived.objects:
         ageing.store.lose(each.key, each.version_id)
     ageing.live(days=3)
-    assert ageing.sweep("keys").sweep_idle_keys(bakery.id) == 0
+    assert ageing.sweep("keys").sweep_idle_keys(bakery.id).ended == 0
     assert living(ageing, bakery) == (archived.kek_id,)
 
 
@@ -160,3 +164,79 @@ def test_the_key_of_a_day_waits_for_what_only_the_bucket_knows(
     ageing.timekeeper().trust()
     assert ageing.sweep().batch(bakery.id).certificates == 1
     assert state_of(ageing.portal, bakery, evening) is RecordingState.AVAILABLE
+
+
+def bad(ageing: Ageing, kek_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let one key of the key store be one that can't be destroyed."""
+    destroy = ageing.house.vault.destroy
+
+    def fail(each: str) -> None:
+        if each == kek_id:
+            raise KeyStoreUnavailable("this file belongs to somebody else")
+        destroy(each)
+
+    monkeypatch.setattr(ageing.house.vault, "destroy", fail)
+
+
+def test_one_key_that_cant_be_ended_keeps_no_other_alive_and_is_told(
+    ageing: Ageing, bakery: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ageing.archive(bakery, days=400)
+    first, *others = [made_in_vain(ageing, bakery.id, days) for days in (5, 6, 7)]
+    bad(ageing, first, monkeypatch)
+    ageing.live(days=9)
+    swept = ageing.sweep("keys").sweep_idle_keys(bakery.id)
+    assert (swept.ended, swept.stuck) == (2, (first,))
+    assert isinstance(swept.failure, DependencyUnavailable)
+    assert set(others) <= set(ageing.house.vault._store.destroyed())
+
+
+def test_a_key_store_that_is_away_is_not_asked_for_every_key(
+    ageing: Ageing, bakery: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ageing.archive(bakery, days=400)
+    idle = [made_in_vain(ageing, bakery.id, days) for days in range(1, FAILURES_MAX + 3)]
+    asked: list[str] = []
+
+    def fail(kek_id: str) -> None:
+        asked.append(kek_id)
+        raise KeyStoreUnavailable("no answer")
+
+    monkeypatch.setattr(ageing.house.vault, "destroy", fail)
+    ageing.live(days=9)
+    swept = ageing.sweep("keys").sweep_idle_keys(bakery.id)
+    assert (len(asked), sorted(swept.stuck)) == (FAILURES_MAX, sorted(idle))
+
+
+def test_one_idle_key_that_cant_be_ended_keeps_back_no_certificate_of_others(
+    ageing: Ageing, bakery: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only of what hung from another key before nobody knows that it was not this one."""
+    gone, moved = ageing.archive(bakery, days=10), ageing.archive(bakery, days=9)
+    vault = ageing.house.vault
+    rewrapping = Rewrapping(
+        ageing.store, vault, ageing.worker, AuditWriter(ageing.worker, "w"), ageing.house.clock
+    )
+    kek = vault.current(bakery.id, expiry_day(ageing.house.clock.now() + timedelta(days=10)))
+    assert rewrapping.move(recordings.get(ageing.portal, auditor(bakery), moved.recording.id), kek)
+    bad(ageing, moved.kek_id, monkeypatch)
+    ageing.live(days=12)
+    with pytest.raises(DependencyUnavailable):
+        ageing.sweep().batch(bakery.id)
+    assert state_of(ageing.portal, bakery, gone) is RecordingState.DESTROYED
+    assert state_of(ageing.portal, bakery, moved) is RecordingState.DELETING
+    monkeypatch.undo()
+    assert ageing.sweep().batch(bakery.id).certificates == 1
+    assert state_of(ageing.portal, bakery, moved) is RecordingState.DESTROYED
+
+
+def test_a_recording_out_of_quarantine_had_another_key(ageing: Ageing, database: Any, bakery: Tenant) -> None:
+    """Its session tells, for no key of before lies beside it."""
+    archived = ageing.archive(bakery, days=1)
+    place = bakery.id, archived.recording.session_id
+    assert not quarantine.was_assigned(ageing.worker, *place)
+    database.connect().execute(
+        "UPDATE sessions SET reason = %s WHERE id = %s",
+        (quarantine.OUT_OF_QUARANTINE, archived.recording.session_id),
+    )
+    assert quarantine.was_assigned(ageing.worker, *place)
