@@ -24,6 +24,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self.retention = RetentionGauges(self._registry)
         self.request_duration = Histogram(
             "earwitness_http_request_duration_seconds",
             "Time from the request to the end of its response.",
@@ -48,7 +49,6 @@ class Metrics:
             "Attempts to sign in that came too early after failed ones.",
             registry=self._registry,
         )
-
         self.worm_proved = Gauge(
             "earwitness_worm_proved",
             "1 when the lock of the bucket was proved by both clients, and that recently enough.",
@@ -82,8 +82,6 @@ class Metrics:
             "When the recording was read that was not read for longest; 0 for none.",
             registry=self._registry,
         )
-
-        self.retention = RetentionGauges(self._registry)
 
     def tell_scrub(self, progress: Progress) -> None:
         """Take how far scrubbing is, and what it found."""

@@ -431,10 +431,14 @@ class Worker:
         reminders = Reminders(self._catalogue, audit, clock, notices)
         add_reminders(self.app, self._tenants, reminders.remind)
         add_proposals(self.app, self._tenants, functools.partial(end_over, audit, clock))
-        figures = Figures(self._catalogue, clock, expiry.check_clocks, locks=self._store.locks)
+        self._add_figures(expiry)
+        add_worm(self.app, lambda: prove_lock(settings, audit, actor=ACTOR, now=clock.now()))
+
+    def _add_figures(self, expiry: Expiry) -> None:
+        """Add what counts, and what of it is counted where it is done."""
+        figures = Figures(self._catalogue, self._clock, expiry.check_clocks, locks=self._store.locks)
         add_figures(self.app, self._tenants, figures.tally)
         add_idle_keys(self.app, self._tenants, expiry.sweep_idle_keys, figures.keys_swept)
-        add_worm(self.app, lambda: prove_lock(settings, audit, actor=ACTOR, now=clock.now()))
 
     def _tenants(self) -> list[TenantId]:
         return [tenant.id for tenant in list_tenants(self._catalogue)]
