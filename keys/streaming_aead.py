@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
@@ -126,6 +126,39 @@ def seal(
     ciphertext = b"".join(pieces)
     pin = SealPin(len(plaintext), len(ciphertext), segments, commitment(key, associated_data))
     return SealedBytes(ciphertext, pin)
+
+
+def seal_stream(
+    key: bytes,
+    associated_data: bytes,
+    pieces: Iterable[bytes],
+    write: Callable[[bytes], object],
+    random: Callable[[int], bytes] = secrets.token_bytes,
+) -> SealPin:
+    """Seal what comes in pieces of any size and hand it on by `write`, a segment at a time.
+
+    The same ciphertext as `seal` would give of all pieces together. Raises ValueError as `seal`.
+    """
+    salt, nonce_prefix = random(SALT_BYTES), random(NONCE_PREFIX_BYTES)
+    cipher = AESGCM(_derive(key, salt, associated_data))
+    write(bytes([HEADER_BYTES]) + salt + nonce_prefix)
+    waiting, index = bytearray(), 0
+    for piece in pieces:
+        waiting += piece
+        # What fills a segment to the last octet waits: only who sees more knows it is not the last one.
+        while len(waiting) > (size_bytes := FIRST_SEGMENT_BYTES if index == 0 else SEGMENT_BYTES):
+            if index >= SEGMENTS_COUNT_MAX - 1:
+                raise ValueError(f"A plaintext has 0 to {PLAINTEXT_BYTES_MAX} octets, this one has more.")
+            write(
+                cipher.encrypt(_nonce(nonce_prefix, index, is_last=False), bytes(waiting[:size_bytes]), None)
+            )
+            del waiting[:size_bytes]
+            index += 1
+    write(cipher.encrypt(_nonce(nonce_prefix, index, is_last=True), bytes(waiting), None))
+    plaintext_bytes = _segment_start(index) + len(waiting)
+    return SealPin(
+        plaintext_bytes, ciphertext_length(plaintext_bytes), index + 1, commitment(key, associated_data)
+    )
 
 
 def open_sealed(key: bytes, associated_data: bytes, ciphertext: bytes, pin: SealPin) -> bytes:

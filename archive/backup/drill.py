@@ -15,8 +15,9 @@ from datetime import datetime
 from pathlib import Path
 
 from archive.backup.copied_keys import RestoredKeys
-from archive.backup.folder import DUMP, KEYS, Manifest, checked
+from archive.backup.folder import KEYS, Manifest
 from archive.backup.host import READER, REBUILDER, EmptyHost, empty_host
+from archive.backup.sealed import open_backup
 from archive.backup.verification import KEY_GONE_EARLY, Result, Verdict, Verification
 from archive.catalogue.directory import list_tenants
 from archive.data_key import destroyed_key_day, key_was_destroyed
@@ -60,15 +61,16 @@ class Outcome:
 def drill_backup(ground: Ground, now: datetime, sample: int | None, tell: Tell) -> list[Outcome]:
     """Restore a backup into an empty host and verify every recording, or a sample of each tenant.
 
-    Raises Refused when its term is over, VerificationFailed when it is not whole,
-    DependencyUnavailable.
+    Raises Refused when its term is over or the root is another one, VerificationFailed when it is not
+    whole, DependencyUnavailable.
     """
     if ground.backup is None:
         raise Refused("Say which backup: earwitness drill --backup DIR, or --bucket-only.")
-    manifest = checked(ground.backup, now)
+    opened = open_backup(ground.backup, ground.root, now)
+    manifest = opened.manifest
     tell(f"backup of {manifest.made_at:%Y-%m-%d %H:%M} UTC, release {manifest.release}: whole")
     with empty_host() as host:
-        host.restore(ground.backup / DUMP)
+        host.restore(opened.dump())
         tell("database: restored into an empty host")
         return _outcomes(ground, host, _as_told(host, manifest), {}, now, sample, tell)
 
@@ -79,7 +81,7 @@ def drill_bucket(ground: Ground, now: datetime, sample: int | None, tell: Tell) 
     A recording that can't be rebuilt has failed, unless its key was destroyed.
     """
     if ground.backup is not None:
-        checked(ground.backup, now)
+        open_backup(ground.backup, ground.root, now)
     missed: dict[TenantId, list[tuple[Place, ArchiveError]]] = {}
     with empty_host() as host:
         host.prepare()

@@ -1,18 +1,22 @@
 """A backup on disk: what it holds, how it is proved whole, and until when it may live.
 
     earwitness-backup-20261122T100000Z/
-        database.dump     of pg_dump, custom format
+        database.sealed   of pg_dump, custom format, sealed under the key of this backup
         keys/             the key store as it is: sealed keys, and tombstones of destroyed ones
         SHA256SUMS        of every file above; `sha256sum --check` reads it
-        manifest.json     when, by which release, of what, and the SHA-256 of SHA256SUMS
+        manifest.json     when, by which release, of what, the wrapped key, the SHA-256 of SHA256SUMS
         manifest.sha256   of the manifest; it stands in the audit log too
+        manifest.seal     of the manifest, by the key of this backup (`archive.backup.sealed`)
 
-Rules: folders 0700, files 0600. A folder is made under another name and renamed when it
-is complete. It holds copies of keys, so it lives seven days at most (`TERM`): the next
-backup in the same place destroys it, and no drill restores from it after. Only folders
-with a manifest of ours are ever removed.
+Rules: no name, no number and no hash of a password stands in it in clear. Folders 0700,
+files 0600. A folder is made under another name and renamed when it is complete. It holds
+copies of keys, so it lives seven days at most (`TERM`): the next backup in the same place
+destroys it, and no drill restores from it after. Only folders with a manifest of ours are
+ever removed. What an older release made in clear (`CLEAR_FORMAT`) is restored by no one, and
+destroyed at its term like all others.
 
-Not here: what the root of the keys is sealed by: neither keyring nor passphrase is in a backup.
+Not here: sealing and opening (`archive.backup.sealed`); what the root of the keys is sealed
+by: neither keyring nor passphrase is in a backup.
 """
 
 from __future__ import annotations
@@ -22,11 +26,12 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -35,16 +40,14 @@ from archive.embedded.private_file import write_private
 from archive.errors import Refused, VerificationFailed
 from keys import durable_file
 from keys.key_store import BACKUP_DAYS_MAX
+from keys.streaming_aead import SealPin
 
-FORMAT = "earwitness backup 1"
+_T = TypeVar("_T")
+
+FORMAT, CLEAR_FORMAT = "earwitness backup 2", "earwitness backup 1"
 TERM = timedelta(days=BACKUP_DAYS_MAX)
-DUMP, KEYS, SUMS, MANIFEST, MANIFEST_SUM = (
-    "database.dump",
-    "keys",
-    "SHA256SUMS",
-    "manifest.json",
-    "manifest.sha256",
-)
+DUMP, KEYS, SUMS = "database.sealed", "keys", "SHA256SUMS"
+MANIFEST, MANIFEST_SUM, MANIFEST_SEAL = "manifest.json", "manifest.sha256", "manifest.seal"
 MANIFEST_BYTES_MAX = 16 * 1024 * 1024
 """A tenant takes some 200 octets; 80,000 of them are more than one service serves."""
 
@@ -54,15 +57,29 @@ _BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Manifest:
-    """What a backup says of itself; no number and no name."""
+class Term:
+    """Of which format a backup is, and how long it may live: what the manifests of all releases say."""
 
     format: str
-    release: str
-    schema: str
     made_at: datetime
     destroy_by: datetime
+
+    def is_over(self, now: datetime) -> bool:
+        """Tell whether its term is over, whatever it says of it."""
+        return now >= min(self.destroy_by, self.made_at + TERM)
+
+
+@dataclass(frozen=True)
+class Manifest(Term):
+    """What a backup says of itself; no number and no name."""
+
+    release: str
+    schema: str
     bucket: str
+    key: str
+    """The key of this backup, wrapped by the root, in hexadecimal digits."""
+
+    database: SealPin
     without: tuple[str, ...]
     """Tables whose rows are left out: calls under way, unkept ones too."""
     keys: int
@@ -70,12 +87,8 @@ class Manifest:
     holdings: tuple[Holding, ...]
     sums_sha256: str
 
-    def is_over(self, now: datetime) -> bool:
-        """Tell whether its term is over, whatever it says of it."""
-        return now >= min(self.destroy_by, self.made_at + TERM)
 
-
-_MANIFEST = TypeAdapter(Manifest)
+_TERM, _MANIFEST = TypeAdapter(Term), TypeAdapter(Manifest)
 
 
 @contextmanager
@@ -100,8 +113,8 @@ def unfinished(out: Path, now: datetime) -> Iterator[tuple[Path, Path]]:
             raise
 
 
-def seal(draft: Path, final: Path, manifest: Manifest) -> str:
-    """Write sums and manifest, and give the folder its name; return the SHA-256 of the manifest.
+def finish(draft: Path, final: Path, manifest: Manifest, seal_of: Callable[[bytes], bytes]) -> str:
+    """Write sums, manifest and its seal, and give the folder its name; return the SHA-256 of the manifest.
 
     Its `sums_sha256` is filled in here.
     """
@@ -114,6 +127,7 @@ def seal(draft: Path, final: Path, manifest: Manifest) -> str:
     write_private(draft / MANIFEST, octets)
     digest = hashlib.sha256(octets).hexdigest()
     write_private(draft / MANIFEST_SUM, f"{digest}  {MANIFEST}\n".encode())
+    write_private(draft / MANIFEST_SEAL, seal_of(octets))
     draft.rename(final)
     durable_file.sync_directory(final.parent)
     return digest
@@ -121,20 +135,20 @@ def seal(draft: Path, final: Path, manifest: Manifest) -> str:
 
 def manifest_of(folder: Path) -> Manifest:
     """Return the manifest of a backup; raises Refused for what is none, VerificationFailed when altered."""
-    try:
-        octets = _bounded(folder / MANIFEST)
-        digest = _bounded(folder / MANIFEST_SUM)
-    except OSError as error:
-        raise Refused(f"{folder} is no backup: {error.strerror} ({MANIFEST}).") from None
-    if digest != f"{hashlib.sha256(octets).hexdigest()}  {MANIFEST}\n".encode():
-        raise VerificationFailed(f"{folder / MANIFEST} was altered: use another backup.")
-    try:
-        manifest = _MANIFEST.validate_json(octets)
-    except ValidationError:
-        raise VerificationFailed(f"{folder / MANIFEST} is not a manifest this release can read.") from None
-    if manifest.format != FORMAT:
-        raise Refused(f"{folder} was made by another release: {manifest.format}.")
-    return manifest
+    octets, term = _told(folder)
+    if term.format == CLEAR_FORMAT:
+        raise Refused(
+            f"{folder} was made by an older release, which did not seal the database; anybody could have "
+            "altered it. Restore it by that release, then upgrade; or use a newer backup."
+        )
+    if term.format != FORMAT:
+        raise Refused(f"{folder} was made by another release: {term.format}.")
+    return _validated(_MANIFEST, octets, folder)
+
+
+def term_of(folder: Path) -> Term:
+    """Return how long a backup of any release may live; raises as `manifest_of`."""
+    return _told(folder)[1]
 
 
 def checked(folder: Path, now: datetime) -> Manifest:
@@ -175,7 +189,7 @@ def remove_overdue(out: Path, now: datetime) -> tuple[list[Path], list[Path]]:
         if not _NAME.fullmatch(folder.name) or folder.is_symlink() or not folder.is_dir():
             continue
         try:
-            overdue = manifest_of(folder).is_over(now)
+            overdue = term_of(folder).is_over(now)
         except (Refused, VerificationFailed):
             unreadable.append(folder)
             continue
@@ -185,9 +199,30 @@ def remove_overdue(out: Path, now: datetime) -> tuple[list[Path], list[Path]]:
     return removed, unreadable
 
 
+def in_clear(out: Path) -> list[Path]:
+    """Return the backups in a folder that an older release made, with names and numbers in clear."""
+    found = []
+    for folder in sorted(out.iterdir()):
+        if _NAME.fullmatch(folder.name) and not folder.is_symlink() and folder.is_dir():
+            with suppress(Refused, VerificationFailed):
+                if term_of(folder).format == CLEAR_FORMAT:
+                    found.append(folder)
+    return found
+
+
 def erase(folder: Path) -> None:
-    """Overwrite the keys in a backup and remove it."""
+    """Overwrite the keys in a backup, its own too, and remove it; broken off, it is found and done again."""
     for path in (folder / KEYS).rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            durable_file.overwrite(path)
+    manifests = folder / MANIFEST, folder / MANIFEST_SUM
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path not in manifests:
+            path.unlink()
+    # The manifest goes last: a folder that has one is taken up by the next backup.
+    for path in manifests:
         if path.is_file() and not path.is_symlink():
             durable_file.overwrite(path)
     shutil.rmtree(folder)
@@ -204,14 +239,33 @@ def sha256_of(path: Path) -> str:
 
 def _names(folder: Path) -> list[str]:
     """Return the files of a backup that have a sum."""
-    own = {SUMS, MANIFEST, MANIFEST_SUM}
+    own = {SUMS, MANIFEST, MANIFEST_SUM, MANIFEST_SEAL}
     found = (each.relative_to(folder).as_posix() for each in folder.rglob("*") if not each.is_dir())
     return sorted(name for name in found if name not in own)
 
 
-def _bounded(path: Path) -> bytes:
+def bounded(path: Path) -> bytes:
+    """Return a small file of a backup; raises OSError."""
     with path.open("rb") as file:
         return file.read(MANIFEST_BYTES_MAX)
+
+
+def _told(folder: Path) -> tuple[bytes, Term]:
+    """Return the octets of a manifest that were not altered by accident, and the term they tell."""
+    try:
+        octets, digest = bounded(folder / MANIFEST), bounded(folder / MANIFEST_SUM)
+    except OSError as error:
+        raise Refused(f"{folder} is no backup: {error.strerror} ({MANIFEST}).") from None
+    if digest != f"{hashlib.sha256(octets).hexdigest()}  {MANIFEST}\n".encode():
+        raise VerificationFailed(f"{folder / MANIFEST} was altered: use another backup.")
+    return octets, _validated(_TERM, octets, folder)
+
+
+def _validated(kind: TypeAdapter[_T], octets: bytes, folder: Path) -> _T:
+    try:
+        return kind.validate_json(octets)
+    except ValidationError:
+        raise VerificationFailed(f"{folder / MANIFEST} is not a manifest this release can read.") from None
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -37,7 +37,7 @@ class EmptyHost:
         self._closing = closing
         self._passwords = {role: secrets.token_urlsafe(24) for role in ROLES}
 
-    def restore(self, dump: Path) -> None:
+    def restore(self, dump: Iterable[bytes]) -> None:
         """Put a dump into a database and bring it to this release; raises Refused, EmbeddedServiceError."""
         prepare(self._server_url, self._passwords, tables=False)
         restore(self._url(), dump)

@@ -1,4 +1,4 @@
-"""Making a backup: the database of one moment, then the key store.
+"""Making a backup: the database of one moment, sealed, then the key store, whose keys are sealed.
 
 The key store comes after the database, so that it has every key a row names; a key that
 was destroyed in between has its tombstone, and its recordings are gone.
@@ -14,9 +14,11 @@ from pathlib import Path
 
 from archive.backup.copied_keys import copy_keys
 from archive.backup.dump import WITHOUT, dump
-from archive.backup.folder import DUMP, FORMAT, KEYS, TERM, Manifest, manifest_of, seal, unfinished
+from archive.backup.folder import DUMP, FORMAT, KEYS, TERM, Manifest, finish, manifest_of, unfinished
+from archive.backup.sealed import make_key
 from archive.errors import Refused
 from keys.key_store import KeyStore
+from keys.root import Root
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,9 @@ class Source:
 
     administrator_url: str
     key_store: KeyStore
+    root: Root
+    """What the backup is sealed by; it is not in it."""
+
     bucket: str
     release: str
 
@@ -41,25 +46,28 @@ class Backup:
 def make_backup(source: Source, out: Path, now: datetime) -> Backup:
     """Make a backup in a new folder of `out`, which exists.
 
-    Raises Refused, DependencyUnavailable, KeyStoreUnavailable; then nothing of it stays.
+    Raises Refused, DependencyUnavailable, KeyStoreUnavailable, KeyringLocked; then nothing of it stays.
     """
+    key = make_key(source.root, now)
     with unfinished(out, now) as (draft, final):
-        dumped = dump(source.administrator_url, draft / DUMP)
+        dumped, pin = dump(source.administrator_url, lambda pieces: key.seal_dump(pieces, draft / DUMP))
         copied = copy_keys(source.key_store, draft / KEYS)
         manifest = Manifest(
             format=FORMAT,
-            release=source.release,
-            schema=dumped.schema,
             made_at=now,
             destroy_by=now + TERM,
+            release=source.release,
+            schema=dumped.schema,
             bucket=source.bucket,
+            key=key.wrapped.hex(),
+            database=pin,
             without=WITHOUT,
             keys=copied.keys,
             destroyed_keys=copied.destroyed,
             holdings=dumped.holdings,
             sums_sha256="",
         )
-        digest = seal(draft, final, manifest)
+        digest = finish(draft, final, manifest, key.seal_of)
     return Backup(final, manifest_of(final), digest)
 
 

@@ -1,6 +1,6 @@
 """`earwitness backup`: makes what a restore needs, and destroys what of it is overdue.
 
-Not here: trying the restore out (`archive.cli.drill`).
+Not here: trying the restore out (`archive.cli.drill`), and restoring (`archive.cli.restore`).
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from pathlib import Path
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from archive.backup.folder import remove_overdue
+from archive.backup.folder import in_clear, remove_overdue
 from archive.backup.making import Backup, Source, make_backup, refuse_within
 from archive.cli.operator import Operator, operator
 from archive.cli.outcome import DONE, FAILED, add_json, parser, print_row
 from archive.cli.service import add_data
-from archive.cli.vault import open_key_store
+from archive.cli.vault import open_key_store, open_keyring
 from archive.embedded.postgres import EmbeddedPostgres
 from archive.embedded.supervisor import StopRequested, stop_on_signals
 from archive.errors import Refused
@@ -32,9 +32,9 @@ def run_backup(arguments: list[str]) -> int:
     """Make a backup in a folder; raises ArchiveError, KeysError, then nothing of it stays."""
     made = parser(
         "backup",
-        "Make what a restore needs beside the bucket: database and key store of this moment. Neither keyring "
-        "nor passphrase is in it: keep those elsewhere. It holds copies of keys, so it must be gone after "
-        "7 days, and the next backup in the same folder destroys it then.",
+        "Make what a restore needs beside the bucket: database and key store of this moment, readable with "
+        "the keyring alone. Neither keyring nor passphrase is in it: keep those elsewhere. It holds copies "
+        "of keys, so it must be gone after 7 days, and the next backup in the same folder destroys it then.",
         "earwitness backup --data /var/lib/earwitness --out /mnt/backup",
     )
     made.add_argument("--out", type=Path, required=True, metavar="DIR", help="where backups are kept")
@@ -63,8 +63,9 @@ def _made(options: argparse.Namespace) -> Backup:
         settings = acting.settings
         settings.require("key_store")
         source = Source(
-            _administrator_url(options, settings),
+            administrator_url(options, settings),
             open_key_store(settings),
+            open_keyring(settings),
             settings.s3_bucket,
             _release(),
         )
@@ -110,7 +111,7 @@ def _prepared(options: argparse.Namespace, settings: Settings) -> Path:
     return out
 
 
-def _administrator_url(options: argparse.Namespace, settings: Settings) -> str:
+def administrator_url(options: argparse.Namespace, settings: Settings) -> str:
     """Return the URL of who sees all rows of our database; raises Refused."""
     database = make_url(settings.database_url).database
     if options.database_admin_file is not None:
@@ -133,6 +134,12 @@ def _remove_overdue(acting: Operator, out: Path) -> None:
     for folder in removed:
         acting.record(REMOVED, f"backup:{folder.name}")
         print(f"destroyed, its term was over: {folder}", file=sys.stderr)
+    for folder in in_clear(out):
+        print(
+            f"names and numbers stand in clear in {folder}, made by an older release: remove it, "
+            "or the first backup after its term does",
+            file=sys.stderr,
+        )
     for folder in unreadable:
         print(f"left alone, its manifest can't be read; remove it by hand: {folder}", file=sys.stderr)
 

@@ -80,6 +80,10 @@ def test_every_recording_is_back_with_and_without_the_database(
     shutil.copy(running.directory / "keyring-passphrase", passphrase)
     keyring = shutil.copy(running.directory / "keyring", tmp_path / "keyring")
     aside = ("--keyring", str(keyring), "--passphrase-file", str(passphrase), "--keys-lost")
+    for path in folder.rglob("*"):
+        octets = path.read_bytes() if path.is_file() else b""
+        for readable in (b"acme", b"$argon2", b"+31", b"COPY ", b"PGDMP"):
+            assert readable not in octets, path.name
     before = at_rest.query(running, "SELECT count(*) FROM audit_entries WHERE action LIKE 'backup.%'")
     assert before == [(2,)]
 
@@ -108,7 +112,7 @@ def test_a_backup_with_one_flipped_bit_or_beside_the_data_is_refused(
     running: RunningService, archived: list[Recording], out: Path
 ) -> None:
     folder = back_up(running, out)
-    dump = folder / "database.dump"
+    dump = folder / "database.sealed"
     octets = bytearray(dump.read_bytes())
     octets[len(octets) // 2] ^= 1
     dump.write_bytes(octets)

@@ -28,6 +28,7 @@ from keys.streaming_aead import (
     SegmentOpener,
     open_sealed,
     seal,
+    seal_stream,
 )
 
 KEY = bytes(range(32))
@@ -114,6 +115,16 @@ def test_what_was_sealed_opens_again_with_the_pinned_numbers(length: int) -> Non
     assert sealed.pin.ciphertext_bytes == len(sealed.ciphertext) == aead.ciphertext_length(length)
     assert aead.plaintext_length(len(sealed.ciphertext)) == length
     assert sealed.pin.segments == -(-len(sealed.ciphertext) // CIPHERTEXT_SEGMENT_BYTES)
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("piece_bytes", [1000, SEGMENT_BYTES, 1 << 20])
+def test_what_comes_in_pieces_is_sealed_as_what_comes_at_once(length: int, piece_bytes: int) -> None:
+    plaintext = plaintext_of(length)
+    pieces = [plaintext[first : first + piece_bytes] for first in range(0, length, piece_bytes)]
+    written: list[bytes] = []
+    pin = seal_stream(KEY, AAD, pieces, written.append, bytes)
+    assert SealedBytes(b"".join(written), pin) == seal(KEY, AAD, plaintext, bytes)
 
 
 def test_the_format_of_the_first_release_stays_readable() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from archive.backup.folder import TERM
 from archive.clock import SystemClock
+from keys.local_keyring import LocalKeyring
 
 
 @pytest.fixture
@@ -20,6 +21,9 @@ def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "key").write_bytes(b"sealed")
     monkeypatch.setenv("EARWITNESS_KEY_STORE", f"dir:{folder}")
     monkeypatch.setenv("EARWITNESS_JOURNAL_DIR", str(tmp_path / "journal"))
+    LocalKeyring.create(tmp_path / "keyring", b"a passphrase")
+    monkeypatch.setenv("EARWITNESS_KEYRING", f"file:{tmp_path / 'keyring'}")
+    monkeypatch.setenv("EARWITNESS_KEYRING_PASSPHRASE", "a passphrase")
     return folder
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,8 +18,19 @@ from archive.audit import AuditWriter
 from archive.backup.copied_keys import RestoredKeys, copy_keys
 from archive.backup.drill import Ground, Outcome, drill_backup, drill_bucket
 from archive.backup.dump import WITHOUT, connected
-from archive.backup.folder import TERM, checked, manifest_of, remove_overdue
+from archive.backup.folder import (
+    CLEAR_FORMAT,
+    DUMP,
+    MANIFEST,
+    MANIFEST_SUM,
+    TERM,
+    checked,
+    in_clear,
+    manifest_of,
+    remove_overdue,
+)
 from archive.backup.making import Backup, Source, make_backup, refuse_within
+from archive.backup.sealed import open_backup
 from archive.backup.verification import KEY_GONE_EARLY, Verdict, Verification
 from archive.catalogue import recordings
 from archive.catalogue.engine import Catalogue
@@ -74,9 +88,11 @@ def out(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def back_up(house: object, key_directory: Path, administrator_url: str, out: Path) -> Callable[[], Backup]:
+def back_up(
+    house: object, root: LocalKeyring, key_directory: Path, administrator_url: str, out: Path
+) -> Callable[[], Backup]:
     """Return what makes a backup at the time of the house."""
-    source = Source(administrator_url, DirectoryKeyStore(key_directory), "bucket", "1.0")
+    source = Source(administrator_url, DirectoryKeyStore(key_directory), root, "bucket", "1.0")
     return lambda: make_backup(source, out, house.clock.now())
 
 
@@ -167,12 +183,18 @@ def test_a_backup_is_for_its_owner_alone_and_checked_by_standard_tools(
 
 
 def test_calls_under_way_are_not_in_it(
-    archive_many: list[ArchivedRecording], back_up: Callable[[], Backup]
+    archive_many: list[ArchivedRecording],
+    back_up: Callable[[], Backup],
+    root: LocalKeyring,
+    house: object,
+    tmp_path: Path,
 ) -> None:
     """They may tell of calls nobody keeps; their tables are there, empty."""
     backup = back_up()
     assert backup.manifest.without == WITHOUT
-    listing = [str(programs() / "pg_restore"), "--list", str(backup.folder / "database.dump")]
+    opened = tmp_path / "opened"
+    opened.write_bytes(b"".join(open_backup(backup.folder, root, house.clock.now()).dump()))
+    listing = [str(programs() / "pg_restore"), "--list", str(opened)]
     listed = subprocess.run(listing, capture_output=True, text=True, check=True, timeout=60).stdout
     for table in WITHOUT:
         assert f" TABLE public {table} " in listed
@@ -180,17 +202,131 @@ def test_calls_under_way_are_not_in_it(
     assert "TABLE DATA public recordings " in listed
 
 
-@pytest.mark.parametrize("name", ["database.dump", "SHA256SUMS", "manifest.json", "manifest.sha256", "a key"])
+@pytest.mark.parametrize(
+    "name",
+    ["database.sealed", "SHA256SUMS", "manifest.json", "manifest.sha256", "manifest.seal", "a key"],
+)
 def test_one_flipped_bit_is_found(
-    name: str, archive_many: list[ArchivedRecording], back_up: Callable[[], Backup], house: object
+    name: str,
+    archive_many: list[ArchivedRecording],
+    back_up: Callable[[], Backup],
+    root: LocalKeyring,
+    house: object,
 ) -> None:
     backup = back_up()
-    checked(backup.folder, house.clock.now())
+    open_backup(backup.folder, root, house.clock.now())
     kek = archive_many[0].kek_id
     path = backup.folder / ("keys/" + kek if name == "a key" else name)
     flip(path, path.stat().st_size // 2)
     with pytest.raises(VerificationFailed, match="altered"):
-        checked(backup.folder, house.clock.now())
+        open_backup(backup.folder, root, house.clock.now())
+
+
+def test_nothing_readable_stands_in_a_backup(
+    archive_many: list[ArchivedRecording], back_up: Callable[[], Backup], administrator_url: str
+) -> None:
+    """No name, no number, no name of a table: who finds the folder has sealed octets, ids and days."""
+    with connected(administrator_url) as connection:
+        assert connection.execute("SELECT count(*) FROM recordings").fetchone() == (3,)
+    for path in back_up().folder.rglob("*"):
+        if path.is_file():
+            octets = path.read_bytes()
+            for needle in (b"+316", b"+312", b"Jansen", b"bakery", b"Bakker", b"PGDMP", b"call_events_"):
+                assert needle not in octets, path
+
+
+def rewritten(backup: Backup, **changes: object) -> None:
+    """Alter a manifest as somebody would who has no keyring, sums and all."""
+    path = backup.folder / MANIFEST
+    told = json.loads(path.read_text())
+    told.update(changes)
+    path.write_text(json.dumps(told))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    (backup.folder / MANIFEST_SUM).write_text(f"{digest}  {MANIFEST}\n")
+
+
+def test_who_has_no_keyring_alters_nothing_unseen_though_all_sums_fit(
+    archive_many: list[ArchivedRecording],
+    back_up: Callable[[], Backup],
+    root: LocalKeyring,
+    house: object,
+) -> None:
+    backup = back_up()
+    kek = archive_many[0].kek_id
+    (backup.folder / "keys" / kek).unlink()
+    sums = backup.folder / "SHA256SUMS"
+    sums.write_text("".join(line for line in sums.read_text().splitlines(keepends=True) if kek not in line))
+    rewritten(backup, sums_sha256=hashlib.sha256(sums.read_bytes()).hexdigest())
+    checked(backup.folder, house.clock.now())
+    with pytest.raises(VerificationFailed, match="altered by somebody without the keyring"):
+        open_backup(backup.folder, root, house.clock.now())
+
+
+def test_another_keyring_opens_no_backup_and_says_which_one_does(
+    archive_many: list[ArchivedRecording], back_up: Callable[[], Backup], house: object
+) -> None:
+    backup = back_up()
+    with pytest.raises(Refused, match="keyring of the time it was made"):
+        open_backup(backup.folder, LocalKeyring(b"x" * 32), house.clock.now())
+
+
+def test_a_flipped_bit_that_came_after_the_check_is_given_to_no_database(
+    archive_many: list[ArchivedRecording],
+    back_up: Callable[[], Backup],
+    root: LocalKeyring,
+    house: object,
+) -> None:
+    """Each segment is verified once more when it is restored."""
+    backup = back_up()
+    opened = open_backup(backup.folder, root, house.clock.now())
+    whole = b"".join(opened.dump())
+    sealed = backup.folder / DUMP
+    flip(sealed, sealed.stat().st_size - 1)
+    given: list[bytes] = []
+    with pytest.raises(VerificationFailed, match="altered"):
+        given.extend(opened.dump())
+    assert whole.startswith(b"".join(given))
+    assert len(b"".join(given)) < len(whole)
+
+
+def test_a_backup_in_clear_of_an_older_release_is_not_restored_and_goes_at_its_term(
+    archive_many: list[ArchivedRecording],
+    back_up: Callable[[], Backup],
+    root: LocalKeyring,
+    house: object,
+    out: Path,
+) -> None:
+    backup = back_up()
+    (backup.folder / "database.dump").write_bytes(b"PGDMP")
+    rewritten(backup, format=CLEAR_FORMAT)
+    with pytest.raises(Refused, match="older release, which did not seal the database"):
+        open_backup(backup.folder, root, house.clock.now())
+    assert in_clear(out) == [backup.folder]
+    assert remove_overdue(out, house.clock.now() + TERM - SECOND) == ([], [])
+    assert remove_overdue(out, house.clock.now() + TERM) == ([backup.folder], [])
+    assert in_clear(out) == []
+
+
+def test_a_backup_that_was_being_destroyed_is_destroyed_by_the_next(
+    archive_many: list[ArchivedRecording],
+    back_up: Callable[[], Backup],
+    house: object,
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    backup = back_up()
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", broken_off)
+        with pytest.raises(RuntimeError):
+            remove_overdue(out, house.clock.now() + TERM)
+    assert (backup.folder / MANIFEST).exists()
+    assert remove_overdue(out, house.clock.now() + TERM)[0] == [backup.folder]
+    assert not backup.folder.exists()
+
+
+def broken_off(*_: object, **__: object) -> None:
+    """Stand in the place of a removal that does not come to its end."""
+    raise RuntimeError("killed")
 
 
 def test_a_file_removed_added_or_linked_is_found(
@@ -202,7 +338,7 @@ def test_a_file_removed_added_or_linked_is_found(
     with pytest.raises(VerificationFailed, match="altered or added"):
         checked(backup.folder, house.clock.now())
     strange.unlink()
-    dump = backup.folder / "database.dump"
+    dump = backup.folder / DUMP
     dump.rename(tmp_path / "elsewhere")
     with pytest.raises(VerificationFailed, match="missing"):
         checked(backup.folder, house.clock.now())
@@ -241,12 +377,12 @@ def test_the_next_backup_destroys_those_whose_term_is_over_and_nothing_else(
 
 
 def test_nothing_stays_of_a_backup_that_fails_or_was_killed(
-    house: object, administrator_url: str, out: Path, tmp_path: Path, database: object
+    house: object, root: LocalKeyring, administrator_url: str, out: Path, tmp_path: Path, database: object
 ) -> None:
     left = out / ".earwitness-backup-20200101T000000Z.unfinished"
     (left / "keys").mkdir(parents=True)
     (left / "keys" / "key").write_bytes(b"sealed")
-    source = Source(administrator_url, DirectoryKeyStore(tmp_path / "away"), "bucket", "1.0")
+    source = Source(administrator_url, DirectoryKeyStore(tmp_path / "away"), root, "bucket", "1.0")
     with pytest.raises(KeyStoreUnavailable):
         make_backup(source, out, house.clock.now())
     assert list(out.iterdir()) == []
@@ -261,10 +397,11 @@ def test_two_backups_of_one_second_are_not_mixed(
 
 
 def test_a_role_that_sees_one_tenant_makes_no_backup(
-    house: object, database: object, key_directory: Path, out: Path
+    house: object, root: LocalKeyring, database: object, key_directory: Path, out: Path
 ) -> None:
     """It would be empty, and nobody would notice."""
-    source = Source(database.url("earwitness_worker"), DirectoryKeyStore(key_directory), "bucket", "1.0")
+    url = database.url("earwitness_worker")
+    source = Source(url, DirectoryKeyStore(key_directory), root, "bucket", "1.0")
     with pytest.raises(Refused, match="administrator of the server"):
         make_backup(source, out, house.clock.now())
     assert list(out.iterdir()) == []
