@@ -29,7 +29,7 @@ Not here: how a scope is found from a login or key (`archive.catalogue.accounts`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -260,9 +260,57 @@ def may_share(scope: AccessScope, recording: Recording) -> bool:
     return may(scope, Right.SHARE, recording)
 
 
+def evaluating(scope: AccessScope) -> AccessScope | None:
+    """Return the scope narrowed to the recordings it may evaluate, None where there can be none.
+
+    Nobody evaluates themselves, and who is admitted to a case hears what it holds for that case alone.
+    """
+    if scope.role is Role.AUDITOR or not scope.permits(Scope.RECORDINGS_EVALUATE):
+        return None
+    if scope.role is None:
+        return scope
+    if Right.EVALUATE in scope.denied:
+        return None
+    heard = frozenset(
+        each
+        for each in scope.heard
+        if each.user_id != scope.user_id
+        and (Right.EVALUATE in scope.granted or Right.EVALUATE in each.rights)
+    )
+    narrowed = replace(scope, access="none", team_ids=frozenset(), case_ids=frozenset(), heard=heard)
+    return narrowed if heard else None
+
+
 def may_evaluate(scope: AccessScope, recording: Recording) -> bool:
-    """Return whether the scope may evaluate it."""
-    return may(scope, Right.EVALUATE, recording)
+    """Return whether the scope may evaluate it: who hears it by way of a team, and has the right."""
+    narrowed = evaluating(scope)
+    return narrowed is not None and recording.owner is not None and may_play(narrowed, recording)
+
+
+def may_read_evaluation(
+    scope: AccessScope, recording: Recording, evaluator: str, *, is_released: bool
+) -> bool:
+    """Return whether the scope may see an evaluation of a recording.
+
+    Before it is released that is who made it alone; then whom it is about, who may evaluate
+    the recording too, and auditors. Hearing a colleague is no reason to know how they did.
+    """
+    if not may_read(scope, recording):
+        return False
+    if evaluator == scope.actor:
+        return True
+    about = recording.owner is not None and recording.owner == scope.user_id
+    return is_released and (about or scope.role is Role.AUDITOR or may_evaluate(scope, recording))
+
+
+def may_make_forms(scope: AccessScope) -> bool:
+    """Return whether the scope may make and change evaluation forms: administrators, managers of a team.
+
+    A key needs the scopes of both administration and evaluating.
+    """
+    if not scope.permits(Scope.RECORDINGS_EVALUATE):
+        return False
+    return may_administer(scope) or (scope.role is Role.USER and bool(scope.managed_team_ids))
 
 
 def may_annotate(scope: AccessScope, recording: Recording) -> bool:

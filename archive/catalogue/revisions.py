@@ -39,6 +39,8 @@ class Kind(StrEnum):
     LABEL = "label"
     RECORDING_LABEL = "recording-label"
     FAVOURITE = "favourite"
+    EVALUATION = "evaluation"
+    EVALUATION_FORM = "evaluation-form"
 
 
 @dataclass(frozen=True)

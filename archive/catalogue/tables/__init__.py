@@ -49,6 +49,12 @@ from archive.catalogue.tables.directory import (
     user_passwords,
     users,
 )
+from archive.catalogue.tables.evaluations import (
+    evaluation_figures,
+    evaluation_form_versions,
+    evaluation_forms,
+    evaluations,
+)
 from archive.catalogue.tables.exports import export_parts, exports
 from archive.catalogue.tables.find import (
     last_views,
@@ -116,6 +122,10 @@ __all__ = [
     "data_subject_searches",
     "destructions",
     "do_not_record",
+    "evaluation_figures",
+    "evaluation_form_versions",
+    "evaluation_forms",
+    "evaluations",
     "exempt_days",
     "exempt_numbers",
     "export_parts",

@@ -33,7 +33,8 @@ from archive.catalogue.tables.columns import (
 )
 
 
-def _changed() -> tuple[Column[int], Column[str], Column[object]]:
+def changed_columns() -> tuple[Column[int], Column[str], Column[object]]:
+    """Return the columns that say how often something changed, by whom last and when."""
     return Column("revision", Integer, nullable=False), word("changed_by"), time("changed_at")
 
 
@@ -49,7 +50,7 @@ comments = Table(
     count("at_ms"),
     word("text"),
     Column("deleted", Boolean, nullable=False),
-    *_changed(),
+    *changed_columns(),
     UniqueConstraint("recording_id", "id"),
     of_recording(),
     ForeignKeyConstraint(
@@ -64,7 +65,7 @@ notes = Table(
     word("tenant_id"),
     Column("recording_id", Text, primary_key=True),
     word("text"),
-    *_changed(),
+    *changed_columns(),
     of_recording(),
 )
 
@@ -78,7 +79,7 @@ labels = Table(
     word("colour"),
     word("shape"),
     Column("retired", Boolean, nullable=False),
-    *_changed(),
+    *changed_columns(),
     UniqueConstraint("tenant_id", "id"),
     Index("labels_offered_idx", "tenant_id", "name_key", unique=True, postgresql_where=text("NOT retired")),
 )
@@ -90,7 +91,7 @@ recording_labels = Table(
     word("recording_id"),
     word("label_id"),
     Column("attached", Boolean, nullable=False),
-    *_changed(),
+    *changed_columns(),
     PrimaryKeyConstraint("recording_id", "label_id"),
     of_recording(),
     ForeignKeyConstraint(["tenant_id", "label_id"], ["labels.tenant_id", "labels.id"]),
@@ -104,7 +105,7 @@ favourites = Table(
     word("recording_id"),
     word("user_id"),
     Column("marked", Boolean, nullable=False),
-    *_changed(),
+    *changed_columns(),
     PrimaryKeyConstraint("recording_id", "user_id"),
     of_recording(),
     of_user(),

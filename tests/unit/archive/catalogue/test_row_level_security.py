@@ -11,7 +11,7 @@ import pytest
 from psycopg import sql
 from sqlalchemy import Table, insert
 
-from archive.access import AccessScope
+from archive.access import AccessScope, Scope
 from archive.approval import Kind, Wanted
 from archive.audit import AuditWriter
 from archive.catalogue import (
@@ -23,6 +23,8 @@ from archive.catalogue import (
     data_subjects,
     directory,
     do_not_record,
+    evaluation_forms,
+    evaluations,
     exempt_numbers,
     favourites,
     keep_next,
@@ -46,6 +48,7 @@ from archive.catalogue.engine import Catalogue
 from archive.catalogue.migrate import OWNER, ROLES
 from archive.catalogue.tables import INSTANCE_TABLES, metadata
 from archive.data_subject import Identification, RequestKind, SoughtBy
+from archive.evaluation_form import Form, Question, QuestionKind, Section
 from archive.model import (
     ArchivedRecording,
     OutcomeKind,
@@ -133,6 +136,7 @@ def filled(
         saved_searches.add(portal, scope, "Met pauze", "has=pause", shared=True, now=now)
         saved_searches.remember_view(portal, scope, "has=pause", now=now)
         _fill_annotations(portal, user, archived, now)
+        _fill_evaluations(portal, database, archived, now)
         _fill_positions(database, user, archived, now)
         _fill_purposes(database, user, archived, now)
         _fill_shares(portal, scope, archived, now)
@@ -236,6 +240,17 @@ def _fill_sign_in(operator: Catalogue, portal: Catalogue, user: User, now: datet
             "logins_are_addresses": False,
         }
         connection.execute(insert(tables.identity_providers), written)
+
+
+def _fill_evaluations(portal: Catalogue, database: Any, archived: ArchivedRecording, now: datetime) -> None:
+    scope = AccessScope(archived.recording.tenant_id, "api-client:qm", scopes=frozenset(Scope))
+    form = Form((Section("Begin", (Question("name", "Naam?", QuestionKind.YES_NO),)),))
+    kept = evaluation_forms.make(portal, scope, "Gesprek", form, now=now)
+    evaluations.begin(portal, scope, archived.recording, kept.id, now=now)
+    database.connect().execute(
+        "INSERT INTO evaluation_figures VALUES (%s, %s, 1, '2026-11-01', 1, 1000, 0)",
+        (scope.tenant_id, kept.id),
+    )
 
 
 def _fill_shares(portal: Catalogue, scope: AccessScope, archived: ArchivedRecording, now: datetime) -> None:
@@ -554,8 +569,8 @@ def test_what_was_written_goes_with_its_recording(filled: Any, bakery: Tenant) -
     admin.execute("UPDATE recordings SET on_hold = false")
     assert worker.execute("DELETE FROM recordings").rowcount == 1
     left = {table: count(admin, table) for table in ANNOTATIONS}
-    # Of the other tenant everything is left; of this one the label, which is not the recording's.
-    assert left == {**dict.fromkeys(ANNOTATIONS, 1), "labels": 2, "annotation_revisions": 6}
+    # Of the other tenant everything is left; of this one the label and the form, which are not the recording's.
+    assert left == {**dict.fromkeys(ANNOTATIONS, 1), "labels": 2, "annotation_revisions": 8}
 
 
 @pytest.mark.parametrize("role", ["earwitness_recorder", "earwitness_portal", "earwitness_operator"])

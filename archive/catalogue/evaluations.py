@@ -1,0 +1,334 @@
+"""Evaluations of recordings: answers to a form while listening, and what people say of the result.
+
+Whoever evaluates has one for each form on a recording. It is theirs alone until it is released;
+then the person it is about acknowledges or disputes it, and a dispute is settled by somebody who
+may evaluate the recording too. Every later value stays (`archive.catalogue.revisions`).
+
+Rules: who may is asked of `archive.access`, where it goes of `archive.evaluation`. Whom it is
+about sees it without hearing the recording. Not here: lists and averages
+(`archive.catalogue.evaluation_results`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, insert, select, update
+
+from archive.access import AccessScope, may_evaluate, may_read_evaluation
+from archive.audit_chain import Json
+from archive.catalogue import evaluation_forms, search
+from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.revisions import changed, expect, written
+from archive.catalogue.tables import evaluation_form_versions, evaluations
+from archive.catalogue.tables import evaluation_forms as forms_table
+from archive.errors import Conflict, NotFound, Refused
+from archive.evaluation import (
+    ANSWER_COMMENT_CHARS_MAX,
+    ANSWERABLE_STATES,
+    RELEASED_STATES,
+    Answer,
+    Event,
+    Score,
+    State,
+    after,
+    lacks,
+    require_fit,
+    score,
+)
+from archive.evaluation_form import Form, read
+from archive.model import Recording, RecordingId, UserId, new_id
+
+EVALUATIONS_PER_RECORDING_MAX = 100
+"""Withdrawn ones count. A call that a hundred people judged is no call but a contest."""
+
+WORDS_CHARS_MAX = 2000
+"""About a page to say what is wrong with it, and as much to answer."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What somebody thinks of a call, by a version of a form. `owner` is whom it is about."""
+
+    id: str
+    recording_id: RecordingId
+    form_id: str
+    form_name: str
+    form_version: int
+    form: Form
+    owner: UserId
+    evaluator: str
+    state: State
+    answers: Mapping[str, Answer]
+    began_at: datetime
+    released_at: datetime | None
+    objection: str | None
+    settlement: str | None
+    revision: int
+    changed_at: datetime
+
+    @property
+    def score(self) -> Score:
+        """What the answers come to."""
+        return score(self.form, self.answers)
+
+    @property
+    def is_released(self) -> bool:
+        """Whether the person it is about may see it."""
+        return self.state in RELEASED_STATES
+
+
+def of_recording(catalogue: Catalogue, scope: AccessScope, recording: Recording) -> list[Evaluation]:
+    """Return the evaluations of a recording that the scope may see, oldest first."""
+    statement = _statement(scope).where(
+        evaluations.c.recording_id == recording.id, evaluations.c.state != State.WITHDRAWN
+    )
+    with catalogue.transaction(scope.tenant_id) as connection:
+        rows = connection.execute(statement.order_by(evaluations.c.began_at, evaluations.c.id)).all()
+    return [each for each in map(evaluation_of, rows) if _sees(scope, recording, each)]
+
+
+def get(catalogue: Catalogue, scope: AccessScope, recording: Recording, evaluation_id: str) -> Evaluation:
+    """Return one evaluation of a recording; raises NotFound, also for one the scope may not see."""
+    with catalogue.transaction(scope.tenant_id) as connection:
+        return _seen(connection, scope, recording, evaluation_id)
+
+
+def about(catalogue: Catalogue, scope: AccessScope, evaluation_id: str) -> Evaluation:
+    """Return a released evaluation of who asks, who need not hear the recording; raises NotFound."""
+    with catalogue.transaction(scope.tenant_id) as connection:
+        return _about(connection, scope, evaluation_id)
+
+
+def begin(
+    catalogue: Catalogue, scope: AccessScope, recording: Recording, form_id: str, *, now: datetime
+) -> Evaluation:
+    """Begin to evaluate a recording by the newest version of a form; once begun it is the same one again.
+
+    Raises Refused for who may not, NotFound for no such form, Conflict for a retired one or one too many.
+    """
+    if not may_evaluate(scope, recording) or recording.owner is None:
+        raise Refused("It takes the right to evaluate, and nobody evaluates themselves.")
+    columns = evaluations.c
+    with catalogue.transaction(scope.tenant_id) as connection:
+        search.begin(connection, recording.id)
+        every = connection.execute(_statement(scope).where(columns.recording_id == recording.id)).all()
+        for each in map(evaluation_of, every):
+            if (each.form_id, each.evaluator) == (form_id, scope.actor) and each.state != State.WITHDRAWN:
+                return each
+        if len(every) >= EVALUATIONS_PER_RECORDING_MAX:
+            raise Conflict(f"This recording has {EVALUATIONS_PER_RECORDING_MAX} evaluations already.")
+        kept = evaluation_forms.within(connection, scope, form_id)
+        if kept.retired:
+            raise Conflict("This form is not offered any more; take another.")
+        row = {
+            "id": new_id(now),
+            "tenant_id": scope.tenant_id,
+            "recording_id": recording.id,
+            "form_id": form_id,
+            "form_version": kept.newest,
+            "owner": recording.owner,
+            "evaluator": scope.actor,
+            "state": State.DRAFT,
+            "answers": {},
+            "failed": False,
+            "began_at": now,
+            **changed(scope, now),
+        }
+        connection.execute(insert(evaluations), row)
+        return _found(connection, scope, columns.id == row["id"])
+
+
+def answer(
+    catalogue: Catalogue,
+    scope: AccessScope,
+    recording: Recording,
+    evaluation_id: str,
+    given: Mapping[str, Answer | None],
+    *,
+    revision: int | None = None,
+    now: datetime,
+) -> Evaluation:
+    """Answer questions, None taking an answer back; of a draft of one's own, or while settling.
+
+    Raises NotFound, Refused for who may not and for an answer the form does not take, Conflict
+    for another `revision` or a state in which answers stand still.
+    """
+    with catalogue.transaction(scope.tenant_id) as connection:
+        before = _seen(connection, scope, recording, evaluation_id)
+        expect(revision, before.revision)
+        if before.state not in ANSWERABLE_STATES:
+            raise Conflict("It is released: its answers change only while a dispute is settled.")
+        if not may_evaluate(scope, recording) or (
+            before.state is State.DRAFT and before.evaluator != scope.actor
+        ):
+            raise Refused("A draft is filled in by who began it, and a dispute settled by who may evaluate.")
+        answers = dict(before.answers)
+        for question, each in given.items():
+            answers.pop(question, None)
+            if each is not None:
+                require_fit(before.form, question, each)
+                said = written(each.comment, ANSWER_COMMENT_CHARS_MAX, 0)
+                answers[question] = Answer(each.value, min(each.at_ms, recording.duration_ms), said)
+        if answers == before.answers:
+            return before
+        return _write(connection, scope, before, now, _answers(before.form, answers))
+
+
+def move(
+    catalogue: Catalogue,
+    scope: AccessScope,
+    recording: Recording,
+    evaluation_id: str,
+    event: Event,
+    *,
+    words: str = "",
+    revision: int | None = None,
+    now: datetime,
+) -> Evaluation:
+    """Release, withdraw, acknowledge, dispute or settle an evaluation of a recording.
+
+    Raises NotFound, Refused for who may not or words that are missing, Conflict for another
+    `revision`, an event that does not belong there, or a form that still lacks answers.
+    """
+    with catalogue.transaction(scope.tenant_id) as connection:
+        before = _seen(connection, scope, recording, evaluation_id)
+        expect(revision, before.revision)
+        _require_may(scope, recording, before, event)
+        return _write(connection, scope, before, now, _moved(before, event, words, now))
+
+
+def reply(
+    catalogue: Catalogue,
+    scope: AccessScope,
+    evaluation_id: str,
+    event: Event,
+    *,
+    words: str = "",
+    now: datetime,
+) -> Evaluation:
+    """Acknowledge or dispute as the person it is about, who need not hear the recording.
+
+    Raises as `move` does.
+    """
+    with catalogue.transaction(scope.tenant_id) as connection:
+        before = _about(connection, scope, evaluation_id)
+        _require_may(scope, None, before, event)
+        return _write(connection, scope, before, now, _moved(before, event, words, now))
+
+
+def _require_may(scope: AccessScope, recording: Recording | None, before: Evaluation, event: Event) -> None:
+    """Raise Refused for who may not; without a recording only whom it is about may do something."""
+    if event in {Event.ACKNOWLEDGE, Event.DISPUTE}:
+        if scope.user_id is None or scope.user_id != before.owner:
+            raise Refused("Only the person it is about acknowledges or disputes an evaluation.")
+        return
+    if recording is None or not may_evaluate(scope, recording):
+        raise Refused("It takes the right to evaluate, and nobody evaluates themselves.")
+    if event is not Event.SETTLE and before.evaluator != scope.actor:
+        raise Refused("An evaluation is released and withdrawn by who made it.")
+
+
+def _moved(before: Evaluation, event: Event, words: str, now: datetime) -> dict[str, object]:
+    """Return the columns an event changes; raises Conflict where it can't be, Refused for the words."""
+    values: dict[str, object] = {"state": after(before.state, event)}
+    if event in {Event.RELEASE, Event.SETTLE} and (lacking := len(lacks(before.form, before.answers))):
+        raise Conflict(f"That can't be done yet: {lacking} answers or comments are missing.")
+    if event is Event.RELEASE:
+        values |= {"released_at": now, **_answers(before.form, before.answers)}
+    elif event is Event.DISPUTE:
+        values["objection"] = written(words, WORDS_CHARS_MAX)
+    elif event is Event.SETTLE:
+        values["settlement"] = written(words, WORDS_CHARS_MAX)
+    return values
+
+
+def _write(
+    connection: Connection, scope: AccessScope, before: Evaluation, now: datetime, values: dict[str, object]
+) -> Evaluation:
+    of_it = evaluations.c.id == before.id
+    connection.execute(update(evaluations).where(of_it).values({**values, **changed(scope, now)}))
+    return _found(connection, scope, of_it)
+
+
+def _answers(form: Form, answers: Mapping[str, Answer]) -> dict[str, object]:
+    """Return the columns of answers and what they come to."""
+    found = score(form, answers)
+    kept: dict[str, Json] = {
+        name: {"value": each.value, "atMs": each.at_ms, "comment": each.comment}
+        for name, each in answers.items()
+    }
+    return {"answers": kept, "score_permille": found.permille, "failed": bool(found.failed_by)}
+
+
+def _sees(scope: AccessScope, recording: Recording, found: Evaluation) -> bool:
+    return may_read_evaluation(scope, recording, found.evaluator, is_released=found.is_released)
+
+
+def _seen(connection: Connection, scope: AccessScope, recording: Recording, evaluation_id: str) -> Evaluation:
+    search.begin(connection, recording.id)
+    columns = evaluations.c
+    found = _found(connection, scope, (columns.id == evaluation_id) & (columns.recording_id == recording.id))
+    if not _sees(scope, recording, found):
+        raise NotFound("There is no such evaluation.")
+    return found
+
+
+def _about(connection: Connection, scope: AccessScope, evaluation_id: str) -> Evaluation:
+    columns = evaluations.c
+    own = (columns.id == evaluation_id) & (columns.owner == (scope.user_id or ""))
+    connection.execute(select(columns.id).where(own).with_for_update())
+    found = _found(connection, scope, own)
+    if not found.is_released:
+        raise NotFound("There is no such evaluation.")
+    return found
+
+
+def _found(connection: Connection, scope: AccessScope, condition: ColumnElement[bool]) -> Evaluation:
+    row = connection.execute(_statement(scope).where(condition)).one_or_none()
+    if row is None:
+        raise NotFound("There is no such evaluation.")
+    return evaluation_of(row)
+
+
+def _statement(scope: AccessScope) -> Select[Any]:
+    of_form, columns = evaluation_form_versions.c, evaluations.c
+    return (
+        select(evaluations, forms_table.c.name.label("form_name"), of_form.content)
+        .join(
+            evaluation_form_versions,
+            (of_form.tenant_id == columns.tenant_id)
+            & (of_form.form_id == columns.form_id)
+            & (of_form.version == columns.form_version),
+        )
+        .join(forms_table, forms_table.c.id == columns.form_id)
+        .where(columns.tenant_id == scope.tenant_id)
+    )
+
+
+def evaluation_of(row: Row[Any]) -> Evaluation:
+    """Return the evaluation of a row of `evaluations` with `form_name` and `content` of its form."""
+    answers = {
+        name: Answer(each["value"], each["atMs"], each["comment"]) for name, each in row.answers.items()
+    }
+    return Evaluation(
+        id=row.id,
+        recording_id=RecordingId(row.recording_id),
+        form_id=row.form_id,
+        form_name=row.form_name,
+        form_version=row.form_version,
+        form=read(row.content),
+        owner=UserId(row.owner),
+        evaluator=row.evaluator,
+        state=State(row.state),
+        answers=answers,
+        began_at=row.began_at,
+        released_at=row.released_at,
+        objection=row.objection,
+        settlement=row.settlement,
+        revision=row.revision,
+        changed_at=row.changed_at,
+    )
