@@ -36,6 +36,8 @@ from playback_portal.cases import CASE_ROUTES
 from playback_portal.comments import COMMENT_ROUTES
 from playback_portal.data_subjects import DATA_SUBJECT_ROUTES
 from playback_portal.emails import EMAIL_ROUTES
+from playback_portal.evaluation_forms import EVALUATION_FORM_ROUTES
+from playback_portal.evaluations import EVALUATION_ROUTES
 from playback_portal.exports import EXPORT_ROUTES
 from playback_portal.labels import LABEL_ROUTES
 from playback_portal.pages.annotations import ANNOTATION_ROUTES
@@ -130,6 +132,8 @@ ROUTES = (
     *SHARE_ROUTES,
     *COMMENT_ROUTES,
     *LABEL_ROUTES,
+    *EVALUATION_FORM_ROUTES,
+    *EVALUATION_ROUTES,
     *EMAIL_ROUTES,
     *EXPORT_ROUTES,
     *CASE_ROUTES,

@@ -146,6 +146,8 @@ OF_RECORDINGS = [
     if "/recordings/{id}" in route.path
     and route.permission not in BY_TENANT
     and not route.path.endswith("/certificate")
+    # Who hears a call need not see what was thought of it: asked apart, by its own table.
+    and "{evaluation}" not in route.path
 ]
 READS = [route for route in OF_RECORDINGS if route.method == "GET"]
 OF_OTHER_THINGS = [
@@ -617,6 +619,69 @@ async def opened_with_a_purpose(portal: TestClient[Any, Any], village: World, ro
     assert (await portal.get(path, headers=again)).status == 403
     policies.set_policy(village.house.operator, village.tenant_id, purpose_required=False)
     assert (await opened("mark"))[0] == 200
+
+
+SEES_EVALUATION = {"anna", "lena", "mark", "otto", "program"}
+"""Of a released evaluation of Anna: she herself, who may evaluate it, auditors; no other who hears the call."""
+
+
+async def test_an_evaluation_is_seen_by_whom_it_is_about_and_who_may_evaluate(
+    portal: TestClient[Any, Any], village: World
+) -> None:
+    path = f"/v1/recordings/{village.recordings['of anna'].id}"
+    section = {"title": "Begin", "questions": [{"id": "name", "text": "Naam?", "kind": "yes-no"}]}
+
+    async def send(actor: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        answer = await portal.request(method, path, json=body, headers=village.headers[actor])
+        told = await answer.json(content_type=None) if answer.status not in {404, 405} else None
+        return answer.status, {**told, "instance": ""} if isinstance(
+            told, dict
+        ) and "instance" in told else told
+
+    makes = {}
+    for actor in set(ACTORS) - {"nobody", "their program"}:
+        makes[actor] = (await send(actor, "POST", "/v1/evaluation-forms", {"name": "x", "sections": [section]}))[0]  # fmt: skip
+    assert {actor for actor, status in makes.items() if status == 201} == {"ada", "mark", "program"}
+    assert set(makes.values()) == {201, 403}
+    _, form = await send("ada", "POST", "/v1/evaluation-forms", {"name": "y", "sections": [section]})
+
+    async def begins() -> set[str]:
+        answers = {
+            each: await send(each, "POST", f"{path}/evaluations", {"formId": form["id"]}) for each in ACTORS
+        }
+        return {actor for actor, (status, _) in answers.items() if status == 201}
+
+    assert await begins() == {"program"}
+    where = (village.house.operator, village.tenant_id)
+    teams.change(*where, village.team_id, rights={Right.EVALUATE: True})
+    assert await begins() == {"lena", "mark", "program"}
+    _, mine = await send("lena", "POST", f"{path}/evaluations", {"formId": form["id"]})
+    one = f"{path}/evaluations/{mine['id']}"
+
+    async def sees() -> set[str]:
+        return {actor for actor in ACTORS if (await send(actor, "GET", one))[0] == 200}
+
+    assert await sees() == {"lena"}
+    assert (await send("lena", "PATCH", one, {"answers": {"name": {"value": 1}}}))[0] == 200
+    assert (await send("lena", "POST", f"{one}/releases"))[0] == 201
+    assert await sees() == SEES_EVALUATION
+    for actor in ACTORS:
+        status, listed = await send(actor, "GET", f"{path}/evaluations")
+        told = {each["id"] for each in listed["items"]} if status == 200 else set()
+        assert (mine["id"] in told) == (actor in SEES_EVALUATION), actor
+        assert (status == 200) == ("of anna" in REACH[actor])
+    below = [
+        "",
+        *(f"/{each}" for each in ("releases", "withdrawals", "acknowledgements", "disputes", "settlements")),
+    ]
+    for actor in set(ACTORS) - SEES_EVALUATION - {"nobody"}:
+        # To everybody else it is not there, whatever they would do with it, as if nothing had that id.
+        for each, method in itertools.product(below, ("PATCH", "POST")):
+            unknown = f"{path}/evaluations/{NOTHING}{each}"
+            body = {"text": "x", "answers": {"name": {"value": 1}}}
+            assert await send(actor, method, one + each, body) == await send(actor, method, unknown, body)
+    acknowledged = {each: (await send(each, "POST", f"{one}/acknowledgements"))[0] for each in ACTORS}
+    assert {actor for actor, status in acknowledged.items() if status == 201} == {"anna"}
 
 
 async def test_a_purpose_is_of_a_session_and_says_something(

@@ -20,6 +20,8 @@ from playback_portal.cases import CASE_ROUTES
 from playback_portal.comments import COMMENT_ROUTES
 from playback_portal.data_subjects import DATA_SUBJECT_ROUTES
 from playback_portal.emails import EMAIL_ROUTES
+from playback_portal.evaluation_forms import EVALUATION_FORM_ROUTES
+from playback_portal.evaluations import EVALUATION_ROUTES
 from playback_portal.exports import EXPORT_ROUTES
 from playback_portal.labels import LABEL_ROUTES
 from playback_portal.positions import POSITION_ROUTES
@@ -82,6 +84,8 @@ OWN = [
         *DATA_SUBJECT_ROUTES,
         *APPROVAL_ROUTES,
         *ANNOTATION_ROUTES,
+        *EVALUATION_FORM_ROUTES,
+        *EVALUATION_ROUTES,
     )
 ]
 BODIES: dict[str, Any] = {

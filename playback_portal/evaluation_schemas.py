@@ -1,0 +1,264 @@
+"""The JSON, parameters and operations of evaluations and their forms, for the OpenAPI document.
+
+Rules: literal data only, as in `playback_portal.administration_schemas`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from archive.catalogue.evaluation_forms import NAME_CHARS_MAX, VERSIONS_MAX
+from archive.catalogue.evaluations import WORDS_CHARS_MAX
+from archive.evaluation import ANSWER_COMMENT_CHARS_MAX, State
+from archive.evaluation_form import (
+    CHOICE_CHARS_MAX,
+    CHOICES_MAX,
+    CHOICES_MIN,
+    POINTS_MAX,
+    QUESTION_CHARS_MAX,
+    QUESTIONS_MAX,
+    SECTIONS_MAX,
+    TITLE_CHARS_MAX,
+    WEIGHT_MAX,
+    CommentRule,
+    QuestionKind,
+)
+from playback_portal.comments import OFFSET_MS_MAX
+from playback_portal.operations import JSON, MERGE_PATCH, Operation
+from playback_portal.schemas import (
+    COUNT,
+    ID,
+    MAYBE_TEXT,
+    TEXT,
+    TIME,
+    Schema,
+    list_of,
+    maybe,
+    object_of,
+    page_of,
+    words_of,
+)
+
+_FLAG: Final[Schema] = {"type": "boolean"}
+_MAYBE_TIME: Final[Schema] = {"type": ["string", "null"], "format": "date-time"}
+_REVISION: Final[Schema] = {**COUNT, "description": "how often it was changed, its making among them"}
+_PERCENT: Final[Schema] = {"type": ["number", "null"], "minimum": 0, "maximum": 100}
+
+
+def _text(chars_max: int, chars_min: int = 1) -> Schema:
+    return {"type": "string", "minLength": chars_min, "maxLength": chars_max}
+
+
+def _number(least: int, most: int) -> Schema:
+    return {"type": "integer", "minimum": least, "maximum": most}
+
+
+def _open(*required: str, **properties: Schema) -> Schema:
+    """Return an object of which not all is needed."""
+    return {**object_of(**properties), "required": list(required)}
+
+
+_NAME = _text(NAME_CHARS_MAX)
+_SECTIONS: Final[Schema] = {
+    "type": "array",
+    "minItems": 1,
+    "maxItems": SECTIONS_MAX,
+    "items": {"$ref": "#/components/schemas/EvaluationSection"},
+}
+_ANSWER: Final[Schema] = {
+    **_open(
+        value={
+            "type": ["integer", "null"],
+            "minimum": 0,
+            "maximum": CHOICES_MAX,
+            "description": "1 yes, 0 no; the step of a scale; the number of a choice; null: does not apply",
+        },
+        atMs={**_number(0, OFFSET_MS_MAX), "description": "where the sound was, in ms from the beginning"},
+        comment=_text(ANSWER_COMMENT_CHARS_MAX, 0),
+    ),
+}
+
+EVALUATION_SCHEMAS: Final[dict[str, Schema]] = {
+    "EvaluationQuestion": _open(
+        "id",
+        "text",
+        "kind",
+        id={"type": "string", "pattern": "^[a-z0-9-]{1,40}$"},
+        text=_text(QUESTION_CHARS_MAX),
+        kind=words_of(QuestionKind),
+        weight={**_number(1, WEIGHT_MAX), "default": 1},
+        steps={
+            "type": ["integer", "null"],
+            "minimum": CHOICES_MIN,
+            "maximum": CHOICES_MAX,
+            "description": "of a scale, 5 when it is not said",
+        },
+        choices={
+            "type": "array",
+            "maxItems": CHOICES_MAX,
+            "items": object_of(text=_text(CHOICE_CHARS_MAX), points=_number(0, POINTS_MAX)),
+        },
+        skippable={**_FLAG, "description": "whether it may be left out as not applicable"},
+        fatal={**_FLAG, "description": "whether its worst answer makes the whole score 0"},
+        comment={**words_of(CommentRule), "description": "when an answer needs words"},
+        when=maybe(object_of(question=TEXT, values=list_of(_number(0, CHOICES_MAX)))),
+    ),
+    "EvaluationSection": object_of(
+        title=_text(TITLE_CHARS_MAX),
+        questions={
+            "type": "array",
+            "minItems": 1,
+            "maxItems": QUESTIONS_MAX,
+            "items": {"$ref": "#/components/schemas/EvaluationQuestion"},
+        },
+    ),
+    "EvaluationForm": object_of(
+        id=ID,
+        name=_NAME,
+        version={**_number(1, VERSIONS_MAX), "description": "the version that is shown"},
+        newestVersion=_number(1, VERSIONS_MAX),
+        retired={**_FLAG, "description": "offered no more; evaluations made by it keep it"},
+        revision=_REVISION,
+        sections=_SECTIONS,
+    ),
+    "EvaluationFormPage": page_of("EvaluationForm"),
+    "NewEvaluationForm": object_of(name=_NAME, sections=_SECTIONS),
+    "EvaluationFormPatch": _open(name=_NAME, sections=_SECTIONS, retired=_FLAG),
+    "EvaluationFormVersion": object_of(
+        version=_number(1, VERSIONS_MAX),
+        madeBy=TEXT,
+        madeAt=TIME,
+        evaluations={**COUNT, "description": "made by it and not withdrawn"},
+    ),
+    "EvaluationFormVersionPage": page_of("EvaluationFormVersion"),
+    "EvaluationAnswer": _ANSWER,
+    "Evaluation": object_of(
+        id=ID,
+        recordingId=ID,
+        formId=ID,
+        formName=TEXT,
+        formVersion=_number(1, VERSIONS_MAX),
+        owner={**TEXT, "description": "id of the person it is about"},
+        evaluator={**TEXT, "description": "`user:<id>` or `api-client:<id>`"},
+        state=words_of(State),
+        answers={
+            "type": "object",
+            "additionalProperties": {"$ref": "#/components/schemas/EvaluationAnswer"},
+        },
+        asked={**list_of(TEXT), "description": "the questions that are asked, given the answers so far"},
+        lacks={
+            **list_of(object_of(question=TEXT, what={"enum": ["answer", "comment"]})),
+            "description": "what must be there yet before it is released",
+        },
+        score=object_of(
+            percent={
+                **_PERCENT,
+                "description": "cut to a tenth; null while nothing counts",
+            },
+            failedBy={**list_of(TEXT), "description": "fatal questions with their worst answer"},
+            sections={**list_of(_PERCENT), "description": "those of the form, in its order"},
+        ),
+        beganAt=TIME,
+        releasedAt=_MAYBE_TIME,
+        objection=MAYBE_TEXT,
+        settlement=MAYBE_TEXT,
+        revision=_REVISION,
+        changedAt=TIME,
+    ),
+    "EvaluationPage": page_of("Evaluation"),
+    "NewEvaluation": object_of(formId=ID),
+    "EvaluationPatch": object_of(
+        answers={
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": QUESTIONS_MAX,
+            "additionalProperties": maybe({"$ref": "#/components/schemas/EvaluationAnswer"}),
+        }
+    ),
+    "EvaluationWords": object_of(text=_text(WORDS_CHARS_MAX)),
+}
+
+
+def _path(name: str, description: str) -> Schema:
+    return {"name": name, "in": "path", "required": True, "schema": ID, "description": description}
+
+
+EVALUATION_PARAMETERS: Final[dict[str, Schema]] = {
+    "evaluationFormId": _path("id", "id of the form"),
+    "evaluation": _path("evaluation", "id of the evaluation"),
+    "version": {
+        "name": "version",
+        "in": "query",
+        "schema": _number(1, VERSIONS_MAX),
+        "description": "the version to show, the newest when it is not said",
+    },
+}
+
+_FORM, _ALL = ("evaluationFormId",), ("id", "purpose")
+_ONE = ("id", "evaluation", "purpose")
+_PATCHED: Final = (MERGE_PATCH, JSON)
+_MOVED = (400, 404, 409, 412)
+
+
+def _moved(summary: str, body: str | None = None) -> Operation:
+    return Operation(summary, (*_ONE, "ifMatch"), "Evaluation", status=201, body=body, refusals=_MOVED)
+
+
+EVALUATION_OPERATIONS: Final = {
+    "list_evaluation_forms": Operation(
+        "The evaluation forms of the tenant by name", ("retired",), "EvaluationFormPage", refusals=(400,)
+    ),
+    "post_evaluation_form": Operation(
+        "Make an evaluation form",
+        (),
+        "EvaluationForm",
+        status=201,
+        body="NewEvaluationForm",
+        refusals=(409,),
+    ),
+    "get_evaluation_form": Operation(
+        "One evaluation form", (*_FORM, "version"), "EvaluationForm", refusals=(400, 404)
+    ),
+    "get_evaluation_form_versions": Operation(
+        "The versions of an evaluation form, newest first",
+        _FORM,
+        "EvaluationFormVersionPage",
+        refusals=(400, 404),
+    ),
+    "patch_evaluation_form": Operation(
+        "Change an evaluation form; other sections make another version",
+        (*_FORM, "ifMatch"),
+        "EvaluationForm",
+        body="EvaluationFormPatch",
+        body_media_types=_PATCHED,
+        refusals=(404, 409, 412),
+    ),
+    "list_evaluations": Operation(
+        "The evaluations of a recording that you may see", _ALL, "EvaluationPage", refusals=(400, 404)
+    ),
+    "post_evaluation": Operation(
+        "Begin to evaluate a recording; once begun it is the same one again",
+        _ALL,
+        "Evaluation",
+        status=201,
+        body="NewEvaluation",
+        refusals=(404, 409),
+    ),
+    "get_evaluation": Operation("One evaluation", _ONE, "Evaluation", refusals=(400, 404)),
+    "get_evaluation_history": Operation(
+        "Every value it had since it was released", _ONE, "RevisionPage", refusals=(400, 404)
+    ),
+    "patch_evaluation": Operation(
+        "Answer questions; null takes an answer back",
+        (*_ONE, "ifMatch"),
+        "Evaluation",
+        body="EvaluationPatch",
+        body_media_types=_PATCHED,
+        refusals=(404, 409, 412),
+    ),
+    "post_release": _moved("Release an evaluation that lacks nothing"),
+    "post_withdrawal": _moved("Take a draft back"),
+    "post_acknowledgement": _moved("Say, as the person it is about, that one has seen it"),
+    "post_dispute": _moved("Say, as the person it is about, what is wrong with it", "EvaluationWords"),
+    "post_settlement": _moved("Answer a dispute", "EvaluationWords"),
+}

@@ -1,0 +1,202 @@
+"""Evaluations and their forms over the API: shapes, refusals, the whole life of one, and what the log says."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import jsonschema
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from archive.catalogue import audit_entries
+from archive.catalogue.evaluation_forms import NAME_CHARS_MAX
+from archive.catalogue.evaluations import WORDS_CHARS_MAX
+from archive.model import Recording
+from playback_portal.app import create_app
+from playback_portal.openapi import document
+from playback_portal.routes import ROUTES
+from tests.evaluation_desk import SECTIONS, EvaluationDesk
+
+DOCUMENT = document(ROUTES)
+NOTHING = "01990000-0000-7000-8000-000000000000"
+
+
+@pytest.fixture
+async def desk(house: Any, archive: Callable[..., Recording]) -> AsyncIterator[EvaluationDesk]:
+    async with TestClient(TestServer(create_app(house.services()))) as client:
+        yield EvaluationDesk(client, house, archive)
+
+
+def check(schema: str, told: Any) -> None:
+    jsonschema.Draft202012Validator(
+        {"$ref": f"#/components/schemas/{schema}", "components": DOCUMENT["components"]},
+        format_checker=jsonschema.FormatChecker(),
+    ).validate(told)
+
+
+async def test_a_form_is_made_changed_and_retired(desk: EvaluationDesk) -> None:
+    made = await desk.new_form("  Gesprek  ")
+    check("EvaluationForm", made)
+    check("NewEvaluationForm", {"name": made["name"], "sections": made["sections"]})
+    assert (made["name"], made["version"], made["revision"]) == ("Gesprek", 1, 1)
+    path, other = f"/v1/evaluation-forms/{made['id']}", copy.deepcopy(SECTIONS[:1])
+    after = await desk.made("PATCH", path, "mark", {"sections": other}, 200)
+    assert (after["version"], len(after["sections"])) == (2, 1)
+    first = await desk.get(f"{path}?version=1", "anna")
+    assert (first["version"], first["newestVersion"], len(first["sections"])) == (1, 2, 2)
+    versions = await desk.get(f"{path}/versions", "bert")
+    check("EvaluationFormVersionPage", versions)
+    assert [each["version"] for each in versions["items"]] == [2, 1]
+    await desk.made("PATCH", path, "ada", {"retired": True}, 200)
+    assert (await desk.get("/v1/evaluation-forms"))["items"] == []
+    listed = await desk.get("/v1/evaluation-forms?retired=1")
+    check("EvaluationFormPage", listed)
+    assert [each["retired"] for each in listed["items"]] == [True]
+    answer = await desk.ask("PATCH", path, "ada", {"name": "x"}, If_Match='"other"')
+    assert answer.status == 412
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, "/name"),
+        ({"name": "x"}, "/sections"),
+        ({"name": "x", "sections": []}, "/sections"),
+        ({"name": "x", "sections": [{"title": "Begin", "questions": []}]}, "/sections"),
+        ({"name": "x", "sections": "x"}, "/sections"),
+        ({"name": " ", "sections": SECTIONS}, "/name"),
+        ({"name": "x" * (NAME_CHARS_MAX + 1), "sections": SECTIONS}, "/name"),
+        ({"name": "x", "sections": SECTIONS, "version": 3}, "/version"),
+    ],
+)
+async def test_what_is_no_form_is_told_at_once(desk: EvaluationDesk, body: Any, pointer: str) -> None:
+    problem = await desk.made("POST", "/v1/evaluation-forms", "ada", body, 400)
+    assert pointer in {each["parameter"] for each in problem["errors"]}
+
+
+async def test_a_call_is_evaluated_released_disputed_and_settled(desk: EvaluationDesk) -> None:
+    form = await desk.new_form()
+    begun = await desk.made("POST", "evaluations", "bert", {"formId": form["id"]})
+    check("Evaluation", begun)
+    assert (begun["state"], begun["asked"], begun["score"]["percent"]) == ("draft", ["name", "tone"], None)
+    again = await desk.made("POST", "evaluations", "bert", {"formId": form["id"]})
+    assert again["id"] == begun["id"]
+    path = f"evaluations/{begun['id']}"
+    given = {"name": {"value": 1, "atMs": 300}, "tone": {"value": 3, "atMs": 999_999}}
+    check("EvaluationPatch", {"answers": given})
+    half = await desk.made("PATCH", path, "bert", {"answers": given}, 200)
+    assert half["asked"] == ["name", "tone", "offer"]
+    assert half["lacks"] == [
+        {"question": "tone", "what": "comment"},
+        {"question": "offer", "what": "answer"},
+    ]
+    assert half["answers"]["tone"]["atMs"] == desk.recording.duration_ms
+    assert (await desk.ask("POST", f"{path}/releases", "bert")).status == 409
+    rest = {"tone": {"value": 3, "atMs": 800, "comment": "Kortaf"}, "offer": {"value": 2}}
+    await desk.made("PATCH", path, "bert", {"answers": rest}, 200)
+    assert (await desk.ask("GET", path, "anna")).status == 404
+    out = await desk.made("POST", f"{path}/releases", "bert")
+    # (1 x 1 + 3 x 1/2 + 1 x 1) / 5
+    assert (out["state"], out["score"]["percent"]) == ("released", 70.0)
+    said = await desk.made("POST", f"{path}/disputes", "anna", {"text": "Hij begon"})
+    assert (said["state"], said["objection"]) == ("disputed", "Hij begon")
+    await desk.made("PATCH", path, "mark", {"answers": {"tone": {"value": 5}}}, 200)
+    done = await desk.made("POST", f"{path}/settlements", "mark", {"text": "Klopt"})
+    assert (done["state"], done["settlement"], done["score"]["percent"]) == ("settled", "Klopt", 100.0)
+    history = await desk.get(f"{path}/history")
+    check("RevisionPage", history)
+    assert [each["content"]["state"] for each in history["items"]] == [
+        "released",
+        "disputed",
+        "disputed",
+        "settled",
+    ]
+    listed = await desk.get("evaluations", "otto")
+    check("EvaluationPage", listed)
+    assert [each["id"] for each in listed["items"]] == [begun["id"]]
+
+
+async def test_a_failed_fatal_question_and_one_that_does_not_apply(desk: EvaluationDesk) -> None:
+    none = {"value": None, "comment": "Geen gelegenheid"}
+    found = await desk.released(name={"value": 0}, tone=none, offer=None)
+    assert (found["score"]["percent"], found["score"]["failedBy"]) == (0.0, ["name"])
+    assert found["asked"] == ["name", "tone"]
+
+
+async def test_who_may_not_is_told_so_and_who_may_not_know_that_there_is_none(desk: EvaluationDesk) -> None:
+    found = await desk.released()
+    path = f"evaluations/{found['id']}"
+    for who, status in (("anna", 200), ("bert", 200), ("mark", 200), ("otto", 200), ("program", 200)):
+        assert (await desk.ask("GET", path, who)).status == status, who
+    assert (await desk.get("evaluations", "dora"))["items"] == []
+    for who in ("dora", "reader", "ada"):
+        assert (await desk.ask("GET", path, who)).status == 404, who
+    form = {"formId": found["formId"]}
+    for who, status in (("anna", 403), ("dora", 403), ("otto", 403), ("ada", 404)):
+        assert (await desk.ask("POST", "evaluations", who, form)).status == status, who
+    assert (await desk.ask("POST", f"{path}/acknowledgements", "bert")).status == 403
+    assert (await desk.ask("PATCH", path, "bert", {"answers": {"name": {"value": 0}}})).status == 409
+    assert (await desk.ask("POST", f"{path}/withdrawals", "bert")).status == 409
+    assert (await desk.made("POST", f"{path}/acknowledgements", "anna"))["state"] == "acknowledged"
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {},
+        [],
+        {"name": {"value": 2}},
+        {"name": {"value": True}},
+        {"name": {"value": None}},
+        {"name": {"value": 1, "atMs": -1}},
+        {"name": {"value": 1, "points": 3}},
+        {"name": 1},
+        {"other": {"value": 1}},
+        {"name": {"value": 1, "comment": "\x01"}},
+    ],
+)
+async def test_an_answer_that_can_not_be_is_refused(desk: EvaluationDesk, answers: Any) -> None:
+    form = await desk.new_form()
+    begun = await desk.made("POST", "evaluations", "bert", {"formId": form["id"]})
+    answer = await desk.ask("PATCH", f"evaluations/{begun['id']}", "bert", {"answers": answers})
+    assert answer.status in {400, 403}, await answer.text()
+    assert (await desk.get(f"evaluations/{begun['id']}", "bert"))["answers"] == {}
+
+
+async def test_a_dispute_needs_words_within_a_limit(desk: EvaluationDesk) -> None:
+    found = await desk.released()
+    for body in ({}, {"text": " "}, {"text": "x" * (WORDS_CHARS_MAX + 1)}):
+        answer = await desk.ask("POST", f"evaluations/{found['id']}/disputes", "anna", body)
+        assert answer.status == 400
+    answer = await desk.ask(
+        "POST", f"evaluations/{found['id']}/disputes", "anna", {"text": "x"}, If_Match='"x"'
+    )
+    assert answer.status == 412
+
+
+async def test_the_log_tells_which_evaluation_and_never_what_was_answered_or_said(
+    desk: EvaluationDesk,
+) -> None:
+    found = await desk.released(tone={"value": 1, "comment": "Onbeschoft"})
+    await desk.made("POST", f"evaluations/{found['id']}/disputes", "anna", {"text": "Onwaar"})
+    entries = audit_entries.of_object(desk.house.portal, desk.tenant.id, f"recording:{desk.recording.id}")
+    told = [each for each in entries if each.action.startswith("evaluation.")]
+    assert [each.action for each in told] == [
+        "evaluation.begun",
+        "evaluation.answered",
+        "evaluation.released",
+        "evaluation.disputed",
+    ]
+    assert all((each.body or {})["evaluation"] == found["id"] for each in told)
+    assert not [each for each in told if "Onbeschoft" in str(each) or "Onwaar" in str(each)]
+
+
+async def test_ids_of_nothing_and_of_no_kind_are_not_found(desk: EvaluationDesk) -> None:
+    found = await desk.released()
+    for path in (f"evaluations/{NOTHING}", "evaluations/0", f"/v1/evaluation-forms/{NOTHING}"):
+        assert (await desk.ask("GET", path, "bert")).status == 404
+    assert (await desk.ask("POST", "evaluations", "bert", {"formId": NOTHING})).status == 404
+    gone = await desk.made("PATCH", f"/v1/evaluation-forms/{found['formId']}", "ada", {"retired": True}, 200)
+    assert (await desk.ask("POST", "evaluations", "mark", {"formId": gone["id"]})).status == 409
