@@ -33,8 +33,6 @@ from playback_portal.route import Route
 from playback_portal.services import SCOPE, SERVICES
 from playback_portal.teams import json_user_id as json_id
 
-_NO_ANSWER = Answer(None)
-
 
 async def list_evaluations(request: web.Request) -> web.StreamResponse:
     """Answer with the evaluations of a recording that the caller may see, oldest first."""
@@ -86,7 +84,8 @@ async def patch_evaluation(request: web.Request) -> web.StreamResponse:
     Parameters(request.query).check()
     recording, before = await _asked(request)
     body = await read_body(request)
-    given = body.need("answers", read_answers, {})
+    nothing: dict[str, Answer | None] = {}
+    given = body.need("answers", read_answers, nothing)
     body.check()
     services, scope, seen = request.app[SERVICES], request[SCOPE], _seen(request, before)
     now = services.clock.now()
