@@ -10,7 +10,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0080"
-down_revision = "0078"
+down_revision = "0070"
 
 TABLES = """
 CREATE TABLE evaluation_forms (
