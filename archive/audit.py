@@ -12,6 +12,7 @@ share it queue on a lock until their transactions end, so they stay short.
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -28,6 +29,7 @@ from archive.audit_chain import (
 )
 from archive.catalogue import audit_entries
 from archive.catalogue.engine import Catalogue, Connection
+from archive.erased_bodies import Numbers, told_of
 from archive.errors import ChainBroken
 from archive.model import TenantId
 
@@ -137,13 +139,36 @@ def verify_log(catalogue: Catalogue) -> dict[str, ChainHead]:
     return verified
 
 
-def verify_bodies(catalogue: Catalogue, tenant_ids: Iterable[TenantId]) -> None:
+def verify_bodies(catalogue: Catalogue, tenant_ids: Iterable[TenantId]) -> Counter[str]:
     """Check every body of these tenants, and of the instance's own entries, against its entry.
 
-    Raises ChainBroken at the first altered one.
+    One that is gone must be named by an entry `log.bodies-erased`. Returns how many are, by writer.
+    Raises ChainBroken at the first altered or removed one.
     """
-    for entry in audit_entries.of_instance(catalogue):
-        verify_body(entry)
+    erased = _verify_bodies(catalogue, None, audit_entries.of_instance(catalogue))
     for tenant_id in tenant_ids:
-        for entry in audit_entries.of_tenant(catalogue, tenant_id):
-            verify_body(entry)
+        erased += _verify_bodies(catalogue, tenant_id, audit_entries.of_tenant(catalogue, tenant_id))
+    return erased
+
+
+def _verify_bodies(
+    catalogue: Catalogue, tenant_id: TenantId | None, entries: Iterable[AuditEntry]
+) -> Counter[str]:
+    missing, count = Numbers(), Counter[str]()
+    for entry in entries:
+        verify_body(entry)
+        if entry.body is None:
+            missing.add(entry.writer, entry.sequence, entry.sequence)
+            count[entry.writer] += 1
+    if not count:
+        return count
+    # Read after what is missing: each is erased together with the entry that names it.
+    removed = missing.beyond(told_of(audit_entries.erasures(catalogue, tenant_id)))
+    if removed is not None:
+        writer, position = removed
+        raise ChainBroken(
+            f"The body of audit entry {position} of {writer} was removed: no entry tells of its erasure.",
+            writer=writer,
+            position=position,
+        )
+    return count

@@ -294,6 +294,13 @@ class Settings(BaseSettings):
         le=36_525,
         description="how long leaves and checkpoints are locked: a year beyond the longest retention",
     )
+    audit_bodies_days: int = Field(
+        2557,
+        ge=365,
+        le=36_525,
+        description="how long the details of audit entries are kept that tell of no recording: as long as "
+        "recordings are at most; those of a recording go with it, after a year at least",
+    )
     scrub_days: int = Field(
         30,
         ge=1,

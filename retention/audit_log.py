@@ -74,12 +74,12 @@ def check_log(catalogue: Catalogue, store: Store, audit: AuditWriter, clock: Clo
 
     Raises VerificationFailed with the place of what is wrong, DependencyUnavailable.
     """
-    leaves, reason = 0, ""
+    leaves, erased, reason = 0, 0, ""
     share = Share(clock.now().toordinal() % CHECK_SHARES, CHECK_SHARES)
     try:
         verify_log(catalogue)
-        verify_bodies(catalogue, [tenant.id for tenant in list_tenants(catalogue)])
         leaves = sum(found.leaves for found in compare(catalogue, store, now=clock.now(), share=share))
+        erased = verify_bodies(catalogue, [tenant.id for tenant in list_tenants(catalogue)]).total()
     except VerificationFailed as error:
         reason = str(error)
         raise
@@ -93,7 +93,7 @@ def check_log(catalogue: Catalogue, store: Store, audit: AuditWriter, clock: Clo
                     action="log.verified",
                     object="log",
                     result="failed" if reason else "ok",
-                    body={"leaves": leaves, "reason": reason},
+                    body={"leaves": leaves, "erased": erased, "reason": reason},
                     at=clock.now(),
                 )
     return leaves

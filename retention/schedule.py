@@ -53,6 +53,8 @@ SCHEDULES = (
     Schedule("audit-log", "retention.audit_round", timedelta(minutes=1)),
     # Every leaf is hashed again: a minute of work for a log of millions.
     Schedule("audit-check", "retention.audit_check", timedelta(hours=24)),
+    # What entries say in detail is kept for years; a day more is none.
+    Schedule("audit-bodies", "retention.audit_bodies_sweep", timedelta(hours=24)),
     # A store that was changed for another is noticed within a week, and a new one at its first start.
     Schedule("worm", "retention.verify_worm", timedelta(days=7)),
 )

@@ -53,6 +53,7 @@ from archive.model import KEEP_GRACE_H_MAX, RecordingId, TenantId, UserId
 from archive.post import MailPost
 from archive.settings import Settings
 from archive.shared import Derivatives
+from retention.audit_bodies import AuditBodies, add_audit_bodies
 from retention.audit_log import add_audit_log, check_log, sealed, sequencer_of
 from retention.destruction import ACTOR
 from retention.due_time import ClockDisbelieved
@@ -428,6 +429,8 @@ class Worker:
         sequencer = sequencer_of(settings, self._catalogue, self._store, keyring, audit, clock)
         check = functools.partial(check_log, self._catalogue, self._store, audit, clock)
         add_audit_log(self.app, functools.partial(sealed, sequencer), check)
+        bodies = AuditBodies(audit, clock, expiry.check_clocks, settings.audit_bodies_days)
+        add_audit_bodies(self.app, self._tenants, bodies.batch)
         reminders = Reminders(self._catalogue, audit, clock, notices)
         add_reminders(self.app, self._tenants, reminders.remind)
         add_proposals(self.app, self._tenants, functools.partial(end_over, audit, clock))

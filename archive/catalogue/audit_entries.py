@@ -1,7 +1,8 @@
 """The rows of the audit log: appended in the caller's transaction, read by tenant or chain.
 
 Rules: nothing here changes or removes an entry, and the database would refuse it.
-Not here: what is hashed (`archive.audit_chain`) and when to write (`archive.audit`).
+Not here: bodies as they are erased (`archive.catalogue.audit_bodies`), what is hashed
+(`archive.audit_chain`) and when to write (`archive.audit`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from sqlalchemy import insert as insert_into
 from archive.audit_chain import AuditEntry, ChainHead, canonical_json
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.tables import audit_bodies, audit_entries, audit_writers
+from archive.erased_bodies import ERASED
 from archive.model import TenantId
 
 PAGE_ROWS_MAX = 1000
@@ -114,6 +116,13 @@ def of_tenant(catalogue: Catalogue, tenant_id: TenantId) -> Iterator[AuditEntry]
 def of_instance(catalogue: Catalogue) -> Iterator[AuditEntry]:
     """Yield the entries of no tenant with their bodies, by writer and number; as operator or worker."""
     yield from _pages(catalogue, None, audit_entries.c.tenant_id.is_(None))
+
+
+def erasures(catalogue: Catalogue, tenant_id: TenantId | None) -> Iterator[AuditEntry]:
+    """Yield the entries of a tenant, or of the instance, that name bodies that were erased."""
+    columns = audit_entries.c
+    whose = columns.tenant_id.is_(None) if tenant_id is None else columns.tenant_id == tenant_id
+    yield from _pages(catalogue, tenant_id, and_(whose, columns.action == ERASED))
 
 
 def history(catalogue: Catalogue, tenant_id: TenantId, object_: str) -> Iterator[AuditEntry]:

@@ -78,22 +78,28 @@ def run_audit(arguments: list[str]) -> int:
 
 def _verify_here(options: argparse.Namespace) -> int:
     """Check chains and bodies in the database, and all of it against the bucket."""
-    rows: list[Row] = []
     with operator(options) as acting:
         heads = verify_log(acting.catalogue)
-        verify_bodies(acting.catalogue, [tenant.id for tenant in list_tenants(acting.catalogue)])
-        rows += [
-            {"writer": writer, "entries": head.sequence, "hash": head.hash, "result": "intact"}
-            for writer, head in sorted(heads.items())
-        ]
+        compared: list[Row] = []
         if acting.settings.s3_endpoint:
-            rows += _compared(acting)
+            compared = _compared(acting)
         else:
             print(
                 "The checkpoints in the bucket were not compared: EARWITNESS_S3_ENDPOINT is not set.",
                 file=sys.stderr,
             )
-    print_rows(rows, as_json=options.json)
+        erased = verify_bodies(acting.catalogue, [tenant.id for tenant in list_tenants(acting.catalogue)])
+        rows: list[Row] = [
+            {
+                "writer": writer,
+                "entries": head.sequence,
+                "erased": erased[writer],
+                "hash": head.hash,
+                "result": "intact",
+            }
+            for writer, head in sorted(heads.items())
+        ]
+    print_rows(rows + compared, as_json=options.json)
     return DONE
 
 
@@ -107,6 +113,7 @@ def _compared(acting: Operator) -> list[Row]:
         {
             "writer": f"log {log.log}",
             "entries": log.leaves,
+            "erased": "",
             "hash": log.root.hex(),
             "result": _judgement(log),
         }
@@ -146,6 +153,7 @@ def _verify_folder(options: argparse.Namespace) -> int:
                 "leaves": found.leaves,
                 "entries": found.entries,
                 "bodies": found.bodies,
+                "erased": found.erased,
                 "checkpoints": found.checkpoints,
                 "stamps": found.tokens,
                 "root": found.newest.root.hex(),

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from archive.audit_chain import ChainHead, canonical_json, is_salt
+from archive.erased_bodies import ERASED, Numbers, numbers_of
 from archive.errors import VerificationFailed
 from archive.transparency.checkpoint import (
     NO_PREVIOUS,
@@ -61,6 +62,9 @@ class Verified:
     leaves: int
     entries: int
     bodies: int
+    erased: int
+    """How many bodies the log names as erased; none is named where bodies were left out."""
+
     checkpoints: int
     tokens: int
     newest: Checkpoint
@@ -78,6 +82,7 @@ class _Walk:
 
     entries: int = 0
     bodies: int = 0
+    erased: int = 0
     last: Checkpoint | None = None
     previous: bytes = NO_PREVIOUS
     checkpoints: int = 0
@@ -162,6 +167,7 @@ def verify_folder(
         leaves=walk.tree.size,
         entries=walk.entries,
         bodies=walk.bodies,
+        erased=walk.erased,
         checkpoints=walk.checkpoints,
         tokens=tokens,
         newest=walk.last,
@@ -243,7 +249,7 @@ def _check_entry(walk: _Walk, leaf: Leaf, line: str) -> None:
     try:
         fields = json.loads(hashed)
         sequence, writer = fields["sequence"], fields["writer"]
-        previous, body_hash = fields["previous_hash"], fields["body_hash"]
+        previous, body_hash, action = fields["previous_hash"], fields["body_hash"], fields["action"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise walk.broken(f"{_name(leaf)} is no entry") from None
     if sequence != leaf.sequence or writer != leaf.writer:
@@ -255,6 +261,15 @@ def _check_entry(walk: _Walk, leaf: Leaf, line: str) -> None:
         if not is_salt(salt) or not _is_canonical(body) or _hash_of(salt, body) != body_hash:
             raise walk.broken(f"{_name(leaf)} has another body than was written")
         walk.bodies += 1
+        if action == ERASED:
+            walk.erased += len(_told(walk, leaf, body))
+
+
+def _told(walk: _Walk, leaf: Leaf, body: str) -> Numbers:
+    try:
+        return numbers_of(json.loads(body))
+    except VerificationFailed as error:
+        raise walk.broken(f"{_name(leaf)}: {error}") from error
 
 
 def _hash_of(salt: str, body: str) -> str:

@@ -18,7 +18,8 @@ from yarl import URL
 from archive.access import Scope
 from archive.audit import AuditEntry
 from archive.audit_chain import FIELD_CHARS_MAX
-from archive.catalogue import audit_search, legal_duties, listing, scrubs, worm_proofs
+from archive.catalogue import audit_bodies, audit_search, legal_duties, listing, scrubs, worm_proofs
+from archive.catalogue.audit_bodies import Progress as Erasure
 from archive.catalogue.audit_search import AuditPage, AuditQuery
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.legal_duties import LegalDuty
@@ -60,6 +61,7 @@ DEEDS = {
     "exempt-number.removed": mark("removed an exempt number"),
     "export.asked": mark("asked for an export"),
     "export.downloaded": mark("took an export along"),
+    "log.bodies-erased": mark("erased details of this log whose term is over"),
     "label.added": mark("made a label"),
     "label.changed": mark("changed a label"),
     "label.retired": mark("retired a label"),
@@ -205,13 +207,14 @@ async def list_entries(request: web.Request) -> web.StreamResponse:
 
 @dataclass(frozen=True)
 class Storage:
-    """What is known of the bucket that this organisation's recordings stand in."""
+    """What is known of the bucket that this organisation's recordings stand in, and of the log itself."""
 
     proof: WormProof | None
     is_proved: bool
     duties: list[LegalDuty]
     progress: Progress
     findings: list[Found]
+    erasure: Erasure
 
     @classmethod
     def of(cls, catalogue: Catalogue, tenant_id: TenantId, now: datetime) -> Storage:
@@ -223,6 +226,7 @@ class Storage:
             [each for each in legal_duties.duties_of(catalogue, tenant_id) if each.ended_at is None],
             scrubs.progress_of(catalogue, tenant_id, now - READ_WITHIN),
             scrubs.findings(catalogue, tenant_id)[:FINDINGS_ON_PAGE],
+            audit_bodies.progress_of(catalogue, tenant_id),
         )
 
 

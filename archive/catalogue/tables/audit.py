@@ -1,4 +1,4 @@
-"""The audit log: chains of entries, their bodies, the head of each chain, and the tree over them all."""
+"""The audit log: chains of entries and their heads, bodies and how far erasing is, the tree over all."""
 
 from __future__ import annotations
 
@@ -59,6 +59,16 @@ audit_bodies = Table(
     word("body"),
     PrimaryKeyConstraint("writer", "sequence"),
     ForeignKeyConstraint(["writer", "sequence"], ["audit_entries.writer", "audit_entries.sequence"]),
+)
+
+audit_erasures = Table(
+    "audit_erasures",
+    metadata,
+    Column("tenant_id", Text, ForeignKey("tenants.id"), primary_key=True),
+    count("erased"),
+    count("looked_at"),
+    time("until", nullable=True),
+    time("finished_at", nullable=True),
 )
 
 audit_writers = Table(

@@ -318,6 +318,9 @@ def _fill_storage(database: Any, archived: ArchivedRecording, now: datetime) -> 
     connection.execute(
         "INSERT INTO scrubs (tenant_id, recording_id, read_at) VALUES (%s, %s, %s)", (*of_it, now)
     )
+    connection.execute(
+        "INSERT INTO audit_erasures VALUES (%s, 3, 4, NULL, NULL)", (archived.recording.tenant_id,)
+    )
     connection.execute("INSERT INTO scrub_findings VALUES (%s, %s, 'audio', 'altered', %s)", (*of_it, now))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from moto.server import ThreadedMotoServer
 from archive.audit import AuditWriter
 from archive.catalogue.engine import Catalogue
 from archive.clock import SystemClock
+from archive.erased_bodies import ERASED, Numbers
 from archive.store.s3 import ObjectStore
 from archive.transparency.checkpoint import PublicKey
 from archive.transparency.sequencer import Sequencer
@@ -68,14 +70,29 @@ def test_an_altered_entry_is_refused_with_its_place(run: Callable[..., str], dat
     assert "earwitness audit: " in run("audit", "verify", code=1)
 
 
-def test_an_altered_body_is_refused_with_its_place(run: Callable[..., str], database: Any) -> None:
-    """The chain holds only the hash of a body, so each body is compared with it; an erased one is none."""
+def test_an_altered_or_removed_body_is_refused_with_its_place(
+    run: Callable[..., str], data: Callable[..., Any], database: Any, worker: Catalogue
+) -> None:
+    """The chain holds only the hash of a body, so each body is compared with it; one that is gone is named."""
     run("tenant", "add", "Bakery", "--domain", "bakery.example")
     run("tenant", "add", "Florist", "--domain", "florist.example")
-    admin = database.connect()
+    acting, admin = AuditWriter(worker, "worker/one"), database.connect()
     admin.execute("SET session_replication_role TO replica")
     admin.execute("DELETE FROM audit_bodies WHERE sequence = 1")
-    run("audit", "verify")
+    assert "body of audit entry 1 of operator/" in run("audit", "verify", code=1)
+    with acting.transaction(None) as connection:
+        numbers = Numbers([(f"operator/{socket.gethostname()}", 1)])
+        acting.append(
+            connection,
+            tenant_id=None,
+            actor="service:worker",
+            action=ERASED,
+            object="log",
+            at=SystemClock().now(),
+            body=numbers.body(),
+        )
+    rows = {row["writer"].partition("/")[0]: row["erased"] for row in data("audit", "verify")}
+    assert rows == {"operator": 1, "worker": 0}
     admin.execute('UPDATE audit_bodies SET body = \'{"who":"me"}\' WHERE sequence = 2')
     told = run("audit", "verify", code=1)
     assert "entry 2" in told

@@ -21,6 +21,7 @@ from archive.store.memory import MemoryStore
 from archive.transparency.sequencer import Custody, Sequencer
 from archive.transparency.tree import leaf_hash, verify_inclusion
 from keys.signing_key import SigningKey
+from retention.audit_bodies import AuditBodies
 
 ENTRIES = "/v1/audit/entries"
 
@@ -204,6 +205,28 @@ async def test_the_page_names_people_and_deeds_in_words(office: Any) -> None:
     assert "Geweigerd" in text
     assert "Meenemen" in text
     assert "bekeek het auditlogboek" in await shown(office)
+
+
+async def test_an_entry_whose_details_were_erased_is_shown_as_such(office: Any) -> None:
+    """By the page, and by the API as null; who did what, and when, is still there."""
+    write(office, 1, body={"purpose": "Coaching"})
+    text = await shown(office)
+    assert "Nog niets gewist" in text
+    assert "Details gewist" not in text
+    later = office.now + timedelta(days=366)
+    audit = AuditWriter(office.house.worker, "worker/test")
+    AuditBodies(audit, StillClock(office.now), lambda: later, 365).batch(office.tenant.id, None)
+    write(office, 1, body={"purpose": "Klacht"})
+    text = await shown(office)
+    assert "Details gewist" in text
+    assert "Coaching" not in text
+    assert "reden: Klacht" in text
+    assert "Gewist van" in text
+    assert "wiste details van dit logboek" in text
+    answer = await office.send("GET", f"{ENTRIES}?action=recording.played", key="boss")
+    told = [each["details"] for each in (await answer.json())["items"]]
+    assert None in told
+    assert {"purpose": "Klacht"} in told
 
 
 async def test_only_who_reads_all_recordings_is_led_to_them(office: Any) -> None:
