@@ -80,11 +80,12 @@ def test_an_altered_or_removed_body_is_refused_with_its_place(
     admin.execute("SET session_replication_role TO replica")
     admin.execute("DELETE FROM audit_bodies WHERE sequence = 1")
     assert "body of audit entry 1 of operator/" in run("audit", "verify", code=1)
-    with acting.transaction(None) as connection:
+    (tenant_id,) = admin.execute("SELECT tenant_id FROM audit_entries WHERE sequence = 1").fetchone()
+    with acting.transaction(tenant_id) as connection:
         numbers = Numbers([(f"operator/{socket.gethostname()}", 1)])
         acting.append(
             connection,
-            tenant_id=None,
+            tenant_id=tenant_id,
             actor="service:worker",
             action=ERASED,
             object="log",
