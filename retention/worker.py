@@ -429,13 +429,17 @@ class Worker:
         sequencer = sequencer_of(settings, self._catalogue, self._store, keyring, audit, clock)
         check = functools.partial(check_log, self._catalogue, self._store, audit, clock)
         add_audit_log(self.app, functools.partial(sealed, sequencer), check)
-        bodies = AuditBodies(audit, clock, expiry.check_clocks, settings.audit_bodies_days)
-        add_audit_bodies(self.app, self._tenants, bodies.batch)
         reminders = Reminders(self._catalogue, audit, clock, notices)
         add_reminders(self.app, self._tenants, reminders.remind)
         add_proposals(self.app, self._tenants, functools.partial(end_over, audit, clock))
         self._add_figures(expiry)
+        self._add_audit_bodies(audit, expiry, settings)
         add_worm(self.app, lambda: prove_lock(settings, audit, actor=ACTOR, now=clock.now()))
+
+    def _add_audit_bodies(self, audit: AuditWriter, expiry: Expiry, settings: Settings) -> None:
+        """Add what erases details of the audit log."""
+        bodies = AuditBodies(audit, self._clock, expiry.check_clocks, settings.audit_bodies_days)
+        add_audit_bodies(self.app, self._tenants, bodies.batch)
 
     def _add_figures(self, expiry: Expiry) -> None:
         """Add what counts, and what of it is counted where it is done."""
