@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0074"
-down_revision = "0070"
+down_revision = "0080"
 
 TABLE = """
 CREATE TABLE audit_erasures (
