@@ -19,10 +19,10 @@ from sqlalchemy import and_, case, func, null, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.elements import ColumnElement
 
-from archive.catalogue import early, store_holds
+from archive.catalogue import store_holds
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.tables import case_recordings, cases, destructions, recordings, retention_figures
-from archive.model import RecordingState, TenantId
+from archive.model import KEPT_STATES, RecordingState, TenantId
 
 GONE_WITHIN = timedelta(hours=24)
 """Invariant I7: nothing expired is alive so long after."""
@@ -121,7 +121,7 @@ def _is_overdue(tenant_id: TenantId, until: datetime) -> ColumnElement[bool]:
     )
     return and_(
         columns.tenant_id == tenant_id,
-        columns.state.in_([*early.CLAIMABLE, RecordingState.DELETING]),
+        columns.state.in_([*sorted(KEPT_STATES), RecordingState.DELETING]),
         columns.on_hold.is_(False),
         columns.retain_until <= before,
         ~lately_let_go,
@@ -133,7 +133,7 @@ def _is_kept(tenant_id: TenantId, until: datetime) -> ColumnElement[bool]:
     columns = recordings.c
     return and_(
         columns.tenant_id == tenant_id,
-        columns.state.in_(early.CLAIMABLE),
+        columns.state.in_(sorted(KEPT_STATES)),
         columns.on_hold.is_(False),
         columns.retain_until <= until,
         columns.kept_until.is_not(None),
