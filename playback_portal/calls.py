@@ -64,7 +64,7 @@ async def list_calls(request: web.Request) -> web.StreamResponse:
 async def get_call(request: web.Request) -> web.StreamResponse:
     """Answer with one call under way."""
     Parameters(request.query).check()
-    call = await _call(request)
+    call = await call_of(request)
     return documents.json_response(call_document(call, request[SCOPE]))
 
 
@@ -98,12 +98,12 @@ async def post_recording_keep(request: web.Request) -> web.StreamResponse:
     Parameters(request.query).check()
     (await read_body(request)).check()
     try:
-        call = await _call(request)
+        call = await call_of(request)
     except NotFound:
         raise await asyncio.to_thread(_grace_is_over, request) from None
     if call.state is not RecordingState.GRACE:
         raise _conflict("The call is still under way: keep it by /v1/calls/{id}/keeps.")
-    return await _obeyed(request, call, "keep")
+    return await _confirmed(request, call, "keep")
 
 
 def call_document(call: LiveCall, scope: AccessScope) -> dict[str, Json]:
@@ -150,7 +150,7 @@ def _maybe(show: Callable[[datetime], str], moment: datetime | None) -> str | No
     return None if moment is None else show(moment)
 
 
-async def _call(request: web.Request) -> LiveCall:
+async def call_of(request: web.Request) -> LiveCall:
     """Return the call the path names; raises NotFound outside the caller's scope."""
     recording_id = recording_id_of(request)
     return await asyncio.to_thread(
@@ -161,25 +161,37 @@ async def _call(request: web.Request) -> LiveCall:
 async def _command(request: web.Request, verb: str) -> web.StreamResponse:
     Parameters(request.query).check()
     (await read_body(request)).check()
-    return await _obeyed(request, await _call(request), verb)
+    return await _confirmed(request, await call_of(request), verb)
 
 
-async def _obeyed(request: web.Request, call: LiveCall, verb: str) -> web.Response:
-    """Answer 201 when the recorder obeyed, and raise the Problem that says why it did not."""
+async def obeyed(request: web.Request, call: LiveCall, verb: str) -> tuple[str, datetime | None]:
+    """Command a call; return the command's id and from when it counts, once the recorder obeyed.
+
+    Raises the Problem that says why it did not, and NotFound when the call is over meanwhile.
+    """
     scope = request[SCOPE]
     if not may_command(scope, call.owner):
         raise Problem(HTTPStatus.FORBIDDEN, "not-yours", NOT_YOURS)
     command_id, outcome = await request.app[CONFIRMATIONS].confirm(call, verb, scope.actor)
     if outcome.status is CommandStatus.REFUSED:
         raise _conflict(outcome.reason)
-    effective_at = _maybe(time_of, outcome.effective_at)
     request[SUBJECT] = f"recording:{call.recording_id}"
-    request[DETAILS] = {"command": command_id, "verb": verb, "effectiveAt": effective_at}
+    request[DETAILS] = {
+        "command": command_id,
+        "verb": verb,
+        "effectiveAt": _maybe(time_of, outcome.effective_at),
+    }
+    return command_id, outcome.effective_at
+
+
+async def _confirmed(request: web.Request, call: LiveCall, verb: str) -> web.Response:
+    """Answer 201 when the recorder obeyed, and raise the Problem that says why it did not."""
+    command_id, effective_at = await obeyed(request, call, verb)
     document: dict[str, Json] = {
         "id": command_id,
         "call": call.recording_id,
         "verb": verb,
-        "effectiveAt": effective_at,
+        "effectiveAt": _maybe(time_of, effective_at),
     }
     response = documents.json_response(document)
     response.set_status(HTTPStatus.CREATED)

@@ -34,6 +34,12 @@ CONFIRM_S_MAX = 3.0
 WAITING_COUNT_MAX = 100
 """Their rows are read at every answer, and every TICK_S; so many at once is a recorder that is gone."""
 
+UNCONFIRMED = (
+    "The recorder took the command but did not confirm it in time; look at the call before you repeat it."
+)
+WITHDRAWN = "The recorder of this call does not answer; the command was withdrawn and nothing was changed."
+"""What is told of a command without an answer: whether it can still be carried out."""
+
 
 @dataclass(frozen=True)
 class _Waiting:
@@ -153,12 +159,11 @@ def _give(answer: asyncio.Future[Outcome], outcome: Outcome | NotFound) -> None:
 
 
 def _unconfirmed(status: CommandStatus) -> Problem:
-    detail = (
-        "The recorder took the command but did not confirm it in time; look at the call before you repeat it."
-        if status is CommandStatus.TAKEN
-        else "The recorder of this call does not answer; the command was withdrawn and nothing was changed."
+    return Problem(
+        HTTPStatus.GATEWAY_TIMEOUT,
+        "not-confirmed",
+        UNCONFIRMED if status is CommandStatus.TAKEN else WITHDRAWN,
     )
-    return Problem(HTTPStatus.GATEWAY_TIMEOUT, "not-confirmed", detail)
 
 
 CONFIRMATIONS = web.AppKey("CONFIRMATIONS", Confirmations)

@@ -8,7 +8,9 @@ Rules: a stream shows what its caller may see now: who asks is found out again e
 AGAIN_S, and a right that was taken away or a session that is over ends the stream; the
 stream itself is no activity that keeps a session open. Streams are bounded, in number and
 in the work they make, so that commands never wait for them. The audit entry is durable
-before the first octet.
+before the first octet. A heartbeat is an event itself, so that a page knows a dead stream
+from a silent one; that recorders fell silent or are back is one too, without an id, for
+how calls stand may have changed by it without any call having told so.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import structlog
 from aiohttp import web
 
 from archive.access import AccessScope, Scope
-from archive.catalogue import call_events
+from archive.catalogue import call_events, recorder_nodes
 from archive.catalogue.call_events import CHANNEL, StoredEvent
 from archive.catalogue.engine import Catalogue
 from archive.errors import DependencyUnavailable
@@ -54,7 +56,11 @@ SPACING_S = 0.25
 READS_COUNT_MAX = 2
 """Of the connections of the process, so many may read events at once; the others are for requests."""
 
-HEARTBEAT = ": \n\n"
+NODES_S = 2.0
+"""How old what is known of the recorders may be; one question serves all streams of a process."""
+
+HEARTBEAT = 'event: heartbeat\ndata: {"type":"heartbeat"}\n\n'
+RECORDERS_CHANGED = 'event: recorders.changed\ndata: {"type":"recorders.changed"}\n\n'
 EVENTS_PER_READ = 200
 EVENT_ID_MAX = 2**63 - 1
 
@@ -74,6 +80,9 @@ class Streams:
         self._reads = asyncio.Semaphore(READS_COUNT_MAX)
         self._turn = 0
         self._newest: dict[TenantId, int] = {}
+        self._heard: frozenset[str] = frozenset()
+        self._heard_until = -1.0
+        self._hearing = asyncio.Lock()
         self.ended = False
 
     def end(self) -> None:
@@ -134,6 +143,19 @@ class Streams:
         last = found[-1].id if found else last_id
         return found, last if len(found) == EVENTS_PER_READ else max(last, horizon)
 
+    async def heard(self) -> frozenset[str]:
+        """Return the recorders that are there, as known for at most NODES_S."""
+        now = asyncio.get_running_loop().time
+        async with self._hearing:
+            if now() >= self._heard_until:
+                self._heard = await asyncio.to_thread(recorder_nodes.heard, self._catalogue)
+                self._heard_until = now() + NODES_S
+        return self._heard
+
+    def follows(self, actor: str) -> bool:
+        """Return whether somebody has a stream open, which has its entry in the audit log."""
+        return self._actors[actor] > 0
+
     def doubt(self, tenant_id: TenantId) -> None:
         """Let the newest event be read again, though no news of it came."""
         self._newest.pop(tenant_id, None)
@@ -191,6 +213,7 @@ async def _flow(
     now = asyncio.get_running_loop().time
     known_at = written_at = now()
     await _write(request, response, f"retry: {RETRY_AFTER_S * 1000}\n\n")
+    nodes = await streams.heard()
     while not streams.ended:
         if now() - known_at >= AGAIN_S:
             scope = await authenticate_again(request)
@@ -199,6 +222,9 @@ async def _flow(
         bell.clear()
         found, last_id = await streams.after(scope, last_id)
         text = "".join(map(event_text, found))
+        before, nodes = nodes, await streams.heard()
+        if nodes != before:
+            text += RECORDERS_CHANGED
         if not text and now() - written_at >= HEARTBEAT_S:
             text = HEARTBEAT
         if text:
@@ -208,7 +234,7 @@ async def _flow(
         if len(found) == EVENTS_PER_READ:
             continue
         try:
-            async with asyncio.timeout_at(min(known_at + AGAIN_S, written_at + HEARTBEAT_S)):
+            async with asyncio.timeout_at(min(known_at + AGAIN_S, written_at + HEARTBEAT_S, now() + NODES_S)):
                 await bell.wait()
         except TimeoutError:
             streams.doubt(scope.tenant_id)

@@ -48,6 +48,8 @@ class Route:
     subject: str = "recording"
     page: bool = False
     fresh: bool = False
+    quiet: bool = False
+    """Whether it is asked by a page that follows something, so that no session stays open by it."""
 
     @property
     def asks_fresh_sign_in(self) -> bool:

@@ -31,7 +31,7 @@ from playback_portal.administration import ADMINISTRATION_ROUTES
 from playback_portal.admission import require_fresh
 from playback_portal.approvals import APPROVAL_ROUTES
 from playback_portal.audit import AUDIT_ROUTES
-from playback_portal.authentication import authenticate, require
+from playback_portal.authentication import authenticate, authenticate_again, require
 from playback_portal.cases import CASE_ROUTES
 from playback_portal.comments import COMMENT_ROUTES
 from playback_portal.data_subjects import DATA_SUBJECT_ROUTES
@@ -51,6 +51,7 @@ from playback_portal.pages.help import HELP_ROUTES
 from playback_portal.pages.holds import HOLD_ROUTES
 from playback_portal.pages.invitation import INVITATION_ROUTES
 from playback_portal.pages.labels import LABEL_PAGE_ROUTES
+from playback_portal.pages.live import LIVE_ROUTES
 from playback_portal.pages.organisation import ORGANISATION_ROUTES
 from playback_portal.pages.passkeys import PASSKEY_ROUTES
 from playback_portal.pages.people import PEOPLE_ROUTES
@@ -152,6 +153,7 @@ ROUTES = (
     *PLAYER_ROUTES,
     *ANNOTATION_ROUTES,
     *LABEL_PAGE_ROUTES,
+    *LIVE_ROUTES,
     *PLAY_LINK_ROUTES,
     *SHARING_ROUTES,
     *POLICY_ROUTES,
@@ -176,7 +178,7 @@ def guarded(route: Route) -> Handler:
         return route.handler
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        scope = request[SCOPE] = await authenticate(request)
+        scope = request[SCOPE] = await (authenticate_again if route.quiet else authenticate)(request)
         audit, tenant_id = request.app[SERVICES].audit, scope.tenant_id
         entry = request[ENTRY] = Entry(
             lambda: audit.transaction(tenant_id),

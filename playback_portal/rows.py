@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
+from typing import Protocol
 
 from archive.access import AccessScope, may_annotate, may_download, may_play, needs_purpose
 from archive.catalogue.labels import Label
@@ -60,6 +61,22 @@ class Day:
     day: date
     heads: bool
     rows: tuple[Row, ...]
+
+
+class Conversation(Protocol):
+    """Who speaks with whom, in a recording or in a call under way."""
+
+    @property
+    def owner(self) -> UserId | None:
+        """Who is recorded, None while nobody knows."""
+
+    @property
+    def direction(self) -> Direction:
+        """Whether the recorded user was called."""
+
+    @property
+    def parties(self) -> Sequence[Party]:
+        """Who takes part."""
 
 
 def row(
@@ -122,7 +139,7 @@ def undivided(shown: Sequence[Row], day: date) -> list[Day]:
     return [Day(day, heads=False, rows=tuple(shown))]
 
 
-def other_parties(recording: Recording) -> list[Party]:
+def other_parties(recording: Conversation) -> list[Party]:
     """Return whom the recorded user spoke with: who called or was called first, each person once."""
     others = [
         party for party in recording.parties if party.user_id is None or party.user_id != recording.owner

@@ -114,6 +114,10 @@ class Entry:
         if not self._made:
             await asyncio.to_thread(self._make, result)
 
+    def waive(self) -> None:
+        """Make none: what is told belongs to something that has its entry and still goes on."""
+        self._made = True
+
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Open a transaction for a change that is made with its entry or not at all; blocks.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from archive.audit import AuditWriter
-from archive.catalogue import keep_next
+from archive.catalogue import keep_next, recorder_nodes
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.snapshot import Directory
 from archive.errors import ArchiveError, DependencyUnavailable
@@ -81,7 +81,14 @@ class Housekeeping:
 
     def start(self) -> None:
         """Begin all periodic work."""
-        for work in (self._tick, self._sync, self._watch_directory, self._deliver, self._publish):
+        for work in (
+            self._tick,
+            self._sync,
+            self._watch_directory,
+            self._deliver,
+            self._publish,
+            self._beat,
+        ):
             self.begin(_always(work))
         self.control.start()
 
@@ -269,6 +276,17 @@ class Housekeeping:
             except ArchiveError as error:
                 _log.debug("calls under way wait for the catalogue", reason=str(error))
                 await asyncio.sleep(CHECK_S)
+
+    async def _beat(self) -> None:
+        """Say again and again that this recorder is there: nobody else can tell of its calls."""
+        while True:
+            try:
+                await asyncio.to_thread(
+                    recorder_nodes.beat, self._catalogue, self._service.settings.node_name
+                )
+            except ArchiveError as error:
+                _log.debug("that the recorder is there can't be told", reason=str(error))
+            await asyncio.sleep(recorder_nodes.BEAT_S)
 
     def _deliver_once(self) -> None:
         """Tell what waits; first what it tells of is made durable: a slot that is said to be gone is gone."""

@@ -26,7 +26,7 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, Unique
 from procrastinate.jobs import Status
 
 from archive.audit import AuditWriter
-from archive.catalogue import call_events, commands, live_calls
+from archive.catalogue import call_events, commands, live_calls, recorder_nodes
 from archive.catalogue.directory import list_tenants
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.mails import ATTEMPTS_MAX
@@ -452,8 +452,9 @@ class Worker:
 
     def _sweep_calls(self) -> int:
         now = self._clock.now()
-        swept = live_calls.sweep(self._catalogue, now - CALL_LONGEST)
         before = now - CALLS_KEPT
+        swept = live_calls.sweep(self._catalogue, now - CALL_LONGEST)
+        swept += recorder_nodes.sweep(self._catalogue, before)
         return swept + commands.sweep(self._catalogue, before) + call_events.sweep(self._catalogue, before)
 
     async def run(self, when_ready: Callable[[], None]) -> None:

@@ -27,7 +27,7 @@ from archive.catalogue.tables.audit import (
     audit_nodes,
     audit_writers,
 )
-from archive.catalogue.tables.calls import call_events, commands, live_calls
+from archive.catalogue.tables.calls import call_events, commands, live_calls, recorder_nodes
 from archive.catalogue.tables.cases import case_people, case_recordings, case_rules, cases
 from archive.catalogue.tables.columns import metadata
 from archive.catalogue.tables.data_subjects import (
@@ -151,6 +151,7 @@ __all__ = [
     "portal_sessions",
     "positions",
     "proposals",
+    "recorder_nodes",
     "recording_documents",
     "recording_labels",
     "recording_objects",
@@ -196,6 +197,7 @@ INSTANCE_TABLES = frozenset(
         "audit_nodes",
         "audit_writers",
         "exempt_days",
+        "recorder_nodes",
         "retention_clocks",
         "retention_figures",
         "scrub_progress",

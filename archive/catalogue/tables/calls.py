@@ -1,4 +1,4 @@
-"""Calls under way, commands to them, and what happened to them."""
+"""Calls under way, who records them, commands to them, and what happened to them."""
 
 from __future__ import annotations
 
@@ -41,6 +41,13 @@ live_calls = Table(
     Column("parties", JSONB, nullable=False),
     Index(None, "tenant_id", "started_at"),
     Index(None, "node"),
+)
+
+recorder_nodes = Table(
+    "recorder_nodes",
+    metadata,
+    Column("node", Text, primary_key=True),
+    time("heard_at"),
 )
 
 commands = Table(

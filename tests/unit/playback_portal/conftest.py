@@ -6,6 +6,7 @@ import dataclasses
 import io
 import tempfile
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ import soundfile
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 from psycopg import sql
-from sqlalchemy import make_url
+from sqlalchemy import make_url, update
 
 from archive.access import AccessScope, Scope
 from archive.audit import AuditEntry, AuditWriter
@@ -32,8 +33,10 @@ from archive.catalogue import (
     live_calls,
     migrate,
     portal_sessions,
+    recorder_nodes,
     recordings,
     sessions,
+    tables,
 )
 from archive.catalogue.call_events import CallEvent, EventKind
 from archive.catalogue.commands import Command
@@ -481,6 +484,7 @@ class Exchange:
         self.house = house
         self.answer: Answer | None = lambda command: (True, "")
         self.taken: list[Command] = []
+        self.there = True
         self._published: list[LiveCall] = []
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recorder")
@@ -524,6 +528,7 @@ class Exchange:
         return CallEvent(call.tenant_id, NOW, kind, call.recording_id, call.owner, {**state, **body})
 
     def start(self) -> None:
+        recorder_nodes.beat(self.house.recorder, NODE)
         self._thread.start()
 
     def stop(self) -> None:
@@ -532,9 +537,20 @@ class Exchange:
             self._thread.join()
         live_calls.publish(self.house.recorder, NODE, erased=[call.recording_id for call in self._published])
 
+    def lose(self) -> None:
+        """Fall silent, as a recorder that was killed some time ago."""
+        self.answer, self.there = None, False
+        past = {"heard_at": NOW - timedelta(days=300)}
+        with self.house.recorder.transaction() as connection:
+            connection.execute(update(tables.recorder_nodes).values(past))
+
     def _run(self) -> None:
+        beaten = time.monotonic()
         with self.house.recorder.listen(commands.COMMANDS_CHANNEL) as listener:
             while not self._stopped.is_set():
+                if self.there and time.monotonic() - beaten > recorder_nodes.BEAT_S:
+                    recorder_nodes.beat(self.house.recorder, NODE)
+                    beaten = time.monotonic()
                 if self.answer is not None:
                     for command in commands.claim(self.house.recorder, NODE):
                         self._obey(command, self.answer)

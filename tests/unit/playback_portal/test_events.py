@@ -44,7 +44,7 @@ async def next_event(answer: ClientResponse) -> tuple[str, str, dict[str, Any]]:
     """Return id, kind and data of the next event, over heartbeats and the time to retry."""
     while text := await block(answer):
         fields = dict(line.split(": ", 1) for line in text.splitlines() if not line.startswith(":"))
-        if "data" in fields:
+        if "id" in fields:
             return fields["id"], fields["event"], json.loads(fields["data"])
     raise AssertionError("The stream ended.")
 
@@ -131,15 +131,28 @@ async def test_more_events_than_one_portion_all_arrive_in_order(
     assert [(await next_event(answer))[2]["data"]["n"] for _ in range(10)] == list(range(10))
 
 
-async def test_a_silent_stream_is_kept_open_by_comments(
+async def test_a_silent_stream_tells_again_and_again_that_it_is_alive(
     api: Any, exchange: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "HEARTBEAT_S", 0.05)
     monkeypatch.setattr(events, "SPACING_S", 0.01)
     answer = await opened(api)
     await block(answer)
-    assert await block(answer) == ": \n"
-    assert await block(answer) == ": \n"
+    for _ in range(2):
+        assert await block(answer) == 'event: heartbeat\ndata: {"type":"heartbeat"}\n'
+
+
+async def test_a_stream_tells_when_a_recorder_falls_silent_and_when_it_is_back(
+    api: Any, exchange: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "NODES_S", 0.05)
+    answer = await opened(api)
+    await block(answer)
+    exchange.lose()
+    told = 'event: recorders.changed\ndata: {"type":"recorders.changed"}\n'
+    assert await block(answer) == told
+    exchange.there = True
+    assert await block(answer) == told
 
 
 async def test_what_no_notification_tells_of_arrives_all_the_same(
