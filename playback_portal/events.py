@@ -212,8 +212,8 @@ async def _flow(
     streams, scope = request.app[STREAMS], request[SCOPE]
     now = asyncio.get_running_loop().time
     known_at = written_at = now()
-    await _write(request, response, f"retry: {RETRY_AFTER_S * 1000}\n\n")
     nodes = await streams.heard()
+    await _write(request, response, f"retry: {RETRY_AFTER_S * 1000}\n\n")
     while not streams.ended:
         if now() - known_at >= AGAIN_S:
             scope = await authenticate_again(request)

@@ -485,6 +485,7 @@ class Exchange:
         self.answer: Answer | None = lambda command: (True, "")
         self.taken: list[Command] = []
         self.there = True
+        self._beating = threading.Lock()
         self._published: list[LiveCall] = []
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recorder")
@@ -539,18 +540,20 @@ class Exchange:
 
     def lose(self) -> None:
         """Fall silent, as a recorder that was killed some time ago."""
-        self.answer, self.there = None, False
         past = {"heard_at": NOW - timedelta(days=300)}
-        with self.house.recorder.transaction() as connection:
-            connection.execute(update(tables.recorder_nodes).values(past))
+        with self._beating:
+            self.answer, self.there = None, False
+            with self.house.recorder.transaction() as connection:
+                connection.execute(update(tables.recorder_nodes).values(past))
 
     def _run(self) -> None:
         beaten = time.monotonic()
         with self.house.recorder.listen(commands.COMMANDS_CHANNEL) as listener:
             while not self._stopped.is_set():
-                if self.there and time.monotonic() - beaten > recorder_nodes.BEAT_S:
-                    recorder_nodes.beat(self.house.recorder, NODE)
-                    beaten = time.monotonic()
+                with self._beating:
+                    if self.there and time.monotonic() - beaten > recorder_nodes.BEAT_S:
+                        recorder_nodes.beat(self.house.recorder, NODE)
+                        beaten = time.monotonic()
                 if self.answer is not None:
                     for command in commands.claim(self.house.recorder, NODE):
                         self._obey(command, self.answer)
