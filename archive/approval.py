@@ -7,8 +7,8 @@
 
 One person proposes and another one approves, and only then is it done. Both signed in as
 themselves; a key proposes and approves nothing, for nobody can tell whose hand it is in.
-The operator proposes the destruction of keys and approves nothing: their second is always
-somebody of the tenant.
+The operator proposes the destruction of keys and the end of a legal duty, and approves nothing:
+their second is always somebody of the tenant.
 
 Rules: pure; no I/O, no clock. Not here: how a proposal is kept (`archive.catalogue.proposals`)
 and what is done once it is approved (`archive.catalogue.approved`).
@@ -47,6 +47,7 @@ class Kind(StrEnum):
     POLICY_CHANGE = "policy-change"
     ROLE_GRANT = "role-grant"
     MASS_EXPORT = "mass-export"
+    DUTY_END = "duty-end"
 
 
 class State(StrEnum):
@@ -82,8 +83,12 @@ PROPOSERS: Final[Mapping[Kind, frozenset[Role]]] = {
     Kind.POLICY_CHANGE: frozenset({Role.ADMINISTRATOR}),
     Kind.ROLE_GRANT: frozenset({Role.ADMINISTRATOR}),
     Kind.MASS_EXPORT: frozenset({Role.AUDITOR}),
+    Kind.DUTY_END: frozenset(),
 }
-"""Who proposes; the destruction of keys comes from the operator alone."""
+"""Who proposes; what nobody of the tenant does comes from the operator alone."""
+
+OF_OPERATOR: Final = frozenset({Kind.KEY_DESTRUCTION, Kind.DUTY_END})
+"""What only the operator proposes, by a command."""
 
 APPROVERS: Final = frozenset({Role.ADMINISTRATOR, Role.AUDITOR})
 """Who is the second person, of everything: with one administrator, it is the auditor."""
@@ -183,7 +188,7 @@ def require_standing(proposal: Proposal, proposer: Role | None, approver: Role |
     `proposer` is None for somebody who is gone; the operator has no role. Raises
     NotDecidable for the proposer, NotYours for the approver.
     """
-    of_operator = proposal.kind is Kind.KEY_DESTRUCTION and proposal.proposed_by.startswith(OPERATOR)
+    of_operator = proposal.kind in OF_OPERATOR and proposal.proposed_by.startswith(OPERATOR)
     if not of_operator and proposer not in PROPOSERS[proposal.kind]:
         raise NotDecidable("Whoever proposed it has lost the role for it: it can only be refused.")
     if approver not in APPROVERS:

@@ -196,10 +196,19 @@ def _export(connection: Connection, proposal: Proposal, now: datetime) -> Effect
     return Effect("export.asked", f"export:{made.id}", told)
 
 
+def _end_duty(connection: Connection, proposal: Proposal, now: datetime) -> Effect:
+    tenant_id, duty_id = proposal.tenant_id, proposal.subject_id
+    duty = legal_duties.in_force(connection, tenant_id, duty_id)
+    legal_duties.end(connection, tenant_id, duty_id, proposal.proposed_by, now)
+    told: dict[str, Json] = {"law": duty.law, "classes": [*sorted(duty.classes)]}
+    return Effect("duty.ended", proposal.subject, told)
+
+
 _EFFECTS: Mapping[Kind, Callable[[Connection, Proposal, datetime], Effect]] = {
     Kind.EARLY_DESTRUCTION: _destroy_recording,
     Kind.KEY_DESTRUCTION: _destroy_key,
     Kind.POLICY_CHANGE: _change_policy,
     Kind.ROLE_GRANT: _grant_role,
     Kind.MASS_EXPORT: _export,
+    Kind.DUTY_END: _end_duty,
 }

@@ -4,7 +4,8 @@ Only a duty makes a lock that nobody can take back (COMPLIANCE, `archive.lock_mo
 licence of seven years is none. A duty counts for what is archived from then on, and one
 that ended no longer does; no lock that stands changes by either.
 
-Rules: written by the operator, read by every role. A row stays when the duty ends.
+Rules: registered by the operator alone and at once; ended by two people, for it loosens what is
+locked from then on (`archive.catalogue.approved`). Read by every role; a row stays when its duty ends.
 """
 
 from __future__ import annotations
@@ -71,8 +72,24 @@ def register(  # noqa: PLR0917 - the words of one row
     return duty
 
 
+def in_force(connection: Connection, tenant_id: TenantId, duty_id: str) -> LegalDuty:
+    """Return a duty that did not end; raises NotFound."""
+    columns = legal_duties.c
+    statement = select(legal_duties).where(
+        columns.tenant_id == tenant_id, columns.id == duty_id, columns.ended_at.is_(None)
+    )
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise NotFound("This tenant has no such duty in force.")
+    return _duty(row)
+
+
 def end(connection: Connection, tenant_id: TenantId, duty_id: str, actor: str, now: datetime) -> None:
-    """End a duty in the caller's transaction; raises NotFound for one that is not in force."""
+    """End a duty in the caller's transaction, as portal, once a second person approved it.
+
+    The database itself refuses it without that (migration 0075). Raises NotFound for one that is
+    not in force.
+    """
     columns = legal_duties.c
     statement = (
         update(legal_duties)

@@ -23,6 +23,7 @@ from archive.access import AccessScope
 from archive.approval import (
     HELP_LASTS,
     LIFE,
+    OF_OPERATOR,
     OPERATOR,
     REASON_CHARS_MAX,
     Event,
@@ -78,9 +79,12 @@ def propose_as_operator(
     *,
     now: datetime,
 ) -> Proposal:
-    """Write down that the operator wants a key destroyed; raises Conflict while the same one waits."""
-    if not actor.startswith(OPERATOR) or wanted.kind is not Kind.KEY_DESTRUCTION:
-        raise NotYours("The destruction of a key is proposed by the operator.")
+    """Write down what the operator wants (a key destroyed, a duty ended).
+
+    Raises Conflict while the same one waits, NotYours for anything else.
+    """
+    if not actor.startswith(OPERATOR) or wanted.kind not in OF_OPERATOR:
+        raise NotYours("The operator proposes the destruction of keys and the end of a duty, nothing else.")
     return _insert(connection, tenant_id, actor, wanted, now)
 
 

@@ -1,19 +1,23 @@
 """`earwitness duty`: registering the law by which a customer must keep recordings.
 
 For the classes a duty names, recordings are locked from then on so that nobody can take it
-back (COMPLIANCE), once the bucket is proved. Registering and ending stand in the audit log.
+back (COMPLIANCE), once the bucket is proved. Registering counts at once. Ending loosens what is
+locked from then on: the operator proposes it, and an administrator or auditor of the customer
+approves it in the portal, for two operators on one machine can't be told apart.
 """
 
 from __future__ import annotations
 
 import argparse
 
+from archive.approval import Kind, Wanted
 from archive.audit_chain import Json
-from archive.catalogue import directory, legal_duties
+from archive.catalogue import directory, legal_duties, proposals
 from archive.catalogue.legal_duties import LegalDuty
 from archive.cli.operator import Operator, add_customer, operator
 from archive.cli.outcome import DONE, Row, parser, print_row, print_rows
 from archive.cli.vault import open_store
+from archive.errors import Refused
 from archive.lock_mode import is_proved
 from archive.model import RetentionClass, TenantId
 
@@ -36,8 +40,8 @@ def run_duty(arguments: list[str]) -> int:
                     as_json=options.json,
                 )
             case _:
-                _end(acting, tenant_id, options.id)
-                print_row({"id": options.id, "result": "ended"}, as_json=options.json)
+                row = _propose_end(acting, tenant_id, options.id, options.reason.strip())
+                print_row(row, as_json=options.json)
     return DONE
 
 
@@ -51,11 +55,24 @@ def _register(acting: Operator, tenant_id: TenantId, options: argparse.Namespace
     return duty
 
 
-def _end(acting: Operator, tenant_id: TenantId, duty_id: str) -> None:
+def _propose_end(acting: Operator, tenant_id: TenantId, duty_id: str, reason: str) -> Row:
+    if not reason:
+        raise Refused("Say why: the second person has nothing else to judge by.")
     now = acting.clock.now()
     with acting.audit.transaction(tenant_id) as connection:
-        legal_duties.end(connection, tenant_id, duty_id, acting.actor, now)
-        acting.record_within(connection, "duty.ended", f"duty:{duty_id}", tenant_id, at=now)
+        duty = legal_duties.in_force(connection, tenant_id, duty_id)
+        about: dict[str, Json] = {"law": duty.law, "classes": [*sorted(duty.classes)]}
+        wanted = Wanted(Kind.DUTY_END, f"duty:{duty.id}", about, reason)
+        made = proposals.propose_as_operator(connection, tenant_id, acting.actor, wanted, now=now)
+        body: dict[str, Json] = {"kind": made.kind.value, "about": made.subject, **about}
+        acting.record_within(connection, "proposal.made", f"proposal:{made.id}", tenant_id, body, at=now)
+    return {
+        "id": made.id,
+        "state": made.state.value,
+        "law": duty.law,
+        "expiresAt": made.expires_at.isoformat(timespec="seconds"),
+        "next": "an administrator or auditor of the customer approves it in the portal, at /approvals",
+    }
 
 
 def _lock_of(acting: Operator) -> str:
@@ -109,9 +126,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     ending = actions.add_parser(
         "end",
-        help="end one; locks that stand stay",
-        epilog="example: earwitness duty end ID --tenant jansen.example",
+        help="propose to end one; somebody of the customer approves, and locks that stand stay",
+        epilog="example: earwitness duty end ID --tenant jansen.example --reason 'licence given back'",
     )
     ending.add_argument("id", metavar="ID", help="the duty, as `list` shows it")
+    ending.add_argument("--reason", required=True, metavar="TEXT", help="why; the second person reads it")
     add_customer(adding, listing, ending)
     return made

@@ -49,6 +49,7 @@ KINDS = {
     Kind.POLICY_CHANGE: mark("Keep less, or let more out"),
     Kind.ROLE_GRANT: mark("Give a role"),
     Kind.MASS_EXPORT: mark("Export many recordings"),
+    Kind.DUTY_END: mark("End a legal duty to keep"),
 }
 WARNINGS = {
     Kind.EARLY_DESTRUCTION: mark("The recording is destroyed within the hour. That can't be undone."),
@@ -56,6 +57,9 @@ WARNINGS = {
     Kind.POLICY_CHANGE: mark("It counts for calls recorded from now on; what exists keeps its term."),
     Kind.ROLE_GRANT: mark("The role counts at once."),
     Kind.MASS_EXPORT: mark("The package is made for who asked for it, and for nobody else."),
+    Kind.DUTY_END: mark(
+        "Calls archived from now on get a lock that can be taken back; locks that stand stay."
+    ),
 }
 STATES = {
     State.WAITING: mark("Waiting"),

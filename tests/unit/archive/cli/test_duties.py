@@ -8,12 +8,18 @@ from typing import Any
 
 import pytest
 
-from archive.catalogue import worm_proofs
+from archive.access import AccessScope
+from archive.approval import Event
+from archive.catalogue import approved, directory, legal_duties, proposals, worm_proofs
+from archive.catalogue.directory import tenant_by_domain
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.worm_proofs import WormProof
+from archive.errors import Refused
+from archive.model import Role
 
 OF_BAKERY = ("--tenant", "bakery.example")
 LAW = "Wft 4:14, MiFID II art. 16(7)"
+WHY = ("--reason", "the licence was given back")
 
 
 @pytest.fixture(autouse=True)
@@ -27,18 +33,61 @@ def tenant(run: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     run("tenant", "add", "Bakery", "--domain", "bakery.example")
 
 
-def test_a_duty_is_registered_for_the_classes_of_seven_years_and_ended(
-    run: Callable[..., str], data: Callable[..., Any]
+@pytest.fixture
+def approve(operator: Catalogue, portal: Catalogue) -> Callable[[str], None]:
+    """Approve a proposal as an auditor of the bakery, who signed in, does in the portal."""
+    tenant_id = tenant_by_domain(operator, "bakery.example").id
+    ella = directory.add_user(operator, tenant_id, "ella", now=datetime.now(UTC), role=Role.AUDITOR)
+
+    def decide(proposal_id: str) -> None:
+        scope = AccessScope(tenant_id, f"user:{ella.id}", Role.AUDITOR, ella.id)
+        now = datetime.now(UTC)
+        with portal.transaction(tenant_id) as connection:
+            decided = proposals.decide(connection, scope, proposal_id, Event.APPROVE, now=now)
+            effect = approved.carry_out(connection, decided, now=now)
+        assert (effect.action, effect.object) == ("duty.ended", decided.subject)
+        assert effect.told["law"] == LAW
+
+    return decide
+
+
+def test_a_duty_is_registered_by_one_and_ended_by_two(
+    data: Callable[..., Any], run: Callable[..., str], approve: Callable[[str], None]
 ) -> None:
-    """It stays in the list when it ended, with both dates and who registered it."""
+    """It counts at once, and on until somebody of the customer approves its end; it stays in the list."""
     added = data("duty", "add", "--law", LAW, *OF_BAKERY)
     assert (added["law"], added["classes"]) == (LAW, ["7y-1000", "7y-3500"])
     assert added["registeredBy"].startswith("operator:")
-    run("duty", "end", added["id"], *OF_BAKERY)
+    proposed = data("duty", "end", added["id"], *WHY, *OF_BAKERY)
+    assert (proposed["state"], proposed["law"]) == ("waiting", LAW)
+    (listed,) = data("duty", "list", *OF_BAKERY)
+    assert listed["endedAt"] is None
+    assert "proposed already" in run("duty", "end", added["id"], *WHY, *OF_BAKERY, code=1)
+    approve(proposed["id"])
     (listed,) = data("duty", "list", *OF_BAKERY)
     assert (listed["id"], listed["law"]) == (added["id"], LAW)
     assert listed["endedAt"] is not None
-    assert "no such duty in force" in run("duty", "end", added["id"], *OF_BAKERY, code=1)
+    assert "no such duty in force" in run("duty", "end", added["id"], *WHY, *OF_BAKERY, code=1)
+
+
+def test_the_end_of_a_duty_has_a_reason(data: Callable[..., Any], run: Callable[..., str]) -> None:
+    added = data("duty", "add", "--law", LAW, *OF_BAKERY)
+    assert "Say why" in run("duty", "end", added["id"], "--reason", " ", *OF_BAKERY, code=1)
+
+
+def test_nobody_ends_a_duty_alone_whatever_program_they_use(
+    data: Callable[..., Any], operator: Catalogue, portal: Catalogue, approve: Callable[[str], None]
+) -> None:
+    """The database refuses it: to the operator always, to the portal until it was approved."""
+    first, second = (data("duty", "add", "--law", LAW, *OF_BAKERY)["id"] for _ in range(2))
+    tenant_id, now = tenant_by_domain(operator, "bakery.example").id, datetime.now(UTC)
+    proposed = data("duty", "end", first, *WHY, *OF_BAKERY)
+    for catalogue in (operator, portal):
+        with pytest.raises(Refused), catalogue.transaction(tenant_id) as connection:
+            legal_duties.end(connection, tenant_id, first, "operator:0", now)
+    approve(proposed["id"])
+    with pytest.raises(Refused), portal.transaction(tenant_id) as connection:
+        legal_duties.end(connection, tenant_id, second, "operator:0", now)
 
 
 def test_a_duty_names_its_law_and_may_be_about_one_class(
@@ -58,15 +107,16 @@ def test_it_says_what_lock_follows_from_it_on_this_bucket(
     assert data("duty", "add", "--law", LAW, *OF_BAKERY)["lock"].startswith("COMPLIANCE")
 
 
-def test_registering_and_ending_stand_in_the_audit_log_of_the_tenant(
-    run: Callable[..., str], data: Callable[..., Any], database: Any
+def test_registering_and_proposing_the_end_stand_in_the_audit_log_of_the_tenant(
+    data: Callable[..., Any], database: Any
 ) -> None:
     added = data("duty", "add", "--law", LAW, *OF_BAKERY)
-    run("duty", "end", added["id"], *OF_BAKERY)
+    proposed = data("duty", "end", added["id"], *WHY, *OF_BAKERY)
     rows = database.connect().execute(
-        "SELECT action, object, tenant_id IS NOT NULL FROM audit_entries WHERE action LIKE 'duty.%' ORDER BY at"
+        "SELECT action, object, tenant_id IS NOT NULL FROM audit_entries"
+        " WHERE action LIKE 'duty.%' OR action LIKE 'proposal.%' ORDER BY at"
     )
     assert rows.fetchall() == [
         ("duty.registered", f"duty:{added['id']}", True),
-        ("duty.ended", f"duty:{added['id']}", True),
+        ("proposal.made", f"proposal:{proposed['id']}", True),
     ]

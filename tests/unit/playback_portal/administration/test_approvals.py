@@ -12,9 +12,9 @@ import pytest
 from archive import jobs
 from archive.access import AccessScope, Scope
 from archive.approval import HELP_LASTS, LIFE, Event, Kind, NotDecidable, NotYours, Wanted
-from archive.catalogue import cases, directory, exports, policies, proposals
+from archive.catalogue import cases, directory, exports, legal_duties, policies, proposals
 from archive.errors import Conflict, Refused
-from archive.model import AboveCap, Role, UserId
+from archive.model import AboveCap, RetentionClass, Role, UserId
 from playback_portal.admission import FRESH_S_MAX
 from playback_portal.services import SERVICES
 from tests.unit.playback_portal.administration.conftest import NOTHING
@@ -306,6 +306,26 @@ def test_only_a_known_operator_proposes_keys(office: Any) -> None:
     with pytest.raises(Refused), office.house.portal.transaction(office.tenant.id) as connection:
         proposals.propose_as_operator(connection, office.tenant.id, boss.actor, wanted, now=office.now)
     assert issubclass(NotDecidable, Conflict)
+
+
+async def test_a_legal_duty_ends_when_somebody_of_the_customer_approves_what_the_operator_proposed(
+    office: Any,
+) -> None:
+    """Until then it is in force; the page says which law it is and what follows."""
+    tenant_id = office.tenant.id
+    with office.house.operator.transaction(tenant_id) as connection:
+        classes = [RetentionClass.YEARS_7_1000]
+        duty = legal_duties.register(connection, tenant_id, "Wft 4:14", classes, "operator:0", office.now)
+        wanted = Wanted(Kind.DUTY_END, f"duty:{duty.id}", {"law": duty.law, "classes": ["7y-1000"]}, "over")
+        made = proposals.propose_as_operator(connection, tenant_id, "operator:0", wanted, now=office.now)
+    text = await office.opened("ella", "/approvals")
+    assert "Een wettelijke bewaarplicht beëindigen" in text
+    assert "Wft 4:14" in text
+    assert RetentionClass.YEARS_7_1000 in legal_duties.classes_in_force(office.house.portal, tenant_id)
+    assert (await office.posted("ella", f"/approvals/{made.id}/approval")).status == 303
+    assert legal_duties.classes_in_force(office.house.portal, tenant_id) == frozenset()
+    (ended,) = [each for each in office.log(f"duty:{duty.id}") if each.action == "duty.ended"]
+    assert ended.body["proposedBy"] == "operator:0"
 
 
 async def test_on_the_pages_two_people_see_and_do_it(office: Any) -> None:
