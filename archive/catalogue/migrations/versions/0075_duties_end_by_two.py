@@ -9,7 +9,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0075"
-down_revision = "0074"
+down_revision = "0077"
 
 KINDS = """
 ALTER TABLE proposals DROP CONSTRAINT proposals_kind_check;
