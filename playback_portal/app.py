@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from http import HTTPStatus
 from time import perf_counter
 
@@ -45,6 +46,9 @@ OWN_HEADERS = frozenset({"Cache-Control", "Content-Security-Policy", "Referrer-P
 
 TRANSPORT_SECURITY = "max-age=31536000; includeSubDomains"
 
+TABLES_MAX = 4
+"""A process serves one table of routes; tests serve a few more, and begin with the whole one each time."""
+
 _log = structlog.get_logger()
 
 
@@ -53,7 +57,7 @@ def create_app(services: Services, routes: tuple[Route, ...] = ROUTES) -> web.Ap
     app = web.Application(middlewares=[answer])
     app[SERVICES] = services
     app[READINESS] = Readiness()
-    app[openapi.DOCUMENT] = openapi.encode(routes)
+    app[openapi.DOCUMENT], resources = _described_and_laid_out(routes)
     app[static.ASSETS] = static.load()
     app[PAGES] = {(route.method, route.path): route for route in routes if route.page}
     app[CONFIRMATIONS] = Confirmations(services.catalogue, services.clock)
@@ -67,9 +71,18 @@ def create_app(services: Services, routes: tuple[Route, ...] = ROUTES) -> web.Ap
     app.on_shutdown.append(play_links.finish_making)
     app.on_cleanup.append(stop_listening)
     app.on_response_prepare.append(add_headers)
-    for route in routes:
-        app.router.add_route(route.method, route.path, guarded(route))
+    for resource in resources:
+        app.router.register_resource(resource)
     return app
+
+
+@lru_cache(maxsize=TABLES_MAX)
+def _described_and_laid_out(routes: tuple[Route, ...]) -> tuple[bytes, tuple[web.AbstractResource, ...]]:
+    """Return what says what a table of routes offers, and what finds its rows; both know no application."""
+    router = web.UrlDispatcher()
+    for route in routes:
+        router.add_route(route.method, route.path, guarded(route))
+    return openapi.encode(routes), tuple(router.resources())
 
 
 async def end_streams(app: web.Application) -> None:

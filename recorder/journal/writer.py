@@ -15,6 +15,7 @@ but for the two calls that make one.
 from __future__ import annotations
 
 import fcntl
+import fnmatch
 import os
 import time
 from collections import deque
@@ -110,9 +111,11 @@ class JournalWriter:
         try:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._take_lock(wait_s)
-            epochs = sorted(self._directory.glob(f"epoch-*{FILE_SUFFIX}"))
-            before = _begun(epochs[-1]) if epochs else 0
-            number = int(epochs[-1].stem.removeprefix("epoch-")) if epochs else 0
+            with os.scandir(self._directory) as entries:
+                names = fnmatch.filter((entry.name for entry in entries), f"epoch-*{FILE_SUFFIX}")
+            last = max(names, default=None)
+            before = _begun(self._directory / last) if last else 0
+            number = int(last.removeprefix("epoch-").removesuffix(FILE_SUFFIX)) if last else 0
             self._file = self._create(number + 1, before)
         except OSError as error:
             raise JournalUnavailable(

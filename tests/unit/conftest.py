@@ -14,10 +14,15 @@ from psycopg import sql
 from sqlalchemy import make_url
 
 from archive.catalogue import migrate, passwords
-from archive.catalogue.engine import Catalogue
+from archive.catalogue.engine import TIMEOUT_S, Catalogue
 from archive.embedded.postgres import EmbeddedPostgres
 
 PASSWORDS = {role: f"{role}-s3cret" for role in migrate.ROLES}
+ADMINISTRATOR = ""
+"""The role of `lasting` that may do anything, which no role of ours may."""
+
+PATIENCE_S = 60.0
+"""To empty everything may take as long as a busy machine takes."""
 
 
 @pytest.fixture(scope="session")
@@ -50,8 +55,11 @@ def lasting(postgres_url: str) -> Iterator[Callable[[str], Catalogue]]:
 
     @cache
     def of_role(role: str) -> Catalogue:
-        url = make_url(postgres_url).set(database=migrate.DATABASE, username=role, password=PASSWORDS[role])
-        made.append(Catalogue(url.render_as_string(hide_password=False)))
+        url = make_url(postgres_url).set(database=migrate.DATABASE)
+        timeout_s = PATIENCE_S
+        if role != ADMINISTRATOR:
+            url, timeout_s = url.set(username=role, password=PASSWORDS[role]), TIMEOUT_S
+        made.append(Catalogue(url.render_as_string(hide_password=False), timeout_s=timeout_s))
         return made[-1]
 
     made: list[Catalogue] = []

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 from psycopg import sql
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url, text
 
 from archive.catalogue import directory, migrate
 from archive.catalogue.engine import Catalogue
@@ -29,7 +29,7 @@ from archive.model import (
     UserId,
 )
 from tests.made_recordings import made_recording
-from tests.unit.conftest import PASSWORDS
+from tests.unit.conftest import ADMINISTRATOR, PASSWORDS
 
 NOW = datetime(2026, 11, 22, 9, 30, 0, 123456, tzinfo=UTC)
 RECORDER, PORTAL, WORKER, OPERATOR = migrate.ROLES
@@ -39,9 +39,7 @@ VACUUMED_BYTES_MIN = 512 * 1024
 
 _JOBS = ("events", "periodic_defers", "jobs")
 _TABLES = [f"public.{name}" for name in metadata.tables] + [f"jobs.procrastinate_{name}" for name in _JOBS]
-_FILLED = " UNION ALL ".join(
-    f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})" for name in _TABLES
-).encode()
+_FILLED = " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})" for name in _TABLES)
 _BEGIN_ANEW = """
     SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false)
     FROM pg_sequences WHERE schemaname IN ('public', 'jobs') AND last_value IS NOT NULL
@@ -71,16 +69,15 @@ class Database:
 
     def connect(self, role: str | None = None, tenant_id: str | None = None) -> psycopg.Connection:
         """Return a plain connection as a role, or as the administrator, within a tenant or none."""
-        connection = _connect(self.url(role))
+        connection = _connect(make_url(self.url(role)))
         self.closing.callback(connection.close)
         if tenant_id is not None:
             connection.execute("SELECT set_config('app.tenant_id', %s, false)", (tenant_id,))
         return connection
 
 
-def _connect(url: str) -> psycopg.Connection:
-    made = make_url(url)
-    return psycopg.connect(**made.get_dialect()().create_connect_args(made)[1], autocommit=True)
+def _connect(url: URL) -> psycopg.Connection:
+    return psycopg.connect(**url.get_dialect()().create_connect_args(url)[1], autocommit=True)
 
 
 @pytest.fixture
@@ -88,24 +85,27 @@ def database(postgres_url: str, lasting: Callable[[str], Catalogue]) -> Iterator
     """Return the prepared database with nothing in it."""
     with ExitStack() as closing:
         yield Database(postgres_url, migrate.DATABASE, closing, lasting)
-    _empty(postgres_url)
+    for table in _emptied(lasting(ADMINISTRATOR)):
+        with _connect(make_url(postgres_url).set(database=migrate.DATABASE)) as admin:
+            admin.execute(sql.SQL("VACUUM {}").format(sql.Identifier(*table.split("."))))
 
 
-def _empty(postgres_url: str) -> None:
-    """Delete what a test left, behind the triggers that forbid it, and let numbers begin anew.
+def _emptied(administrator: Catalogue) -> Sequence[str]:
+    """Delete what a test left, behind the triggers that forbid it, and return the tables that are large.
 
-    Most tests leave little in few tables: to truncate all of them made hundreds of files each time.
+    Most tests leave little in few tables: to truncate all of them made hundreds of files each time. And
+    a connection that lasts knows the tables and how to look into them: to learn it took longest of all.
     """
-    url = make_url(postgres_url).set(database=migrate.DATABASE).render_as_string(hide_password=False)
-    with _connect(url) as admin:
-        admin.execute("SET session_replication_role TO replica")
-        for (name,) in admin.execute(_FILLED).fetchall():
-            table = sql.Identifier(*name.split("."))
-            admin.execute(sql.SQL("DELETE FROM {}").format(table))
-            [size] = admin.execute("SELECT pg_total_relation_size(%s::regclass)", (name,)).fetchone() or (0,)
-            if size > VACUUMED_BYTES_MIN:
-                admin.execute(sql.SQL("VACUUM {}").format(table))
-        admin.execute(_BEGIN_ANEW)
+    with administrator.transaction() as connection:
+        connection.execute(text("SET LOCAL session_replication_role TO replica"))
+        filled = connection.execute(text(_FILLED)).scalars().all()
+        for table in filled:
+            connection.execute(text(f"DELETE FROM {table}"))
+        connection.execute(text(_BEGIN_ANEW))
+        size = text("SELECT pg_total_relation_size(CAST(:name AS regclass))")
+        return [
+            each for each in filled if (connection.scalar(size, {"name": each}) or 0) > VACUUMED_BYTES_MIN
+        ]
 
 
 @pytest.fixture

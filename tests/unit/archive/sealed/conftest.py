@@ -34,6 +34,7 @@ from archive.store.memory import MemoryStore
 from keys.kek import KekVault
 from keys.key_store import DirectoryKeyStore
 from keys.local_keyring import LocalKeyring
+from tests.unit.conftest import ADMINISTRATOR
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 AUDIO = b"fLaC" + bytes(range(256)) * 1200  # five sealed segments
@@ -151,7 +152,7 @@ def outcome_of() -> Callable[[FinishedRecording], SessionOutcome]:
 @pytest.fixture
 def empty(postgres_url: str, lasting: Callable[[str], Catalogue]) -> Iterator[Callable[[str], Catalogue]]:
     """A second, empty database; gives catalogues of it by role."""
-    for role in migrate.ROLES:
+    for role in (*migrate.ROLES, ADMINISTRATOR):
         lasting(role).close()  # what is copied has to be at rest; each connects again when it is used
     name = f"rebuilt_{next(_numbers)}"
     url = make_url(postgres_url)
