@@ -7,10 +7,14 @@ PAGES := playback_portal/static/manifest.json
 WEB := $(wildcard playback_portal/web/*) hatch_build.py package.json package-lock.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --progress-bar on -c constraints.txt
 
+# A service is five processes and a command is one; without what Python keeps beside its sources, each of
+# them compiles all of earwitness anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # These levels take whole cores, one each. The others place real calls and open real browsers; they wait
-# most of the time, so that two at once share even one core well. What failed is shown, and tried once
-# more, alone and in services of its own: a machine that others use is late at times. Who fails twice
-# has failed.
+# most of the time, so that two at once share even one core well; they keep the order of tests/two_ends.py,
+# so that few services are started. What failed is shown, and tried once more, alone and in services of its
+# own: a machine that others use is late at times. Who fails twice has failed.
 SHARED := tests/architecture tests/unit
 WAITING = $(addprefix --ignore ,$(SHARED)) tests
 AGAIN = $(BIN)/python -m pytest --last-failed --last-failed-no-failures none
@@ -58,7 +62,7 @@ test: $(VENV)/.test $(PAGES) node_modules/axe-core ## lint, types, architecture 
 	@sh tests/system_packages.sh
 	@$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(SHARED) || $(AGAIN) $(SHARED)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(WAITING) || $(AGAIN) $(WAITING)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(WAITING) || $(AGAIN) $(WAITING)
 
 soak: $(VENV)/.test $(PAGES) node_modules/axe-core ## what make test does in small: every combination of pages, 10,000 tampered logs, 10,000 steps of retention
 	@sh tests/system_packages.sh

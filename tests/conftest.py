@@ -8,8 +8,10 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from xdist.remote import Producer
 
 from tests.running_service import RunningService
+from tests.two_ends import TwoEnds, arranged
 
 hypothesis.settings.register_profile("earwitness", deadline=None)
 hypothesis.settings.load_profile("earwitness")
@@ -22,6 +24,17 @@ PIA, OTTO = "+31201234505", "+31201234506"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let `make soak` ask for more of what `make test` does in small."""
     parser.addoption("--soak", action="store_true", help="all combinations instead of every pair of them")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let tests of one service stand side by side."""
+    items[:] = arranged(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> TwoEnds | None:
+    """Keep that order among two workers, where it was asked for."""
+    return None if config.option.loadscopereorder else TwoEnds(config, log)
 
 
 @pytest.fixture(scope="session")
