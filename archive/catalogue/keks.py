@@ -11,11 +11,11 @@ Rules: retiring is for ever, as destroying is. The keys themselves are elsewhere
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import LargeBinary, Text, column, func, or_, select, update, values
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.catalogue import store_holds
@@ -166,6 +166,49 @@ def hand_over(
         )
     )
     return changed.rowcount == 1
+
+
+def hand_over_all(
+    connection: Connection, tenant_id: TenantId, changes: Sequence[tuple[RecordingId, WrappedKey, WrappedKey]]
+) -> int:
+    """Do as `hand_over` with many recordings, each with its former and its new key; return how many changed.
+
+    Two statements, however many there are. The rows are locked in the order of their ids first, as
+    everybody locks several.
+    """
+    if not changes:
+        return 0
+    columns = recordings.c
+    ids = [recording_id for recording_id, _, _ in changes]
+    connection.execute(
+        select(columns.id)
+        .where(columns.tenant_id == tenant_id, columns.id.in_(ids))
+        .order_by(columns.id)
+        .with_for_update(key_share=True)
+    )
+    change = values(
+        column("id", Text),
+        column("former_kek_id", Text),
+        column("former", LargeBinary),
+        column("kek_id", Text),
+        column("wrapped", LargeBinary),
+        name="change",
+    ).data([(each, old.kek_id, old.wrapped, new.kek_id, new.wrapped) for each, old, new in changes])
+    changed = connection.execute(
+        update(recordings)
+        .where(
+            columns.tenant_id == tenant_id,
+            columns.id == change.c.id,
+            columns.kek_id == change.c.former_kek_id,
+            columns.wrapped_key == change.c.former,
+        )
+        .values(
+            kek_id=change.c.kek_id,
+            wrapped_key=change.c.wrapped,
+            store_hold=store_holds.after_new_object(),
+        )
+    )
+    return changed.rowcount
 
 
 def key_of(catalogue: Catalogue, tenant_id: TenantId, recording_id: RecordingId) -> WrappedKey:
