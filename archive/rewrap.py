@@ -54,8 +54,8 @@ BATCH_COUNT = 100
 """Recordings between two barriers: what a stop makes be done again takes about a second."""
 
 THREADS_COUNT = 4
-"""Round trips to the store at once; the work of the processor in between fills about one core, so that
-sixteen or thirty-two were no faster when it was measured."""
+"""Round trips to the store at once; the work of the processor in between fills about one core. Sixteen
+or thirty-two were no faster on a machine whose cores were taken (docs/performance.md)."""
 
 PASSES_MAX = 20
 """Goes through the rows of one KEK; each later one finds only what changed during the one before."""
