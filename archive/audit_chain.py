@@ -31,6 +31,9 @@ FIELD_CHARS_MAX = 512
 BODY_SIZE_BYTES_MAX = 64 * 1024
 """A body explains one act; the largest (a list of exported recordings) names some 1,500 ids."""
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+"""Made once: `json.dumps` makes one for every value, and a log has millions."""
+
 Json: TypeAlias = "bool | int | float | str | list[Json] | Mapping[str, Json] | None"
 
 
@@ -67,7 +70,7 @@ class AuditEntry:
 def canonical_json(value: Json) -> bytes:
     """Return the one spelling of a JSON value; raises Refused for what JSON can't say."""
     try:
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+        text = _ENCODER.encode(value)
     except (TypeError, ValueError) as error:
         raise Refused("The body of an audit entry holds something JSON has no form for.") from error
     return text.encode()

@@ -41,6 +41,9 @@ TokenCheck = Callable[[bytes, bytes], datetime]
 """Checks a time-stamp token over a checkpoint and returns its time; raises VerificationFailed."""
 
 
+_DECODER = json.JSONDecoder()
+"""Made once, for the million entries of a log."""
+
 _NO_HEAD = (0, "0" * 64)
 
 
@@ -247,7 +250,7 @@ def _check_entry(walk: _Walk, leaf: Leaf, line: str) -> None:
     if not tab or hashlib.sha256(hashed.encode()).hexdigest() != leaf.entry_hash:
         raise walk.broken(f"{_name(leaf)} was changed, removed or moved")
     try:
-        fields = json.loads(hashed)
+        fields = _DECODER.decode(hashed)
         sequence, writer = fields["sequence"], fields["writer"]
         previous, body_hash, action = fields["previous_hash"], fields["body_hash"], fields["action"]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -278,7 +281,7 @@ def _hash_of(salt: str, body: str) -> str:
 
 def _is_canonical(body: str) -> bool:
     try:
-        found = json.loads(body)
+        found = _DECODER.decode(body)
     except (ValueError, RecursionError):
         return False
     return isinstance(found, dict) and canonical_json(found) == body.encode()
