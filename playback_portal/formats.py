@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import phonenumbers
 from babel.dates import format_date
-from babel.numbers import format_decimal
+from babel.numbers import format_decimal, format_percent
 
 from playback_portal.language import Language
 
@@ -68,6 +68,12 @@ def count(language: Language, amount: float, decimals: int = 0) -> str:
     """Return a number with its thousands grouped: 12.300 in Dutch, 12,300 in English."""
     pattern = "#,##0" + ("." + "0" * decimals if decimals else "")
     return str(format_decimal(amount, pattern, locale=language.locale))
+
+
+def percent(language: Language, permille: int) -> str:
+    """Return thousandths as a percentage with one decimal: 87,5 % in Dutch, 87.5% in English."""
+    pattern = "0.0\N{NO-BREAK SPACE}%" if language is Language.DUTCH else "0.0%"
+    return str(format_percent(permille / 1000, pattern, locale=language.locale))
 
 
 def number(language: Language, text: str | None) -> str:  # noqa: ARG001 - the form of a filter

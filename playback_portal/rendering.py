@@ -53,6 +53,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "iso": formats.iso,
     "duration": formats.duration,
     "count": formats.count,
+    "percent": formats.percent,
     "number": formats.number,
 }
 

@@ -46,6 +46,10 @@ from playback_portal.pages.audit import AUDIT_PAGE_ROUTES
 from playback_portal.pages.cases import CASE_PAGE_ROUTES
 from playback_portal.pages.data_subjects import DATA_SUBJECT_PAGE_ROUTES
 from playback_portal.pages.enrolment import ENROLMENT_ROUTES
+from playback_portal.pages.evaluation_forms import EVALUATION_FORM_PAGE_ROUTES
+from playback_portal.pages.evaluation_results import EVALUATION_RESULT_ROUTES
+from playback_portal.pages.evaluation_samples import EVALUATION_SAMPLE_ROUTES
+from playback_portal.pages.evaluations import EVALUATION_PAGE_ROUTES
 from playback_portal.pages.exports import EXPORT_PAGE_ROUTES
 from playback_portal.pages.help import HELP_ROUTES
 from playback_portal.pages.holds import HOLD_ROUTES
@@ -154,6 +158,10 @@ ROUTES = (
     *ANNOTATION_ROUTES,
     *LABEL_PAGE_ROUTES,
     *LIVE_ROUTES,
+    *EVALUATION_PAGE_ROUTES,
+    *EVALUATION_RESULT_ROUTES,
+    *EVALUATION_FORM_PAGE_ROUTES,
+    *EVALUATION_SAMPLE_ROUTES,
     *PLAY_LINK_ROUTES,
     *SHARING_ROUTES,
     *POLICY_ROUTES,

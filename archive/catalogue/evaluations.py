@@ -103,6 +103,18 @@ def about(catalogue: Catalogue, scope: AccessScope, evaluation_id: str) -> Evalu
         return _about(connection, scope, evaluation_id)
 
 
+def recording_of(catalogue: Catalogue, scope: AccessScope, evaluation_id: str) -> RecordingId:
+    """Return which recording an evaluation is of, whoever may see it; raises NotFound."""
+    statement = select(evaluations.c.recording_id).where(
+        evaluations.c.tenant_id == scope.tenant_id, evaluations.c.id == evaluation_id
+    )
+    with catalogue.transaction(scope.tenant_id) as connection:
+        found = connection.execute(statement).scalar_one_or_none()
+    if found is None:
+        raise NotFound("There is no such evaluation.")
+    return RecordingId(found)
+
+
 def begin(
     catalogue: Catalogue, scope: AccessScope, recording: Recording, form_id: str, *, now: datetime
 ) -> Evaluation:

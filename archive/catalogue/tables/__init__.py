@@ -54,6 +54,9 @@ from archive.catalogue.tables.evaluations import (
     evaluation_figures,
     evaluation_form_versions,
     evaluation_forms,
+    evaluation_policies,
+    evaluation_sample_calls,
+    evaluation_samples,
     evaluations,
 )
 from archive.catalogue.tables.exports import export_parts, exports
@@ -127,6 +130,9 @@ __all__ = [
     "evaluation_figures",
     "evaluation_form_versions",
     "evaluation_forms",
+    "evaluation_policies",
+    "evaluation_sample_calls",
+    "evaluation_samples",
     "evaluations",
     "exempt_days",
     "exempt_numbers",

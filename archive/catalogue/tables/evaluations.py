@@ -12,6 +12,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Date,
+    ForeignKey,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -113,4 +114,44 @@ evaluation_figures = Table(
     count("failed"),
     PrimaryKeyConstraint("tenant_id", "form_id", "form_version", "month"),
     _of_version(),
+)
+
+evaluation_policies = Table(
+    "evaluation_policies",
+    metadata,
+    Column("tenant_id", Text, ForeignKey("tenants.id"), primary_key=True),
+    Column("hides_few", Boolean, nullable=False),
+)
+
+evaluation_samples = Table(
+    "evaluation_samples",
+    metadata,
+    Column("id", Text, primary_key=True),
+    tenant(),
+    word("form_id"),
+    word("team_id"),
+    Column("month", Date, nullable=False),
+    Column("per_person", Integer, nullable=False),
+    word("seed"),
+    word("drawn_by"),
+    time("drawn_at"),
+    UniqueConstraint("tenant_id", "id"),
+    UniqueConstraint("tenant_id", "team_id", "form_id", "month"),
+    ForeignKeyConstraint(["tenant_id", "form_id"], ["evaluation_forms.tenant_id", "evaluation_forms.id"]),
+)
+
+evaluation_sample_calls = Table(
+    "evaluation_sample_calls",
+    metadata,
+    word("tenant_id"),
+    word("sample_id"),
+    word("recording_id"),
+    word("owner"),
+    Column("place", Integer, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "sample_id", "recording_id"),
+    ForeignKeyConstraint(
+        ["tenant_id", "sample_id"], ["evaluation_samples.tenant_id", "evaluation_samples.id"]
+    ),
+    of_recording(),
+    Index(None, "recording_id"),
 )

@@ -251,6 +251,27 @@ def _fill_evaluations(portal: Catalogue, database: Any, archived: ArchivedRecord
         "INSERT INTO evaluation_figures VALUES (%s, %s, 1, '2026-11-01', 1, 1000, 0)",
         (scope.tenant_id, kept.id),
     )
+    sample = {"tenant_id": scope.tenant_id, "sample_id": new_id(now)}
+    with portal.transaction(scope.tenant_id) as connection:
+        connection.execute(
+            insert(tables.evaluation_policies), {"tenant_id": scope.tenant_id, "hides_few": True}
+        )
+        connection.execute(
+            insert(tables.evaluation_samples),
+            {
+                "id": sample["sample_id"],
+                "tenant_id": scope.tenant_id,
+                "form_id": kept.id,
+                "team_id": "x",
+                "month": now.date().replace(day=1),
+                "per_person": 4,
+                "seed": "x",
+                "drawn_by": scope.actor,
+                "drawn_at": now,
+            },
+        )
+        call = {"recording_id": archived.recording.id, "owner": "x", "place": 0}
+        connection.execute(insert(tables.evaluation_sample_calls), {**sample, **call})
 
 
 def _fill_shares(portal: Catalogue, scope: AccessScope, archived: ArchivedRecording, now: datetime) -> None:

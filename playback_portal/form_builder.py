@@ -1,0 +1,227 @@
+"""A form in the making: what the fields of its page say, and what one press does to it.
+
+The page sends everything with each press and gets it back changed, so that nothing is kept
+before it is saved, and a keyboard and a browser without scripts are enough.
+
+Fields: `name`; of each section `s0.title`; of each question `s0.q0.text` and so on. Choices are
+lines such as `Passend = 5`, answers of a condition digits with commas.
+
+Rules: pure. What can't be a form is told by `archive.evaluation_form.read`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from archive.audit import Json
+from archive.evaluation_form import (
+    QUESTIONS_MAX,
+    SECTIONS_MAX,
+    CommentRule,
+    Form,
+    Question,
+    QuestionKind,
+)
+
+FIELDS = (
+    "id",
+    "text",
+    "kind",
+    "weight",
+    "steps",
+    "choices",
+    "comment",
+    "when",
+    "values",
+    "skippable",
+    "fatal",
+)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A question in the making, as texts; "on" or "" for what is switched."""
+
+    id: str
+    text: str = ""
+    kind: str = QuestionKind.YES_NO.value
+    weight: str = "1"
+    steps: str = "5"
+    choices: str = ""
+    comment: str = CommentRule.NEVER.value
+    when: str = ""
+    values: str = ""
+    skippable: str = ""
+    fatal: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section in the making."""
+
+    title: str = ""
+    questions: tuple[Draft, ...] = ()
+
+
+@dataclass(frozen=True)
+class Making:
+    """A form in the making; `focus` is the field that is next."""
+
+    name: str = ""
+    parts: tuple[Part, ...] = field(default=(Part("", (Draft("q1"),)),))
+    focus: str = "name"
+
+
+def of_form(name: str, form: Form) -> Making:
+    """Return a form that exists, to be changed."""
+    parts = (Part(each.title, tuple(map(_draft, each.questions))) for each in form.sections)
+    return Making(name, tuple(parts))
+
+
+def of_fields(fields: Mapping[str, str]) -> Making:
+    """Return what a page says; whatever is missing is empty."""
+    parts: list[Part] = []
+    for section in range(SECTIONS_MAX + 1):
+        if f"s{section}.title" not in fields:
+            break
+        questions: list[Draft] = []
+        for number in range(QUESTIONS_MAX + 1):
+            place = f"s{section}.q{number}"
+            if f"{place}.id" not in fields:
+                break
+            questions.append(Draft(**{each: fields.get(f"{place}.{each}", "") for each in FIELDS}))
+        parts.append(Part(fields[f"s{section}.title"], tuple(questions)))
+    return Making(fields.get("name", ""), tuple(parts))
+
+
+def pressed(making: Making, what: str) -> Making:
+    """Return the form after a press such as `add:0`, `up:0:1` or `remove:2`; one unknown does nothing."""
+    verb, *numbers = what.split(":")
+    places = [int(each) for each in numbers if each.isascii() and each.isdecimal() and len(each) < 4]
+    if verb == "add" and not places:
+        return _with_section(making)
+    if not places or places[0] >= len(making.parts):
+        return making
+    if len(places) == 1:
+        return _with_question(making, places[0]) if verb == "add" else _moved_part(making, verb, places[0])
+    return _moved_question(making, verb, places[0], places[1])
+
+
+def document_of(making: Making) -> dict[str, Json]:
+    """Return the form as JSON, to be read; what is no number goes as it is, to be refused with its place."""
+    return {
+        "sections": [
+            {"title": part.title, "questions": [_question(each) for each in part.questions]}
+            for part in making.parts
+        ]
+    }
+
+
+def _question(draft: Draft) -> Json:
+    kind, values = draft.kind, [_number(each) for each in draft.values.replace(" ", "").split(",") if each]
+    return {
+        "id": draft.id,
+        "text": draft.text,
+        "kind": kind,
+        "weight": _number(draft.weight),
+        "steps": _number(draft.steps) if kind == QuestionKind.SCALE else None,
+        "choices": [_choice(line) for line in draft.choices.splitlines() if line.strip()]
+        if kind == QuestionKind.CHOICE
+        else [],
+        "skippable": bool(draft.skippable),
+        "fatal": bool(draft.fatal),
+        "comment": draft.comment or None,
+        "when": {"question": draft.when, "values": values} if draft.when else None,
+    }
+
+
+def _choice(line: str) -> Json:
+    text, _, points = line.rpartition("=")
+    return {"text": text.strip(), "points": _number(points.strip())}
+
+
+def _number(text: str) -> Json:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else text or None
+
+
+def _draft(question: Question) -> Draft:
+    when = question.when
+    return Draft(
+        question.id,
+        question.text,
+        question.kind.value,
+        str(question.weight),
+        str(question.steps),
+        "\n".join(f"{each.text} = {each.points}" for each in question.choices),
+        question.comment.value,
+        "" if when is None else when.question,
+        "" if when is None else ", ".join(map(str, when.values)),
+        "on" if question.skippable else "",
+        "on" if question.fatal else "",
+    )
+
+
+def _new(making: Making) -> Draft:
+    taken = {each.id for part in making.parts for each in part.questions}
+    return Draft(next(name for number in itertools.count(1) if (name := f"q{number}") not in taken))
+
+
+def _with_section(making: Making) -> Making:
+    if len(making.parts) >= SECTIONS_MAX:
+        return making
+    parts = (*making.parts, Part("", (_new(making),)))
+    return replace(making, parts=parts, focus=f"s{len(parts) - 1}.title")
+
+
+def _with_question(making: Making, section: int) -> Making:
+    if sum(len(part.questions) for part in making.parts) >= QUESTIONS_MAX:
+        return making
+    part = making.parts[section]
+    questions = (*part.questions, _new(making))
+    return _put(making, section, replace(part, questions=questions), f"s{section}.q{len(questions) - 1}.text")
+
+
+def _moved_part(making: Making, verb: str, section: int) -> Making:
+    parts = list(making.parts)
+    if verb == "remove":
+        del parts[section]
+        return replace(making, parts=tuple(parts), focus="name")
+    to = section + {"up": -1, "down": 1}.get(verb, 0)
+    if to == section or not 0 <= to < len(parts):
+        return making
+    parts.insert(to, parts.pop(section))
+    return replace(making, parts=tuple(parts), focus=f"s{to}.title")
+
+
+def _moved_question(making: Making, verb: str, section: int, number: int) -> Making:
+    questions = list(making.parts[section].questions)
+    if number >= len(questions):
+        return making
+    if verb == "remove":
+        del questions[number]
+        return _put(
+            making, section, replace(making.parts[section], questions=tuple(questions)), f"s{section}.title"
+        )
+    to = number + {"up": -1, "down": 1}.get(verb, 0)
+    if 0 <= to < len(questions):
+        questions.insert(to, questions.pop(number))
+        part = replace(making.parts[section], questions=tuple(questions))
+        return _put(making, section, part, f"s{section}.q{to}.text")
+    # Beyond its section a question goes on in the next one, or the one before.
+    other = section + (1 if to > number else -1)
+    if not 0 <= other < len(making.parts):
+        return making
+    question = questions.pop(number)
+    there = making.parts[other].questions
+    there = (question, *there) if other > section else (*there, question)
+    left = _put(making, section, replace(making.parts[section], questions=tuple(questions)), "")
+    at = 0 if other > section else len(there) - 1
+    return _put(left, other, replace(making.parts[other], questions=there), f"s{other}.q{at}.text")
+
+
+def _put(making: Making, section: int, part: Part, focus: str) -> Making:
+    parts = list(making.parts)
+    parts[section] = part
+    return replace(making, parts=tuple(parts), focus=focus)

@@ -1,0 +1,228 @@
+"""Pages of evaluations: filling in, results, the making of forms, and samples; and who is not let in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from archive.catalogue import directory
+from archive.model import Recording
+from playback_portal.app import create_app
+from tests.annotation_desk import NOW
+from tests.evaluation_desk import EvaluationDesk
+
+NOTHING = "01990000-0000-7000-8000-000000000000"
+
+
+@pytest.fixture
+async def desk(house: Any, archive: Callable[..., Recording]) -> AsyncIterator[EvaluationDesk]:
+    async with TestClient(TestServer(create_app(house.services()))) as client:
+        yield EvaluationDesk(client, house, archive)
+
+
+def current(text: str) -> str:
+    found = re.search(r'class="question current" id="question-(\w+)"', text)
+    return found[1] if found else ""
+
+
+async def answer(desk: EvaluationDesk, path: str, question: str, value: str, **more: str) -> str:
+    fields = {"question": question, "value": value, "at_ms": "700", **more}
+    status, text = await desk.form(path, "bert", **fields)
+    assert status == 200, text
+    return text
+
+
+async def begun(desk: EvaluationDesk) -> str:
+    """Return the path of an evaluation that Bert began by its first answer."""
+    form = await desk.new_form()
+    text = await answer(desk, "evaluations", "name", "1", form=form["id"])
+    found = re.search(r'action="/recordings/[^/]+/(evaluations/[0-9a-f-]{36})"', text)
+    assert found is not None
+    return found[1]
+
+
+async def test_looking_at_a_form_leaves_nothing_and_the_first_answer_begins(desk: EvaluationDesk) -> None:
+    form = await desk.new_form()
+    text = await desk.page("evaluations", "bert")
+    assert current(text) == "name"
+    assert (await desk.get("evaluations", "bert"))["items"] == []
+    text = await answer(desk, "evaluations", "name", "1", form=form["id"])
+    assert current(text) == "tone"
+    assert 'id="question-offer"' in text
+    (found,) = (await desk.get("evaluations", "bert"))["items"]
+    assert found["answers"]["name"] == {"value": 1, "atMs": 700, "comment": ""}
+
+
+async def test_answers_show_hide_and_release(desk: EvaluationDesk) -> None:
+    path = await begun(desk)
+    text = await answer(desk, path, "name", "0")
+    assert 'id="question-offer"' not in text
+    text = await answer(desk, path, "name", "1")
+    text = await answer(desk, path, "tone", "2")
+    # A low answer wants words before the next question is due.
+    assert current(text) == "tone"
+    assert "Waarom?" in text
+    text = await answer(desk, path, "tone", "", comment="Te vlug")
+    assert current(text) == "offer"
+    assert "data-release" not in text
+    text = await answer(desk, path, "offer", "2")
+    assert "data-release" in text
+    status, text = await desk.form(f"{path}/release", "bert")
+    assert status == 200
+    assert "De evaluatie is vrijgegeven." in text
+    assert "55,0" in text
+    (found,) = (await desk.get("evaluations"))["items"]
+    assert found["answers"]["tone"] == {"value": 2, "atMs": 700, "comment": "Te vlug"}
+
+
+async def test_without_scripts_every_answer_leads_back(desk: EvaluationDesk) -> None:
+    form = await desk.new_form()
+    status, _ = await desk.form(
+        "evaluations", "bert", htmx=False, form=form["id"], question="name", value="1"
+    )
+    assert status == 303
+
+
+@pytest.mark.parametrize("value", ["7", "x", "11", "", "na"])
+async def test_an_answer_that_can_not_be_is_refused(desk: EvaluationDesk, value: str) -> None:
+    path = await begun(desk)
+    status, _ = await desk.form(path, "bert", question="offer", value=value)
+    assert status in {400, 403}
+
+
+async def test_a_draft_is_withdrawn(desk: EvaluationDesk) -> None:
+    path = await begun(desk)
+    status, text = await desk.form(f"{path}/withdrawal", "bert")
+    assert status == 200
+    assert "Het concept is ingetrokken." in text
+    assert current(text) == "name"
+
+
+async def test_whom_it_is_about_reads_acknowledges_or_disputes_and_it_is_settled(
+    desk: EvaluationDesk,
+) -> None:
+    found = await desk.released(tone={"value": 1, "comment": "Kortaf"})
+    listed = await desk.page("/evaluations", "anna")
+    assert f"/evaluations/{found['id']}" in listed
+    text = await desk.page(f"/evaluations/{found['id']}", "anna")
+    assert "Kortaf" in text
+    assert "Ik heb het gezien" in text
+    for who in ("dora", "ada", "reader"):
+        assert (await desk.ask("GET", f"/evaluations/{found['id']}", who)).status == 404, who
+    assert (await desk.form(f"/evaluations/{found['id']}/dispute", "bert", text="Nee"))[0] == 404
+    assert (await desk.form(f"/evaluations/{found['id']}/dispute", "anna", text=" "))[0] == 400
+    assert (await desk.form(f"/evaluations/{found['id']}/dispute", "anna", htmx=False, text="Onwaar"))[
+        0
+    ] == 303
+    text = await desk.page("evaluations", "mark")
+    assert "anna</bdi> maakt bezwaar tegen deze evaluatie." in text
+    await desk.form(f"evaluations/{found['id']}", "mark", question="tone", value="5")
+    status, text = await desk.form(f"evaluations/{found['id']}/settlement", "mark", text="Klopt")
+    assert status == 200
+    assert "Het bezwaar is afgehandeld." in text
+    text = await desk.page(f"/evaluations/{found['id']}", "anna")
+    assert "Klopt" in text
+    assert "100,0" in text
+
+
+async def test_whom_it_is_about_acknowledges_without_hearing_the_call(desk: EvaluationDesk) -> None:
+    found = await desk.released()
+    directory.set_user(desk.house.operator, desk.tenant.id, "anna", now=NOW, access="none")
+    text = await desk.page(f"/evaluations/{found['id']}", "anna")
+    assert f"/recordings/{desk.recording.id}" not in text
+    assert (await desk.form(f"/evaluations/{found['id']}/acknowledgement", "anna", htmx=False))[0] == 303
+    assert "Gezien" in await desk.page(f"/evaluations/{found['id']}", "anna")
+
+
+async def test_averages_of_few_are_hidden_where_the_tenant_wants_it(desk: EvaluationDesk) -> None:
+    await desk.released(tone={"value": 3, "comment": "x"})
+    assert "70,0" in await desk.page("/evaluations", "mark")
+    for who, status in (("mark", 403), ("ada", 303)):
+        assert (await desk.form("/evaluations/policy", who, htmx=False, hides="true"))[0] == status
+    text = await desk.page("/evaluations", "mark")
+    assert "minder dan vijf" in text
+    await desk.form("/evaluations/policy", "ada", htmx=False, hides="false")
+    assert "minder dan vijf" not in await desk.page("/evaluations", "mark")
+
+
+async def test_who_makes_no_forms_is_kept_out(desk: EvaluationDesk) -> None:
+    form = await desk.new_form()
+    for path in ("/evaluations/forms", "/evaluations/forms/new", f"/evaluations/forms/{form['id']}"):
+        for who, status in (("ada", 200), ("mark", 200), ("bert", 403), ("anna", 403), ("otto", 403)):
+            assert (await desk.ask("GET", path, who)).status == status, (path, who)
+    assert (await desk.form("/evaluations/forms", "bert", name="x"))[0] == 403
+
+
+FIELDS = {
+    "name": "Gesprek",
+    "s0.title": "Begin",
+    "s0.q0.id": "q1",
+    "s0.q0.text": "Eerste?",
+    "s0.q0.kind": "yes-no",
+    "s0.q0.weight": "2",
+    "s0.q1.id": "q2",
+    "s0.q1.text": "Aanbod",
+    "s0.q1.kind": "choice",
+    "s0.q1.choices": "Geen = 0\r\nGoed = 5",
+    "s0.q1.when": "q1",
+    "s0.q1.values": "1",
+    "s0.q1.skippable": "on",
+}
+
+
+async def test_a_form_is_built_by_presses_and_kept_once_it_is_one(desk: EvaluationDesk) -> None:
+    page = "/evaluations/forms"
+    status, text = await desk.form(page, "mark", **FIELDS, do="add:0")
+    assert status == 200
+    assert 'value="q3"' in text
+    status, text = await desk.form(page, "mark", **{**FIELDS, "s0.q0.text": ""}, do="save")
+    assert status == 400
+    assert "/sections/0/questions/0/text" in text
+    status, text = await desk.form(page, "mark", **FIELDS, do="preview")
+    assert status == 200
+    assert (await desk.get("/v1/evaluation-forms"))["items"] == []
+    assert (await desk.form(page, "mark", htmx=False, **FIELDS, do="save"))[0] == 303
+    (made,) = (await desk.get("/v1/evaluation-forms"))["items"]
+    assert made["sections"][0]["questions"][1]["choices"][1] == {"text": "Goed", "points": 5}
+    one = f"{page}/{made['id']}"
+    assert (await desk.form(one, "ada", htmx=False, **{**FIELDS, "s0.title": "Anders"}, do="save"))[0] == 303
+    assert (await desk.get(f"/v1/evaluation-forms/{made['id']}"))["version"] == 2
+    assert "Goed = 5" in await desk.page(f"{one}?version=1", "ada")
+    await desk.form(f"{one}/offer", "ada", htmx=False, on="false")
+    assert (await desk.get("/v1/evaluation-forms"))["items"] == []
+
+
+async def test_a_sample_is_drawn_once_worked_through_and_seen_by_who_may_evaluate(
+    desk: EvaluationDesk,
+) -> None:
+    form = await desk.new_form()
+    wanted = {"team": desk.team_id, "form": form["id"], "month": "2026-11", "per_person": "4"}
+    for who in ("dora", "anna", "ada"):
+        assert (await desk.form("/evaluations/samples", who, htmx=False, **wanted))[0] == 403, who
+    answered = await desk.client.post(
+        "/evaluations/samples", data=wanted, headers=desk.headers["bert"], allow_redirects=False
+    )
+    assert answered.status == 303
+    path = answered.headers["Location"]
+    status, text = await desk.form("/evaluations/samples", "mark", htmx=False, **wanted)
+    assert status == 409
+    assert "al getrokken" in text
+    text = await desk.page(path, "mark")
+    assert f"/recordings/{desk.recording.id}#evaluations" in text
+    assert "0 van 1" in text
+    for who in ("dora", "anna"):
+        assert (await desk.ask("GET", path, who)).status == 404, who
+    made = await desk.made("POST", "evaluations", "bert", {"formId": form["id"]})
+    given = {"name": {"value": 1}, "tone": {"value": 5}, "offer": {"value": 2}}
+    await desk.made("PATCH", f"evaluations/{made['id']}", "bert", {"answers": given}, 200)
+    await desk.made("POST", f"evaluations/{made['id']}/releases", "bert")
+    assert "1 van 1" in await desk.page(path, "mark")
+    for wrong in ({"month": "2026-13"}, {"per_person": "x"}):
+        assert (await desk.form("/evaluations/samples", "bert", **{**wanted, **wrong}))[0] == 400
+    assert (await desk.form("/evaluations/samples", "bert", **{**wanted, "per_person": "51"}))[0] == 403
+    assert (await desk.form("/evaluations/samples", "bert", **{**wanted, "month": "2025-01"}))[0] == 409
+    assert (await desk.ask("GET", f"/evaluations/samples/{NOTHING}", "bert")).status == 404
