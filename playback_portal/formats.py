@@ -26,7 +26,7 @@ _DAYS = {
     "full": "EEEE d MMMM y",
     "long": "d MMMM y",
     "short": "EEE d MMM",
-    "numeric": "d-M-y",
+    "date": "d MMM y",
 }
 
 NUMBERS_REMEMBERED_MAX = 2048
@@ -47,7 +47,10 @@ def clock(
 
 
 def day(language: Language, moment: datetime | date, style: str = "full") -> str:
-    """Return the day: `full` vrijdag 20 november 2026, `long` without the weekday, `short` vr 20 nov."""
+    """Return the day: `full` vrijdag 20 november 2026, `long` without the weekday, `short` vr 20 nov.
+
+    In a table that has no room for more, `date`: 20 nov 2026.
+    """
     local = moment.astimezone(ZONE) if isinstance(moment, datetime) else moment
     return format_date(local, _DAYS[style], locale=language.locale)
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Select, Text, bindparam, cast, func, literal, select, text
+from sqlalchemy import ARRAY, ColumnElement, Select, Text, and_, bindparam, cast, func, literal, select, text
 from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -35,6 +35,10 @@ STEMS = text(
 
 OWNERS_MAX = 100
 """People named in one condition; a listener of more is served by the filter of the recordings alone."""
+
+ALTERNATIVES_APART_MIN = 6
+"""A number in its spellings, or an id, has fewer. Twelve people and a name took 29 ms of processor time in
+one query of a million documents, and 18 ms in two."""
 
 PLANNED = {
     # A plan made for any text walks the whole index for a rare one.
@@ -107,8 +111,20 @@ def terms_of(connection: Connection, wanted: Wanted) -> list[str]:
     return [*terms, *(f"!{lexemes.quoted(lexeme)}" for lexeme in wanted.without)]
 
 
-def matching(terms: Iterable[str]) -> ColumnElement[bool]:
-    """Return the condition on `searchable` that all terms hold."""
+def matching(terms: Sequence[str]) -> ColumnElement[bool]:
+    """Return the condition on `searchable` that all terms hold.
+
+    A term of many alternatives, the people a listener hears, is a condition of its own: in one
+    query with a name the index looks at all of their recordings, beside it only at those named.
+    """
+    apart = [term for term in terms if lexemes.alternatives(term) >= ALTERNATIVES_APART_MIN]
+    together = [term for term in terms if term not in apart]
+    if all(term.startswith("!") for term in together):
+        return _holds(terms)
+    return and_(_holds(together), *(_holds([term]) for term in apart))
+
+
+def _holds(terms: Iterable[str]) -> ColumnElement[bool]:
     query = cast(literal(storable(" & ".join(terms)), Text), TSQUERY)
     return searchable.c.document.op("@@", is_comparison=True)(query)
 

@@ -27,8 +27,8 @@ from archive.catalogue.scrubs import READ_WITHIN, Found, Progress
 from archive.catalogue.worm_proofs import WormProof
 from archive.errors import Refused
 from archive.model import TenantId, UserId
-from playback_portal import data_subject_words, logins
-from playback_portal.history import ACTIONS
+from playback_portal import logins
+from playback_portal.deeds import DEEDS
 from playback_portal.language import mark
 from playback_portal.page import render, see_other
 from playback_portal.parameters import CALENDAR
@@ -46,65 +46,6 @@ RESULTS = {
     "failed": mark("Failed"),
     "unconfirmed": mark("Not confirmed"),
 }
-DEEDS = {
-    **ACTIONS,
-    **data_subject_words.DEEDS,
-    "audit.listed": mark("looked at the audit log"),
-    "audit.proved": mark("took the proof of an entry along"),
-    "call.viewed": mark("looked at a call under way"),
-    "calls.listed": mark("looked at the calls under way"),
-    "case.opened": mark("opened a case"),
-    "case.viewed": mark("looked at a case"),
-    "do-not-record.added": mark("added a number that is not recorded"),
-    "do-not-record.removed": mark("took a number off the list of what is not recorded"),
-    "exempt-number.added": mark("added an exempt number"),
-    "exempt-number.removed": mark("removed an exempt number"),
-    "export.asked": mark("asked for an export"),
-    "export.downloaded": mark("took an export along"),
-    "log.bodies-erased": mark("erased details of this log whose term is over"),
-    "label.added": mark("made a label"),
-    "label.changed": mark("changed a label"),
-    "label.retired": mark("retired a label"),
-    "passkey.added": mark("added a passkey"),
-    "passkey.removed": mark("removed a passkey"),
-    "password.changed": mark("changed a password"),
-    "policy.changed": mark("changed the settings of the organisation"),
-    "case.filled": mark("put recordings into a case"),
-    "case.person-admitted": mark("admitted somebody to a case"),
-    "case.person-removed": mark("took somebody off a case"),
-    "case.release-asked": mark("asked for the release of a case"),
-    "case.release-refused": mark("refused the release of a case"),
-    "case.released": mark("released a case"),
-    "case.rule-added": mark("let later calls come into a case"),
-    "recording.paused": mark("paused a call"),
-    "recording.resumed": mark("resumed a call"),
-    "recording.started": mark("started recording a call"),
-    "recording.stopped": mark("stopped recording a call"),
-    "recordings.searched": mark("searched the recordings"),
-    "recordings.counted": mark("counted the recordings"),
-    "recovery-codes.made": mark("made recovery codes"),
-    "reset.asked": mark("asked for a new password"),
-    "second-factor.reset": mark("reset a second factor"),
-    "session.ended": mark("signed out"),
-    "session.opened": mark("signed in"),
-    "sessions.ended": mark("ended sessions"),
-    "share-policy.changed": mark("changed what may be shared"),
-    "sign-in.begun": mark("began to sign in"),
-    "sign-in.refused": mark("could not sign in"),
-    "team.added": mark("made a team"),
-    "team.changed": mark("changed a team"),
-    "team.member-removed": mark("took somebody off a team"),
-    "team.member-set": mark("put somebody into a team"),
-    "team.removed": mark("removed a team"),
-    "totp.removed": mark("removed an authenticator app"),
-    "totp.set": mark("set up an authenticator app"),
-    "user.added": mark("added a person"),
-    "user.changed": mark("changed a person"),
-    "user.invited": mark("invited a person"),
-    "user.rights-changed": mark("changed the rights of a person"),
-    "users.imported": mark("imported people"),
-}
-"""The deeds of the log in words; what is not here is shown by its own name."""
 
 _USER, _RECORDING = "user:", "recording:"
 _PROGRAM, _SERVICE = "api-client:", "service:"

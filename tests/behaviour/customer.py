@@ -29,9 +29,9 @@ _CONTEXT = b"earwitness directory"
 
 
 @contextmanager
-def operating(service: RunningService) -> Iterator[Catalogue]:
-    """Open the catalogue as the operator."""
-    catalogue = Catalogue(read_service(service.directory).database_urls["operator"])
+def operating(service: RunningService, role: str = "operator") -> Iterator[Catalogue]:
+    """Open the catalogue as the operator, or as another role of the database."""
+    catalogue = Catalogue(read_service(service.directory).database_urls[role])
     try:
         yield catalogue
     finally:

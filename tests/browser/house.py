@@ -8,12 +8,13 @@ what they add has a name of its own.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,31 @@ import pyotp
 
 from archive import approval
 from archive.access import AccessScope, Right, Scope
-from archive.catalogue import accounts, directory, invitations, passwords, proposals, rights
+from archive.catalogue import (
+    accounts,
+    destructions,
+    directory,
+    invitations,
+    passwords,
+    proposals,
+    recordings,
+    rights,
+)
+from archive.catalogue.destructions import DestroyedObject, Signed
 from archive.catalogue.directory import Capacity
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.identities import Account
 from archive.catalogue.invitations import Kind
-from archive.model import RecordingMode, RetentionClass, Role, TenantId, UserId
+from archive.model import (
+    RecordingId,
+    RecordingMode,
+    RetentionClass,
+    Role,
+    SessionId,
+    TenantId,
+    UserId,
+    new_id,
+)
 from recorder.client.call import SAMPLE_RATE_HZ, SILENCE, CallPlan, Delivery, StreamPlan
 from recorder.client.session import SessionRecordingClient
 from recorder.client.speech import conversation
@@ -134,6 +154,7 @@ class House:
     cases: dict[str, str] = field(default_factory=dict)
     requests: dict[str, str] = field(default_factory=dict)
     invitation: str = ""
+    destroyed: str = ""
 
     @property
     def url(self) -> str:
@@ -202,6 +223,7 @@ def _furnished(service: RunningService, box: Letterbox, calls: tuple[SampleCall,
         write_on(house)
         hold_some(house)
         ask_for_privacy(house)
+        leave_one_destroyed(house)
         yield house
         code = service.stop()
         assert code == 0, f"up ended with {code}"
@@ -365,3 +387,33 @@ def ask_for_privacy(house: House) -> None:
     house.requests["garage"] = asked["id"]
     fresh = house.says(None, "POST", path, kind="objection", name="M. Bos", contact="bos@mail.example")
     house.requests["fresh"] = fresh["id"]
+
+
+def leave_one_destroyed(house: House) -> None:
+    """Enter a recording like another, and destroy it as a sweep does; no key goes, for the other hangs from it."""
+    now = datetime.now(UTC)
+    # No sweep of the service's own comes to it before.
+    over = now + timedelta(minutes=1)
+    program = AccessScope(house.tenant_id, "tests", scopes=frozenset({Scope.RECORDINGS_READ}))
+    house.destroyed = recording_id = RecordingId(new_id(now))
+    with operating(house.service, "worker") as catalogue:
+        like = recordings.get(catalogue, program, RecordingId(house.recordings[0]["id"]))
+        recording = dataclasses.replace(
+            like.recording,
+            id=recording_id,
+            session_id=SessionId(new_id(now)),
+            retain_until=over,
+            parties=(),
+        )
+        with catalogue.transaction(house.tenant_id) as connection:
+            recordings.insert_recording(
+                connection, dataclasses.replace(like, recording=recording, objects=())
+            )
+            claimed = destructions.claim(
+                connection, house.tenant_id, recording_id, claim="house", until=over, now=now
+            )
+            assert claimed is not None
+            found = [DestroyedObject(name, "1") for name in ("audio", "peaks")]
+            planned = destructions.plan(connection, claimed, found)
+            destructions.erase(connection, planned, now=now)
+            destructions.finish(connection, planned, Signed(b"{}", b"\x30\x80"), now=now)

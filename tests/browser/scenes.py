@@ -271,6 +271,7 @@ SCENES = (
     Scene(
         "recording-held", FULL, lambda house: f"/recordings/{house.recording_with(GARAGE)['id']}", TOEZICHT
     ),
+    Scene("recording-destroyed", FULL, lambda house: f"/recordings/{house.destroyed}", TOEZICHT),
     Scene("cases", FULL, "/cases", TOEZICHT),
     Scene("cases", EMPTY, "/cases", LEEGBEHEER),
     Scene("new-case", FULL, "/cases/new", BEHEER),

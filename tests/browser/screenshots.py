@@ -2,8 +2,9 @@
 
     python tests/browser/screenshots.py docs/pictures
     python tests/browser/screenshots.py --all FOLDER
+    python tests/browser/screenshots.py --all --look en-dark-360 --only approvals FOLDER
 
-Either starts a service of its own with real calls and ends it again; that takes a few minutes.
+Each starts a service of its own with real calls and ends it again; that takes a few minutes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import io
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
@@ -51,6 +53,12 @@ DAY = (
     ),
 )
 """A day at Lindekade Techniek."""
+
+LOOKS = tuple(
+    f"{language}-{theme}-{width}"
+    for language, theme, width in product(("nl", "en"), ("light", "dark"), (WIDE, NARROW))
+)
+"""Every way a page may be looked at: language, theme and width in px."""
 
 
 @dataclass(frozen=True)
@@ -121,23 +129,31 @@ def with_few_colours(png: bytes) -> bytes:
     return b"".join(bytes(packet) for packet in [*encoder.encode(few), *encoder.encode(None)])
 
 
-def of_everything(desk: Desk, folder: Path) -> None:
-    """Make a picture of every scene in both languages, wide and light, and of each narrow and dark."""
-    looks = [("nl", "light", WIDE), ("en", "light", WIDE), ("nl", "dark", WIDE), ("nl", "light", NARROW)]
-    for each, (language, theme, width) in product(SCENES, looks):
-        page = each.opened(desk, width=width, theme=theme, language=language)
-        name = f"{each.name}-{each.state}-{language}-{theme}-{width}.png"
+def of_everything(desk: Desk, folder: Path, looks: Sequence[str] = LOOKS, only: Sequence[str] = ()) -> None:
+    """Make a picture of every scene, or of those of some names, in every look or in some."""
+    taken = 0
+    for each, look in product((each for each in SCENES if not only or each.name in only), looks):
+        language, theme, width = look.split("-")
+        page = each.opened(desk, width=int(width), theme=theme, language=language)
         # What is fixed to the window would stand where the window was scrolled to.
         page.evaluate("scrollTo(0, 0)")
-        page.screenshot(path=folder / name, full_page=True, animations="disabled")
+        # A page of both an administrator and an auditor is two scenes of one name.
+        name = f"{each.name}-{each.state}-{each.who.login if each.who else 'nobody'}-{look}.png"
+        # As tall as the page: a picture of more than the window forgets that there are fingers.
+        height = page.evaluate("document.documentElement.scrollHeight")
+        page.set_viewport_size({"width": int(width), "height": height})
+        page.screenshot(path=folder / name, animations="disabled")
         desk.close()
-    print(f"{len(SCENES) * len(looks)} pictures in {folder}")
+        taken += 1
+    print(f"{taken} pictures in {folder}")
 
 
 def main(arguments: list[str]) -> int:
     """Make the pictures that are asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--all", action="store_true", help="every scene, in both languages")
+    parser.add_argument("--look", action="append", choices=LOOKS, help="only this one; may be repeated")
+    parser.add_argument("--only", action="append", help="only scenes of this name; may be repeated")
     parser.add_argument("folder", type=Path)
     options = parser.parse_args(arguments)
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -146,15 +162,18 @@ def main(arguments: list[str]) -> int:
         tempfile.TemporaryDirectory(prefix="earwitness-pictures-") as path,
         furnished(Path(path), calls) as house,
     ):
-        take(house, options.folder, everything=options.all)
+        take(house, options)
     return 0
 
 
-def take(house: House, folder: Path, *, everything: bool) -> None:
+def take(house: House, options: argparse.Namespace) -> None:
     """Take them in a browser."""
     with chromium() as browser:
         desk = Desk(browser, house)
-        (of_everything if everything else for_documents)(desk, folder)
+        if options.all:
+            of_everything(desk, options.folder, options.look or LOOKS, options.only or ())
+        else:
+            for_documents(desk, options.folder)
         assert desk.faults == []
 
 

@@ -24,7 +24,7 @@ def test_times_are_the_wall_clock_of_the_netherlands_in_winter_and_summer() -> N
         ("full", "vrijdag 20 november 2026", "Friday 20 November 2026"),
         ("long", "20 november 2026", "20 November 2026"),
         ("short", "vr 20 nov", "Fri 20 Nov"),
-        ("numeric", "20-11-2026", "20-11-2026"),
+        ("date", "20 nov 2026", "20 Nov 2026"),
     ],
 )
 def test_days_are_written_in_words_of_the_language(style: str, dutch: str, english: str) -> None:
