@@ -70,6 +70,7 @@ from playback_portal.pages.session import SESSION_ROUTES
 from playback_portal.pages.sharing import SHARING_ROUTES
 from playback_portal.pages.sign_in import SIGN_IN_ROUTES
 from playback_portal.pages.verification import VERIFICATION_ROUTES
+from playback_portal.pages.why import WHY_ROUTES
 from playback_portal.positions import POSITION_ROUTES
 from playback_portal.problems import Problem, problem_of
 from playback_portal.route import DETAILS, EVENT, STATIC_PREFIX, SUBJECT, Handler, Route
@@ -162,6 +163,7 @@ ROUTES = (
     *EVALUATION_RESULT_ROUTES,
     *EVALUATION_FORM_PAGE_ROUTES,
     *EVALUATION_SAMPLE_ROUTES,
+    *WHY_ROUTES,
     *PLAY_LINK_ROUTES,
     *SHARING_ROUTES,
     *POLICY_ROUTES,

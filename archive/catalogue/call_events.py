@@ -130,7 +130,7 @@ def after(catalogue: Catalogue, scope: AccessScope, last_id: int, limit: int = 1
         .limit(limit)
     )
     with catalogue.transaction(scope.tenant_id) as connection:
-        return [_stored(row) for row in connection.execute(statement)]
+        return [stored(row) for row in connection.execute(statement)]
 
 
 def newest(catalogue: Catalogue, tenant_id: TenantId) -> int:
@@ -187,7 +187,8 @@ def _within(scope: AccessScope) -> ColumnElement[bool]:
     )
 
 
-def _stored(row: Row[Any]) -> StoredEvent:
+def stored(row: Row[Any]) -> StoredEvent:
+    """Return the event of a row of the table."""
     event = CallEvent(
         tenant_id=TenantId(row.tenant_id),
         at=row.at.astimezone(UTC),

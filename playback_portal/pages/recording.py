@@ -53,11 +53,11 @@ from archive.model import (
     SessionOutcome,
     UserId,
 )
-from playback_portal import audience, history, panel, player
+from playback_portal import audience, history, panel, player, trace
 from playback_portal.audience import LISTENERS_COUNT_MAX, Audience
 from playback_portal.formats import ZONE
-from playback_portal.language import mark
-from playback_portal.page import partial, render
+from playback_portal.language import language_of, mark
+from playback_portal.page import is_htmx, partial, render
 from playback_portal.purposes import SUGGESTIONS, is_missing
 from playback_portal.recordings import archived_recording
 from playback_portal.route import Route
@@ -83,15 +83,6 @@ OUTCOMES = {
     OutcomeKind.NOBODY_RECORDED: mark("not recorded: of nobody who is"),
     OutcomeKind.FAILED: mark("failed"),
 }
-CAUSES = {
-    "star code": mark("by a star code on the phone"),
-    "exchange": mark("by the exchange"),
-    "do-not-record list": mark("because of the do-not-record list"),
-    "keep next": mark("by Keep the next call"),
-    "restart": mark("because the recorder started again"),
-}
-"""What `by` of a span says when no person did it."""
-
 RIGHTS = {
     Right.DOWNLOAD: mark("download"),
     Right.EMAIL: mark("e-mail"),
@@ -99,9 +90,6 @@ RIGHTS = {
     Right.EVALUATE: mark("evaluate"),
 }
 """What people may do beside hearing, in the order it is told."""
-
-EXPLAINED_COUNT_MAX = 60
-"""The trace of a decision is a dozen steps; one that ran wild is cut."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +179,7 @@ async def get_access(request: web.Request) -> web.StreamResponse:
 
 
 async def get_why(request: web.Request) -> web.StreamResponse:
-    """Show why the recording is there, what happened to it and how long it stays."""
+    """Show why the recording is there, what happened to it and how long it stays: a page, or its panel."""
     recording = (await archived_recording(request)).recording
     catalogue, scope, now = (
         request.app[SERVICES].catalogue,
@@ -199,14 +187,16 @@ async def get_why(request: web.Request) -> web.StreamResponse:
         request.app[SERVICES].clock.now(),
     )
     reasons = await asyncio.to_thread(_reasons, catalogue, scope, recording)
-    names = await asyncio.to_thread(_names, catalogue, scope, _people_of(recording))
+    steps = trace.steps(() if reasons.outcome is None else reasons.outcome.trace)
+    people = _people_of(recording) | {UserId(step.user_id) for step in steps if step.user_id}
+    names = await asyncio.to_thread(_names, catalogue, scope, people)
     context = {**_facts(recording, names, now), "names": names}
-    trace = () if reasons.outcome is None else reasons.outcome.trace[:EXPLAINED_COUNT_MAX]
-    return partial(
+    language = language_of(request)
+    return (partial if is_htmx(request) else render)(
         request,
-        "recording/_why.html",
+        "recording/_why.html" if is_htmx(request) else "recording/why.html",
         reasons=reasons,
-        trace=trace,
+        steps=[(step, trace.told(step, language, names)) for step in steps],
         bands=player.bands(recording),
         status=HTTPStatus.OK,
         **context,
@@ -237,7 +227,7 @@ def _facts(recording: Recording, names: dict[str, str], now: datetime) -> dict[s
         "mode": MODES[recording.mode],
         "licence": LICENCES[recording.retention_class],
         "licences": LICENCES,
-        "causes": CAUSES,
+        "causes": trace.CAUSES,
         "days_left": max(days_left, 0),
         "moment": _after,
     }

@@ -104,7 +104,7 @@ async def test_history_and_reasons_are_pieces_of_a_page(api: Any) -> None:
     status, text = await page_of(api, "two-party", rest="/why")
     assert status == 200
     assert "Niemand in het bijzonder" in text
-    assert "peer sbc-1" in text
+    assert "Het gesprek kwam binnen via sbc-1" in text
 
 
 async def test_a_position_is_kept_for_a_person_and_shown_to_nobody_else(api: Any, listener_key: str) -> None:

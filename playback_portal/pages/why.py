@@ -1,0 +1,162 @@
+"""Why one call is recorded or not, where there is no recording: it goes on, was not kept, or never was.
+
+The id is that of a recording under way or over, or of an offered session. What is
+recorded leads to the page of its recording; of a call that goes on, or was not kept, its
+events tell, for the day they are there; of any offered session its trace does, to who may
+read sessions.
+
+Rules: whoever may know of the call may know why. What may not be known is not found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from aiohttp import web
+
+from archive.access import AccessScope, Scope
+from archive.catalogue import call_history, directory, live_calls, recorder_nodes, recordings, sessions
+from archive.catalogue.call_events import CallEvent, EventKind
+from archive.catalogue.engine import Catalogue
+from archive.catalogue.live_calls import LiveCall
+from archive.errors import NotFound, Refused
+from archive.model import OutcomeKind, RecordingId, SessionId, SessionOutcome, UserId
+from playback_portal import trace, words
+from playback_portal.language import Language, language_of, mark
+from playback_portal.live import Standing, standing_of
+from playback_portal.page import render, see_other
+from playback_portal.route import Route
+from playback_portal.services import SCOPE, SERVICES, recording_id_of
+
+EVENTS = {
+    EventKind.CALL_STARTED: ("in", mark("The call began.")),
+    EventKind.RECORDING_STARTED: ("rec", mark("Recording began.")),
+    EventKind.RECORDING_STOPPED: ("stop", mark("Recording stopped.")),
+    EventKind.RECORDING_PAUSED: ("pause", mark("Recording was paused. Nothing is kept of that.")),
+    EventKind.RECORDING_RESUMED: ("play", mark("Recording went on.")),
+    EventKind.RECORDING_KEPT: ("keep", mark("The call was kept, from its beginning.")),
+    EventKind.RECORDING_DISCARDED: ("minus", mark("Nobody kept it. What was there of it was destroyed.")),
+    EventKind.PAUSE_REMINDER: ("alert", mark("The pause lasted long: a reminder was sent.")),
+    EventKind.CALL_ENDED: ("out-door", mark("The call ended.")),
+}
+VERDICTS = {
+    OutcomeKind.RECORDED: mark("It was recorded."),
+    OutcomeKind.NOT_KEPT: mark("It was not kept: nobody asked for it in time."),
+    OutcomeKind.MODE_NEVER: mark("It was not recorded: the mode is Never."),
+    OutcomeKind.NOBODY_RECORDED: mark("It was not recorded: of nobody who is."),
+    OutcomeKind.FAILED: mark("Recording it failed."),
+}
+UNDER_WAY = mark("The call goes on now.")
+KEPT_SOON = mark("The call is over. Its recording is being stored.")
+NOT_KEPT = mark("It was not kept: nobody asked for it in time.")
+
+
+@dataclass(frozen=True)
+class Told:
+    """One step as the page shows it; `plain` is a line of the recorder without words of ours."""
+
+    at: object
+    icon: str
+    text: str
+    by: str = ""
+    plain: bool = False
+
+
+@dataclass(frozen=True)
+class Story:
+    """All that is known of a call."""
+
+    live: LiveCall | None
+    known: bool
+    events: tuple[CallEvent, ...]
+    outcome: SessionOutcome | None
+
+
+async def get_why(request: web.Request) -> web.StreamResponse:
+    """Show why a call is recorded or not, or lead to its recording."""
+    catalogue, scope, named = request.app[SERVICES].catalogue, request[SCOPE], recording_id_of(request)
+    story = await asyncio.to_thread(_story, catalogue, scope, named)
+    if story is None:
+        return see_other(request, f"/recordings/{named}/why")
+    steps = trace.steps(story.outcome.trace) if story.outcome else []
+    people = {UserId(step.user_id) for step in steps if step.user_id}
+    people |= {UserId(by.removeprefix("user:")) for by in map(_by, story.events) if by.startswith("user:")}
+    people |= {story.live.owner} if story.live and story.live.owner else set()
+    names = await asyncio.to_thread(_names, catalogue, scope, people)
+    language = language_of(request)
+    standing: Standing | None = None if story.live is None else standing_of(story.live, known=story.known)
+    return render(
+        request,
+        "why/page.html",
+        status=HTTPStatus.OK,
+        call=story.live,
+        owner="" if story.live is None else names.get(story.live.owner or "", ""),
+        outcome=story.outcome,
+        standing=standing,
+        verdict=_verdict(story),
+        events=[_of_event(event, language, names) for event in story.events if event.kind in EVENTS],
+        steps=[
+            Told(step.at, step.icon, trace.told(step, language, names), plain=step.plain) for step in steps
+        ],
+        words=words,
+    )
+
+
+def _story(catalogue: Catalogue, scope: AccessScope, named: RecordingId) -> Story | None:
+    """Return what is known of a call, None where it has a recording; raises NotFound."""
+    try:
+        recordings.get(catalogue, scope, named)
+    except NotFound:
+        pass
+    else:
+        return None
+    live, known = None, False
+    try:
+        live = live_calls.get(catalogue, scope, named)
+        known = live.node in recorder_nodes.heard(catalogue)
+    except NotFound:
+        pass
+    events = tuple(call_history.told_of(catalogue, scope, named))
+    outcome = None
+    if live is None and not events:
+        try:
+            outcome = sessions.get(catalogue, scope, SessionId(named))
+        except Refused:
+            raise NotFound("There is no such call.") from None
+    return Story(live, known, events, outcome)
+
+
+def _verdict(story: Story) -> str:
+    if story.live is not None:
+        return UNDER_WAY
+    if story.outcome is not None:
+        return VERDICTS[story.outcome.kind]
+    discarded = any(event.kind == EventKind.RECORDING_DISCARDED for event in story.events)
+    return NOT_KEPT if discarded else KEPT_SOON
+
+
+def _by(event: CallEvent) -> str:
+    by = event.body.get("by", "")
+    return by if isinstance(by, str) else ""
+
+
+def _of_event(event: CallEvent, language: Language, names: dict[str, str]) -> Told:
+    icon, text = EVENTS[EventKind(event.kind)]
+    by = _by(event)
+    return Told(event.at, icon, text, trace.cause(by, language, names) if by else "")
+
+
+def _names(catalogue: Catalogue, scope: AccessScope, people: set[UserId]) -> dict[str, str]:
+    """Return the logins of people by their ids; who is gone has none."""
+    found: dict[str, str] = {}
+    for user_id in sorted(people):
+        try:
+            found[user_id] = directory.user_by_id(catalogue, scope.tenant_id, user_id).login
+        except NotFound:
+            continue
+    return found
+
+
+WHY_ROUTES = (Route("GET", "/calls/{id}/why", get_why, Scope.CALLS_READ, "why.viewed", "", page=True),)

@@ -1,0 +1,84 @@
+"""Why one call is recorded or not, as a page: of calls that go on, that nobody kept, and of any offered session."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+from archive.catalogue.call_events import EventKind
+from archive.model import RecordingMode, RecordingState, new_id
+
+UNKEPT: dict[str, Any] = {
+    "state": RecordingState.UNKEPT,
+    "capture": "pre-roll",
+    "mode": RecordingMode.ON_DEMAND,
+}
+
+
+async def page_of(api: Any, path: str, key: str = "anna", language: str = "nl") -> tuple[int, str]:
+    answer = await api.get(path, key, {"Accept-Language": language})
+    return answer.status, html.unescape(await answer.text())
+
+
+async def test_of_a_call_that_goes_on_its_events_and_how_it_stands_are_told(api: Any, exchange: Any) -> None:
+    call = exchange.call(mode=RecordingMode.ALWAYS_PAUSE, capture="paused")
+    by = f"user:{call.owner}"
+    exchange.publish(
+        call,
+        exchange.event(call, EventKind.CALL_STARTED),
+        exchange.event(call, EventKind.RECORDING_PAUSED, by=by),
+    )
+    status, text = await page_of(api, f"/calls/{call.recording_id}/why")
+    assert status == 200
+    for words in (
+        "Het gesprek loopt nu.",
+        "Altijd met pauze",
+        "De opname is gepauzeerd.",
+        "door anna",
+        "10:30:00",
+    ):
+        assert words in text, words
+    exchange.lose()
+    assert "Onbekend" in (await page_of(api, f"/calls/{call.recording_id}/why"))[1]
+
+
+async def test_a_call_that_nobody_kept_says_so_to_its_owner_and_is_not_there_for_others(
+    api: Any, exchange: Any
+) -> None:
+    call = exchange.call(**UNKEPT)
+    exchange.hang_up(
+        call,
+        exchange.event(call, EventKind.CALL_ENDED),
+        exchange.event(call, EventKind.RECORDING_DISCARDED),
+    )
+    path = f"/calls/{call.recording_id}/why"
+    status, text = await page_of(api, path, language="en")
+    assert status == 200
+    assert "It was not kept: nobody asked for it in time." in text
+    nothing = await page_of(api, f"/calls/{new_id(api.house.services().clock.now())}/why", "bert")
+    assert (nothing[0], (await page_of(api, path, "bert"))[0]) == (404, 404)
+    assert (await page_of(api, path, "strangers"))[0] == 404
+
+
+async def test_what_was_recorded_leads_to_the_page_of_its_recording(api: Any) -> None:
+    recording = api.house.recordings["two-party"]
+    answer = await api.get(f"/calls/{recording.id}/why", "all", {"Accept-Language": "nl"})
+    assert answer.status == 200
+    assert answer.url.path == f"/recordings/{recording.id}/why"
+    text = html.unescape(await answer.text())
+    assert "<h1>Waarom wel of niet opgenomen?</h1>" in text
+    assert "Hoe de recorder besliste" in text
+
+
+async def test_the_panel_of_the_recording_is_a_piece_and_the_page_is_whole(api: Any) -> None:
+    path = f"/recordings/{api.house.recordings['two-party'].id}/why"
+    piece = await (await api.get(path, "all", {"HX-Request": "true"})).text()
+    assert "<html" not in piece
+    assert "<html" in (await page_of(api, path, "all"))[1]
+
+
+async def test_an_offered_session_is_explained_to_who_reads_sessions_alone(api: Any) -> None:
+    session = api.house.recordings["two-party"].session_id
+    status, text = await page_of(api, f"/calls/{session}/why", "all", "en")
+    assert (status, "It was recorded." in text) == (200, True)
+    assert (await page_of(api, f"/calls/{session}/why", "anna"))[0] == 404
