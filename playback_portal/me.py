@@ -42,13 +42,13 @@ KEEP_NEXT_MIN_MAX = DAYS_MAX * 24 * 60
 async def get_settings(request: web.Request) -> web.StreamResponse:
     """Answer with how the caller is recorded, and what of it they may choose."""
     Parameters(request.query).check()
-    return tagged_response(await asyncio.to_thread(_settings, request, _own_id(request)))
+    return tagged_response(await asyncio.to_thread(_settings, request, own_id(request)))
 
 
 async def patch_settings(request: web.Request) -> web.StreamResponse:
     """Change the caller's mode to one of theirs to choose, and answer with all settings."""
     Parameters(request.query).check()
-    user_id = _own_id(request)
+    user_id = own_id(request)
     body = await read_body(request)
     # In a merge patch null would take the mode away (RFC 7396), and everybody has one.
     wanted = body.read("mode", json_word_of(RecordingMode), None)
@@ -73,7 +73,7 @@ async def patch_settings(request: web.Request) -> web.StreamResponse:
 async def put_keep_next(request: web.Request) -> web.StreamResponse:
     """Promise to keep the caller's next on-demand call, and answer until when the promise holds."""
     Parameters(request.query).check()
-    user_id = _own_id(request)
+    user_id = own_id(request)
     services, scope = request.app[SERVICES], request[SCOPE]
     now = services.clock.now()
     until = _until(await read_body(request), now)
@@ -85,7 +85,7 @@ async def put_keep_next(request: web.Request) -> web.StreamResponse:
 async def delete_keep_next(request: web.Request) -> web.StreamResponse:
     """Take the promise back; without one, nothing happens."""
     Parameters(request.query).check()
-    user_id = _own_id(request)
+    user_id = own_id(request)
     await asyncio.to_thread(
         keep_next.clear, request.app[SERVICES].catalogue, request[SCOPE].tenant_id, user_id
     )
@@ -123,7 +123,7 @@ def _settings(request: web.Request, user_id: UserId) -> dict[str, Json]:
     return settings_document(user, until)
 
 
-def _own_id(request: web.Request) -> UserId:
+def own_id(request: web.Request) -> UserId:
     """Return who the caller is; raises the 403 Problem for a program that is nobody."""
     scope = request[SCOPE]
     if scope.user_id is None or not may_change_own_settings(scope):

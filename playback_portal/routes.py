@@ -51,12 +51,14 @@ from playback_portal.pages.evaluation_results import EVALUATION_RESULT_ROUTES
 from playback_portal.pages.evaluation_samples import EVALUATION_SAMPLE_ROUTES
 from playback_portal.pages.evaluations import EVALUATION_PAGE_ROUTES
 from playback_portal.pages.exports import EXPORT_PAGE_ROUTES
+from playback_portal.pages.heard import HEARD_ROUTES
 from playback_portal.pages.help import HELP_ROUTES
 from playback_portal.pages.holds import HOLD_ROUTES
 from playback_portal.pages.invitation import INVITATION_ROUTES
 from playback_portal.pages.labels import LABEL_PAGE_ROUTES
 from playback_portal.pages.live import LIVE_ROUTES
 from playback_portal.pages.organisation import ORGANISATION_ROUTES
+from playback_portal.pages.own_settings import OWN_SETTING_ROUTES
 from playback_portal.pages.passkeys import PASSKEY_ROUTES
 from playback_portal.pages.people import PEOPLE_ROUTES
 from playback_portal.pages.play_link import PLAY_LINK_ROUTES
@@ -168,6 +170,8 @@ ROUTES = (
     *SHARING_ROUTES,
     *POLICY_ROUTES,
     *PREFERENCE_ROUTES,
+    *OWN_SETTING_ROUTES,
+    *HEARD_ROUTES,
     *PURPOSE_ROUTES,
     *CASE_PAGE_ROUTES,
     *DATA_SUBJECT_PAGE_ROUTES,

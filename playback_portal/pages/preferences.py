@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from archive.access import Scope
 from playback_portal import language
 from playback_portal.browser_session import is_secure, require_own_site
 from playback_portal.language import language_named
@@ -22,7 +21,6 @@ from playback_portal.page import (
     THEME_COOKIE,
     THEMES,
     recognise,
-    render,
     see_other,
 )
 from playback_portal.route import Route
@@ -39,11 +37,6 @@ async def get_start(request: web.Request) -> web.StreamResponse:
         return see_other(request, SIGN_IN)
     places = (place.path for section in SECTIONS for place in section.places)
     return see_other(request, next((path for path in places if may_enter(request, path)), "/me"))
-
-
-async def get_me(request: web.Request) -> web.StreamResponse:
-    """Show what the visitor may choose for themselves."""
-    return render(request, "me/page.html", chosen_language=request.cookies.get(language.COOKIE, ""))
 
 
 async def post_preferences(request: web.Request) -> web.StreamResponse:
@@ -80,6 +73,5 @@ def _theme(request: web.Request, wanted: str | None) -> str | None:
 
 PREFERENCE_ROUTES = (
     Route("GET", "/", get_start, None, None, page=True),
-    Route("GET", "/me", get_me, Scope.SETTINGS, "settings.viewed", page=True),
     Route("POST", "/preferences", post_preferences, None, None, page=True),
 )
