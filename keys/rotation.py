@@ -61,6 +61,11 @@ def unfinished(store: KeyStore, root: RotatingRoot) -> int:
     return sum(root.rewrapped(sealed, context) is not None for _, context, sealed in _sealings(store, root))
 
 
+def secret_of(root: RotatingRoot, name: str, sealed: bytes) -> bytes:
+    """Return the secret that is sealed under a name of a key store; raises SealBroken, KeyringLocked."""
+    return root.unwrap(sealed, _context(root, name, sealed))
+
+
 def _sealings(store: KeyStore, root: RotatingRoot) -> Iterator[tuple[str, bytes, bytes]]:
     """Go through the names of a store with what they are bound to; those destroyed meanwhile are left out."""
     for name in store.list(""):

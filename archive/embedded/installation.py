@@ -93,6 +93,31 @@ class Installation:
         service.write(self.directory)
         return service
 
+    def ground(self) -> tuple[str, dict[str, str], Settings]:
+        """Start the services for a restore: no table, no root and no `service.json` is made.
+
+        Returns the URL of the server's administrator, the passwords of the database roles, and the
+        settings with which store and keys are found. Raises Refused without a keyring.
+        """
+        if not self._settings.keyring and not (self.directory / "keyring").exists():
+            raise Refused(
+                f"{self.directory} has no keyring: put the copies of keyring and keyring-passphrase there "
+                "first, or name another root in EARWITNESS_KEYRING."
+            )
+        (self.directory / "keys").mkdir(parents=True, exist_ok=True, mode=0o700)
+        store = self._prepare_store() if self._settings.key_store.startswith("bucket:") else {}
+        keys = self._prepare_keys(store)
+        if path := keys.pop("KEYRING_PASSPHRASE_FILE", ""):
+            keys["KEYRING_PASSPHRASE"] = Path(path).read_text()
+        settings = self._settings.model_copy(update=_fields(store) | _fields(keys))
+        return self._start_database(), self._passwords(), settings
+
+    def stop(self) -> None:
+        """Stop the embedded services."""
+        for each in (self.postgres, self.seaweed):
+            if each is not None:
+                each.stop()
+
     def _given(self) -> dict[str, str]:
         """Return what was set from outside, by `--config` too, but for the services and keys settled here."""
         names = self._settings.model_fields_set
@@ -104,12 +129,7 @@ class Installation:
 
     def _prepare_database(self) -> dict[str, str]:
         """Return the database URL of each role."""
-        if self.postgres is None:
-            self._tell("PostgreSQL: the one of EARWITNESS_DATABASE_URL")
-            admin_url = self._settings.database_url
-        else:
-            self._tell("PostgreSQL: starting the embedded server")
-            admin_url = self.postgres.start()
+        admin_url = self._start_database()
         passwords = self._passwords()
         prepare(admin_url, passwords)
         base = make_url(admin_url).set(drivername="postgresql+psycopg", database=DATABASE)
@@ -119,6 +139,14 @@ class Installation:
             ).render_as_string(hide_password=False)
             for role in ROLES
         }
+
+    def _start_database(self) -> str:
+        """Return the URL of the server's administrator."""
+        if self.postgres is None:
+            self._tell("PostgreSQL: the one of EARWITNESS_DATABASE_URL")
+            return self._settings.database_url
+        self._tell("PostgreSQL: starting the embedded server")
+        return self.postgres.start()
 
     def _passwords(self) -> dict[str, str]:
         path = self.directory / "database-passwords.json"

@@ -12,7 +12,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
 
 from archive.audit import AuditWriter
 from archive.backup.copied_keys import RestoredKeys, copy_keys
@@ -35,65 +34,19 @@ from archive.backup.verification import KEY_GONE_EARLY, Verdict, Verification
 from archive.catalogue import recordings
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.holdings import holdings
-from archive.catalogue.migrate import DATABASE
 from archive.embedded.postgres import programs
 from archive.errors import Refused, VerificationFailed
-from archive.model import ArchivedRecording, FinishedRecording, ObjectKind, SessionOutcome, Tenant
+from archive.model import ArchivedRecording, ObjectKind
 from archive.rewrap import Rewrapping
 from keys.errors import KeyDestroyed, KeyNotFound, KeyStoreUnavailable
 from keys.kek import KekVault
 from keys.key_store import DirectoryKeyStore
 from keys.local_keyring import LocalKeyring
+from tests.unit.archive.sealed.backups import administrator_url, archive_many, back_up, out, root, vault
+
+__all__ = ["administrator_url", "archive_many", "back_up", "out", "root", "vault"]
 
 SECOND = timedelta(seconds=1)
-
-
-@pytest.fixture
-def root() -> LocalKeyring:
-    return LocalKeyring(b"r" * 32)
-
-
-@pytest.fixture
-def vault(root: LocalKeyring, key_directory: Path) -> KekVault:
-    return KekVault(root, DirectoryKeyStore(key_directory))
-
-
-@pytest.fixture
-def archive_many(
-    house: object,
-    bakery: Tenant,
-    florist: Tenant,
-    make_recording: Callable[..., ArchivedRecording],
-    make_finished: Callable[..., FinishedRecording],
-    outcome_of: Callable[[FinishedRecording], SessionOutcome],
-) -> list[ArchivedRecording]:
-    """Two recordings of one day, and one of another customer."""
-    made = []
-    for minutes, tenant in enumerate((bakery, florist, bakery)):
-        finished = make_finished(make_recording(tenant.id, minutes=minutes).recording)
-        made.append(house.ingest().archive(finished, outcome_of(finished)))
-    return made
-
-
-@pytest.fixture
-def administrator_url(postgres_url: str) -> str:
-    return make_url(postgres_url).set(database=DATABASE).render_as_string(hide_password=False)
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    folder = tmp_path / "backups"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def back_up(
-    house: object, root: LocalKeyring, key_directory: Path, administrator_url: str, out: Path
-) -> Callable[[], Backup]:
-    """Return what makes a backup at the time of the house."""
-    source = Source(administrator_url, DirectoryKeyStore(key_directory), root, "bucket", "1.0")
-    return lambda: make_backup(source, out, house.clock.now())
 
 
 @pytest.fixture
@@ -411,9 +364,9 @@ def test_a_backup_does_not_lie_beside_what_it_is_of(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
     (tmp_path / "link").symlink_to(data)
-    for out in (data, data / "backups", tmp_path / "link" / "backups"):
+    for place in (data, data / "backups", tmp_path / "link" / "backups"):
         with pytest.raises(Refused, match="lies in the data directory"):
-            refuse_within(out, {"the data directory": data})
+            refuse_within(place, {"the data directory": data})
     refuse_within(tmp_path / "data-backups", {"the data directory": data})
 
 
