@@ -7,9 +7,10 @@ every version of every name is tried, and one that opens and whose objects are t
 is taken. In a copy of the bucket every version has another id than its record says:
 the object with the pinned octets is the one.
 
-What a hold of the store stands on is held again (`archive.catalogue.found_holds`), also
-where its row was there already, in a database of yesterday. A copy of the bucket may have
-lost those holds.
+Cases come first, from their copies (`archive.rebuild_cases`): their rules hold again before
+anything new is archived, and their recordings are put back into them. What else a hold of the
+store stands on is held again (`archive.catalogue.found_holds`), also where its row was there
+already, in a database of yesterday. A copy of the bucket may have lost those holds.
 
 A row of yesterday's database may name a KEK that gave way since: it gets the key that
 stands beside the recording.
@@ -30,7 +31,7 @@ from typing import NamedTuple
 
 import structlog
 
-from archive.catalogue import found_holds, keks, recordings, retention_clocks, sessions
+from archive.catalogue import found_holds, keks, recordings, restored_cases, retention_clocks, sessions
 from archive.catalogue.directory import ensure_tenant
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.keks import WrappedKey
@@ -50,10 +51,10 @@ from archive.model import (
     RecordingId,
     SessionOutcome,
     StoredObject,
-    Tenant,
     TenantId,
 )
 from archive.placing import name_number, object_key
+from archive.rebuild_cases import CasesFound, Doubt, lost_tenant, rebuild_cases
 from archive.record import from_json, split
 from archive.store.object import ObjectFacts, ObjectVersion, Store, sha256_hex, whole_second
 from keys.streaming_aead import open_sealed
@@ -89,13 +90,20 @@ Missed = Callable[[Place, ArchiveError], None]
 """Is told of each recording that can't be rebuilt, and why."""
 
 
-def rebuild(store: Store, vault: Vault, catalogue: Catalogue, missed: Missed | None = None) -> int:
-    """Insert every recording of the bucket that opens; return how many were added.
+def rebuild(
+    store: Store,
+    vault: Vault,
+    catalogue: Catalogue,
+    missed: Missed | None = None,
+    doubt: Doubt = lambda _line: None,
+) -> int:
+    """Bring back the cases, and insert every recording of the bucket that opens; return how many.
 
-    Tenants that are missing are made under their id, with a name to be corrected.
-    Raises `DependencyUnavailable` when store, key store or database are away; what was
-    inserted until then stays, and a second run goes on.
+    `doubt` is told what of the cases somebody has to look at. Tenants that are missing are made
+    under their id, with a name to be corrected. Raises `DependencyUnavailable` when store, key
+    store or database are away; what was inserted until then stays, and a second run goes on.
     """
+    cases = rebuild_cases(store, vault, catalogue, doubt)
     added, now = 0, store.clock()
     for place, found in sorted(_records(store).items()):
         rebuilt = _first_that_opens(store, vault, place, found)
@@ -103,7 +111,7 @@ def rebuild(store: Store, vault: Vault, catalogue: Catalogue, missed: Missed | N
             _log.warning("recording not rebuilt", tenant_id=place.tenant_id, recording_id=place.recording_id)
             if missed is not None:
                 missed(place, rebuilt)
-        elif _insert(catalogue, rebuilt, now):
+        elif _insert(catalogue, rebuilt, cases, now):
             added += 1
         else:
             _rekey(vault, catalogue, rebuilt.archived)
@@ -236,18 +244,20 @@ def _copied(store: Store, stored: StoredObject) -> StoredObject:
     raise NotFound(f"The {stored.kind.value} of a recording is not in the bucket.")
 
 
-def _insert(catalogue: Catalogue, rebuilt: Rebuilt, now: datetime) -> bool:
-    """Insert what is missing, its hold too; return whether the recording was."""
-    tenant_id = rebuilt.archived.recording.tenant_id
+def _insert(catalogue: Catalogue, rebuilt: Rebuilt, cases: CasesFound, now: datetime) -> bool:
+    """Insert what is missing, its holds too; return whether the recording was."""
+    recording = rebuilt.archived.recording
+    tenant_id = recording.tenant_id
     with catalogue.transaction(tenant_id) as connection:
-        ensure_tenant(connection, Tenant(tenant_id, f"Rebuilt {tenant_id}", f"{tenant_id}.rebuilt.invalid"))
-        is_new = recordings.insert_recording(connection, rebuilt.archived) is None
+        ensure_tenant(connection, lost_tenant(tenant_id))
+        is_new = recordings.insert_recording(connection, rebuilt.archived, is_rebuilt=True) is None
         if is_new:
             sessions.insert_outcome(connection, rebuilt.outcome)
             # What the clock was before the recordings came back proves nothing to the sweep.
-            retention_clocks.start_over(connection, rebuilt.archived.recording.started_at)
+            retention_clocks.start_over(connection, recording.started_at)
+        restored_cases.put_back(connection, recording, cases.members.get((tenant_id, recording.id), {}))
         if rebuilt.held:
-            found_holds.keep(connection, tenant_id, rebuilt.archived.recording.id, now=now)
+            found_holds.keep(connection, tenant_id, recording.id, now=now)
     return is_new
 
 

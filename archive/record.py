@@ -37,7 +37,7 @@ def _to_base64(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
 
-_Base64 = Annotated[bytes, PlainValidator(_from_base64), PlainSerializer(_to_base64, return_type=str)]
+Base64 = Annotated[bytes, PlainValidator(_from_base64), PlainSerializer(_to_base64, return_type=str)]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class RecordHeader:
 
     format: str
     kek_id: str
-    wrapped_key: _Base64
+    wrapped_key: Base64
     objects: tuple[StoredObject, ...]
     record: SealPin
 

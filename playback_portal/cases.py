@@ -253,7 +253,9 @@ async def add_rule(request: web.Request, case_id: str, user_id: UserId | None, n
             request[DETAILS] = {"rule": rule.id, "by": "number" if user_id is None else "user"}
             return cases.read(connection, scope, case_id)
 
-    return await asyncio.to_thread(make)
+    made = await asyncio.to_thread(make)
+    await follow(request)
+    return made
 
 
 async def admit(request: web.Request, case_id: str, user_id: UserId) -> Case:
@@ -266,7 +268,9 @@ async def admit(request: web.Request, case_id: str, user_id: UserId) -> Case:
             request[DETAILS] = {"user": user_id}
             return cases.read(connection, scope, case_id)
 
-    return await asyncio.to_thread(make)
+    made = await asyncio.to_thread(make)
+    await follow(request)
+    return made
 
 
 async def take_off(request: web.Request, case_id: str, user_id: UserId) -> None:
@@ -279,6 +283,7 @@ async def take_off(request: web.Request, case_id: str, user_id: UserId) -> None:
             request[DETAILS] = {"user": user_id}
 
     await asyncio.to_thread(make)
+    await follow(request)
 
 
 async def ask_release(request: web.Request, case_id: str, reason: str) -> Case:
@@ -290,7 +295,9 @@ async def ask_release(request: web.Request, case_id: str, reason: str) -> Case:
             cases.ask_release(connection, scope, case_id, reason, now=services.clock.now())
             return cases.read(connection, scope, case_id)
 
-    return await asyncio.to_thread(make)
+    made = await asyncio.to_thread(make)
+    await follow(request)
+    return made
 
 
 async def refuse_release(request: web.Request, case_id: str) -> None:
@@ -302,6 +309,7 @@ async def refuse_release(request: web.Request, case_id: str) -> None:
             cases.refuse_release(connection, scope, case_id)
 
     await asyncio.to_thread(make)
+    await follow(request)
 
 
 async def grant_release(request: web.Request, case_id: str) -> Case:
@@ -321,7 +329,10 @@ async def grant_release(request: web.Request, case_id: str) -> Case:
 
 
 async def follow(request: web.Request) -> None:
-    """Have the store's own holds follow; what can't be handed over now is found by the workers' clock."""
+    """Have the bucket follow the cases: their copies, and the store's own holds.
+
+    What can't be handed over now is found by the workers' clock.
+    """
     url, tenant_id = request.app[SERVICES].database_url, request[SCOPE].tenant_id
     with contextlib.suppress(CatalogueUnavailable):
         await asyncio.to_thread(jobs.defer, url, jobs.STORE_HOLDS, tenant_id=tenant_id)

@@ -40,13 +40,11 @@ from archive.jobs import (
     MAIL,
     QUARANTINE_ASSIGN,
     QUARANTINE_DESTROY,
-    STORE_HOLDS,
     connection_arguments,
     connection_string,
     lock_of,
     lock_of_export,
     lock_of_mail,
-    locks_of_holds,
 )
 from archive.mail import server_of
 from archive.model import KEEP_GRACE_H_MAX, RecordingId, TenantId, UserId
@@ -55,11 +53,13 @@ from archive.settings import Settings
 from archive.shared import Derivatives
 from retention.audit_bodies import AuditBodies, add_audit_bodies
 from retention.audit_log import add_audit_log, check_log, sealed, sequencer_of
+from retention.case_copies import CaseCopies
 from retention.destruction import ACTOR
 from retention.due_time import ClockDisbelieved
 from retention.expiry import Expiry
 from retention.exports import Exports, Notices, stamping_of
 from retention.figures import Figures, add_figures
+from retention.hold_jobs import add_holds
 from retention.idle_keys import add_idle_keys
 from retention.mail import Mailer
 from retention.proposals import add_proposals, end_over
@@ -91,7 +91,6 @@ SCRUB_BATCH = "retention.scrub_batch"
 SCRUB_TALLY = "retention.scrub_tally"
 QUARANTINE_SWEEP = "retention.quarantine_sweep"
 EXPIRY_SWEEP = "retention.expiry_sweep"
-HOLDS_SWEEP = "retention.holds_sweep"
 CALLS_SWEEP = "retention.calls_sweep"
 MAIL_SWEEP = "retention.mail_sweep"
 SHARES_SWEEP = "retention.shares_sweep"
@@ -112,6 +111,7 @@ class Work:
     exports: Exports
     store_holds: StoreHolds
     terms: Terms
+    case_copies: CaseCopies
 
 
 def make_app(database_url: str, work: Work) -> procrastinate.App:
@@ -127,7 +127,7 @@ def make_app(database_url: str, work: Work) -> procrastinate.App:
     _add_mail(app, work)
     _add_exports(app, work)
     _add_expiry(app, work)
-    _add_holds(app, work)
+    add_holds(app, work.tenants, (work.case_copies.batch, work.store_holds.batch, work.terms.batch))
 
     @app.task(name=CALLS_SWEEP)
     async def calls_sweep(timestamp: int) -> None:
@@ -277,32 +277,6 @@ def _add_expiry(app: procrastinate.App, work: Work) -> None:
             raise done.failure
 
 
-def _add_holds(app: procrastinate.App, work: Work) -> None:
-    @app.task(name=HOLDS_SWEEP)
-    async def sweep(timestamp: int) -> None:
-        """Let recordings of released cases go, and the holds of the store follow, of every tenant."""
-        log.debug("holds are looked after", due_at=timestamp)
-        for tenant_id in await asyncio.to_thread(work.tenants):
-            deferrer = app.configure_task(STORE_HOLDS, **locks_of_holds(tenant_id))
-            with contextlib.suppress(AlreadyEnqueued):
-                await deferrer.defer_async(tenant_id=tenant_id)
-
-    # Without a retry, as a batch of what expired: the next sweep takes it up.
-    @app.task(name=STORE_HOLDS)
-    async def follow(tenant_id: str) -> None:
-        """Let some recordings of a tenant go, and the holds of the store and longer terms follow."""
-        try:
-            done = await asyncio.to_thread(work.store_holds.batch, TenantId(tenant_id))
-        finally:  # what fails with the one keeps the other from nothing
-            longer = await asyncio.to_thread(work.terms.batch, TenantId(tenant_id))
-        if done.done:
-            log.info("holds follow the cases", tenant_id=tenant_id, **vars(done))
-        if any(each.done and each.remaining for each in (done, longer)):
-            deferrer = app.configure_task(STORE_HOLDS, **locks_of_holds(tenant_id))
-            with contextlib.suppress(AlreadyEnqueued):
-                await deferrer.defer_async(tenant_id=tenant_id)
-
-
 async def defer_expiry(app: procrastinate.App, tenant_id: str) -> None:
     """Enqueue a batch of what expired, unless one of that tenant waits already."""
     name = f"expiry/{tenant_id}"
@@ -421,9 +395,20 @@ class Worker:
         quarantine = Quarantine(self._store, vault, self._catalogue, audit, clock, expiry.check_clocks)
         store_holds = StoreHolds(self._store, self._catalogue, clock)
         longer = Terms(self._store, vault, self._catalogue, audit, clock)
+        copies = CaseCopies(self._store, vault, self._catalogue, audit, clock)
         swept = self._sweep_calls
         work = Work(
-            self._tenants, scrub, quarantine, swept, mailer, shares.sweep, expiry, making, store_holds, longer
+            self._tenants,
+            scrub,
+            quarantine,
+            swept,
+            mailer,
+            shares.sweep,
+            expiry,
+            making,
+            store_holds,
+            longer,
+            copies,
         )
         self.app = make_app(settings.database_url, work)
         sequencer = sequencer_of(settings, self._catalogue, self._store, keyring, audit, clock)

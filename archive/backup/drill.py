@@ -91,6 +91,7 @@ def drill_bucket(ground: Ground, now: datetime, sample: int | None, tell: Tell) 
             _vault(ground),
             host.catalogue(REBUILDER),
             lambda place, why: missed.setdefault(place.tenant_id, []).append((place, why)),
+            lambda line: tell(f"look at this: {line}"),
         )
         tell(f"catalogue: {added} recordings rebuilt")
         told = {place for each in missed.values() for place, _ in each}

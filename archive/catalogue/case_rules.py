@@ -33,8 +33,11 @@ def lock(connection: Connection, tenant_id: TenantId) -> None:
     connection.execute(LOCK_ALONE, {"name": _lock_name(tenant_id)})
 
 
-def following(connection: Connection, recording: Recording) -> tuple[str, ...]:
-    """Return the cases whose rules a recording comes under that is archived in this transaction."""
+def following(connection: Connection, recording: Recording, *, made_by_end: bool = False) -> tuple[str, ...]:
+    """Return the cases whose rules a recording comes under that is archived in this transaction.
+
+    With `made_by_end` only rules made before its call ended: those its archiving had to follow.
+    """
     connection.execute(LOCK_SHARED, {"name": _lock_name(recording.tenant_id)})
     columns = case_rules.c
     statement = (
@@ -42,6 +45,8 @@ def following(connection: Connection, recording: Recording) -> tuple[str, ...]:
         .join(cases, cases.c.id == columns.case_id)
         .where(columns.tenant_id == recording.tenant_id, cases.c.released_at.is_(None))
     )
+    if made_by_end:
+        statement = statement.where(columns.made_at <= recording.ended_at)
     rules = connection.execute(statement).all()
     if not rules:
         return ()

@@ -118,15 +118,18 @@ class Page:
     next: str | None
 
 
-def insert_recording(connection: Connection, archived: ArchivedRecording) -> ArchivedRecording | None:
+def insert_recording(
+    connection: Connection, archived: ArchivedRecording, *, is_rebuilt: bool = False
+) -> ArchivedRecording | None:
     """Insert a recording with its parties and objects into the caller's transaction, once.
 
-    Returns None when it was inserted now (the caller then appends the audit entry), or
-    what stood there under that id already. Raises Conflict when the id is taken outside
-    the tenant of the transaction.
+    Into cases it comes by the rules of now; one that `is_rebuilt` was archived before, and comes
+    by none that was made after its call. Returns None when it was inserted now (the caller then
+    appends the audit entry), or what stood there under that id already. Raises Conflict when the
+    id is taken outside the tenant of the transaction.
     """
     row = _row(archived)
-    held_by = case_rules.following(connection, archived.recording)
+    held_by = case_rules.following(connection, archived.recording, made_by_end=is_rebuilt)
     row["on_hold"] = bool(held_by) or archived.recording.on_hold
     # Either of the keys that hold the id may be the one that two at once meet at.
     statement = upsert(recordings).on_conflict_do_nothing().returning(recordings.c.id)

@@ -6,6 +6,7 @@ Reading all of it again is the work of `retention.storage`, which gives this ver
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 
 from archive.cli.operator import operator
@@ -86,9 +87,12 @@ def _rebuild(options: argparse.Namespace, settings: Settings) -> int:
     store, vault = open_store(settings), open_vault(settings)
     try:
         with operator(options) as acting:
-            count = rebuild(store, vault, acting.catalogue)
+            doubts: list[str] = []
+            count = rebuild(store, vault, acting.catalogue, doubt=doubts.append)
             acting.record("catalogue.rebuilt", settings.s3_bucket)
     finally:
         store.close()
     print_row({"recordings": count}, as_json=options.json)
-    return DONE
+    for line in doubts:
+        print(f"look at this: {line}", file=sys.stderr)
+    return FAILED if doubts else DONE

@@ -28,7 +28,7 @@ from archive.catalogue.tables.audit import (
     audit_writers,
 )
 from archive.catalogue.tables.calls import call_events, commands, live_calls, recorder_nodes
-from archive.catalogue.tables.cases import case_people, case_recordings, case_rules, cases
+from archive.catalogue.tables.cases import case_changes, case_people, case_recordings, case_rules, cases
 from archive.catalogue.tables.columns import metadata
 from archive.catalogue.tables.data_subjects import (
     data_subject_calls,
@@ -116,6 +116,7 @@ __all__ = [
     "audit_nodes",
     "audit_writers",
     "call_events",
+    "case_changes",
     "case_people",
     "case_recordings",
     "case_rules",

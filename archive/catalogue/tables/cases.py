@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     ForeignKeyConstraint,
+    Identity,
     Index,
     PrimaryKeyConstraint,
     Table,
@@ -91,4 +93,14 @@ case_people = Table(
         "case_people_open_idx", "case_id", "user_id", unique=True, postgresql_where=text("removed_at IS NULL")
     ),
     Index(None, "user_id"),
+)
+
+case_changes = Table(
+    "case_changes",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    word("tenant_id"),
+    word("case_id"),
+    _of_case(),
+    Index(None, "tenant_id", "case_id"),
 )

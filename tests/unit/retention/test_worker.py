@@ -20,6 +20,7 @@ from archive.mail import MailUnavailable
 from archive.model import RecordingId, Tenant, TenantId, UserId, new_id
 from archive.settings import Settings
 from retention import worker as worker_module
+from retention.case_copies import CaseCopies, CopyProgress
 from retention.due_time import ClockDisbelieved
 from retention.expiry import Expiry, Progress
 from retention.exports import Exports
@@ -157,6 +158,16 @@ class Keeping(StoreHolds):
         return HoldProgress(done=100, remaining=max(0, 2 - len(self.followed)))
 
 
+class Copying(CaseCopies):
+    """Has nothing to copy."""
+
+    def __init__(self) -> None:
+        pass
+
+    def batch(self, tenant_id: TenantId, cases_max: int = 100) -> CopyProgress:
+        return CopyProgress(done=0, remaining=0)
+
+
 @pytest.fixture
 def keeping() -> Keeping:
     return Keeping()
@@ -236,6 +247,7 @@ def app(
         packages,
         keeping,
         longer,
+        Copying(),
     )
     return make_app(database.url("earwitness_worker"), work)
 

@@ -1,0 +1,468 @@
+"""Cases and their rules outlive the loss of the database, and end without a trace in the bucket (promise R1)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from archive import case_copy
+from archive.audit import AuditWriter
+from archive.case_copy import copies_prefix, copy_key, key_owner, opened_copy, place_of, sealed_copy
+from archive.catalogue import case_changes, case_people, cases, directory, found_holds
+from archive.catalogue.engine import Catalogue
+from archive.data_key import key_was_destroyed
+from archive.errors import NotFound, Refused, StoreUnavailable, VerificationFailed
+from archive.model import ArchivedRecording, Party, Role, Tenant, User
+from archive.rebuild import rebuild
+from retention.case_copies import CaseCopies
+from retention.store_holds import StoreHolds
+from tests.unit.archive.sealed.conftest import empty
+from tests.unit.retention.ageing import Ageing, Stubborn
+from tests.unit.retention.holding import Killed, hold, on_hold, opened, person, release
+
+__all__ = ["empty"]
+
+CALLER = "+31612345678"
+
+
+def copies(ageing: Ageing, store: Any = None) -> CaseCopies:
+    audit = AuditWriter(ageing.worker, "worker/one")
+    return CaseCopies(
+        store or ageing.store, lambda: ageing.house.vault, ageing.worker, audit, ageing.house.clock
+    )
+
+
+def follow(ageing: Ageing, tenant: Tenant, store: Any = None) -> None:
+    """Do as the worker's job does."""
+    assert copies(ageing, store).batch(tenant.id).remaining == 0
+    assert (
+        StoreHolds(store or ageing.store, ageing.worker, ageing.house.clock).batch(tenant.id).remaining == 0
+    )
+
+
+def kept(ageing: Ageing, tenant: Tenant, case_id: str) -> list[str]:
+    """Return the copies of a case that stand in the bucket."""
+    return [each.key for each in ageing.store.versions(copies_prefix(tenant.id, case_id))]
+
+
+def ruled(ageing: Ageing, tenant: Tenant, case_id: str, **of: Any) -> None:
+    with ageing.portal.transaction(tenant.id) as connection:
+        now = ageing.house.clock.now()
+        given = {"user_id": None, "number": None, **of}
+        cases.add_rule(connection, person(tenant, "anna"), case_id, **given, now=now)
+
+
+def lost(ageing: Ageing, empty: Callable[[str], Catalogue]) -> Ageing:
+    """Return the archive on a database of which nothing is left but its tables."""
+    house = dataclasses.replace(
+        ageing.house,
+        catalogue=empty("earwitness_recorder"),
+        audit=AuditWriter(empty("earwitness_recorder"), "recorder/new"),
+    )
+    return dataclasses.replace(
+        ageing, house=house, worker=empty("earwitness_worker"), portal=empty("earwitness_portal")
+    )
+
+
+def rebuilt(ageing: Ageing, operator: Catalogue) -> list[str]:
+    """Build the catalogue again and return what somebody has to look at."""
+    doubts: list[str] = []
+    rebuild(ageing.store, ageing.house.vault, operator, doubt=doubts.append)
+    return doubts
+
+
+def add_person(ageing: Ageing, tenant: Tenant, operator: Catalogue, login: str, *numbers: str) -> User:
+    return directory.add_user(operator, tenant.id, login, numbers=numbers, now=ageing.house.clock.now())
+
+
+def call(ageing: Ageing, tenant: Tenant, number: str, **changes: Any) -> ArchivedRecording:
+    parties = (Party("a", number, "", None, 0, 61_000), Party("b", "+31201234567", "", None, 40, None))
+    return ageing.archive(tenant, parties=parties, **changes)
+
+
+def test_r1_a_case_is_back_after_the_loss_of_the_database_with_all_it_held(
+    ageing: Ageing, bakery: Tenant, empty: Callable[[str], Catalogue]
+) -> None:
+    """Its name and reason, its recordings, who asked for its release; and no case of found holds beside it."""
+    archived, other = ageing.archive(bakery), ageing.archive(bakery)
+    case_id = hold(ageing, bakery, archived)
+    with ageing.portal.transaction(bakery.id) as connection:
+        now = ageing.house.clock.now()
+        cases.ask_release(connection, person(bakery, "anna"), case_id, "Settled", now=now)
+    follow(ageing, bakery)
+    before = cases.get(ageing.portal, person(bakery, "anna"), case_id)
+    after = lost(ageing, empty)
+    assert rebuilt(after, empty("earwitness_operator")) == []
+    [found], _ = cases.page(after.portal, person(bakery, "anna"), 10, None)
+    assert dataclasses.replace(found, held_by_store=1) == dataclasses.replace(before, held_by_store=1)
+    assert [on_hold(after, bakery, each) for each in (archived, other)] == [True, False]
+    assert rebuilt(after, empty("earwitness_operator")) == [], "a second run changes nothing"
+    assert len(cases.page(after.portal, person(bakery, "anna"), 10, None)[0]) == 1
+    follow(after, bakery)
+    assert cases.get(after.portal, person(bakery, "anna"), case_id).held_by_store == 1
+
+
+def test_r1_a_rule_for_later_calls_survives_the_loss_of_the_database(
+    ageing: Ageing, bakery: Tenant, empty: Callable[[str], Catalogue]
+) -> None:
+    """Lost silently, it would lose evidence."""
+    case_id = opened(ageing.portal, person(bakery, "anna"), ageing)
+    ruled(ageing, bakery, case_id, number=CALLER)
+    follow(ageing, bakery)
+    after = lost(ageing, empty)
+    assert rebuilt(after, empty("earwitness_operator")) == []
+    ruling, other = call(after, bakery, CALLER), call(after, bakery, "+31687654321")
+    assert [on_hold(after, bakery, each) for each in (ruling, other)] == [True, False]
+    assert cases.get(after.portal, person(bakery, "anna"), case_id).recordings == 1
+
+
+def test_r1_a_rule_of_a_person_who_is_lost_too_goes_on_by_their_numbers(
+    ageing: Ageing, bakery: Tenant, operator: Catalogue, empty: Callable[[str], Catalogue]
+) -> None:
+    maria = add_person(ageing, bakery, operator, "maria", "+31201234501")
+    case_id = opened(ageing.portal, person(bakery, "anna"), ageing)
+    ruled(ageing, bakery, case_id, user_id=maria.id)
+    follow(ageing, bakery)
+    after = lost(ageing, empty)
+    assert rebuilt(after, empty("earwitness_operator")) == []
+    assert on_hold(after, bakery, call(after, bakery, "+31201234501"))
+    assert rebuilt(after, empty("earwitness_operator")) == []
+    numbers = {each.number for each in cases.get(after.portal, person(bakery, "anna"), case_id).rules}
+    assert numbers == {None, "+31201234501"}
+
+
+def test_r1_a_person_whose_rule_can_be_kept_by_no_number_is_told_of(
+    ageing: Ageing, bakery: Tenant, operator: Catalogue, empty: Callable[[str], Catalogue]
+) -> None:
+    """What is in doubt is never passed over."""
+    maria = add_person(ageing, bakery, operator, "maria")
+    case_id = opened(ageing.portal, person(bakery, "anna"), ageing)
+    ruled(ageing, bakery, case_id, user_id=maria.id)
+    follow(ageing, bakery)
+    after = lost(ageing, empty)
+    [doubt] = rebuilt(after, empty("earwitness_operator"))
+    assert case_id in doubt
+    assert "make it again" in doubt
+
+
+def test_what_was_archived_before_a_rule_comes_into_no_case_when_it_is_rebuilt(
+    ageing: Ageing, bakery: Tenant, empty: Callable[[str], Catalogue]
+) -> None:
+    """Whoever is admitted to the case would hear what was never put there."""
+    before = call(ageing, bakery, CALLER)
+    case_id = opened(ageing.portal, person(bakery, "anna"), ageing)
+    ageing.live(hours=1)
+    ruled(ageing, bakery, case_id, number=CALLER)
+    now = ageing.house.clock.now()
+    later = call(ageing, bakery, CALLER, started_at=now, ended_at=now + timedelta(minutes=1))
+    copies(ageing).batch(bakery.id)
+    after = lost(ageing, empty)
+    assert rebuilt(after, empty("earwitness_operator")) == []
+    assert [on_hold(after, bakery, each) for each in (before, later)] == [False, True]
+
+
+def test_r1_yesterdays_database_learns_of_rules_made_today_and_of_what_they_missed(
+    ageing: Ageing, bakery: Tenant, operator: Catalogue, database: Any
+) -> None:
+    case_id = opened(ageing.portal, person(bakery, "anna"), ageing)
+    ruled(ageing, bakery, case_id, number=CALLER)
+    follow(ageing, bakery)
+    database.connect().execute("DELETE FROM case_rules")
+    now = ageing.house.clock.now()
+    missed = call(ageing, bakery, CALLER, started_at=now, ended_at=now + timedelta(minutes=1))
+    assert not on_hold(ageing, bakery, missed)
+    assert rebuilt(ageing, operator) == []
+    assert on_hold(ageing, bakery, missed)
+    assert on_hold(ageing, bakery, call(ageing, bakery, CALLER))
+
+
+@pytest.mark.parametrize("lacking", ["case_rules", "case_people", "case_recordings"])
+def test_r1_yesterdays_database_writes_over_no_copy_that_knows_more(
+    lacking: str, ageing: Ageing, bakery: Tenant, operator: Catalogue, database: Any
+) -> None:
+    """Restored, started, and not rebuilt yet: what was decided today would be lost for good."""
+    anna, scope, now = (
+        add_person(ageing, bakery, operator, "anna"),
+        person(bakery, "anna"),
+        ageing.house.clock.now(),
+    )
+    case_id = hold(ageing, bakery, ageing.archive(bakery))
+    ruled(ageing, bakery, case_id, number=CALLER)
+    with ageing.portal.transaction(bakery.id) as connection:
+        case_people.admit(connection, scope, case_id, anna.id, now=now)
+    follow(ageing, bakery)
+    before = kept(ageing, bakery, case_id)
+    database.connect().execute(f"DELETE FROM {lacking}")
+    with ageing.portal.transaction(bakery.id) as connection:
+        cases.ask_release(connection, scope, case_id, "Settled", now=now)
+    with capture_logs() as logs:
+        assert copies(ageing).batch(bakery.id).remaining == 1
+    assert any("rebuild-catalogue" in str(line.get("reason")) for line in logs)
+    assert kept(ageing, bakery, case_id) == before
+    assert rebuilt(ageing, operator) == []
+    follow(ageing, bakery)
+    found = cases.get(ageing.portal, scope, case_id)
+    assert ([each.number for each in found.rules], found.recordings) == ([CALLER], 1)
+    assert [each.user_id for each in found.people] == [anna.id]
+    assert kept(ageing, bakery, case_id) != before
+
+
+def test_a_release_is_never_brought_back(
+    ageing: Ageing, bakery: Tenant, operator: Catalogue, database: Any
+) -> None:
+    """Yesterday's database holds what was released today: it goes on holding, and says so."""
+    archived = ageing.archive(bakery)
+    case_id = hold(ageing, bakery, archived)
+    with ageing.portal.transaction(bakery.id) as connection:
+        cases.ask_release(
+            connection, person(bakery, "anna"), case_id, "Settled", now=ageing.house.clock.now()
+        )
+    with ageing.portal.transaction(bakery.id) as connection:
+        ben = person(bakery, "ben", Role.ADMINISTRATOR)
+        cases.grant_release(connection, ben, case_id, now=ageing.house.clock.now())
+    copies(ageing).batch(bakery.id)
+    with database.connect() as admin:
+        admin.execute("SET session_replication_role TO replica")
+        admin.execute(
+            "UPDATE cases SET released_at = NULL, released_by = NULL, release_reason = NULL, "
+            "release_asked_by = NULL, release_asked_at = NULL"
+        )
+    [doubt] = rebuilt(ageing, operator)
+    assert "was released since" in doubt
+    assert on_hold(ageing, bakery, archived)
+    assert cases.get(ageing.portal, person(bakery, "anna"), case_id).state == "holding"
+
+
+def test_who_was_taken_off_a_case_is_not_admitted_again(
+    ageing: Ageing, bakery: Tenant, operator: Catalogue, database: Any
+) -> None:
+    anna = add_person(ageing, bakery, operator, "anna")
+    scope = person(bakery, "anna")
+    case_id = opened(ageing.portal, scope, ageing)
+    with ageing.portal.transaction(bakery.id) as connection:
+        case_people.admit(connection, scope, case_id, anna.id, now=ageing.house.clock.now())
+    with ageing.portal.transaction(bakery.id) as connection:
+        case_people.take_off(connection, scope, case_id, anna.id, now=ageing.house.clock.now())
+    follow(ageing, bakery)
+    database.connect().execute("UPDATE case_people SET removed_by = NULL, removed_at = NULL")
+    assert [each.user_id for each in cases.get(ageing.portal, scope, case_id).people] == [anna.id]
+    assert rebuilt(ageing, operator) == []
+    assert cases.get(ageing.portal, scope, case_id).people == ()
+    database.connect().execute("DELETE FROM case_people")
+    assert rebuilt(ageing, operator) == []
+    assert cases.get(ageing.portal, scope, case_id).people == ()
+
+
+def test_one_copy_stands_in_the_bucket_held_by_the_store_and_nobody_reads_it(
+    ageing: Ageing, bakery: Tenant
+) -> None:
+    """No name, number or reason in clear; each change puts a new one and takes the former away."""
+    scope = person(bakery, "anna")
+    case_id = opened(ageing.portal, scope, ageing, "Garage De Vries")
+    follow(ageing, bakery)
+    assert kept(ageing, bakery, case_id) == [copy_key(bakery.id, case_id, 1)]
+    ruled(ageing, bakery, case_id, number=CALLER)
+    follow(ageing, bakery)
+    [version] = ageing.store.versions(copies_prefix(bakery.id, case_id))
+    assert version.key == copy_key(bakery.id, case_id, 2)
+    assert ageing.store.legal_hold(version.key, version.version_id)
+    octets = ageing.store.get(version.key, version.version_id)
+    for needle in (b"Garage", b"De Vries", b"A claim", b"612345678", b"anna"):
+        assert needle not in octets
+    with pytest.raises(Refused):
+        ageing.store.delete(version.key, version.version_id)
+    follow(ageing, bakery)
+    assert kept(ageing, bakery, case_id) == [version.key], "nothing changed, nothing is written"
+
+
+def test_every_change_of_a_case_is_followed_whoever_makes_it(
+    ageing: Ageing, bakery: Tenant, operator: Catalogue
+) -> None:
+    """By triggers: the recorder that archives under a rule, too."""
+    anna, scope = add_person(ageing, bakery, operator, "anna"), person(bakery, "anna")
+    now = ageing.house.clock.now()
+    archived = ageing.archive(bakery)
+
+    def changes() -> int:
+        waiting = case_changes.count_waiting(ageing.worker, bakery.id)
+        follow(ageing, bakery)
+        return waiting
+
+    case_id = opened(ageing.portal, scope, ageing)
+    assert changes() == 1
+    for change in (
+        lambda connection: cases.add_one(connection, scope, case_id, archived.recording.id, now=now),
+        lambda connection: cases.add_rule(connection, scope, case_id, None, CALLER, now=now),
+        lambda connection: case_people.admit(connection, scope, case_id, anna.id, now=now),
+        lambda connection: case_people.take_off(connection, scope, case_id, anna.id, now=now),
+        lambda connection: cases.ask_release(connection, scope, case_id, "Settled", now=now),
+        lambda connection: cases.refuse_release(connection, scope, case_id),
+    ):
+        with ageing.portal.transaction(bakery.id) as connection:
+            change(connection)
+        assert changes() == 1
+    call(ageing, bakery, CALLER)
+    assert changes() == 1
+    assert changes() == 0
+    [key] = kept(ageing, bakery, case_id)
+    [version] = ageing.store.versions(key)
+    found = opened_copy(ageing.house.vault, key, ageing.store.get(key, version.version_id))
+    assert len(found.members) == 2
+    assert [each.number for each in found.rules] == [CALLER]
+    assert found.people[0].removed_by == scope.actor
+
+
+def test_a_case_that_ended_leaves_no_copy_and_no_key(ageing: Ageing, bakery: Tenant) -> None:
+    """Not before the last of its recordings was let go; names stood in it."""
+    case_id = hold(ageing, bakery, ageing.archive(bakery))
+    follow(ageing, bakery)
+    [key] = kept(ageing, bakery, case_id)
+    [version] = ageing.store.versions(key)
+    stolen = ageing.store.get(key, version.version_id)
+    release(ageing, bakery, case_id)
+    follow(ageing, bakery)
+    assert kept(ageing, bakery, case_id) == []
+    assert ageing.house.vault.ids(key_owner(case_id)) == ()
+    with pytest.raises(NotFound) as refusal:
+        opened_copy(ageing.house.vault, key, stolen)
+    assert key_was_destroyed(refusal.value), "a copy of the copy opens no more"
+    follow(ageing, bakery)
+    assert kept(ageing, bakery, case_id) == []
+
+
+@pytest.mark.parametrize("request_number", range(1, 9))
+def test_a_copy_that_was_broken_off_anywhere_is_finished_and_none_is_lost_meanwhile(
+    request_number: int, ageing: Ageing, bakery: Tenant, empty: Callable[[str], Catalogue]
+) -> None:
+    case_id = opened(ageing.portal, person(bakery, "anna"), ageing)
+    follow(ageing, bakery)
+    ruled(ageing, bakery, case_id, number=CALLER)
+    dying = Dying(ageing.store, request_number)
+    try:
+        copies(ageing, dying).batch(bakery.id)
+    except Killed:
+        assert case_changes.count_waiting(ageing.worker, bakery.id) == 1
+    assert any(
+        opens(ageing, each.key, each.version_id)
+        for each in ageing.store.versions(copies_prefix(bakery.id, case_id))
+    ), "at every moment there is a copy that opens"
+    follow(ageing, bakery)
+    assert len(kept(ageing, bakery, case_id)) == 1
+    assert rebuilt(ageing, empty("earwitness_operator")) == []
+    after = lost(ageing, empty)
+    assert [each.number for each in cases.get(after.portal, person(bakery, "anna"), case_id).rules] == [
+        CALLER
+    ]
+
+
+class Dying:
+    """A store whose worker dies before a request."""
+
+    def __init__(self, store: Stubborn, at: int) -> None:
+        self._store, self._left = store, at
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in {"locks", "place"}:
+            self._left -= 1
+            if self._left == 0:
+                raise Killed
+        return getattr(self._store, name)
+
+
+def opens(ageing: Ageing, key: str, version_id: str) -> bool:
+    try:
+        opened_copy(ageing.house.vault, key, ageing.store.get(key, version_id))
+    except (NotFound, VerificationFailed):
+        return False
+    return True
+
+
+def test_a_store_that_gives_back_something_else_keeps_the_former_copy(ageing: Ageing, bakery: Tenant) -> None:
+    case_id = opened(ageing.portal, person(bakery, "anna"), ageing)
+    follow(ageing, bakery)
+    [former] = kept(ageing, bakery, case_id)
+    ruled(ageing, bakery, case_id, number=CALLER)
+
+    class Lying(Stubborn):
+        def fetch(self, key: str, version_id: str) -> Any:
+            data, facts = super().fetch(key, version_id)
+            return data[:-1] + bytes([data[-1] ^ 1]), facts
+
+    ageing.store.__class__ = Lying
+    with pytest.raises(StoreUnavailable, match="lost or altered"):
+        copies(ageing).batch(bakery.id)
+    ageing.store.__class__ = Stubborn
+    assert former in kept(ageing, bakery, case_id)
+    follow(ageing, bakery)
+    assert len(kept(ageing, bakery, case_id)) == 1
+
+
+def test_a_copy_that_does_not_open_is_told_and_the_others_are_brought_back(
+    ageing: Ageing, bakery: Tenant, empty: Callable[[str], Catalogue]
+) -> None:
+    spoiled, whole = (opened(ageing.portal, person(bakery, "anna"), ageing, name) for name in ("A", "B"))
+    follow(ageing, bakery)
+    [key] = kept(ageing, bakery, spoiled)
+    [version] = ageing.store.versions(key)
+    octets = ageing.store.get(key, version.version_id)
+    ageing.store.damage(key, version.version_id, octets[:-1] + bytes([octets[-1] ^ 1]))
+    [doubt] = rebuilt(ageing, empty("earwitness_operator"))
+    assert spoiled in doubt
+    assert "does not open" in doubt
+    found, _ = cases.page(empty("earwitness_portal"), person(bakery, "anna"), 10, None)
+    assert [each.id for each in found] == [whole]
+
+
+def test_an_old_copy_put_under_a_newer_number_or_another_case_opens_nowhere(
+    ageing: Ageing, bakery: Tenant
+) -> None:
+    case_id = opened(ageing.portal, person(bakery, "anna"), ageing)
+    case = case_changes.changed(ageing.worker, bakery.id, case_id).case
+    data = sealed_copy(ageing.house.vault, case, 3)
+    assert opened_copy(ageing.house.vault, copy_key(bakery.id, case_id, 3), data) == case
+    for key in (
+        copy_key(bakery.id, case_id, 4),
+        copy_key(bakery.id, case_id.replace("0", "1"), 3),
+        copy_key(bakery.id.replace("0", "1"), case_id, 3),
+        f"{bakery.id}/recordings/{case_id}/3",
+    ):
+        with pytest.raises(VerificationFailed):
+            opened_copy(ageing.house.vault, key, data)
+
+
+def test_a_case_too_large_for_a_copy_keeps_its_rules_there(
+    ageing: Ageing, bakery: Tenant, empty: Callable[[str], Catalogue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its recordings stand under holds of the store, and are found by them."""
+    archived = ageing.archive(bakery)
+    case_id = hold(ageing, bakery, archived)
+    ruled(ageing, bakery, case_id, number=CALLER)
+    case = case_changes.changed(ageing.worker, bakery.id, case_id).case
+    whole = len(case_copy._CASE.dump_json(case))
+    monkeypatch.setattr(case_copy, "COPY_BYTES_MAX", whole)
+    assert case_copy.fitted(case) == case
+    monkeypatch.setattr(case_copy, "COPY_BYTES_MAX", whole - 1)
+    follow(ageing, bakery)
+    after = lost(ageing, empty)
+    assert rebuilt(after, empty("earwitness_operator")) == []
+    found, _ = cases.page(after.portal, person(bakery, "anna"), 10, None)
+    assert {each.opened_by for each in found} == {"user:anna", found_holds.ACTOR}
+    assert on_hold(after, bakery, archived)
+    assert on_hold(after, bakery, call(after, bakery, CALLER))
+
+
+def test_a_key_that_names_no_copy_is_none() -> None:
+    assert place_of("t/cases/c/12") == ("t", "c", 12)
+    for key in ("t/cases/c/x", "t/cases/c", "t/cases/c/1/2", "t/exports/c/1", "t/r/audio"):
+        assert place_of(key) is None
+
+
+def test_one_customer_sees_no_change_of_another(ageing: Ageing, bakery: Tenant, florist: Tenant) -> None:
+    opened(ageing.portal, person(bakery, "anna"), ageing)
+    assert case_changes.waiting(ageing.worker, florist.id, 10) == []
+    assert len(case_changes.waiting(ageing.worker, bakery.id, 10)) == 1
