@@ -5,8 +5,10 @@ a pinned version that is lost, or lies under a delete marker or under another ve
 found by the next pass. What was not read for `interval` is read whole, by its version, and its
 ciphertext compared with the SHA-256 pinned in the catalogue; no key is needed, nothing is
 opened. Where the key of a recording was wrapped anew since, that key has to stand beside its
-objects too. What is found is an alarm: a line in the log, an entry of the audit log, and a
-row that stands until a later reading finds it mended (`archive.catalogue.scrubs`).
+objects too. The audio of play links is looked after with the recording they lead to; what was
+written for exports of evidence, which are kept a week, at the begin of each pass. What is found is
+an alarm: a line in the log, an entry of the audit log, and for a recording a row that stands until
+a later reading finds it mended (`archive.catalogue.scrubs`).
 
 Rules: a store that is away is no finding: the batch is tried again, from where it stopped. One
 that is there and can't give one object back has damaged it. Findings never change or delete
@@ -29,7 +31,7 @@ from archive.audit import AuditWriter
 from archive.catalogue import recordings, scrubs
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.keks import WrappedKey
-from archive.catalogue.scrubs import READ_WITHIN, Damage, Progress, Standing
+from archive.catalogue.scrubs import READ_WITHIN, Damage, Pinned, Progress, Standing
 from archive.clock import Clock
 from archive.errors import NotFound, StoreUnavailable, VerificationFailed
 from archive.key_object import key_object_name, keys_beside
@@ -81,6 +83,28 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """A recording, and the audio of the play links that lead to it."""
+
+    archived: ArchivedRecording
+    derivatives: tuple[Pinned, ...]
+
+    @property
+    def objects(self) -> tuple[StoredObject | Pinned, ...]:
+        """All that is pinned of it."""
+        return (*self.archived.objects, *self.derivatives)
+
+
+@dataclass(frozen=True)
+class PackageFinding:
+    """A part of an export that is not what was stored; the export can be asked for again."""
+
+    export_id: str
+    part: str
+    what: str
+
+
+@dataclass(frozen=True)
 class Batch:
     """What one batch read and found, how many recordings it looked at, and where the next begins.
 
@@ -88,7 +112,7 @@ class Batch:
     """
 
     objects: int
-    findings: tuple[Finding, ...]
+    findings: tuple[Finding | PackageFinding, ...]
     next_cursor: str | None
     recordings: int = 0
 
@@ -120,9 +144,13 @@ class Scrub:
         """
         page = scrubs.page(self._catalogue, tenant_id, cursor or "", recordings_max)
         with self._catalogue.transaction(tenant_id) as connection:
-            whole = recordings.whole(connection, [each.recording_id for each in page])
-        archived = {each.recording.id: each for each in whole}
-        objects, findings = 0, list[Finding]()
+            ids = [each.recording_id for each in page]
+            whole, derivatives = recordings.whole(connection, ids), scrubs.derivatives(connection, ids)
+        archived = {each.recording.id: Beside(each, derivatives.get(each.recording.id, ())) for each in whole}
+        objects, findings = 0, list[Finding | PackageFinding]()
+        if cursor is None:
+            objects, damaged = self.packages(tenant_id)
+            findings += damaged
         for each in page:
             if each.recording_id in archived:  # else it went while others were read
                 read, found = self._look_after(archived[each.recording_id], each)
@@ -139,43 +167,71 @@ class Scrub:
         scrubs.keep_progress(self._catalogue, all_of_them, now)
         return all_of_them
 
-    def _look_after(self, archived: ArchivedRecording, standing: Standing) -> tuple[int, list[Finding]]:
+    def packages(self, tenant_id: TenantId) -> tuple[int, list[PackageFinding]]:
+        """Read what was written for the exports of a tenant; return how many objects, and what is wrong."""
+        count, findings = 0, list[PackageFinding]()
+        for export_id, parts in scrubs.packages(self._catalogue, tenant_id).items():
+            found = [Damage(each.kind, what) for each in parts if (what := self._read(each)[1]) is not None]
+            count += len(parts)
+            # One that ended meanwhile, or whose part was made anew, is none.
+            if found and scrubs.packages(self._catalogue, tenant_id).get(export_id) == parts:
+                findings += [PackageFinding(export_id, *damage) for damage in found]
+                with self._audit.transaction(tenant_id) as connection:
+                    self._write_down(
+                        connection,
+                        tenant_id,
+                        f"export:{export_id}",
+                        "object.damaged",
+                        found,
+                        self._clock.now(),
+                    )
+                for damage in found:
+                    log.error("an export is not as it was stored", export_id=export_id, **damage._asdict())
+        return count, findings
+
+    def _look_after(self, stored: Beside, standing: Standing) -> tuple[int, list[Finding]]:
         """Look where a recording's objects are, and read them when it is time.
 
         Returns how many were read, and what is wrong.
         """
         now, last = self._clock.now(), standing.read_at
         reading = last is None or standing.is_damaged or now - last >= self._interval
-        found = self.placed(archived)
+        found = self._placed(stored)
         if reading:
-            found |= self.verify(archived)
+            found |= self._verified(stored)
         if found or reading:
-            found = self._settle(archived, found, now, read=reading)
-        findings = [Finding(archived.recording.id, *damage) for damage in sorted(found)]
-        return len(archived.objects) if reading else 0, findings
+            found = self._settle(stored, found, now, read=reading)
+        findings = [Finding(stored.archived.recording.id, *damage) for damage in sorted(found)]
+        return len(stored.objects) if reading else 0, findings
 
     def placed(self, archived: ArchivedRecording) -> set[Damage]:
         """Return which pinned versions are lost, or lie under something that was put later."""
-        recording = archived.recording
-        listed = self._store.versions(objects_prefix(recording.tenant_id, recording.id))
-        return {
-            Damage(str(stored.kind), what)
-            for stored in archived.objects
-            if (what := _hidden(stored, [each for each in listed if each.key == stored.key])) is not None
-        }
+        return self._placed(Beside(archived, ()))
 
     def verify(self, archived: ArchivedRecording) -> set[Damage]:
         """Read every object of a recording and return what is wrong."""
+        return self._verified(Beside(archived, ()))
+
+    def _placed(self, stored: Beside) -> set[Damage]:
+        recording = stored.archived.recording
+        listed = self._store.versions(objects_prefix(recording.tenant_id, recording.id))
+        return {
+            Damage(str(each.kind), what)
+            for each in stored.objects
+            if (what := _hidden(each, [one for one in listed if one.key == each.key])) is not None
+        }
+
+    def _verified(self, stored: Beside) -> set[Damage]:
         damages = set[Damage]()
-        for stored in archived.objects:
-            octets, what = self._read(stored)
+        for each in stored.objects:
+            octets, what = self._read(each)
             if what is not None:
-                damages.add(Damage(str(stored.kind), what))
-            elif stored.kind is ObjectKind.RECORD and not self._has_key(archived, octets):
+                damages.add(Damage(str(each.kind), what))
+            elif each.kind is ObjectKind.RECORD and not self._has_key(stored.archived, octets):
                 damages.add(Damage("key", "missing"))
         return damages
 
-    def _read(self, stored: StoredObject) -> tuple[bytes, str | None]:
+    def _read(self, stored: StoredObject | Pinned) -> tuple[bytes, str | None]:
         """Return the octets of an object, and how they differ from what was stored: None for not at all."""
         for _ in range(2):
             try:
@@ -204,13 +260,11 @@ class Scrub:
         name = key_object_name(archived.recording.tenant_id, archived.recording.id, archived.kek_id)
         return now in keys_beside(self._store, self._store.versions(name))
 
-    def _settle(
-        self, archived: ArchivedRecording, found: set[Damage], now: datetime, *, read: bool
-    ) -> set[Damage]:
+    def _settle(self, stored: Beside, found: set[Damage], now: datetime, *, read: bool) -> set[Damage]:
         """Write down what was found and what is mended; return what of it stands."""
-        recording = archived.recording
+        recording = stored.archived.recording
         with self._audit.transaction(recording.tenant_id) as connection:
-            if not self._is_as_it_was(connection, archived):
+            if not self._is_as_it_was(connection, stored):
                 return set()
             before = scrubs.known(connection, recording.id)
             new, mended = found - before, before - found if read else frozenset[Damage]()
@@ -218,24 +272,28 @@ class Scrub:
             scrubs.remove(connection, recording.id, mended)
             if read:
                 scrubs.was_read(connection, recording.tenant_id, recording.id, now)
-            self._write_down(connection, archived, "object.damaged", new, now)
-            self._write_down(connection, archived, "object.mended", mended, now)
+            thing = f"recording:{recording.id}"
+            self._write_down(connection, recording.tenant_id, thing, "object.damaged", new, now)
+            self._write_down(connection, recording.tenant_id, thing, "object.mended", mended, now)
         for damage in sorted(found):
             # Again at each pass, until somebody has mended it.
             log.error("an object is not as it was stored", recording_id=recording.id, **damage._asdict())
         return found
 
-    def _is_as_it_was(self, connection: Connection, archived: ArchivedRecording) -> bool:
+    def _is_as_it_was(self, connection: Connection, stored: Beside) -> bool:
         """Tell whether a recording has the objects and key still that were looked at."""
-        if not scrubs.still_stands(connection, archived.recording.tenant_id, archived.recording.id):
+        recording = stored.archived.recording
+        if not scrubs.still_stands(connection, recording.tenant_id, recording.id):
             return False
-        [now] = recordings.whole(connection, [archived.recording.id])
-        return now.objects == archived.objects and now.kek_id == archived.kek_id
+        [now] = recordings.whole(connection, [recording.id])
+        derivatives = scrubs.derivatives(connection, [recording.id]).get(recording.id, ())
+        return Beside(now, derivatives).objects == stored.objects and now.kek_id == stored.archived.kek_id
 
-    def _write_down(
+    def _write_down(  # noqa: PLR0917 - an entry of the log, field by field
         self,
         connection: Connection,
-        archived: ArchivedRecording,
+        tenant_id: TenantId,
+        thing: str,
         action: str,
         damages: Collection[Damage],
         now: datetime,
@@ -243,17 +301,17 @@ class Scrub:
         for damage in sorted(damages):
             self._audit.append(
                 connection,
-                tenant_id=archived.recording.tenant_id,
+                tenant_id=tenant_id,
                 actor=ACTOR,
                 action=action,
-                object=f"recording:{archived.recording.id}",
+                object=thing,
                 result="failed" if action == "object.damaged" else "ok",
                 body={"kind": damage.kind, "finding": damage.what},
                 at=now,
             )
 
 
-def _hidden(stored: StoredObject, listed: list[ObjectVersion]) -> str | None:
+def _hidden(stored: StoredObject | Pinned, listed: list[ObjectVersion]) -> str | None:
     """Return what hides a pinned version among those of its key, None when it is the newest one."""
     pinned = [each for each in listed if each.version_id == stored.version_id and not each.is_delete_marker]
     if not pinned:
@@ -263,7 +321,7 @@ def _hidden(stored: StoredObject, listed: list[ObjectVersion]) -> str | None:
     return HIDDEN if any(each.is_latest and each.is_delete_marker for each in listed) else OVERWRITTEN
 
 
-def _difference(stored: StoredObject, ciphertext: bytes) -> str | None:
+def _difference(stored: StoredObject | Pinned, ciphertext: bytes) -> str | None:
     """Return how an object differs from what was stored, None when it does not."""
     if len(ciphertext) != stored.ciphertext_bytes:
         return "of another length"

@@ -20,7 +20,7 @@ from archive.cli.vault import open_store
 from archive.clock import SystemClock
 from archive.model import Tenant
 from archive.telemetry import configure_logging
-from retention.scrub import Scrub
+from retention.scrub import PackageFinding, Scrub
 
 
 def run_storage(arguments: list[str]) -> int:
@@ -40,9 +40,21 @@ def scrub(options: argparse.Namespace) -> int:
         interval = timedelta() if options.all else timedelta(days=settings.scrub_days)
         scrubbing = Scrub(store, catalogue, audit, clock, interval)
         tenants = list_tenants(catalogue)
-        read = sum(_scrubbed(scrubbing, tenant) for tenant in tenants)
+        passes = [(tenant, *_scrubbed(scrubbing, tenant)) for tenant in tenants]
+        read = sum(objects for _, objects, _ in passes)
         progress = scrubbing.tally(tenant.id for tenant in tenants)
         damaged: list[Row] = [
+            {
+                "tenant": tenant.domain,
+                "recording": f"export {found.export_id}",
+                "object": found.part,
+                "finding": found.what,
+                "foundAt": clock.now().isoformat(timespec="seconds"),
+            }
+            for tenant, _, packages in passes
+            for found in packages
+        ]
+        damaged += [
             {
                 "tenant": tenant.domain,
                 "recording": found.recording_id,
@@ -56,7 +68,11 @@ def scrub(options: argparse.Namespace) -> int:
     finally:
         catalogue.close()
         store.close()
-    told: Row = {"recordings": progress.recordings, "objects read": read, "damaged": progress.findings}
+    told: Row = {
+        "recordings": progress.recordings,
+        "objects read": read,
+        "damaged": progress.findings + sum(len(packages) for *_, packages in passes),
+    }
     if options.json:
         lines = [" ".join(str(value) for value in row.values()) for row in damaged]
         print_row({**told, "findings": lines}, as_json=True)
@@ -67,13 +83,15 @@ def scrub(options: argparse.Namespace) -> int:
     return FAILED if damaged else DONE
 
 
-def _scrubbed(scrubbing: Scrub, tenant: Tenant) -> int:
-    """Look after a tenant's recordings and return how many objects were read."""
+def _scrubbed(scrubbing: Scrub, tenant: Tenant) -> tuple[int, list[PackageFinding]]:
+    """Look after what a tenant has; return how many objects were read, and the exports that are damaged."""
     read = looked = 0
+    packages: list[PackageFinding] = []
     cursor: str | None = None
     while True:
         batch = scrubbing.batch(tenant.id, cursor)
         read, looked, cursor = read + batch.objects, looked + batch.recordings, batch.next_cursor
+        packages += [found for found in batch.findings if isinstance(found, PackageFinding)]
         if cursor is None:
-            return read
+            return read, packages
         print(f"{tenant.domain}: {looked} recordings looked after, {read} objects read", file=sys.stderr)  # noqa: T201

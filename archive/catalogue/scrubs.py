@@ -18,7 +18,14 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.rows import in_utc
-from archive.catalogue.tables import recordings, scrub_findings, scrub_progress, scrubs
+from archive.catalogue.tables import (
+    export_parts,
+    recordings,
+    scrub_findings,
+    scrub_progress,
+    scrubs,
+    shares,
+)
 from archive.model import GOING_STATES, RecordingId, TenantId
 
 READ_WITHIN = timedelta(days=90)
@@ -51,6 +58,17 @@ class Standing:
     recording_id: RecordingId
     read_at: datetime | None
     is_damaged: bool
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """A sealed object beside those of a recording's archive, and what its octets must be."""
+
+    kind: str
+    key: str
+    version_id: str
+    ciphertext_bytes: int
+    ciphertext_sha256: str
 
 
 @dataclass(frozen=True)
@@ -92,6 +110,41 @@ def page(catalogue: Catalogue, tenant_id: TenantId, after: str, limit: int) -> l
             Standing(RecordingId(row.id), in_utc(row.read_at), row.is_damaged)
             for row in connection.execute(statement)
         ]
+
+
+def derivatives(
+    connection: Connection, recording_ids: Iterable[RecordingId]
+) -> dict[RecordingId, tuple[Pinned, ...]]:
+    """Return the audio of play links, by the recordings they lead to; none has no entry."""
+    columns = shares.c
+    statement = (
+        select(columns.recording_id, columns.id, columns.object_key, columns.version_id)
+        .add_columns(columns.ciphertext_bytes, columns.ciphertext_sha256)
+        .where(columns.recording_id.in_(list(recording_ids)), columns.object_key.is_not(None))
+        .order_by(columns.id)
+    )
+    found: dict[RecordingId, tuple[Pinned, ...]] = {}
+    for recording_id, share_id, *pin in connection.execute(statement):
+        pinned = Pinned(f"share {share_id}", *pin)
+        found[recording_id] = (*found.get(recording_id, ()), pinned)
+    return found
+
+
+def packages(catalogue: Catalogue, tenant_id: TenantId) -> dict[str, tuple[Pinned, ...]]:
+    """Return what was written for exports of evidence that are kept still, by the ids of the exports."""
+    columns = export_parts.c
+    statement = (
+        select(columns.export_id, columns.prefix, columns.object_key, columns.version_id)
+        .add_columns(columns.ciphertext_bytes, columns.ciphertext_sha256)
+        .where(columns.tenant_id == tenant_id)
+        .order_by(columns.export_id, columns.prefix)
+    )
+    found: dict[str, tuple[Pinned, ...]] = {}
+    with catalogue.transaction(tenant_id) as connection:
+        for export_id, prefix, *pin in connection.execute(statement):
+            pinned = Pinned(f"part {prefix}".strip(), *pin)
+            found[export_id] = (*found.get(export_id, ()), pinned)
+    return found
 
 
 def still_stands(connection: Connection, tenant_id: TenantId, recording_id: RecordingId) -> bool:

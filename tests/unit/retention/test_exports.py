@@ -45,6 +45,7 @@ from keys.key_store import DirectoryKeyStore
 from keys.signing_key import SigningKey
 from retention.exports import Exports, Notices
 from retention.letters import filled
+from retention.scrub import PackageFinding, Scrub
 from tests.unit.retention.ageing import ROOT, Ageing
 from tests.unit.retention.holding import hold, person
 
@@ -519,3 +520,27 @@ def test_an_export_ends_with_a_recording_that_goes_however_long_it_was_held(
     assert making(ageing).sweep(bakery.id) == 2
     assert [state_of(ageing, each).state for each in (made, asked)] == [ExportState.ENDED] * 2
     assert ageing.store.versions(f"{bakery.id}/exports/") == []
+
+
+def test_what_was_written_for_an_export_is_read_again_at_each_pass(
+    ageing: Ageing, bakery: Tenant, asker: UserId
+) -> None:
+    """A flipped bit is told in the log of the export; an export that ended is none any more."""
+    export = ask(ageing, bakery, asker, ageing.archive(bakery).recording.id)
+    making(ageing).make(bakery.id, export.id)
+    scrub = Scrub(ageing.store, ageing.worker, AuditWriter(ageing.worker, "worker/scrub"), ageing.house.clock)
+    assert scrub.packages(bakery.id) == (4, [])
+    part = exports.parts(ageing.worker, state_of(ageing, export))[0]
+    octets = ageing.store.get(part.object_key, part.version_id)
+    ageing.store.damage(part.object_key, part.version_id, octets[:-1] + bytes([octets[-1] ^ 1]))
+    [found] = scrub.batch(bakery.id, None).findings
+    assert isinstance(found, PackageFinding)
+    assert (found.export_id, found.what) == (export.id, "altered")
+    log = of_object(ageing.portal, bakery.id, f"export:{export.id}")
+    assert ("object.damaged", "failed") in [(entry.action, entry.result) for entry in log]
+    ageing.store.lose(part.object_key, part.version_id)
+    [found] = scrub.packages(bakery.id)[1]
+    assert found.what == "lost"
+    ageing.live(days=8)
+    making(ageing).sweep(bakery.id)
+    assert scrub.packages(bakery.id) == (0, [])

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from archive.access import AccessScope, Right
-from archive.catalogue import accounts, directory, rights, share_visits, shares
+from archive.audit import AuditWriter
+from archive.catalogue import accounts, directory, rights, scrubs, share_visits, shares
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.shares import NewShare
 from archive.errors import NotFound, VerificationFailed
 from archive.model import ArchivedRecording, ObjectKind, Tenant
 from archive.shared import Derivatives, standing
+from retention.scrub import INTERVAL, Finding, Scrub
 from retention.shares import Shares
 
 CONTENT = b"\x1a\x45\xdf\xa3" + bytes(100_000)
@@ -126,3 +128,58 @@ def test_a_link_stands_no_longer_than_its_maker_may_share(
     standing(portal, share, now=share.ends_at - timedelta(microseconds=1))
     with pytest.raises(NotFound):
         standing(portal, share, now=share.ends_at)
+
+
+def test_the_audio_of_a_link_is_read_again_with_its_recording(
+    house: Any,
+    portal: Catalogue,
+    worker: Catalogue,
+    scope: AccessScope,
+    archived: ArchivedRecording,
+    derivatives: Derivatives,
+) -> None:
+    """A flipped bit is found, stands until it is mended, and goes with the link."""
+    share = made(portal, scope, archived, derivatives, house)
+    assert share.derivative is not None
+    place = share.derivative.object_key, share.derivative.version_id
+    scrub = Scrub(house.store, worker, AuditWriter(worker, "worker/scrub"), house.clock)
+    whole = scrub.batch(scope.tenant_id, None)
+    assert (whole.objects, whole.findings) == (6, ())
+    octets = house.store.get(*place)
+    house.store.damage(*place, octets[:-1] + bytes([octets[-1] ^ 1]))
+    house.clock.moment += INTERVAL
+    [found] = scrub.batch(scope.tenant_id, None).findings
+    assert isinstance(found, Finding)
+    assert found == Finding(archived.recording.id, f"share {share.id}", "altered")
+    assert [each.damage for each in scrubs.findings(worker, scope.tenant_id)] == [(found.kind, found.what)]
+    house.store.damage(*place, octets)
+    assert scrub.batch(scope.tenant_id, None).findings == ()
+    assert scrubs.findings(worker, scope.tenant_id) == []
+
+
+def test_the_audio_of_a_link_that_ended_while_it_was_read_is_no_finding(
+    house: Any,
+    portal: Catalogue,
+    worker: Catalogue,
+    scope: AccessScope,
+    archived: ArchivedRecording,
+    derivatives: Derivatives,
+) -> None:
+    share = made(portal, scope, archived, derivatives, house)
+    assert share.derivative is not None
+    key = share.derivative.object_key
+
+    class Ending:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(house.store, name)
+
+        def get(self, asked: str, version_id: str) -> bytes:
+            if asked == key:
+                house.clock.moment += timedelta(days=1)
+                assert Shares(house.store, worker, house.clock).sweep(scope.tenant_id) == 1
+            found: bytes = house.store.get(asked, version_id)
+            return found
+
+    scrub = Scrub(Ending(), worker, AuditWriter(worker, "worker/scrub"), house.clock)
+    assert scrub.batch(scope.tenant_id, None).findings == ()
+    assert scrubs.findings(worker, scope.tenant_id) == []
