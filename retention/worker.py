@@ -368,7 +368,6 @@ class Worker:
             keyring,
             lambda: Derivatives(self._store, vault(), self._catalogue),
         )
-        shares = Shares(self._store, self._catalogue, clock)
         signatory = functools.cache(lambda: open_signatory(settings, clock.now()))
         post = functools.cache(lambda: MailPost(keyring(), clock, settings.database_url))
         notices = Notices(post, settings.portal_address_shown) if server_of(settings) else None
@@ -393,24 +392,14 @@ class Worker:
             signatory,
         )
         quarantine = Quarantine(self._store, vault, self._catalogue, audit, clock, expiry.check_clocks)
-        store_holds = StoreHolds(self._store, self._catalogue, clock)
-        longer = Terms(self._store, vault, self._catalogue, audit, clock)
-        copies = CaseCopies(self._store, vault, self._catalogue, audit, clock)
-        swept = self._sweep_calls
-        work = Work(
-            self._tenants,
-            scrub,
-            quarantine,
-            swept,
-            mailer,
-            shares.sweep,
-            expiry,
-            making,
-            store_holds,
-            longer,
-            copies,
+        following = (
+            StoreHolds(self._store, self._catalogue, clock),
+            Terms(self._store, vault, self._catalogue, audit, clock),
+            CaseCopies(self._store, vault, self._catalogue, audit, clock),
         )
-        self.app = make_app(settings.database_url, work)
+        shares = Shares(self._store, self._catalogue, clock).sweep
+        asked = (scrub, quarantine, self._sweep_calls, mailer, shares, expiry, making)
+        self.app = make_app(settings.database_url, Work(self._tenants, *asked, *following))
         sequencer = sequencer_of(settings, self._catalogue, self._store, keyring, audit, clock)
         check = functools.partial(check_log, self._catalogue, self._store, audit, clock)
         add_audit_log(self.app, functools.partial(sealed, sequencer), check)
