@@ -9,7 +9,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0072"
-down_revision = "0075"
+down_revision = "0081"
 
 TABLE = """
 CREATE TABLE case_changes (
