@@ -196,8 +196,12 @@ def require_standing(proposal: Proposal, proposer: Role | None, approver: Role |
 
 
 def loosens(before: TenantPolicy, after: TenantPolicy) -> bool:
-    """Return whether a policy keeps less of what is recorded from then on, or lets more out at once."""
+    """Return whether a policy keeps less of what is recorded from then on, or lets more out at once.
+
+    A shorter trash keeps less, too: of what two people let go after it.
+    """
     keeps_less = _STRICTNESS[after.above_cap] < _STRICTNESS[before.above_cap]
+    keeps_less = keeps_less or after.trash_days < before.trash_days
     return keeps_less or after.exports_alone_max > before.exports_alone_max
 
 

@@ -41,7 +41,7 @@ OBJECT_BYTES_MAX = COPY_BYTES_MAX + COPY_BYTES_MAX // 1024 + HEADER_BYTES_MAX
 
 @dataclass(frozen=True)
 class CopiedRule:
-    """A rule for later calls; of a person also the numbers they have, each from a first to a last one."""
+    """A rule for later calls, or one that was ended; of a person also their numbers, from first to last."""
 
     id: str
     user_id: str | None
@@ -49,6 +49,8 @@ class CopiedRule:
     made_by: str
     made_at: datetime
     numbers: tuple[tuple[str, str], ...] = ()
+    ended_by: str | None = None
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -133,10 +135,16 @@ def fitted(case: CopiedCase) -> CopiedCase:
 def knows_more(copy: CopiedCase, case: CopiedCase) -> bool:
     """Tell whether a copy has what a case of the database lacks: then that is the database of yesterday."""
     return not (
-        {each.id for each in copy.rules} <= {each.id for each in case.rules}
+        _rules(copy) <= _rules(case)
         and _admissions(copy) <= _admissions(case)
         and {each.recording_id for each in copy.members} <= {each.recording_id for each in case.members}
     )
+
+
+def _rules(case: CopiedCase) -> set[tuple[str, bool]]:
+    """Return which rules were made, and which were ended."""
+    ended = {(each.id, True) for each in case.rules if each.ended_at is not None}
+    return ended | {(each.id, False) for each in case.rules}
 
 
 def _admissions(case: CopiedCase) -> set[tuple[str, bool]]:

@@ -155,6 +155,13 @@ EXPORTS_ALONE_MAX = 10_000
 """As many as one export has; above that the limit would be none."""
 
 
+TRASH_DAYS_DEFAULT = 7
+"""A slip of two people is noticed within a week."""
+
+TRASH_DAYS_MAX = 30
+"""What somebody wanted gone for a reason does not stay for longer than a month because of a window."""
+
+
 @dataclass(frozen=True)
 class TenantPolicy:
     """What a customer decided for all of its people; the defaults hold where nobody decided."""
@@ -165,6 +172,8 @@ class TenantPolicy:
     """Whether it takes a purpose to open a recording of somebody else."""
     exports_alone_max: int = EXPORTS_ALONE_DEFAULT
     """Recordings one person exports within a day without a second person; 0 is every export by two."""
+    trash_days: int = TRASH_DAYS_DEFAULT
+    """How long what two people let go before its term can be put back; 0 is not at all."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,15 @@ from __future__ import annotations
 from typing import Final
 
 from archive.catalogue.directory import NAME_CHARS_MAX, NUMBERS_PER_USER_MAX
-from archive.model import EXPORTS_ALONE_MAX, KEEP_GRACE_H_MAX, AboveCap, RecordingMode, RetentionClass, Role
+from archive.model import (
+    EXPORTS_ALONE_MAX,
+    KEEP_GRACE_H_MAX,
+    TRASH_DAYS_MAX,
+    AboveCap,
+    RecordingMode,
+    RetentionClass,
+    Role,
+)
 from archive.roster import COLUMNS, NONE, RESULTS
 from playback_portal.operations import JSON, MERGE_PATCH, Operation
 from playback_portal.rights_schemas import RIGHTS_OPERATIONS, RIGHTS_PARAMETERS, RIGHTS_SCHEMAS
@@ -40,6 +48,8 @@ _GRACE: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": KEEP_GRACE_
 
 _ALONE: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": EXPORTS_ALONE_MAX}
 _ALONE_MEANS: Final = "recordings one person exports within a day without a second person"
+_TRASH: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": TRASH_DAYS_MAX}
+_TRASH_MEANS: Final = "days what two people let go early can be put back; fewer takes a second person"
 _PURPOSE: Final = "whether opening a recording of somebody else takes the header X-Purpose"
 
 _USER_FIELDS: Final[dict[str, Schema]] = {
@@ -116,6 +126,7 @@ ADMINISTRATION_SCHEMAS: Final[dict[str, Schema]] = {
         aboveCap=words_of(AboveCap),
         purposeRequired={"type": "boolean", "description": _PURPOSE},
         exportsAloneMax={**_ALONE, "description": _ALONE_MEANS},
+        trashDays={**_TRASH, "description": _TRASH_MEANS},
     ),
     "PolicyPatch": _fields(
         {
@@ -123,6 +134,7 @@ ADMINISTRATION_SCHEMAS: Final[dict[str, Schema]] = {
             "aboveCap": {"type": ["string", "null"], "enum": [*map(str, AboveCap), None]},
             "purposeRequired": {"type": ["boolean", "null"], "description": _PURPOSE},
             "exportsAloneMax": {**_ALONE, "type": ["integer", "null"], "description": _ALONE_MEANS},
+            "trashDays": {**_TRASH, "type": ["integer", "null"], "description": _TRASH_MEANS},
         }
     ),
     "DoNotRecordEntry": object_of(id=ID, numbers=TEXT, reason=TEXT),

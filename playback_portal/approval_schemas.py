@@ -26,9 +26,18 @@ APPROVAL_SCHEMAS: Final[dict[str, Schema]] = {
         decidedAt=maybe(TIME),
     ),
     "ApprovalPage": page_of("Approval"),
-    "NewDestruction": object_of(
-        reason={"type": "string", "minLength": 1, "maxLength": REASON_CHARS_MAX},
-    ),
+    "NewDestruction": {
+        "type": "object",
+        "properties": {
+            "reason": {"type": "string", "minLength": 1, "maxLength": REASON_CHARS_MAX},
+            "atOnce": {
+                "type": "boolean",
+                "description": "for an erasure the law asks for: it does not wait in the trash",
+            },
+        },
+        "required": ["reason"],
+        "additionalProperties": False,
+    },
 }
 
 APPROVAL_PARAMETERS: Final[dict[str, Schema]] = {

@@ -20,6 +20,7 @@ from aiohttp import web
 from archive import jobs
 from archive.access import Scope
 from archive.approval import REASON_CHARS_MAX, Event, Kind, Proposal, State, Wanted
+from archive.audit import Json
 from archive.catalogue import approved, proposals
 from archive.catalogue.approved import Effect
 from archive.catalogue.engine import Connection
@@ -27,7 +28,7 @@ from archive.errors import CatalogueUnavailable
 from archive.model import RecordingId
 from playback_portal import documents
 from playback_portal.administration import administrators_only
-from playback_portal.parameters import Parameters, bounded_text, cursor, flag, limit, read_body
+from playback_portal.parameters import Parameters, bounded_text, cursor, flag, json_flag, limit, read_body
 from playback_portal.proposal import (
     document,
     propose,
@@ -96,19 +97,27 @@ async def post_early_destruction(request: web.Request) -> web.StreamResponse:
     Parameters(request.query).check()
     body = await read_body(request)
     reason = body.need("reason", bounded_text(REASON_CHARS_MAX, chars_min=1), "")
+    at_once = body.read("atOnce", json_flag, False)
     body.check()
-    return waiting_response(await propose_destruction(request, recording_id_of(request), reason))
+    made = await propose_destruction(request, recording_id_of(request), reason, at_once=at_once)
+    return waiting_response(made)
 
 
-async def propose_destruction(request: web.Request, recording_id: RecordingId, reason: str) -> Proposal:
-    """Propose to destroy a recording before its term; raises Conflict for what keeps it."""
+async def propose_destruction(
+    request: web.Request, recording_id: RecordingId, reason: str, *, at_once: bool
+) -> Proposal:
+    """Propose to destroy a recording before its term; raises Conflict for what keeps it.
+
+    `at_once` is for an erasure the law asks for: then it does not wait in the trash.
+    """
     tenant_id = request[SCOPE].tenant_id
     require_person(request, Kind.EARLY_DESTRUCTION)
 
     def make() -> Proposal:
         with request[ENTRY].transaction() as connection:
             approved.require_destroyable(connection, tenant_id, recording_id)
-            wanted = Wanted(Kind.EARLY_DESTRUCTION, f"recording:{recording_id}", reason=reason)
+            how: dict[str, Json] = {"atOnce": True} if at_once else {}
+            wanted = Wanted(Kind.EARLY_DESTRUCTION, f"recording:{recording_id}", how, reason)
             return propose(request, connection, wanted)
 
     return await asyncio.to_thread(make)

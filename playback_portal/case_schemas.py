@@ -107,6 +107,13 @@ CASE_PARAMETERS: Final[dict[str, Schema]] = {
         "schema": ID,
         "description": "id of the person",
     },
+    "caseRule": {
+        "name": "rule",
+        "in": "path",
+        "required": True,
+        "schema": ID,
+        "description": "id of a rule of the case",
+    },
     "certificateForm": {
         "name": "format",
         "in": "query",
@@ -147,6 +154,12 @@ CASE_OPERATIONS: Final[dict[str, Operation]] = {
         refusals=(404, 409),
         status=201,
         body="NewCaseRule",
+    ),
+    "delete_case_rule": Operation(
+        "End a rule of a case: no later calls come in by it; what the case holds stays held",
+        ("caseId", "caseRule"),
+        refusals=(400, 404, 409),
+        status=204,
     ),
     "post_case_person": Operation(
         "Let a person hear what the case holds, until it is released",

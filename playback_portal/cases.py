@@ -106,6 +106,13 @@ async def post_case_rule(request: web.Request) -> web.StreamResponse:
     return _made(document(case), case.id)
 
 
+async def delete_case_rule(request: web.Request) -> web.StreamResponse:
+    """End a rule of a case."""
+    Parameters(request.query).check()
+    await end_rule(request, recording_id_of(request), request.match_info["rule"])
+    return web.Response(status=HTTPStatus.NO_CONTENT)
+
+
 async def post_case_person(request: web.Request) -> web.StreamResponse:
     """Admit a person to what a case holds."""
     Parameters(request.query).check()
@@ -256,6 +263,18 @@ async def add_rule(request: web.Request, case_id: str, user_id: UserId | None, n
     made = await asyncio.to_thread(make)
     await follow(request)
     return made
+
+
+async def end_rule(request: web.Request, case_id: str, rule_id: str) -> None:
+    """Let no later calls come into a case by a rule; what it holds stays."""
+    services, scope = request.app[SERVICES], request[SCOPE]
+
+    def make() -> None:
+        with request[ENTRY].transaction() as connection:
+            rule = cases.end_rule(connection, scope, case_id, rule_id, now=services.clock.now())
+            request[DETAILS] = {"rule": rule.id, "by": "number" if rule.user_id is None else "user"}
+
+    await asyncio.to_thread(make)
 
 
 async def admit(request: web.Request, case_id: str, user_id: UserId) -> Case:
@@ -460,6 +479,7 @@ CASE_ROUTES = (
     ),
     Route("POST", "/v1/cases/{id}/recordings", post_case_recordings, Scope.HOLDS, "case.filled", "case"),
     Route("POST", "/v1/cases/{id}/rules", post_case_rule, Scope.HOLDS, "case.rule-added", "case"),
+    Route("DELETE", "/v1/cases/{id}/rules/{rule}", delete_case_rule, Scope.HOLDS, "case.rule-ended", "case"),
     Route("POST", "/v1/cases/{id}/people", post_case_person, Scope.HOLDS, "case.person-admitted", "case"),
     Route(
         "DELETE",

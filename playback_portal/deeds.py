@@ -27,6 +27,7 @@ DEEDS = {
     "case.release-refused": mark("refused the release of a case"),
     "case.released": mark("released a case"),
     "case.rule-added": mark("let later calls come into a case"),
+    "case.rule-ended": mark("let later calls come into a case no more"),
     "case.viewed": mark("looked at a case"),
     "cases.listed": mark("looked at the cases"),
     "comment.history-viewed": mark("looked at earlier texts of a comment"),

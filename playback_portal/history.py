@@ -37,6 +37,8 @@ ACTIONS: Mapping[str, str] = {
     "mail.failed": mark("A mail could not be sent"),
     "mails.listed": mark("looked at the mails"),
     "recording.lengthened": mark("kept it for longer"),
+    "recording.trashed": mark("approved that it goes into the trash"),
+    "recording.put-back": mark("put it back from the trash"),
     "recording.mailed": mark("sent the recording by mail"),
     "share.added": mark("made a play link"),
     "share.code-sent": mark("had a code sent for the play link"),

@@ -59,6 +59,7 @@ SECTIONS = (
             Place("/admin/users", "users", mark("Users"), "u"),
             Place("/admin/rights", "key", mark("Rights")),
             Place("/admin/labels", "tag", mark("Labels")),
+            Place("/admin/trash", "trash", mark("Trash")),
             Place("/admin/policies", "gear", mark("Settings")),
             Place("/admin/audit", "clock", mark("Audit log")),
         ),

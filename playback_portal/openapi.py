@@ -30,6 +30,7 @@ from playback_portal import (
     schemas,
     share_schemas,
     terms,
+    trash,
 )
 from playback_portal.operations import JSON, Operation
 
@@ -54,6 +55,7 @@ OPERATIONS = {
     **data_subject_schemas.DATA_SUBJECT_OPERATIONS,
     **approval_schemas.APPROVAL_OPERATIONS,
     **terms.TERM_OPERATIONS,
+    **trash.TRASH_OPERATIONS,
 }
 SCHEMAS = {
     **schemas.SCHEMAS,
@@ -69,6 +71,7 @@ SCHEMAS = {
     **data_subject_schemas.DATA_SUBJECT_SCHEMAS,
     **approval_schemas.APPROVAL_SCHEMAS,
     **terms.TERM_SCHEMAS,
+    **trash.TRASH_SCHEMAS,
 }
 PARAMETERS = {
     **schemas.PARAMETERS,

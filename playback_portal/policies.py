@@ -1,4 +1,4 @@
-"""What a tenant decides for all of its people: the grace of unkept calls, what is above the cap, exports.
+"""What a tenant decides for all of its people: the grace of unkept calls, the cap, exports, the trash.
 
 Rules: what keeps less of later recordings, or lets more out at once, takes a second person
 (`archive.approval.loosens`); what exists keeps its term whatever is decided.
@@ -16,7 +16,7 @@ from aiohttp import web
 from archive.approval import Kind, Proposal, Wanted, loosens
 from archive.audit import Json
 from archive.catalogue import policies
-from archive.model import EXPORTS_ALONE_MAX, KEEP_GRACE_H_MAX, AboveCap, TenantPolicy
+from archive.model import EXPORTS_ALONE_MAX, KEEP_GRACE_H_MAX, TRASH_DAYS_MAX, AboveCap, TenantPolicy
 from playback_portal.entity_tag import require_match, tagged_response
 from playback_portal.parameters import Body, Parameters, json_flag, json_whole_number, json_word_of, read_body
 from playback_portal.proposal import propose, waiting_response
@@ -33,6 +33,7 @@ class Changes(TypedDict, total=False):
     above_cap: AboveCap
     purpose_required: bool
     exports_alone_max: int
+    trash_days: int
 
 
 async def get_policy(request: web.Request) -> web.StreamResponse:
@@ -80,6 +81,7 @@ def policy_document(policy: TenantPolicy) -> dict[str, Json]:
         "aboveCap": policy.above_cap.value,
         "purposeRequired": policy.purpose_required,
         "exportsAloneMax": policy.exports_alone_max,
+        "trashDays": policy.trash_days,
     }
 
 
@@ -99,6 +101,9 @@ def _changes(body: Body) -> Changes:
     if "exportsAloneMax" in body.names:
         count = _or(defaults.exports_alone_max, json_whole_number(0, EXPORTS_ALONE_MAX))
         wanted["exports_alone_max"] = body.read("exportsAloneMax", count, 0)
+    if "trashDays" in body.names:
+        days = _or(defaults.trash_days, json_whole_number(0, TRASH_DAYS_MAX))
+        wanted["trash_days"] = body.read("trashDays", days, 0)
     return wanted
 
 

@@ -71,6 +71,7 @@ from playback_portal.pages.security import SECURITY_ROUTES
 from playback_portal.pages.session import SESSION_ROUTES
 from playback_portal.pages.sharing import SHARING_ROUTES
 from playback_portal.pages.sign_in import SIGN_IN_ROUTES
+from playback_portal.pages.trash import TRASH_PAGE_ROUTES
 from playback_portal.pages.verification import VERIFICATION_ROUTES
 from playback_portal.pages.why import WHY_ROUTES
 from playback_portal.positions import POSITION_ROUTES
@@ -80,6 +81,7 @@ from playback_portal.saved_searches import SAVED_SEARCH_ROUTES
 from playback_portal.services import ENTRY, REFERENCE, SCOPE, SERVICES, Entry, recording_id_of
 from playback_portal.shares import SHARE_ROUTES
 from playback_portal.terms import TERM_ROUTES
+from playback_portal.trash import TRASH_ROUTES
 
 __all__ = ["ROUTES", "Handler", "Route", "guarded"]
 
@@ -148,6 +150,7 @@ ROUTES = (
     *TERM_ROUTES,
     *DATA_SUBJECT_ROUTES,
     *APPROVAL_ROUTES,
+    *TRASH_ROUTES,
     Route("GET", f"{STATIC_PREFIX}{{name}}", static.get_file, None, None),
     *SIGN_IN_ROUTES,
     *SECURITY_ROUTES,
@@ -177,6 +180,7 @@ ROUTES = (
     *DATA_SUBJECT_PAGE_ROUTES,
     *HOLD_ROUTES,
     *APPROVAL_PAGE_ROUTES,
+    *TRASH_PAGE_ROUTES,
     *PEOPLE_ROUTES,
     *AUDIT_PAGE_ROUTES,
     *EXPORT_PAGE_ROUTES,

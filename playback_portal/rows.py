@@ -43,7 +43,7 @@ class Row:
     owner: str
     drawing: Mini | None
     marks: frozenset[str]
-    """What its badges say: the facets of `archive.catalogue.lexemes`, and `hold`."""
+    """What its badges say: the facets of `archive.catalogue.lexemes`, `hold` and `trash`."""
     remaining: Remaining
     plays: bool
     asks_purpose: bool
@@ -112,7 +112,8 @@ def _marks(recording: Recording, beside: Beside) -> frozenset[str]:
         found.discard(Facet.NOTE.value)
     # The labels themselves stand beside the badges.
     found.discard(Facet.LABEL.value)
-    return frozenset(found | ({"hold"} if recording.on_hold else set()))
+    found |= {"hold"} if recording.on_hold else set()
+    return frozenset(found | (set() if beside.trashed_until is None else {"trash"}))
 
 
 def rows(

@@ -1,9 +1,9 @@
 """What two people agreed on, done: in the transaction in which the second one approves.
 
-A role is given, a policy changed and an export asked for here and now. Of a destruction the
-approval itself is what the sweep asks for (`archive.catalogue.destructions`): from then on
-the recording counts as over, for as long as APPROVAL_LASTS, and a hold that comes before
-the sweep still keeps it.
+A role is given, a policy changed and an export asked for here and now. A recording goes into
+the trash (`archive.catalogue.trash`): when its window is over it counts as over, for as long as
+APPROVAL_LASTS, and a hold that comes before the sweep still keeps it. Of keys the approval itself
+is what the sweep asks for.
 
 Rules: raises what stands against it, and then nothing was approved either. What was right
 when it was proposed is looked at again. Not here: who may approve (`archive.approval`).
@@ -20,7 +20,7 @@ from sqlalchemy import func, select
 from archive.access import UNSEEN_STATES
 from archive.approval import Kind, NotDecidable, Proposal
 from archive.audit_chain import Json
-from archive.catalogue import directory, exports, identities, legal_duties, policies, store_holds
+from archive.catalogue import directory, exports, identities, legal_duties, policies, store_holds, trash
 from archive.catalogue.engine import Connection
 from archive.catalogue.exports import Container, Order
 from archive.catalogue.identities import Account
@@ -113,9 +113,10 @@ def parameters_of(order: Order) -> dict[str, Json]:
     }
 
 
-def _destroy_recording(connection: Connection, proposal: Proposal, _now: datetime) -> Effect:
+def _destroy_recording(connection: Connection, proposal: Proposal, now: datetime) -> Effect:
     require_destroyable(connection, proposal.tenant_id, RecordingId(proposal.subject_id))
-    return Effect("recording.destruction-approved", proposal.subject, {})
+    until = trash.put(connection, proposal, now=now)
+    return Effect("recording.trashed", proposal.subject, {"until": until.isoformat(timespec="seconds")})
 
 
 def _destroy_key(connection: Connection, proposal: Proposal, _now: datetime) -> Effect:
@@ -131,8 +132,8 @@ def _destroy_key(connection: Connection, proposal: Proposal, _now: datetime) -> 
 def _change_policy(connection: Connection, proposal: Proposal, _now: datetime) -> Effect:
     given = proposal.parameters
     before = policies.locked(connection, proposal.tenant_id)
-    grace_h, alone, purpose = (
-        given.get(name) for name in ("keepGraceHours", "exportsAloneMax", "purposeRequired")
+    grace_h, alone, purpose, trash_days = (
+        given.get(name) for name in ("keepGraceHours", "exportsAloneMax", "purposeRequired", "trashDays")
     )
     policies.set_within(
         connection,
@@ -141,12 +142,14 @@ def _change_policy(connection: Connection, proposal: Proposal, _now: datetime) -
         above_cap=AboveCap(str(given["aboveCap"])) if "aboveCap" in given else None,
         purpose_required=purpose if isinstance(purpose, bool) else None,
         exports_alone_max=alone if isinstance(alone, int) else None,
+        trash_days=trash_days if isinstance(trash_days, int) else None,
     )
     was: dict[str, Json] = {
         "keepGraceHours": before.keep_grace_h,
         "aboveCap": before.above_cap.value,
         "purposeRequired": before.purpose_required,
         "exportsAloneMax": before.exports_alone_max,
+        "trashDays": before.trash_days,
     }
     changed: dict[str, Json] = {name: {"from": was[name], "to": given[name]} for name in given}
     return Effect("policy.changed", "policy", {"changed": changed})

@@ -120,6 +120,8 @@ def _rules(connection: Connection, tenant_id: TenantId, case_id: str) -> tuple[C
             row.made_by,
             row.made_at.astimezone(UTC),
             known.get(row.user_id or "", ()),
+            row.ended_by,
+            _moment(row.ended_at),
         )
         for row in rows
     )

@@ -1,8 +1,9 @@
 """How the recordings of later calls come into a case: by rule, in the transaction that archives them.
 
 A rule names a person or a number. Whoever archives a recording holds the lock of the
-tenant's rules with others; whoever makes a rule or releases a case holds it alone. So a
-rule that was acknowledged has every recording archived after it, and a released case none.
+tenant's rules with others; whoever makes or ends a rule, or releases a case, holds it alone. So a
+rule that was acknowledged has every recording archived after it, and one that was ended, or whose
+case was released, none.
 
 Rules: a call nobody kept is never archived, and so never held. Not here: cases
 (`archive.catalogue.cases`).
@@ -43,7 +44,8 @@ def following(connection: Connection, recording: Recording, *, made_by_end: bool
     statement = (
         select(columns.case_id, columns.user_id, columns.number)
         .join(cases, cases.c.id == columns.case_id)
-        .where(columns.tenant_id == recording.tenant_id, cases.c.released_at.is_(None))
+        .where(columns.tenant_id == recording.tenant_id, columns.ended_at.is_(None))
+        .where(cases.c.released_at.is_(None))
     )
     if made_by_end:
         statement = statement.where(columns.made_at <= recording.ended_at)

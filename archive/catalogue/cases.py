@@ -206,7 +206,8 @@ def add_rule(
     rules.lock(connection, scope.tenant_id)
     _holding(connection, scope.tenant_id, case_id)
     columns = case_rules.c
-    count = select(func.count()).where(columns.tenant_id == scope.tenant_id, columns.case_id == case_id)
+    open_rules = columns.tenant_id == scope.tenant_id, columns.case_id == case_id, columns.ended_at.is_(None)
+    count = select(func.count()).where(*open_rules)
     if connection.execute(count).scalar_one() >= RULES_COUNT_MAX:
         raise Refused(f"A case has at most {RULES_COUNT_MAX} rules.")
     if user_id is not None:
@@ -221,6 +222,30 @@ def add_rule(
     made = {"number": rule.number, "made_by": scope.actor, "made_at": now}
     connection.execute(insert(case_rules).values({**row, **made}))
     return rule
+
+
+def end_rule(
+    connection: Connection, scope: AccessScope, case_id: str, rule_id: str, *, now: datetime
+) -> Rule:
+    """Let no later calls come into a case by a rule; what it holds stays held. Returns the rule.
+
+    Raises Refused, NotFound (case, or rule that is not in force), Conflict for a case that was released.
+    """
+    require_right(scope)
+    # Whoever archives under the rule at this moment is waited for: nothing comes by it after the answer.
+    rules.lock(connection, scope.tenant_id)
+    _holding(connection, scope.tenant_id, case_id)
+    columns = case_rules.c
+    ended = connection.execute(
+        update(case_rules)
+        .where(columns.tenant_id == scope.tenant_id, columns.case_id == case_id)
+        .where(columns.id == rule_id, columns.ended_at.is_(None))
+        .values(ended_by=scope.actor, ended_at=now)
+        .returning(columns.user_id, columns.number)
+    ).one_or_none()
+    if ended is None:
+        raise NotFound("There is no such rule of this case, or it was ended before.")
+    return Rule(rule_id, ended.user_id, ended.number)
 
 
 def ask_release(
@@ -400,7 +425,8 @@ def _cases(connection: Connection, condition: ColumnElement[bool], limit: int) -
         .limit(limit)
     )
     rows = connection.execute(statement).all()
-    ruled = select(case_rules).where(case_rules.c.case_id.in_([row.id for row in rows]))
+    in_force = case_rules.c.ended_at.is_(None)
+    ruled = select(case_rules).where(case_rules.c.case_id.in_([row.id for row in rows]), in_force)
     of_cases: dict[str, tuple[Rule, ...]] = {}
     for rule in connection.execute(ruled.order_by(case_rules.c.made_at, case_rules.c.id)):
         of_it = Rule(rule.id, rule.user_id, rule.number)

@@ -141,6 +141,7 @@ def _tenant_rows(connection: Connection, *conditions: ColumnElement[bool]) -> li
             tenant_policies.c.above_cap,
             tenant_policies.c.purpose_required,
             tenant_policies.c.exports_alone_max,
+            tenant_policies.c.trash_days,
         )
         .outerjoin(tenant_policies, tenant_policies.c.tenant_id == tenants.c.id)
         .where(*conditions)
@@ -154,7 +155,11 @@ def _tenant(row: Row[Any]) -> Tenant:
     policy = TenantPolicy()
     if decided:
         policy = TenantPolicy(
-            row.keep_grace_h, AboveCap(row.above_cap), row.purpose_required, row.exports_alone_max
+            row.keep_grace_h,
+            AboveCap(row.above_cap),
+            row.purpose_required,
+            row.exports_alone_max,
+            row.trash_days,
         )
     return Tenant(TenantId(row.id), row.name, row.domain, policy)
 

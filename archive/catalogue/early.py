@@ -1,7 +1,8 @@
 """Which recordings may be destroyed: those nothing keeps, and those that two people let go before their term.
 
-An approval is good for a week, and only while no hold keeps the recording: the sweep asks anew,
-in the statement that claims it. Keys are approved by their day, so that a KEK that gives way
+A recording waits in the trash first (`archive.catalogue.trash`). Behind that, and of keys at once, an
+approval is good for a week, and only while no hold keeps the recording: the sweep asks anew, in
+the statement that claims it. Keys are approved by their day, so that a KEK that gives way
 to its next version meanwhile changes nothing; what began after the proposal is not meant.
 
 Rules: conditions of SQL over `recordings`, run by whoever claims (`archive.catalogue.destructions`).
@@ -16,7 +17,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from archive.approval import LIFE, Kind, State
 from archive.catalogue import store_holds
-from archive.catalogue.tables import proposals, recordings
+from archive.catalogue.tables import proposals, recordings, trash
 from archive.model import KEPT_STATES, TenantId
 
 APPROVAL_LASTS = LIFE
@@ -28,16 +29,18 @@ def is_early(tenant_id: TenantId, until: datetime) -> ColumnElement[bool]:
 
     For a week: a hold that kept it meanwhile is no reason to destroy it a year later.
     """
-    columns, of_it = recordings.c, proposals.c
-    lately = (
-        of_it.tenant_id == tenant_id,
-        of_it.state == State.APPROVED.value,
-        of_it.decided_at > until - APPROVAL_LASTS,
+    columns, of_it, waits = recordings.c, proposals.c, trash.c
+    approved = of_it.tenant_id == tenant_id, of_it.state == State.APPROVED.value
+    named = (
+        select(waits.recording_id)
+        .join(proposals, of_it.id == waits.proposal_id)
+        .where(*approved, of_it.kind == Kind.EARLY_DESTRUCTION.value)
+        .where(of_it.subject == func.concat("recording:", waits.recording_id))
+        .where(waits.until > until - APPROVAL_LASTS)
+        # What was to wait for nothing needs no clock that agrees with the portal's to the second.
+        .where(or_(waits.until <= until, waits.until == waits.put_at))
     )
-    named = select(func.split_part(of_it.subject, ":", 2)).where(
-        *lately, of_it.kind == Kind.EARLY_DESTRUCTION.value
-    )
-    by_key = select(of_it.id).where(*lately, _is_of_key())
+    by_key = select(of_it.id).where(*approved, of_it.decided_at > until - APPROVAL_LASTS, _is_of_key())
     early = or_(columns.id.in_(named), by_key.exists())
     return and_(is_free(tenant_id, until), columns.retain_until > until, early)
 
@@ -45,10 +48,9 @@ def is_early(tenant_id: TenantId, until: datetime) -> ColumnElement[bool]:
 def approval() -> ColumnElement[str | None]:
     """Return the last approval by which a recording goes before its term."""
     of_it = proposals.c
-    alone = and_(
-        of_it.kind == Kind.EARLY_DESTRUCTION.value,
-        of_it.subject == func.concat("recording:", recordings.c.id),
-    )
+    # A proposal whose recording was put back since is not the one it goes by.
+    trashed = select(trash.c.proposal_id).where(trash.c.recording_id == recordings.c.id)
+    alone = and_(of_it.kind == Kind.EARLY_DESTRUCTION.value, of_it.id.in_(trashed))
     statement = (
         select(of_it.id)
         .where(of_it.tenant_id == recordings.c.tenant_id, of_it.state == State.APPROVED.value)

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Select, and_, cast, func, literal, literal
 from sqlalchemy.dialects.postgresql import TSQUERY
 
 from archive.access import AccessScope
-from archive.catalogue import documents, labels, recordings, share_source
+from archive.catalogue import documents, labels, recordings, share_source, trash
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.labels import Label
 from archive.catalogue.lexemes import Facet
@@ -44,6 +44,8 @@ class Beside:
     drawn: bool
     labels: tuple[Label, ...] = ()
     favourite: bool = False
+    trashed_until: datetime | None = None
+    """When its destruction begins, while it waits in the trash."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,7 @@ def _beside(
     )
     found = {row.recording_id: row for row in connection.execute(statement)}
     carried = labels.of_recordings(connection, ids)
+    trashed = trash.of_recordings(connection, scope.tenant_id, ids, now=now)
     return {
         recording_id: Beside(
             facets=frozenset() if row is None else _facets(row[4:]),
@@ -137,6 +140,7 @@ def _beside(
             drawn=row is not None and row.lanes is not None,
             labels=carried.get(recording_id, ()),
             favourite=row is not None and bool(row.marked),
+            trashed_until=trashed.get(recording_id),
         )
         for recording_id, row in ((each, found.get(each)) for each in ids)
     }

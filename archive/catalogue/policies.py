@@ -1,4 +1,4 @@
-"""What a customer decided for all of its people: the grace of unkept calls, what is above the cap, exports.
+"""What a customer decided for all of its people: the grace of unkept calls, the cap, exports, the trash.
 
 Rules: a tenant that decided nothing has the defaults of `TenantPolicy`; what is not given
 stays. Not here: how a policy is followed (`archive.decision`, `recorder.srs`, `retention`),
@@ -15,7 +15,14 @@ from archive.catalogue.directory_rows import tenants_where
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.tables import tenant_policies, tenants
 from archive.errors import NotFound, Refused
-from archive.model import EXPORTS_ALONE_MAX, KEEP_GRACE_H_MAX, AboveCap, TenantId, TenantPolicy
+from archive.model import (
+    EXPORTS_ALONE_MAX,
+    KEEP_GRACE_H_MAX,
+    TRASH_DAYS_MAX,
+    AboveCap,
+    TenantId,
+    TenantPolicy,
+)
 
 LOCK = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("name"), 0)))
 
@@ -34,10 +41,11 @@ def set_policy(
     above_cap: AboveCap | None = None,
     purpose_required: bool | None = None,
     exports_alone_max: int | None = None,
+    trash_days: int | None = None,
 ) -> TenantPolicy:
     """Change what is given and return all of it.
 
-    Raises Refused for a grace out of 0 to KEEP_GRACE_H_MAX hours, NotFound for no tenant.
+    Raises Refused for what is out of its bounds, NotFound for no tenant.
     """
     with catalogue.transaction(tenant_id) as connection:
         return set_within(
@@ -47,6 +55,7 @@ def set_policy(
             above_cap=above_cap,
             purpose_required=purpose_required,
             exports_alone_max=exports_alone_max,
+            trash_days=trash_days,
         )
 
 
@@ -58,12 +67,15 @@ def set_within(
     above_cap: AboveCap | None = None,
     purpose_required: bool | None = None,
     exports_alone_max: int | None = None,
+    trash_days: int | None = None,
 ) -> TenantPolicy:
     """Do as `set_policy` in the caller's transaction."""
     if keep_grace_h is not None and not 0 <= keep_grace_h <= KEEP_GRACE_H_MAX:
         raise Refused(f"A call nobody kept may wait 0 to {KEEP_GRACE_H_MAX} hours.")
     if exports_alone_max is not None and not 0 <= exports_alone_max <= EXPORTS_ALONE_MAX:
         raise Refused(f"One person alone exports 0 to {EXPORTS_ALONE_MAX} recordings a day.")
+    if trash_days is not None and not 0 <= trash_days <= TRASH_DAYS_MAX:
+        raise Refused(f"What is let go early waits in the trash for 0 to {TRASH_DAYS_MAX} days.")
     given = {
         name: value
         for name, value in (
@@ -71,6 +83,7 @@ def set_within(
             ("above_cap", above_cap),
             ("purpose_required", purpose_required),
             ("exports_alone_max", exports_alone_max),
+            ("trash_days", trash_days),
         )
         if value is not None
     }

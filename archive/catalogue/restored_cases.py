@@ -114,10 +114,15 @@ def _insert(connection: Connection, case: CopiedCase) -> None:
 
 
 def _rule(connection: Connection, case: CopiedCase, rule: CopiedRule, now: datetime) -> list[str]:
-    """Add a rule, and what stands for it where its person is lost; return what is in doubt."""
+    """Add or end a rule, and add what stands for it where its person is lost; return what is in doubt."""
     of_case = {"tenant_id": case.tenant_id, "case_id": case.id, "made_at": rule.made_at}
     row = {**of_case, "id": rule.id, "user_id": rule.user_id, "number": rule.number, "made_by": rule.made_by}
-    connection.execute(upsert(rules_table).values(row).on_conflict_do_nothing())
+    ended = {"ended_by": rule.ended_by, "ended_at": rule.ended_at}
+    connection.execute(upsert(rules_table).values({**row, **ended}).on_conflict_do_nothing())
+    if rule.ended_at is not None:
+        in_force = and_(rules_table.c.id == rule.id, rules_table.c.ended_at.is_(None))
+        connection.execute(update(rules_table).where(in_force).values(ended))
+        return []
     if rule.user_id is None or _is_known(connection, case.tenant_id, rule.user_id):
         return []
     numbers = _numbers(rule)

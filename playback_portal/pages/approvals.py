@@ -52,7 +52,10 @@ KINDS = {
     Kind.DUTY_END: mark("End a legal duty to keep"),
 }
 WARNINGS = {
-    Kind.EARLY_DESTRUCTION: mark("The recording is destroyed within the hour. That can't be undone."),
+    Kind.EARLY_DESTRUCTION: mark(
+        "The recording goes into the trash, and is destroyed when its days there are over. Until then an "
+        "administrator can put it back."
+    ),
     Kind.KEY_DESTRUCTION: mark("Every recording under these keys is destroyed. That can't be undone."),
     Kind.POLICY_CHANGE: mark("It counts for calls recorded from now on; what exists keeps its term."),
     Kind.ROLE_GRANT: mark("The role counts at once."),
@@ -61,6 +64,9 @@ WARNINGS = {
         "Calls archived from now on get a lock that can be taken back; locks that stand stay."
     ),
 }
+AT_ONCE = mark("The recording is destroyed within the hour. That can't be undone.")
+"""The warning for what does not wait in the trash."""
+
 STATES = {
     State.WAITING: mark("Waiting"),
     State.APPROVED: mark("Approved"),
@@ -73,6 +79,7 @@ FIELDS = {
     "exportsAloneMax": mark("Recordings one person exports a day"),
     "keepGraceHours": mark("Hours a call nobody kept waits"),
     "purposeRequired": mark("Ask for a purpose"),
+    "trashDays": mark("Days in the trash"),
 }
 ABOVE_CAP = {
     AboveCap.KEEP: mark("Kept for 7 years and flagged"),
@@ -117,7 +124,8 @@ async def post_destruction(request: web.Request) -> web.StreamResponse:
     if recording_id is None or not 1 <= len(reason) <= REASON_CHARS_MAX:
         return await _page(request, NO_RECORDING, form=form)
     try:
-        await approvals.propose_destruction(request, recording_id, reason)
+        at_once = form.get("at_once") == "on"
+        await approvals.propose_destruction(request, recording_id, reason, at_once=at_once)
     except (NotFound, Conflict, Refused) as error:
         return await _refused(request, error, form)
     return see_other(request, PAGE)
@@ -174,6 +182,7 @@ async def _page(request: web.Request, fault: str = "", form: Mapping[str, str] |
         words=words,
         kinds=KINDS,
         warnings=WARNINGS,
+        at_once=AT_ONCE,
         states=STATES,
         fields=FIELDS,
         above_cap=ABOVE_CAP,

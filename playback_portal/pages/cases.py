@@ -108,6 +108,16 @@ async def post_rule(request: web.Request) -> web.StreamResponse:
     return see_other(request, f"{PAGE}/{case_id}")
 
 
+async def post_rule_end(request: web.Request) -> web.StreamResponse:
+    """Let no later calls come in by a rule."""
+    case_id = recording_id_of(request)
+    try:
+        await holding.end_rule(request, case_id, request.match_info["rule"])
+    except (NotFound, Conflict, Refused) as error:
+        return await _refused(request, error)
+    return see_other(request, f"{PAGE}/{case_id}")
+
+
 async def post_person(request: web.Request) -> web.StreamResponse:
     """Let a person hear what the case holds."""
     case_id, login = recording_id_of(request), (await fields_of(request)).get("person", "").strip()
@@ -264,6 +274,7 @@ CASE_PAGE_ROUTES = (
     _row("GET", f"{PAGE}/{{id}}", get_case, "case.viewed"),
     _row("POST", f"{PAGE}/{{id}}/recordings", post_recording, "case.filled"),
     _row("POST", f"{PAGE}/{{id}}/rules", post_rule, "case.rule-added"),
+    _row("POST", f"{PAGE}/{{id}}/rules/{{rule}}/end", post_rule_end, "case.rule-ended"),
     _row("POST", f"{PAGE}/{{id}}/people", post_person, "case.person-admitted"),
     _row("POST", f"{PAGE}/{{id}}/people/{{user}}/removal", post_person_removal, "case.person-removed"),
     _row("POST", f"{PAGE}/{{id}}/release", post_release, "case.release-asked"),

@@ -16,7 +16,7 @@ from archive.approval import Proposal
 from archive.catalogue import policies, share_policies
 from archive.catalogue.share_policies import DAYS_MAX, Changes, SharePolicy
 from archive.errors import Conflict
-from archive.model import EXPORTS_ALONE_MAX, AboveCap
+from archive.model import EXPORTS_ALONE_MAX, TRASH_DAYS_MAX, AboveCap
 from playback_portal import policies as tenant_policy
 from playback_portal import shares as sharing
 from playback_portal.language import mark
@@ -84,11 +84,13 @@ async def post_purpose(request: web.Request) -> web.StreamResponse:
 async def post_keeping(request: web.Request) -> web.StreamResponse:
     """Change what is kept above the minutes, and how much one person exports; less or more takes two."""
     form = await fields_of(request)
-    count, above_cap = form.get("exports_alone_max", ""), form.get("above_cap", "")
-    whole = count.isascii() and count.isdecimal() and len(count) <= len(str(EXPORTS_ALONE_MAX))
-    if above_cap not in set(AboveCap) or not whole or int(count) > EXPORTS_ALONE_MAX:
+    count = _whole(form.get("exports_alone_max", ""), EXPORTS_ALONE_MAX)
+    days, above_cap = _whole(form.get("trash_days", ""), TRASH_DAYS_MAX), form.get("above_cap", "")
+    if above_cap not in set(AboveCap) or count is None:
         return await _page(request, wrong_count=True)
-    wanted = tenant_policy.Changes(above_cap=AboveCap(above_cap), exports_alone_max=int(count))
+    if days is None:
+        return await _page(request, wrong_trash=True)
+    wanted = tenant_policy.Changes(above_cap=AboveCap(above_cap), exports_alone_max=count, trash_days=days)
     try:
         made = await asyncio.to_thread(tenant_policy.change, request, wanted)
     except Conflict:
@@ -97,13 +99,24 @@ async def post_keeping(request: web.Request) -> web.StreamResponse:
     return see_other(request, APPROVALS if isinstance(made, Proposal) else PAGE)
 
 
+def _whole(text: str, most: int) -> int | None:
+    """Read a number of a form from 0 on, None of anything else."""
+    whole = text.isascii() and text.isdecimal() and len(text) <= len(str(most))
+    return int(text) if whole and int(text) <= most else None
+
+
 async def _policy(request: web.Request) -> SharePolicy:
     services, tenant_id = request.app[SERVICES], request[SCOPE].tenant_id
     return await asyncio.to_thread(share_policies.policy_of, services.catalogue, tenant_id)
 
 
 async def _page(
-    request: web.Request, *, wrong_days: bool = False, wrong_count: bool = False, waits_already: bool = False
+    request: web.Request,
+    *,
+    wrong_days: bool = False,
+    wrong_count: bool = False,
+    wrong_trash: bool = False,
+    waits_already: bool = False,
 ) -> web.Response:
     services, tenant_id = request.app[SERVICES], request[SCOPE].tenant_id
     tenant = await asyncio.to_thread(policies.policy_of, services.catalogue, tenant_id)
@@ -113,7 +126,7 @@ async def _page(
         status=HTTPStatus.CONFLICT
         if waits_already
         else HTTPStatus.BAD_REQUEST
-        if wrong_days or wrong_count
+        if wrong_days or wrong_count or wrong_trash
         else HTTPStatus.OK,
         policy=await _policy(request),
         rules=RULES,
@@ -124,6 +137,8 @@ async def _page(
         above_cap=ABOVE_CAP,
         alone_max=EXPORTS_ALONE_MAX,
         wrong_count=wrong_count,
+        trash_days_max=TRASH_DAYS_MAX,
+        wrong_trash=wrong_trash,
         waits_already=waits_already,
     )
 

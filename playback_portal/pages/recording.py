@@ -38,6 +38,7 @@ from archive.catalogue import (
     remains,
     rights,
     sessions,
+    trash,
 )
 from archive.catalogue.cases import Case
 from archive.catalogue.engine import Catalogue
@@ -115,7 +116,12 @@ async def get_page(request: web.Request) -> web.StreamResponse:
         return left
     names = await asyncio.to_thread(_names, services.catalogue, scope, _people_of(recording))
     holds = await asyncio.to_thread(_holds, services.catalogue, scope, recording)
-    context = {**_facts(recording, names, services.clock.now()), "names": names, "holds": holds}
+    context = {
+        **_facts(recording, names, services.clock.now()),
+        "names": names,
+        "holds": holds,
+        "trashed_until": await asyncio.to_thread(_trashed_until, request, recording),
+    }
     if await is_missing(request, recording):
         return render(
             request, "recording/purpose.html", suggestions=SUGGESTIONS, status=HTTPStatus.OK, **context
@@ -239,6 +245,14 @@ def _holds(catalogue: Catalogue, scope: AccessScope, recording: Recording) -> tu
         return ()
     found = cases.of_recording(catalogue, scope, recording.id)
     return tuple(case for case in found if case.released_at is None)
+
+
+def _trashed_until(request: web.Request, recording: Recording) -> datetime | None:
+    """Return when the destruction of a recording begins that waits in the trash."""
+    services, tenant_id = request.app[SERVICES], request[SCOPE].tenant_id
+    with services.catalogue.transaction(tenant_id) as connection:
+        found = trash.of_recordings(connection, tenant_id, [recording.id], now=services.clock.now())
+    return found.get(recording.id)
 
 
 def _after(position_ms: int) -> timedelta:

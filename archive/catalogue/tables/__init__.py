@@ -81,7 +81,7 @@ from archive.catalogue.tables.recordings import (
     sessions,
 )
 from archive.catalogue.tables.reports import report_days, report_standing
-from archive.catalogue.tables.retention import destructions, retention_clocks, retention_figures
+from archive.catalogue.tables.retention import destructions, retention_clocks, retention_figures, trash
 from archive.catalogue.tables.shares import mails, share_policies, share_visits, shares
 from archive.catalogue.tables.sign_in import (
     identities,
@@ -188,6 +188,7 @@ __all__ = [
     "tenant_policies",
     "tenants",
     "totp_secrets",
+    "trash",
     "user_emails",
     "user_licences",
     "user_numbers",

@@ -72,6 +72,8 @@ case_rules = Table(
     maybe("number"),
     word("made_by"),
     time("made_at"),
+    maybe("ended_by"),
+    time("ended_at", nullable=True),
     _of_case(),
     Index(None, "case_id"),
 )

@@ -47,6 +47,7 @@ tenant_policies = Table(
     word("above_cap"),
     Column("purpose_required", Boolean, nullable=False, server_default=text("false")),
     Column("exports_alone_max", Integer, nullable=False, server_default=text("100")),
+    Column("trash_days", Integer, nullable=False, server_default=text("7")),
 )
 
 peers = Table(

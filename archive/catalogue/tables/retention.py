@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Double, Index, Integer, LargeBinary, Table, Text
+from sqlalchemy import Boolean, Column, Double, ForeignKey, Index, Integer, LargeBinary, Table, Text
 from sqlalchemy import text as sql_text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from archive.catalogue.tables.columns import count, maybe, metadata, tenant, time, word
+from archive.catalogue.tables.columns import count, maybe, metadata, of_recording, tenant, time, word
 
 destructions = Table(
     "destructions",
@@ -55,6 +55,18 @@ retention_clocks = Table(
     Column("uptime_s", Double, nullable=False),
     time("ignored_until", nullable=True),
     Column("exact", Boolean, nullable=False, server_default=sql_text("true")),
+)
+
+trash = Table(
+    "trash",
+    metadata,
+    Column("recording_id", Text, primary_key=True),
+    tenant(),
+    Column("proposal_id", Text, ForeignKey("proposals.id"), nullable=False),
+    time("put_at"),
+    time("until"),
+    of_recording(),
+    Index(None, "tenant_id", "until", "recording_id"),
 )
 
 retention_figures = Table(

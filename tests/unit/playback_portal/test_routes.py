@@ -30,6 +30,7 @@ from playback_portal.routes import ROUTES
 from playback_portal.saved_searches import SAVED_SEARCH_ROUTES
 from playback_portal.shares import SHARE_ROUTES
 from playback_portal.terms import TERM_ROUTES
+from playback_portal.trash import TRASH_ROUTES
 
 OPEN_PATHS = {"/livez", "/readyz", "/metrics", "/v1/openapi.json", "/static/{name}"}
 # Pages that strangers may open; whoever adds one says here that it tells nothing of anybody.
@@ -81,6 +82,7 @@ OWN = [
         *EXPORT_ROUTES,
         *CASE_ROUTES,
         *TERM_ROUTES,
+        *TRASH_ROUTES,
         *DATA_SUBJECT_ROUTES,
         *APPROVAL_ROUTES,
         *ANNOTATION_ROUTES,

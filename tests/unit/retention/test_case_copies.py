@@ -181,6 +181,28 @@ def test_r1_yesterdays_database_learns_of_rules_made_today_and_of_what_they_miss
     assert on_hold(ageing, bakery, call(ageing, bakery, CALLER))
 
 
+def test_a_rule_that_was_ended_stays_ended_in_the_database_of_yesterday_and_in_a_new_one(
+    ageing: Ageing, bakery: Tenant, operator: Catalogue, database: Any, empty: Callable[[str], Catalogue]
+) -> None:
+    """Its end is told by the copy, which goes on to be written."""
+    case_id = opened(ageing.portal, person(bakery, "anna"), ageing)
+    ruled(ageing, bakery, case_id, number=CALLER)
+    follow(ageing, bakery)
+    scope = person(bakery, "anna")
+    [rule] = cases.get(ageing.portal, scope, case_id).rules
+    with ageing.portal.transaction(bakery.id) as connection:
+        cases.end_rule(connection, scope, case_id, rule.id, now=ageing.house.clock.now())
+    follow(ageing, bakery)
+    database.connect().execute("UPDATE case_rules SET ended_by = NULL, ended_at = NULL")
+    assert rebuilt(ageing, operator) == []
+    follow(ageing, bakery)
+    assert not on_hold(ageing, bakery, call(ageing, bakery, CALLER))
+    after = lost(ageing, empty)
+    assert rebuilt(after, empty("earwitness_operator")) == []
+    assert cases.get(after.portal, scope, case_id).rules == ()
+    assert not on_hold(after, bakery, call(after, bakery, CALLER))
+
+
 @pytest.mark.parametrize("lacking", ["case_rules", "case_people", "case_recordings"])
 def test_r1_yesterdays_database_writes_over_no_copy_that_knows_more(
     lacking: str, ageing: Ageing, bakery: Tenant, operator: Catalogue, database: Any

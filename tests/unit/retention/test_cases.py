@@ -158,6 +158,35 @@ def test_later_calls_come_into_a_case_by_the_number_or_the_person(
     assert not on_hold(ageing, bakery, ageing.archive(bakery))
 
 
+def test_a_rule_is_ended_without_letting_anything_go(ageing: Ageing, bakery: Tenant) -> None:
+    """By then archived calls stay held, later ones are not; another rule of the case goes on."""
+    scope, now = person(bakery, "anna"), ageing.house.clock.now()
+    case_id = opened(ageing.portal, scope, ageing)
+    with ageing.portal.transaction(bakery.id) as connection:
+        rule = cases.add_rule(connection, scope, case_id, None, "0031 6 1234 5678", now=now)
+        other = cases.add_rule(connection, scope, case_id, None, "0201234999", now=now)
+    before = ageing.archive(bakery)
+    with ageing.portal.transaction(bakery.id) as connection:
+        assert cases.end_rule(connection, scope, case_id, rule.id, now=now) == rule
+    assert cases.get(ageing.portal, scope, case_id).rules == (other,)
+    assert [on_hold(ageing, bakery, each) for each in (before, ageing.archive(bakery))] == [True, False]
+    with pytest.raises(NotFound), ageing.portal.transaction(bakery.id) as connection:
+        cases.end_rule(connection, scope, case_id, rule.id, now=now)
+    release(ageing, bakery, case_id)
+    with pytest.raises(Conflict), ageing.portal.transaction(bakery.id) as connection:
+        cases.end_rule(connection, scope, case_id, other.id, now=now)
+
+
+def test_a_rule_that_was_ended_makes_room_for_another(ageing: Ageing, bakery: Tenant) -> None:
+    scope, now = person(bakery, "anna"), ageing.house.clock.now()
+    case_id = opened(ageing.portal, scope, ageing)
+    with ageing.portal.transaction(bakery.id) as connection:
+        for number in range(cases.RULES_COUNT_MAX):
+            last = cases.add_rule(connection, scope, case_id, None, f"020{1234500 + number}", now=now)
+        cases.end_rule(connection, scope, case_id, last.id, now=now)
+        cases.add_rule(connection, scope, case_id, None, "0201234999", now=now)
+
+
 def test_rules_are_bounded_and_name_somebody(ageing: Ageing, bakery: Tenant) -> None:
     scope, now = person(bakery, "anna"), ageing.house.clock.now()
     case_id = opened(ageing.portal, scope, ageing)

@@ -43,9 +43,13 @@ def approve(ageing: Ageing, scope: AccessScope, made: Proposal) -> Proposal:
     return decided
 
 
-def propose(ageing: Ageing, scope: AccessScope, archived: ArchivedRecording) -> Proposal:
+def propose(
+    ageing: Ageing, scope: AccessScope, archived: ArchivedRecording, *, at_once: bool = True
+) -> Proposal:
+    """Propose an erasure the law asks for; or else what may wait in the trash."""
     now, recording = ageing.house.clock.now(), archived.recording
-    wanted = Wanted(Kind.EARLY_DESTRUCTION, f"recording:{recording.id}", reason="Erasure")
+    how = {"atOnce": at_once}
+    wanted = Wanted(Kind.EARLY_DESTRUCTION, f"recording:{recording.id}", how, reason="Erasure")
     with ageing.portal.transaction(scope.tenant_id) as connection:
         approved.require_destroyable(connection, scope.tenant_id, recording.id)
         return proposals.propose(connection, scope, wanted, now=now)

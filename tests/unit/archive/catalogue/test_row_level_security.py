@@ -41,6 +41,7 @@ from archive.catalogue import (
     share_visits,
     shares,
     tables,
+    trash,
     waveforms,
 )
 from archive.catalogue.data_subjects import NewRequest
@@ -59,6 +60,7 @@ from archive.model import (
     SessionOutcome,
     Tenant,
     User,
+    UserId,
     new_id,
 )
 
@@ -148,6 +150,7 @@ def filled(
         _fill_data_subjects(portal, auditor, now)
         _fill_storage(database, archived, now)
         _fill_proposals(operator, tenant, now)
+        _fill_trash(portal, archived, now)
         keks.retire(operator, tenant.id, f"{tenant.id}/2027-02-20/1", now=now)
     return database
 
@@ -366,6 +369,15 @@ def _fill_proposals(operator: Catalogue, tenant: Tenant, now: datetime) -> None:
     wanted = Wanted(Kind.KEY_DESTRUCTION, f"kek:{tenant.id}/2027-02-20", {"day": "2027-02-20"})
     with operator.transaction(tenant.id) as connection:
         proposals.propose_as_operator(connection, tenant.id, "operator:0", wanted, now=now)
+
+
+def _fill_trash(portal: Catalogue, archived: ArchivedRecording, now: datetime) -> None:
+    recording = archived.recording
+    wanted = Wanted(Kind.EARLY_DESTRUCTION, f"recording:{recording.id}")
+    boss = AccessScope(recording.tenant_id, "user:boss", Role.ADMINISTRATOR, UserId("boss"))
+    with portal.transaction(recording.tenant_id) as connection:
+        made = proposals.propose(connection, boss, wanted, now=now)
+        trash.put(connection, made, now=now)
 
 
 def count(connection: psycopg.Connection, table: str) -> int | None:

@@ -16,6 +16,7 @@ from archive.catalogue import cases, directory, exports, legal_duties, policies,
 from archive.errors import Conflict, Refused
 from archive.model import AboveCap, RetentionClass, Role, UserId
 from playback_portal.admission import FRESH_S_MAX
+from playback_portal.documents import time_of
 from playback_portal.services import SERVICES
 from tests.unit.playback_portal.administration.conftest import NOTHING
 
@@ -267,7 +268,7 @@ async def test_a_recording_goes_before_its_term_by_two(
     assert made["reason"] == "Verzoek"
     assert await decided(office, "ella", made) == 201
     assert deferred == [(jobs.EXPIRY_BATCH, {"tenant_id": office.tenant.id})]
-    assert office.events(f"recording:{recording.id}")[-1] == ("recording.destruction-approved", "ok")
+    assert office.events(f"recording:{recording.id}")[-1] == ("recording.trashed", "ok")
     await office.problem(
         await office.as_person("boss", "POST", f"/v1/recordings/{NOTHING}/destruction", {"reason": "x"}), 404
     )
@@ -349,19 +350,24 @@ async def test_on_the_pages_two_people_see_and_do_it(office: Any) -> None:
 
 
 async def test_settings_that_keep_less_wait_on_their_page(office: Any) -> None:
-    form = {"above_cap": "stop", "exports_alone_max": "500"}
+    form = {"above_cap": "stop", "exports_alone_max": "500", "trash_days": "7"}
     assert (await office.posted("boss", "/admin/policies/keeping", **form)).headers[
         "Location"
     ] == "/approvals"
     assert (await office.posted("boss", "/admin/policies/keeping", **form)).status == 409
     assert "Niet opnemen" in await office.opened("carl", "/admin/policies")
     assert "500" in await office.opened("carl", "/approvals")
-    less = {"above_cap": "keep", "exports_alone_max": "10"}
+    less = {"above_cap": "keep", "exports_alone_max": "10", "trash_days": "7"}
     answer = await office.posted("boss", "/admin/policies/keeping", **less)
     assert answer.headers["Location"] == "/admin/policies"
     for wrong in ("", "x", "10001", "-1", "\u00b2"):
         answer = await office.posted(
-            "boss", "/admin/policies/keeping", above_cap="keep", exports_alone_max=wrong
+            "boss", "/admin/policies/keeping", above_cap="keep", exports_alone_max=wrong, trash_days="7"
+        )
+        assert answer.status == 400
+    for wrong in ("", "x", "31", "-1"):
+        answer = await office.posted(
+            "boss", "/admin/policies/keeping", above_cap="keep", exports_alone_max="10", trash_days=wrong
         )
         assert answer.status == 400
     (made,) = (await office.read("/v1/approvals?waiting=1", "ApprovalPage", key="boss"))["items"]
@@ -399,3 +405,62 @@ async def test_with_one_person_of_power_the_page_says_who_helps(office: Any) -> 
     for login in ("carl", "ella"):
         directory.set_user(office.house.operator, office.tenant.id, login, now=office.now, role=Role.USER)
     assert "kan een auditor toevoegen" in await office.opened("boss", "/approvals")
+
+
+async def trashed(office: Any, **body: Any) -> Any:
+    """Let two people agree that a recording goes before its term, and return it."""
+    recording = office.stored()
+    path = f"/v1/recordings/{recording.id}/destruction"
+    made = await proposed(office, await office.as_person("boss", "POST", path, {"reason": "Verzoek", **body}))
+    assert await decided(office, "ella", made) == 201
+    return recording
+
+
+async def test_what_two_let_go_waits_in_the_trash_and_is_put_back(office: Any) -> None:
+    recording = await trashed(office)
+    found = (await office.read("/v1/trash", "TrashedRecordingPage", key="boss"))["items"]
+    (waiting,) = [each for each in found if each["recordingId"] == recording.id]
+    assert (waiting["reason"], waiting["onHold"]) == ("Verzoek", False)
+    assert waiting["approvedBy"] == f"user:{office.people['ella'].id}"
+    assert waiting["destroyedFrom"] == time_of(office.now + timedelta(days=7))
+    await office.problem(await office.as_person("ella", "GET", "/v1/trash"), 403)
+    answer = await office.as_person("ella", "DELETE", f"/v1/trash/{recording.id}")
+    await office.problem(answer, 403)
+    assert (await office.as_person("boss", "DELETE", f"/v1/trash/{recording.id}")).status == 204
+    assert office.events(f"recording:{recording.id}")[-1] == ("recording.put-back", "ok")
+    await office.problem(await office.as_person("boss", "DELETE", f"/v1/trash/{recording.id}"), 404)
+    found = (await office.read("/v1/trash", "TrashedRecordingPage", key="boss"))["items"]
+    assert recording.id not in {each["recordingId"] for each in found}
+
+
+async def test_an_erasure_the_law_asks_for_does_not_wait(office: Any) -> None:
+    recording = await trashed(office, atOnce=True)
+    found = (await office.read("/v1/trash", "TrashedRecordingPage", key="boss"))["items"]
+    (waiting,) = [each for each in found if each["recordingId"] == recording.id]
+    assert waiting["destroyedFrom"] == waiting["trashedAt"]
+
+
+async def test_the_page_of_the_trash_counts_down_and_puts_back(office: Any) -> None:
+    recording = await trashed(office)
+    page = await office.opened("boss", "/admin/trash")
+    assert f'id="row-{recording.id}"' in page
+    assert "nog 7 dagen" in page
+    assert "Terugzetten" in page
+    shown = await office.opened("ella", f"/recordings/{recording.id}")
+    assert "In de prullenbak" in shown
+    assert "/admin/trash" not in shown, "an auditor puts nothing back"
+    assert (await office.posted("ella", f"/admin/trash/{recording.id}/return")).status == 403
+    assert (await office.posted("boss", f"/admin/trash/{recording.id}/return")).status == 303
+    assert "In de prullenbak" not in await office.opened("ella", f"/recordings/{recording.id}")
+    answer = await office.posted("boss", f"/admin/trash/{recording.id}/return")
+    assert answer.status == 409
+    assert "niet (meer) in de prullenbak" in await answer.text()
+
+
+async def test_fewer_days_in_the_trash_take_two_people_and_more_take_one(office: Any) -> None:
+    answer = await office.as_person("boss", "PATCH", "/v1/policy", {"trashDays": 30})
+    assert (await office.told(answer, "Policy", 200))["trashDays"] == 30
+    made = await proposed(office, await office.as_person("boss", "PATCH", "/v1/policy", {"trashDays": 1}))
+    assert policies.policy_of(office.house.portal, office.tenant.id).trash_days == 30
+    assert await decided(office, "carl", made) == 201
+    assert policies.policy_of(office.house.portal, office.tenant.id).trash_days == 1

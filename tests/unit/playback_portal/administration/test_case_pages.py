@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from typing import Any
 
 import pytest
@@ -47,6 +48,12 @@ async def test_recordings_are_put_in_by_id_or_address(office: Any) -> None:
     answer = await office.posted("boss", f"{path}/rules", number="0612345678")
     assert answer.status == 303
     assert "Latere gesprekken" in await office.opened("boss", path)
+    page = await office.opened("boss", path)
+    (end,) = re.findall(rf'action="({path}/rules/[^/]+/end)"', page)
+    assert (await office.posted("boss", end)).status == 303
+    assert "/rules/" not in (await office.opened("boss", path)).replace(f'"{path}/rules"', "")
+    assert (await office.posted("boss", end)).status in {404, 409}
+    assert (await office.posted("boss", f"{path}/rules", number="0612345678")).status == 303
     answer = await office.posted("boss", f"{path}/rules", number=" ")
     assert answer.status == 409
 

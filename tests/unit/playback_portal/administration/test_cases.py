@@ -118,6 +118,12 @@ async def test_later_calls_come_into_a_case_by_rule(office: Any) -> None:
     await office.problem(await office.send("POST", rules, {"userId": NOTHING}, key="holder"), 404)
     assert await office.holds(office.stored(owner=office.anna.id))
     assert not await office.holds(office.stored())
+    (rule,) = told["rules"]
+    assert (await office.send("DELETE", f"{rules}/{rule['id']}", key="holder")).status == 204
+    assert (await office.read(f"/v1/cases/{case['id']}", "Case", key="holder"))["rules"] == []
+    assert ("case.rule-ended", "ok") in office.events(f"case:{case['id']}")
+    await office.problem(await office.send("DELETE", f"{rules}/{rule['id']}", key="holder"), 404)
+    assert not await office.holds(office.stored(owner=office.anna.id)), "and nothing comes by it any more"
 
 
 async def test_two_people_release_a_case_and_no_key_does(office: Any) -> None:

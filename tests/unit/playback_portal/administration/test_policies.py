@@ -16,6 +16,7 @@ async def test_a_tenant_that_decided_nothing_has_the_defaults(office: Any) -> No
         "aboveCap": "keep",
         "purposeRequired": False,
         "exportsAloneMax": 100,
+        "trashDays": 7,
     }
 
 
@@ -26,6 +27,7 @@ async def test_a_patch_changes_what_it_names_and_null_is_the_default_again(offic
         "aboveCap": "keep",
         "purposeRequired": False,
         "exportsAloneMax": 100,
+        "trashDays": 7,
     }
     policies.set_policy(office.house.operator, office.tenant.id, above_cap=AboveCap.STOP)
     second = await office.send("PATCH", "/v1/policy", {"aboveCap": "90d", "exportsAloneMax": 0})
@@ -34,6 +36,7 @@ async def test_a_patch_changes_what_it_names_and_null_is_the_default_again(offic
         "aboveCap": "90d",
         "purposeRequired": False,
         "exportsAloneMax": 0,
+        "trashDays": 7,
     }
     assert office.log("policy")[-1].body["changed"] == {
         "aboveCap": {"from": "stop", "to": "90d"},
@@ -45,6 +48,7 @@ async def test_a_patch_changes_what_it_names_and_null_is_the_default_again(offic
         "aboveCap": "keep",
         "purposeRequired": False,
         "exportsAloneMax": 0,
+        "trashDays": 7,
     }
 
 
