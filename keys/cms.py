@@ -32,6 +32,9 @@ from keys.errors import SealBroken
 SIGNATURE_BYTES_MAX = 64 * 1024
 """One signer and two certificates take about 2 kB; more is no signature of ours."""
 
+_REFUSED = (InvalidSignature, x509.InvalidVersion)
+"""What `cryptography` says of something altered, beside errors of values and types."""
+
 _DATA = univ.ObjectIdentifier("1.2.840.113549.1.7.1")
 _SIGNED_DATA = univ.ObjectIdentifier("1.2.840.113549.1.7.2")
 _CONTENT_TYPE = univ.ObjectIdentifier("1.2.840.113549.1.9.3")
@@ -67,7 +70,7 @@ def verify_detached(signature: bytes, content: bytes) -> Signed:
     """
     try:
         return _verified(signature, hashlib.sha256(content).digest())
-    except (PyAsn1Error, ValueError, KeyError, TypeError, InvalidSignature) as error:
+    except (PyAsn1Error, ValueError, KeyError, TypeError, *_REFUSED) as error:
         raise SealBroken("The signature is not of this content, or is no signature of ours.") from error
 
 
@@ -75,7 +78,7 @@ def is_issued_by(certificate: x509.Certificate, authority: x509.Certificate, at:
     """Tell whether `authority` issued `certificate` and both were valid at that moment."""
     try:
         certificate.verify_directly_issued_by(authority)
-    except (InvalidSignature, ValueError, TypeError):
+    except (ValueError, TypeError, *_REFUSED):
         return False
     return all(one.not_valid_before_utc <= at <= one.not_valid_after_utc for one in (certificate, authority))
 

@@ -32,7 +32,7 @@ from playback_portal import documents, filters
 from playback_portal.documents import time_of
 from playback_portal.parameters import Body, Parameters, bounded_text, cursor, limit, read_body
 from playback_portal.problems import ParameterFault, wrong_parameters
-from playback_portal.route import DETAILS, SUBJECT, Route
+from playback_portal.route import DETAILS, SUBJECT, Handler, Route
 from playback_portal.services import ENTRY, SCOPE, SERVICES, is_recording_id, recording_id_of
 
 IDS_COUNT_MAX = 1000
@@ -465,37 +465,25 @@ def _made(told: dict[str, Json], case_id: str) -> web.Response:
     return response
 
 
+def _row(method: str, path: str, handler: Handler, audit: str, subject: str = "recording") -> Route:
+    return Route(method, path, handler, Scope.HOLDS, audit, subject)
+
+
 CASE_ROUTES = (
-    Route("GET", "/v1/cases", list_cases, Scope.HOLDS, "cases.listed"),
-    Route("POST", "/v1/cases", post_case, Scope.HOLDS, "case.opened"),
-    Route("GET", "/v1/cases/{id}", get_case, Scope.HOLDS, "case.viewed", "case"),
-    Route(
-        "GET",
-        "/v1/cases/{id}/recordings",
-        list_case_recordings,
-        Scope.HOLDS,
-        "case.contents-viewed",
-        "case",
-    ),
-    Route("POST", "/v1/cases/{id}/recordings", post_case_recordings, Scope.HOLDS, "case.filled", "case"),
-    Route("POST", "/v1/cases/{id}/rules", post_case_rule, Scope.HOLDS, "case.rule-added", "case"),
-    Route("DELETE", "/v1/cases/{id}/rules/{rule}", delete_case_rule, Scope.HOLDS, "case.rule-ended", "case"),
-    Route("POST", "/v1/cases/{id}/people", post_case_person, Scope.HOLDS, "case.person-admitted", "case"),
-    Route(
-        "DELETE",
-        "/v1/cases/{id}/people/{user}",
-        delete_case_person,
-        Scope.HOLDS,
-        "case.person-removed",
-        "case",
-    ),
-    Route("POST", "/v1/cases/{id}/releases", post_case_release, Scope.HOLDS, "case.release-asked", "case"),
-    Route(
-        "DELETE", "/v1/cases/{id}/releases", delete_case_release, Scope.HOLDS, "case.release-refused", "case"
-    ),
-    Route("POST", "/v1/cases/{id}/approvals", post_case_approval, Scope.HOLDS, "case.released", "case"),
-    Route("GET", "/v1/recordings/{id}/holds", list_holds, Scope.HOLDS, "holds.viewed"),
-    Route("POST", "/v1/recordings/{id}/holds", post_hold, Scope.HOLDS, "recording.held"),
+    _row("GET", "/v1/cases", list_cases, "cases.listed"),
+    _row("POST", "/v1/cases", post_case, "case.opened"),
+    _row("GET", "/v1/cases/{id}", get_case, "case.viewed", "case"),
+    _row("GET", "/v1/cases/{id}/recordings", list_case_recordings, "case.contents-viewed", "case"),
+    _row("POST", "/v1/cases/{id}/recordings", post_case_recordings, "case.filled", "case"),
+    _row("POST", "/v1/cases/{id}/rules", post_case_rule, "case.rule-added", "case"),
+    _row("DELETE", "/v1/cases/{id}/rules/{rule}", delete_case_rule, "case.rule-ended", "case"),
+    _row("POST", "/v1/cases/{id}/people", post_case_person, "case.person-admitted", "case"),
+    _row("DELETE", "/v1/cases/{id}/people/{user}", delete_case_person, "case.person-removed", "case"),
+    _row("POST", "/v1/cases/{id}/releases", post_case_release, "case.release-asked", "case"),
+    _row("DELETE", "/v1/cases/{id}/releases", delete_case_release, "case.release-refused", "case"),
+    _row("POST", "/v1/cases/{id}/approvals", post_case_approval, "case.released", "case"),
+    _row("GET", "/v1/recordings/{id}/holds", list_holds, "holds.viewed"),
+    _row("POST", "/v1/recordings/{id}/holds", post_hold, "recording.held"),
     Route(
         "GET", "/v1/recordings/{id}/certificate", get_certificate, Scope.SESSIONS_READ, "certificate.viewed"
     ),

@@ -62,6 +62,13 @@ def test_another_content_is_refused(signature: bytes) -> None:
         verify_detached(signature, CONTENT + b".")
 
 
+def test_a_certificate_of_a_version_there_is_not_is_refused(signature: bytes) -> None:
+    version = signature.index(bytes.fromhex("a003020102")) + 4
+    changed = signature[:version] + b"\x03" + signature[version + 1 :]
+    with pytest.raises(SealBroken):
+        verify_detached(changed, CONTENT)
+
+
 @given(st.data())
 def test_a_signature_with_one_octet_changed_is_refused(
     signatory: Signatory, signature: bytes, data: st.DataObject

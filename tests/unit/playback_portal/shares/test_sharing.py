@@ -318,7 +318,7 @@ async def test_links_are_found_by_title_maker_number_and_name_of_the_call(
         assert len(titles(page)) == count, text
         found = await (await office.api("GET", f"/v1/shares?q={quote(text)}")).json()
         assert len(found["items"]) == count, text
-    assert "No play link fits this." in (await anna.get("/shares?q=zzz"))[1]
+    assert "No play link fits this</h2>" in (await anna.get("/shares?q=zzz"))[1]
     # Who sees a link without reaching its recording learns nothing of that by searching.
     assert len(titles((await ada.get("/shares?q=jansen"))[1])) == 0
     assert len(titles((await ada.get("/shares?q=klacht"))[1])) == 1
