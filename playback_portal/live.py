@@ -71,7 +71,7 @@ _PAUSED = Standing("pause", mark("Paused"), mark("Nothing is recorded until it i
 _STOPPED = Standing("none", mark("Stopped"), mark("What was recorded is kept."))
 _OVER = Standing("none", mark("Not recording"), mark("The recording of this call has ended."))
 _STANDINGS: Final = {
-    "recording": Standing("rec", mark("Recording")),
+    "recording": Standing("rec", mark("Recording now")),
     "held": _ON_HOLD,
     "paused": _PAUSED,
     "paused held": _PAUSED,

@@ -4,6 +4,8 @@
 import { htmx } from "./exchange";
 
 const LINGERS_MS = 10_000;
+// That a call ended may be heard a moment after it went from the list.
+const LATE_MS = 5000;
 
 interface Words {
   over: string;
@@ -12,6 +14,7 @@ interface Words {
 
 export class LiveList {
   private readonly endings = new Set<string>();
+  private readonly left = new Map<string, { row: HTMLElement; place: Element }>();
 
   constructor(
     private readonly root: HTMLElement,
@@ -22,6 +25,13 @@ export class LiveList {
   /** Remember that a call ended; one that goes without having ended may not be told of, and goes at once. */
   ended(call: string): void {
     this.endings.add(call);
+    const last = this.left.get(call);
+    if (last === undefined || this.root.querySelector(`[data-call="${call}"]`) !== null) return;
+    this.left.delete(call);
+    last.place.append(last.row);
+    last.place.closest<HTMLElement>("[data-section]")!.hidden = false;
+    this.gone(call, last.row);
+    this.empty();
   }
 
   take(fresh: HTMLElement): void {
@@ -80,6 +90,8 @@ export class LiveList {
 
   private gone(call: string, row: HTMLElement): void {
     if (!this.endings.has(call)) {
+      this.left.set(call, { row, place: row.parentElement! });
+      window.setTimeout(() => this.left.delete(call), LATE_MS);
       row.remove();
       return;
     }

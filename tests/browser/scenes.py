@@ -294,6 +294,10 @@ SCENES = (
     Scene("data-subject", FULL, lambda house: f"/data-subjects/{house.requests['garage']}", TOEZICHT),
     Scene("data-subject", EMPTY, lambda house: f"/data-subjects/{house.requests['fresh']}", BEHEER),
     Scene("audit", EMPTY, "/admin/audit?who=niemand", BEHEER),
+    Scene("live", EMPTY, "/live", EVA),
+    Scene("why", FULL, lambda house: f"{recording(house)}/why", SANNE),
+    Scene("heard", EMPTY, "/me/heard", EVA),
+    Scene("own-settings", FULL, "/me", SANNE),
     Scene("not-allowed", FAULT, "/admin/teams", SANNE, status=403),
 )
 

@@ -104,11 +104,11 @@ async def test_who_only_watches_has_no_button(api: Any, exchange: Any) -> None:
 
 async def test_a_call_of_a_lost_recorder_is_never_called_recorded(api: Any, exchange: Any) -> None:
     exchange.call(**PAUSABLE)
-    assert "data-state-text>Recording<" in await shown(api)
+    assert "data-state-text>Recording now<" in await shown(api)
     exchange.lose()
     text = await shown(api)
     assert "data-state-text>Not known<" in text
-    assert "data-state-text>Recording<" not in text
+    assert "data-state-text>Recording now<" not in text
     assert "rec-dot" not in text
     assert VERB.findall(text) == []
     assert "The recorder of this call does not answer." in text
