@@ -23,7 +23,7 @@ from archive.catalogue.revisions import Kind
 from archive.model import Recording
 from playback_portal import documents
 from playback_portal.annotated import annotated, history_response, named, read_text, tell
-from playback_portal.entity_tag import require_match, tagged_response
+from playback_portal.entity_tag import revision_seen, tagged_response
 from playback_portal.parameters import DURATION_S_MAX, Parameters, json_whole_number, read_body
 from playback_portal.route import Route
 from playback_portal.services import SCOPE, SERVICES
@@ -76,7 +76,7 @@ async def patch_comment(request: web.Request) -> web.StreamResponse:
         before.id,
         text=text,
         at_ms=at_ms,
-        revision=_seen(request, before),
+        revision=revision_seen(request, comment_document(before), before.revision),
         now=services.clock.now(),
     )
     tell(request, revision=after.revision)
@@ -94,7 +94,7 @@ async def delete_comment(request: web.Request) -> web.StreamResponse:
         request[SCOPE],
         recording,
         before.id,
-        revision=_seen(request, before),
+        revision=revision_seen(request, comment_document(before), before.revision),
         now=services.clock.now(),
     )
     return web.Response(status=HTTPStatus.NO_CONTENT)
@@ -213,13 +213,6 @@ async def _asked(request: web.Request) -> tuple[Recording, Comment]:
     return recording, await asyncio.to_thread(comments.get, catalogue, scope, recording, comment_id)
 
 
-def _seen(request: web.Request, comment: Comment) -> int | None:
-    """Return the revision If-Match names, None without one; raises the 412 Problem for another."""
-    asked = request.headers.get("If-Match")
-    require_match(asked, comment_document(comment))
-    return None if asked is None else comment.revision
-
-
 async def _note(request: web.Request, recording: Recording) -> Note:
     return await asyncio.to_thread(
         notes.of_recording, request.app[SERVICES].catalogue, request[SCOPE], recording
@@ -227,16 +220,14 @@ async def _note(request: web.Request, recording: Recording) -> Note:
 
 
 async def _put_note(request: web.Request, recording: Recording, text: str) -> Note:
-    asked, before = request.headers.get("If-Match"), await _note(request, recording)
-    require_match(asked, note_document(before))
-    services = request.app[SERVICES]
+    services, before = request.app[SERVICES], await _note(request, recording)
     after = await asyncio.to_thread(
         notes.put,
         services.catalogue,
         request[SCOPE],
         recording,
         text,
-        revision=None if asked is None else before.revision,
+        revision=revision_seen(request, note_document(before), before.revision),
         now=services.clock.now(),
     )
     tell(request, revision=after.revision)

@@ -30,6 +30,13 @@ def require_match(if_match: str | None, document: Mapping[str, Json]) -> None:
         )
 
 
+def revision_seen(request: web.Request, document: Mapping[str, Json], revision: int) -> int | None:
+    """Return the revision If-Match names, None without one; raises the 412 Problem for another state."""
+    if_match = request.headers.get("If-Match")
+    require_match(if_match, document)
+    return None if if_match is None else revision
+
+
 def tagged_response(document: Mapping[str, Json]) -> web.Response:
     """Return a document as a response with its ETag."""
     return documents.json_response(document, {"ETag": entity_tag(document)})

@@ -22,7 +22,7 @@ from archive.catalogue.evaluation_forms import KeptForm, Version
 from archive.evaluation_form import Form
 from playback_portal import documents
 from playback_portal.annotated import checked, tell
-from playback_portal.entity_tag import require_match, tagged_response
+from playback_portal.entity_tag import revision_seen, tagged_response
 from playback_portal.parameters import Parameters, flag, json_flag, read_body, text, whole_number
 from playback_portal.route import SUBJECT, Route
 from playback_portal.services import SCOPE, SERVICES, recording_id_of
@@ -90,8 +90,8 @@ async def patch_evaluation_form(request: web.Request) -> web.StreamResponse:
     form = body.read("sections", read_sections, None)
     retired = body.read("retired", json_flag, None)
     body.check()
-    asked, services, scope = request.headers.get("If-Match"), request.app[SERVICES], request[SCOPE]
-    require_match(asked, form_document(before))
+    services, scope = request.app[SERVICES], request[SCOPE]
+    seen = revision_seen(request, form_document(before), before.revision)
     now = services.clock.now()
     after = await asyncio.to_thread(
         lambda: evaluation_forms.change(
@@ -101,7 +101,7 @@ async def patch_evaluation_form(request: web.Request) -> web.StreamResponse:
             name=name,
             form=form,
             retired=retired,
-            revision=None if asked is None else before.revision,
+            revision=seen,
             now=now,
         )
     )

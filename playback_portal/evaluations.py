@@ -27,7 +27,7 @@ from archive.model import Recording
 from playback_portal import documents
 from playback_portal.annotated import annotated, history_response, named, read_text, tell
 from playback_portal.comments import OFFSET_MS_MAX
-from playback_portal.entity_tag import require_match, tagged_response
+from playback_portal.entity_tag import revision_seen, tagged_response
 from playback_portal.parameters import Parameters, json_whole_number, read_body
 from playback_portal.route import Route
 from playback_portal.services import SCOPE, SERVICES
@@ -87,7 +87,8 @@ async def patch_evaluation(request: web.Request) -> web.StreamResponse:
     nothing: dict[str, Answer | None] = {}
     given = body.need("answers", read_answers, nothing)
     body.check()
-    services, scope, seen = request.app[SERVICES], request[SCOPE], _seen(request, before)
+    services, scope = request.app[SERVICES], request[SCOPE]
+    seen = revision_seen(request, evaluation_document(before), before.revision)
     now = services.clock.now()
     after = await asyncio.to_thread(
         lambda: evaluations.answer(
@@ -129,7 +130,8 @@ async def _move(request: web.Request, event: Event, *, says: bool) -> web.Stream
     body = await read_body(request)
     words = body.need("text", read_text(WORDS_CHARS_MAX), "") if says else ""
     body.check()
-    services, scope, seen = request.app[SERVICES], request[SCOPE], _seen(request, before)
+    services, scope = request.app[SERVICES], request[SCOPE]
+    seen = revision_seen(request, evaluation_document(before), before.revision)
     now = services.clock.now()
     after = await asyncio.to_thread(
         lambda: evaluations.move(
@@ -148,13 +150,6 @@ async def _asked(request: web.Request) -> tuple[Recording, Evaluation]:
     tell(request, evaluation=evaluation_id)
     catalogue, scope = request.app[SERVICES].catalogue, request[SCOPE]
     return recording, await asyncio.to_thread(evaluations.get, catalogue, scope, recording, evaluation_id)
-
-
-def _seen(request: web.Request, found: Evaluation) -> int | None:
-    """Return the revision If-Match names, None without one; raises the 412 Problem for another."""
-    named_tag = request.headers.get("If-Match")
-    require_match(named_tag, evaluation_document(found))
-    return None if named_tag is None else found.revision
 
 
 def read_answers(value: Json) -> dict[str, Answer | None]:

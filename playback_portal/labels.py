@@ -21,7 +21,7 @@ from archive.catalogue.revisions import Kind
 from playback_portal import documents
 from playback_portal.administration import administrators_only
 from playback_portal.annotated import annotated, checked, history_response, named, tell
-from playback_portal.entity_tag import require_match, tagged_response
+from playback_portal.entity_tag import revision_seen, tagged_response
 from playback_portal.parameters import Body, Parameters, flag, json_flag, json_word_of, read_body, text
 from playback_portal.route import SUBJECT, Route
 from playback_portal.services import SCOPE, SERVICES, recording_id_of
@@ -72,8 +72,8 @@ async def patch_label(request: web.Request) -> web.StreamResponse:
     shape = body.read("shape", json_word_of(Shape), None)
     retired = body.read("retired", json_flag, None)
     body.check()
-    asked, services, scope = request.headers.get("If-Match"), request.app[SERVICES], request[SCOPE]
-    require_match(asked, label_document(before))
+    services, scope = request.app[SERVICES], request[SCOPE]
+    seen = revision_seen(request, label_document(before), before.revision)
     after = await asyncio.to_thread(
         labels.change,
         services.catalogue,
@@ -83,7 +83,7 @@ async def patch_label(request: web.Request) -> web.StreamResponse:
         colour=colour,
         shape=shape,
         retired=retired,
-        revision=None if asked is None else before.revision,
+        revision=seen,
         now=services.clock.now(),
     )
     tell(request, revision=after.revision)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -43,18 +44,30 @@ def derivatives(house: Any, portal: Catalogue) -> Derivatives:
     return Derivatives(house.store, house.vault, portal)
 
 
-def made(
-    portal: Catalogue, scope: AccessScope, archived: ArchivedRecording, derivatives: Derivatives, house: Any
-) -> shares.Share:
-    now = house.clock.now()
-    wanted = NewShare(archived.recording.id, "", 0, 1000, now + timedelta(days=1))
-    with portal.transaction(scope.tenant_id) as connection:
-        share, token = shares.add(connection, scope, wanted, now=now)
-        share_visits.open_visit(connection, share, "192.0.2.1", now=now)
-    derivatives.keep(archived, share, CONTENT)
-    found = shares.find(portal, token)
-    assert found is not None
-    return found
+@pytest.fixture
+def share_again(
+    house: Any, portal: Catalogue, scope: AccessScope, archived: ArchivedRecording, derivatives: Derivatives
+) -> Callable[[], shares.Share]:
+    """Share the recording by one link more, which was opened and has its audio."""
+
+    def share() -> shares.Share:
+        now = house.clock.now()
+        wanted = NewShare(archived.recording.id, "", 0, 1000, now + timedelta(days=1))
+        with portal.transaction(scope.tenant_id) as connection:
+            made, token = shares.add(connection, scope, wanted, now=now)
+            share_visits.open_visit(connection, made, "192.0.2.1", now=now)
+        derivatives.keep(archived, made, CONTENT)
+        found = shares.find(portal, token)
+        assert found is not None
+        return found
+
+    return share
+
+
+@pytest.fixture
+def share(share_again: Callable[[], shares.Share]) -> shares.Share:
+    """A link with its audio."""
+    return share_again()
 
 
 def test_ended_links_lose_their_audio_and_those_that_work_keep_it(
@@ -64,8 +77,9 @@ def test_ended_links_lose_their_audio_and_those_that_work_keep_it(
     scope: AccessScope,
     archived: ArchivedRecording,
     derivatives: Derivatives,
+    share_again: Callable[[], shares.Share],
 ) -> None:
-    kept, revoked = (made(portal, scope, archived, derivatives, house) for _ in range(2))
+    kept, revoked = (share_again() for _ in range(2))
     with portal.transaction(scope.tenant_id) as connection:
         shares.revoke(connection, scope, revoked.id, now=house.clock.now())
     sweep = Shares(house.store, worker, house.clock)
@@ -83,14 +97,8 @@ def test_ended_links_lose_their_audio_and_those_that_work_keep_it(
 
 
 def test_an_object_that_is_gone_already_is_no_fault(
-    house: Any,
-    portal: Catalogue,
-    worker: Catalogue,
-    scope: AccessScope,
-    archived: ArchivedRecording,
-    derivatives: Derivatives,
+    house: Any, worker: Catalogue, scope: AccessScope, share: shares.Share
 ) -> None:
-    share = made(portal, scope, archived, derivatives, house)
     assert share.derivative is not None
     house.store.delete(share.derivative.object_key, share.derivative.version_id)
     house.clock.moment += timedelta(days=1)
@@ -98,13 +106,9 @@ def test_an_object_that_is_gone_already_is_no_fault(
 
 
 def test_the_audio_of_one_link_does_not_open_as_that_of_another(
-    house: Any,
-    portal: Catalogue,
-    scope: AccessScope,
-    archived: ArchivedRecording,
-    derivatives: Derivatives,
+    archived: ArchivedRecording, derivatives: Derivatives, share_again: Callable[[], shares.Share]
 ) -> None:
-    one, other = (made(portal, scope, archived, derivatives, house) for _ in range(2))
+    one, other = (share_again() for _ in range(2))
     assert one.derivative is not None
     with pytest.raises(VerificationFailed):
         derivatives.open(archived, other, one.derivative)
@@ -116,9 +120,9 @@ def test_a_link_stands_no_longer_than_its_maker_may_share(
     portal: Catalogue,
     scope: AccessScope,
     archived: ArchivedRecording,
-    derivatives: Derivatives,
+    share: shares.Share,
 ) -> None:
-    share, now = made(portal, scope, archived, derivatives, house), house.clock.now()
+    now = house.clock.now()
     assert standing(portal, share, now=now).recording.id == archived.recording.id
     assert scope.user_id is not None
     rights.set_rights(operator, scope.tenant_id, scope.user_id, {Right.SHARE: False})
@@ -131,15 +135,9 @@ def test_a_link_stands_no_longer_than_its_maker_may_share(
 
 
 def test_the_audio_of_a_link_is_read_again_with_its_recording(
-    house: Any,
-    portal: Catalogue,
-    worker: Catalogue,
-    scope: AccessScope,
-    archived: ArchivedRecording,
-    derivatives: Derivatives,
+    house: Any, worker: Catalogue, scope: AccessScope, archived: ArchivedRecording, share: shares.Share
 ) -> None:
     """A flipped bit is found, stands until it is mended, and goes with the link."""
-    share = made(portal, scope, archived, derivatives, house)
     assert share.derivative is not None
     place = share.derivative.object_key, share.derivative.version_id
     scrub = Scrub(house.store, worker, AuditWriter(worker, "worker/scrub"), house.clock)
@@ -158,14 +156,8 @@ def test_the_audio_of_a_link_is_read_again_with_its_recording(
 
 
 def test_the_audio_of_a_link_that_ended_while_it_was_read_is_no_finding(
-    house: Any,
-    portal: Catalogue,
-    worker: Catalogue,
-    scope: AccessScope,
-    archived: ArchivedRecording,
-    derivatives: Derivatives,
+    house: Any, worker: Catalogue, scope: AccessScope, share: shares.Share
 ) -> None:
-    share = made(portal, scope, archived, derivatives, house)
     assert share.derivative is not None
     key = share.derivative.object_key
 
