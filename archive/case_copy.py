@@ -35,6 +35,11 @@ HEADER_BYTES_MAX = 4096
 COPY_BYTES_MAX = 64 * 1024 * 1024
 """Some 400,000 recordings. Of a larger case they are left out: the store's holds on them stay."""
 
+NUMBER_DIGITS_MAX = 12
+"""More copies than a case ever has; a stray whose number is longer would make the next key too long."""
+
+NUMBER_MAX = 10**NUMBER_DIGITS_MAX - 1
+
 OBJECT_BYTES_MAX = COPY_BYTES_MAX + COPY_BYTES_MAX // 1024 + HEADER_BYTES_MAX
 """A copy with its seals and its header."""
 
@@ -118,8 +123,11 @@ def copy_key(tenant_id: TenantId, case_id: str, number: int) -> str:
 def place_of(key: str) -> tuple[TenantId, str, int] | None:
     """Return tenant, case and number of a copy by its key, None for any other object."""
     parts = key.split("/")
-    is_copy = len(parts) == 4 and parts[1] == FOLDER and parts[3].isascii() and parts[3].isdigit()
-    return (TenantId(parts[0]), parts[2], int(parts[3])) if is_copy else None
+    if len(parts) != 4 or parts[1] != FOLDER:
+        return None
+    number = parts[3]
+    is_number = number.isascii() and number.isdigit() and len(number) <= NUMBER_DIGITS_MAX
+    return (TenantId(parts[0]), parts[2], int(number)) if is_number else None
 
 
 def key_owner(case_id: str) -> TenantId:

@@ -51,15 +51,16 @@ def rebuild_cases(store: Store, vault: Vault, catalogue: Catalogue, doubt: Doubt
     """
     found, now = CasesFound(), store.clock()
     for (tenant_id, case_id), versions in sorted(_copies(store).items()):
-        case = _newest_that_opens(store, vault, versions)
-        if isinstance(case, ArchiveError):
-            if not key_was_destroyed(case):
-                _log.error("ALARM: the copy of a case does not open", case_id=case_id, reason=str(case))
-                doubt(f"case {case_id} of tenant {tenant_id}: its copy does not open: {case}")
+        case, number, refusal = _newest_that_opens(store, vault, versions)
+        if refusal is not None and not key_was_destroyed(refusal):
+            _log.error("ALARM: the copy of a case does not open", case_id=case_id, reason=str(refusal))
+            instead = "" if case is None else "; an older one was taken, what was decided since is missing"
+            doubt(f"case {case_id} of tenant {tenant_id}: its copy does not open: {refusal}{instead}")
+        if case is None:
             continue
         with catalogue.transaction(tenant_id) as connection:
             ensure_tenant(connection, lost_tenant(tenant_id))
-            returned = restored_cases.bring_back(connection, case, now=now)
+            returned = restored_cases.bring_back(connection, case, number, now=now)
         found.added += returned.is_new
         for each in case.members:
             found.members[tenant_id, each.recording_id][case_id] = each
@@ -89,12 +90,15 @@ def _copies(store: Store) -> dict[tuple[TenantId, str], list[ObjectVersion]]:
 
 def _newest_that_opens(
     store: Store, vault: Vault, versions: list[ObjectVersion]
-) -> CopiedCase | ArchiveError:
-    """Return the case of the first copy that opens, or why the newest does not."""
-    refusal: ArchiveError = NotFound("The case has no copy.")
-    for number, version in enumerate(versions):
+) -> tuple[CopiedCase | None, int, ArchiveError | None]:
+    """Return the case of the first copy that opens with its number, and why the newest does not."""
+    refusal: ArchiveError | None = None
+    for version in versions:
+        place = place_of(version.key)
+        number = 0 if place is None else place[2]
         try:
-            return opened_copy(vault, version.key, store.get(version.key, version.version_id))
+            octets = store.get(version.key, version.version_id)
+            return opened_copy(vault, version.key, octets), number, refusal
         except (NotFound, VerificationFailed) as error:
-            refusal = error if number == 0 else refusal
-    return refusal
+            refusal = refusal or error
+    return None, 0, refusal

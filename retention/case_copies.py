@@ -11,6 +11,9 @@ names stood in it.
 A database that was restored from yesterday writes over no copy that knows more than it does: a
 rule made today would be lost. It waits for the catalogue to be built again.
 
+What the copy knows that the database was built from, and could not be brought back (a person who is
+lost), keeps no later one from being written: that was told when it was built.
+
 Rules: done again and again without harm. What can't be written waits and is told; nothing else
 waits for it. Not here: when it runs (`retention.worker`), what is in a copy (`archive.case_copy`).
 """
@@ -26,6 +29,7 @@ import structlog
 
 from archive.audit import AuditWriter
 from archive.case_copy import (
+    NUMBER_MAX,
     OBJECT_BYTES_MAX,
     CopiedCase,
     copies_prefix,
@@ -41,12 +45,22 @@ from archive.catalogue import case_changes
 from archive.catalogue.engine import Catalogue
 from archive.clock import Clock
 from archive.data_key import Vault, translated_key_errors
-from archive.errors import Conflict, DependencyUnavailable, NotFound, StoreUnavailable, VerificationFailed
+from archive.errors import (
+    ArchiveError,
+    Conflict,
+    DependencyUnavailable,
+    NotFound,
+    StoreUnavailable,
+    VerificationFailed,
+)
 from archive.model import TenantId
 from archive.store.object import ObjectVersion, Store, sha256_hex
 
 ACTOR = "service:worker"
 BATCH_CASES_MAX = 100  # some requests each; then other jobs get their turn
+
+FAILURES_MAX = 3
+"""So many that fail one after the other are not at fault themselves: the store or the database is away."""
 
 log = structlog.get_logger()
 
@@ -92,18 +106,24 @@ class CaseCopies:
 
     def batch(self, tenant_id: TenantId, cases_max: int = BATCH_CASES_MAX) -> CopyProgress:
         """Write what is behind; raises DependencyUnavailable when something is away and nothing was done."""
-        done = 0
+        done = in_a_row = 0
         failure: DependencyUnavailable | None = None
         for case_id in case_changes.waiting(self._catalogue, tenant_id, cases_max):
             try:
                 self.follow(tenant_id, case_id)
-                done += 1
             except DependencyUnavailable as error:
-                failure = error
-                break
-            except Conflict as error:
-                # It keeps no other case waiting; its change stands, and is told each time.
+                failure, in_a_row = error, in_a_row + 1
+                log.warning("the copy of a case waits", case_id=case_id, reason=str(error))
+                if in_a_row >= FAILURES_MAX:
+                    break
+            except ArchiveError as error:
+                in_a_row = 0
+                # Its change stands, and is told each time.
                 log.warning("ALARM: the copy of a case can't be written", case_id=case_id, reason=str(error))
+            else:
+                done, in_a_row = done + 1, 0
+                continue
+            case_changes.tried(self._catalogue, tenant_id, case_id, now=self._clock.now())
         if failure is not None and not done:
             raise failure
         return CopyProgress(done, case_changes.count_waiting(self._catalogue, tenant_id))
@@ -114,24 +134,25 @@ class CaseCopies:
         if now.has_ended:
             self._erase(tenant_id, case_id)
         else:
-            self._write(now.case)
+            self._write(now.case, now.copy_taken)
             # Who was late must not leave a copy behind of what ended meanwhile.
             if case_changes.changed(self._catalogue, tenant_id, case_id).has_ended:
                 self._erase(tenant_id, case_id)
         case_changes.settle(self._catalogue, tenant_id, now.changes)
 
-    def _write(self, case: CopiedCase) -> None:
+    def _write(self, case: CopiedCase, copy_taken: int) -> None:
         """Put the next copy of a case, then take the older ones away."""
         older = self._copies(case.tenant_id, case.id)
-        former = self._newest_that_opens(older)
-        if former is not None and knows_more(former, case):
+        former, former_number = self._newest_that_opens(older)
+        if former is not None and former_number > copy_taken and knows_more(former, case):
             raise KnowsMore(
                 f"The copy of case {case.id} in the bucket has what the database lacks, which is older: run "
                 "earwitness storage rebuild-catalogue. Until then the copy stays as it is."
             )
         case = fitted(case)
         numbers = [place[2] for each in older if (place := place_of(each.key)) is not None]
-        number = max(numbers, default=0) + 1
+        # A stray may stand under the last number there is.
+        number = max((each for each in numbers if each < NUMBER_MAX), default=0) + 1
         key = copy_key(case.tenant_id, case.id, number)
         data = sealed_copy(self._vault(), case, number)
         version_id = self._store.put(key, data, None, sha256=sha256_hex(data))
@@ -142,14 +163,15 @@ class CaseCopies:
         for each in older:
             self._delete(each)
 
-    def _newest_that_opens(self, copies: list[ObjectVersion]) -> CopiedCase | None:
+    def _newest_that_opens(self, copies: list[ObjectVersion]) -> tuple[CopiedCase | None, int]:
         numbered = [(place[2], each) for each in copies if (place := place_of(each.key)) is not None]
-        for _, each in sorted(numbered, key=lambda one: one[0], reverse=True):
+        for number, each in sorted(numbered, key=lambda one: one[0], reverse=True):
             if each.is_delete_marker or each.size_bytes > OBJECT_BYTES_MAX:
                 continue
             with contextlib.suppress(NotFound, VerificationFailed):
-                return opened_copy(self._vault(), each.key, self._store.get(each.key, each.version_id))
-        return None
+                octets = self._store.get(each.key, each.version_id)
+                return opened_copy(self._vault(), each.key, octets), number
+        return None, 0
 
     def _read_back(self, key: str, version_id: str, case: CopiedCase) -> None:
         try:

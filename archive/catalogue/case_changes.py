@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import and_, delete, func, select
+from sqlalchemy import and_, delete, func, select, update
 
 from archive.case_copy import CopiedAdmission, CopiedCase, CopiedMember, CopiedRule
 from archive.catalogue.engine import Catalogue, Connection
@@ -32,25 +32,40 @@ from archive.model import RecordingId, TenantId
 
 @dataclass(frozen=True)
 class Changed:
-    """A case, whether it has ended for good, and the numbers of the changes its copy does not have."""
+    """A case, whether it has ended for good, and the numbers of the changes its copy does not have.
+
+    `copy_taken` is the number of the copy it was last brought back from, 0 of none.
+    """
 
     case: CopiedCase
     has_ended: bool
     changes: tuple[int, ...]
+    copy_taken: int
 
 
 def waiting(catalogue: Catalogue, tenant_id: TenantId, limit: int) -> list[str]:
-    """Return cases whose copy is behind, those waiting longest first."""
+    """Return cases whose copy is behind, those waiting longest first; behind them those that were tried.
+
+    So what fails every time keeps no other waiting.
+    """
     columns = case_changes.c
     statement = (
         select(columns.case_id)
         .where(columns.tenant_id == tenant_id)
         .group_by(columns.case_id)
-        .order_by(func.min(columns.id))
+        .order_by(func.max(columns.tried_at).asc().nulls_first(), func.min(columns.id))
         .limit(limit)
     )
     with catalogue.transaction(tenant_id) as connection:
         return list(connection.execute(statement).scalars())
+
+
+def tried(catalogue: Catalogue, tenant_id: TenantId, case_id: str, *, now: datetime) -> None:
+    """Write down that the copy of a case could not be written."""
+    columns = case_changes.c
+    of_it = and_(columns.tenant_id == tenant_id, columns.case_id == case_id)
+    with catalogue.transaction(tenant_id) as connection:
+        connection.execute(update(case_changes).where(of_it).values(tried_at=now))
 
 
 def count_waiting(catalogue: Catalogue, tenant_id: TenantId) -> int:
@@ -89,7 +104,7 @@ def changed(catalogue: Catalogue, tenant_id: TenantId, case_id: str) -> Changed:
             people=_people(connection, tenant_id, case_id),
             members=_members(connection, tenant_id, case_id),
         )
-    return Changed(case, row.let_go_at is not None, numbers)
+    return Changed(case, row.let_go_at is not None, numbers, row.copy_taken)
 
 
 def settle(catalogue: Catalogue, tenant_id: TenantId, changes: Sequence[int]) -> None:

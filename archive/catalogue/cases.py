@@ -436,7 +436,7 @@ def _cases(connection: Connection, condition: ColumnElement[bool], limit: int) -
 
 def _case(row: Row[Any], ruled: tuple[Rule, ...]) -> Case:
     fields = by_name(row)
-    del fields["tenant_id"]
+    del fields["tenant_id"], fields["copy_taken"]
     count, stored = fields.pop("all"), fields.pop("stored")
     return Case(**fields, recordings=count, held_by_store=stored, rules=ruled)
 

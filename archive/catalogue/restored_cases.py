@@ -43,17 +43,22 @@ class Returned:
     doubts: tuple[str, ...]
 
 
-def bring_back(connection: Connection, case: CopiedCase, *, now: datetime) -> Returned:
-    """Add a case, its rules and its people, as far as they are missing; its tenant is there."""
+def bring_back(connection: Connection, case: CopiedCase, number: int, *, now: datetime) -> Returned:
+    """Add a case, its rules and its people, as far as they are missing; its tenant is there.
+
+    The number of the copy is written down: what of it could not be brought back is told here, and
+    keeps nobody from writing the next one.
+    """
     # Whoever releases a case at this moment is waited for; its row is not ours to lock.
     case_rules.lock(connection, case.tenant_id)
     of_it = and_(cases.c.tenant_id == case.tenant_id, cases.c.id == case.id)
     released = select(cases.c.released_at).where(of_it)
     row = connection.execute(released).one_or_none()
-    if row is not None and row.released_at is not None:
-        return Returned(is_new=False, doubts=())  # released here, and its copies go
     if row is None:
         _insert(connection, case)
+    connection.execute(update(cases).where(of_it, cases.c.copy_taken < number).values(copy_taken=number))
+    if row is not None and row.released_at is not None:
+        return Returned(is_new=False, doubts=())  # released here, and its copies go
     doubts = [doubt for rule in case.rules for doubt in _rule(connection, case, rule, now)]
     lost = _people(connection, case)
     if lost:

@@ -81,7 +81,13 @@ from archive.catalogue.tables.recordings import (
     sessions,
 )
 from archive.catalogue.tables.reports import report_days, report_standing
-from archive.catalogue.tables.retention import destructions, retention_clocks, retention_figures, trash
+from archive.catalogue.tables.retention import (
+    destructions,
+    restores,
+    retention_clocks,
+    retention_figures,
+    trash,
+)
 from archive.catalogue.tables.shares import mails, share_policies, share_visits, shares
 from archive.catalogue.tables.sign_in import (
     identities,
@@ -169,6 +175,7 @@ __all__ = [
     "recovery_codes",
     "report_days",
     "report_standing",
+    "restores",
     "retention_clocks",
     "retention_figures",
     "retired_keks",
@@ -206,6 +213,7 @@ INSTANCE_TABLES = frozenset(
         "audit_writers",
         "exempt_days",
         "recorder_nodes",
+        "restores",
         "retention_clocks",
         "retention_figures",
         "scrub_progress",

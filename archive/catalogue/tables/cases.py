@@ -38,6 +38,7 @@ cases = Table(
     maybe("released_by"),
     time("released_at", nullable=True),
     time("let_go_at", nullable=True),
+    Column("copy_taken", BigInteger, nullable=False, server_default=text("0")),
     UniqueConstraint("tenant_id", "id"),
     Index(None, "tenant_id", "opened_at", "id"),
     Index(
@@ -103,6 +104,7 @@ case_changes = Table(
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     word("tenant_id"),
     word("case_id"),
+    time("tried_at", nullable=True),
     _of_case(),
     Index(None, "tenant_id", "case_id"),
 )

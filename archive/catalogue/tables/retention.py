@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Double, ForeignKey, Index, Integer, LargeBinary, Table, Text
+from sqlalchemy import Boolean, Column, DateTime, Double, ForeignKey, Index, Integer, LargeBinary, Table, Text
 from sqlalchemy import text as sql_text
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -44,6 +44,14 @@ destructions = Table(
         postgresql_where=sql_text("destroyed_at IS NULL"),
     ),
     Index(None, "tenant_id", "destroyed_at"),
+)
+
+restores = Table(
+    "restores",
+    metadata,
+    Column("restored_at", DateTime(timezone=True), primary_key=True),
+    time("made_at"),
+    time("rebuilt_at", nullable=True),
 )
 
 retention_clocks = Table(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +18,10 @@ from archive.catalogue import case_changes, case_people, cases, directory, found
 from archive.catalogue.engine import Catalogue
 from archive.data_key import key_was_destroyed
 from archive.errors import NotFound, Refused, StoreUnavailable, VerificationFailed
-from archive.model import ArchivedRecording, Party, Role, Tenant, User
+from archive.model import ArchivedRecording, ObjectKind, Party, Role, Tenant, User
 from archive.rebuild import rebuild
-from retention.case_copies import CaseCopies
+from archive.store.object import sha256_hex
+from retention.case_copies import FAILURES_MAX, CaseCopies
 from retention.store_holds import StoreHolds
 from tests.unit.archive.sealed.conftest import empty
 from tests.unit.retention.ageing import Ageing, Stubborn
@@ -201,6 +203,62 @@ def test_a_rule_that_was_ended_stays_ended_in_the_database_of_yesterday_and_in_a
     assert rebuilt(after, empty("earwitness_operator")) == []
     assert cases.get(after.portal, scope, case_id).rules == ()
     assert not on_hold(after, bakery, call(after, bakery, CALLER))
+
+
+def test_r1_what_is_lost_for_good_keeps_no_later_rule_from_the_copy(
+    ageing: Ageing, bakery: Tenant, operator: Catalogue, empty: Callable[[str], Catalogue]
+) -> None:
+    """Whoever was admitted and is lost was told of; a rule made since survives the next loss."""
+    anna, scope = add_person(ageing, bakery, operator, "anna"), person(bakery, "anna")
+    case_id = opened(ageing.portal, scope, ageing)
+    with ageing.portal.transaction(bakery.id) as connection:
+        case_people.admit(connection, scope, case_id, anna.id, now=ageing.house.clock.now())
+    follow(ageing, bakery)
+    after = lost(ageing, empty)
+    [doubt] = rebuilt(after, empty("earwitness_operator"))
+    assert "1 people were admitted who are not known any more" in doubt
+    ruled(after, bakery, case_id, number=CALLER)
+    follow(after, bakery)
+    [key] = kept(after, bakery, case_id)
+    [version] = after.store.versions(key)
+    found = opened_copy(after.house.vault, key, after.store.get(key, version.version_id))
+    assert [each.number for each in found.rules] == [CALLER]
+    assert rebuilt(after, empty("earwitness_operator")) == []
+    follow(after, bakery)
+
+
+def test_a_member_whose_record_opens_no_more_keeps_no_later_rule_from_the_copy(
+    ageing: Ageing, bakery: Tenant, empty: Callable[[str], Catalogue]
+) -> None:
+    archived = ageing.archive(bakery)
+    case_id = hold(ageing, bakery, archived)
+    follow(ageing, bakery)
+    [record] = [each for each in archived.objects if each.kind is ObjectKind.RECORD]
+    octets = ageing.store.get(record.key, record.version_id)
+    ageing.store.damage(record.key, record.version_id, octets[:-1] + bytes([octets[-1] ^ 1]))
+    after = lost(ageing, empty)
+    rebuilt(after, empty("earwitness_operator"))
+    ruled(after, bakery, case_id, number=CALLER)
+    assert copies(after).batch(bakery.id).remaining == 0
+
+
+def test_the_database_of_yesterday_writes_over_nothing_newer_than_what_it_was_built_from(
+    ageing: Ageing, bakery: Tenant, operator: Catalogue, database: Any
+) -> None:
+    """Built again once, lost again: it knows up to which copy it knows everything."""
+    case_id = hold(ageing, bakery, ageing.archive(bakery))
+    follow(ageing, bakery)
+    assert rebuilt(ageing, operator) == []
+    ruled(ageing, bakery, case_id, number=CALLER)
+    follow(ageing, bakery)
+    before = kept(ageing, bakery, case_id)
+    database.connect().execute("DELETE FROM case_rules")
+    with ageing.portal.transaction(bakery.id) as connection:
+        cases.ask_release(
+            connection, person(bakery, "anna"), case_id, "Settled", now=ageing.house.clock.now()
+        )
+    assert copies(ageing).batch(bakery.id).remaining == 1
+    assert kept(ageing, bakery, case_id) == before
 
 
 @pytest.mark.parametrize("lacking", ["case_rules", "case_people", "case_recordings"])
@@ -424,6 +482,76 @@ def test_a_store_that_gives_back_something_else_keeps_the_former_copy(ageing: Ag
     assert len(kept(ageing, bakery, case_id)) == 1
 
 
+def test_a_case_whose_key_is_damaged_keeps_no_other_from_its_copy(ageing: Ageing, bakery: Tenant) -> None:
+    """It is told each time, and behind those that were never tried."""
+    damaged = opened(ageing.portal, person(bakery, "anna"), ageing, "A")
+    follow(ageing, bakery)
+    [kek_id] = ageing.house.vault.ids(key_owner(damaged))
+    path = Path(ageing.key_directory) / kek_id
+    octets = path.read_bytes()
+    path.write_bytes(octets[:-1] + bytes([octets[-1] ^ 1]))
+    ageing.house.vault.forget(kek_id)
+    ruled(ageing, bakery, damaged, number=CALLER)
+    other = opened(ageing.portal, person(bakery, "anna"), ageing, "B")
+    with capture_logs() as logs:
+        assert copies(ageing).batch(bakery.id).remaining == 1
+    assert [line["case_id"] for line in logs if "ALARM" in line["event"]] == [damaged]
+    assert len(kept(ageing, bakery, other)) == 1
+    third = opened(ageing.portal, person(bakery, "anna"), ageing, "C")
+    assert case_changes.waiting(ageing.worker, bakery.id, 1) == [third], "what was tried comes last"
+    copies(ageing).batch(bakery.id, 1)
+    assert len(kept(ageing, bakery, third)) == 1
+
+
+def test_a_stray_under_a_number_longer_than_any_of_ours_keeps_no_case_from_its_copy(
+    ageing: Ageing, bakery: Tenant
+) -> None:
+    """One more than it would be a key no store takes; whoever may write to the bucket can put it."""
+
+    class Strict(Stubborn):
+        def put(self, key: str, *arguments: Any, **more: Any) -> str:
+            if len(key) > 1024:
+                raise StoreUnavailable("The object store answered 400 KeyTooLongError.")
+            return super().put(key, *arguments, **more)
+
+    first, second = (opened(ageing.portal, person(bakery, "anna"), ageing, name) for name in ("A", "B"))
+    prefix = copies_prefix(bakery.id, first)
+    for number in ("9" * (1024 - len(prefix)), f"{case_copy.NUMBER_MAX}"):
+        ageing.store.put(prefix + number, b"junk", None, sha256=sha256_hex(b"junk"))
+    ageing.store.__class__ = Strict
+    follow(ageing, bakery)
+    assert kept(ageing, bakery, first) == [copy_key(bakery.id, first, 1)]
+    assert len(kept(ageing, bakery, second)) == 1
+
+
+def test_a_store_that_fails_for_one_case_keeps_no_other_from_its_copy_and_one_that_is_away_is_left_alone(
+    ageing: Ageing, bakery: Tenant
+) -> None:
+    ids = [opened(ageing.portal, person(bakery, "anna"), ageing, name) for name in "ABCDE"]
+
+    class Failing(Stubborn):
+        failing: tuple[str, ...] = ()
+        asked: list[str]
+
+        def put(self, key: str, *arguments: Any, **more: Any) -> str:
+            self.asked.append(key)
+            if any(each in key for each in self.failing):
+                raise StoreUnavailable("The object store answered 500.")
+            return super().put(key, *arguments, **more)
+
+    ageing.store.__class__ = Failing
+    ageing.store.failing, ageing.store.asked = (ids[0],), []
+    assert copies(ageing).batch(bakery.id).remaining == 1
+    for case_id in ids:
+        ruled(ageing, bakery, case_id, number=CALLER)
+    ageing.store.failing, ageing.store.asked = tuple(ids), []
+    with pytest.raises(StoreUnavailable):
+        copies(ageing).batch(bakery.id)
+    assert len(ageing.store.asked) == FAILURES_MAX
+    ageing.store.failing = ()
+    follow(ageing, bakery)
+
+
 def test_a_copy_that_does_not_open_is_told_and_the_others_are_brought_back(
     ageing: Ageing, bakery: Tenant, empty: Callable[[str], Catalogue]
 ) -> None:
@@ -438,6 +566,20 @@ def test_a_copy_that_does_not_open_is_told_and_the_others_are_brought_back(
     assert "does not open" in doubt
     found, _ = cases.page(empty("earwitness_portal"), person(bakery, "anna"), 10, None)
     assert [each.id for each in found] == [whole]
+
+
+def test_an_older_copy_that_is_taken_for_one_that_does_not_open_is_told_of(
+    ageing: Ageing, bakery: Tenant, empty: Callable[[str], Catalogue]
+) -> None:
+    """What was decided since is missing: nobody may take it for all there was."""
+    case_id = opened(ageing.portal, person(bakery, "anna"), ageing)
+    follow(ageing, bakery)
+    ageing.store.put(copy_key(bakery.id, case_id, 2), b"{}", None, sha256=sha256_hex(b"{}"))
+    after = lost(ageing, empty)
+    [doubt] = rebuilt(after, empty("earwitness_operator"))
+    assert case_id in doubt
+    assert "an older one was taken" in doubt
+    assert cases.get(after.portal, person(bakery, "anna"), case_id).name == "Claim 12"
 
 
 def test_an_old_copy_put_under_a_newer_number_or_another_case_opens_nowhere(
@@ -480,7 +622,9 @@ def test_a_case_too_large_for_a_copy_keeps_its_rules_there(
 
 def test_a_key_that_names_no_copy_is_none() -> None:
     assert place_of("t/cases/c/12") == ("t", "c", 12)
-    for key in ("t/cases/c/x", "t/cases/c", "t/cases/c/1/2", "t/exports/c/1", "t/r/audio"):
+    assert place_of(f"t/cases/c/{case_copy.NUMBER_MAX}") is not None
+    long = f"t/cases/c/{case_copy.NUMBER_MAX + 1}"
+    for key in ("t/cases/c/x", "t/cases/c", "t/cases/c/1/2", "t/exports/c/1", "t/r/audio", long):
         assert place_of(key) is None
 
 
