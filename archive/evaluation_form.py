@@ -67,6 +67,42 @@ class CommentRule(StrEnum):
     ALWAYS = "always"
 
 
+class Rule(StrEnum):
+    """What a document breaks that is no form."""
+
+    OBJECT = "object"
+    LIST = "list"
+    TEXT = "text"
+    """Its length, or something in it that can't be shown."""
+    NUMBER = "number"
+    FLAG = "flag"
+    WORD = "word"
+    ID = "id"
+    TWICE = "twice"
+    SECTIONS = "sections"
+    QUESTIONS = "questions"
+    CHOICES = "choices"
+    """Those three by how many there are."""
+    NO_CHOICE = "no-choice"
+    ALIKE = "alike"
+    CONDITION = "condition"
+    DIGITS = "digits"
+    BEFORE = "before"
+    ANSWER = "answer"
+
+
+class FormFault(Refused):
+    """Why a document is no form: which rule it breaks and where, as a JSON pointer.
+
+    `least` and `most` are the bounds of the rule, where it has any. The sentence is for programs;
+    pages word the rule in the language of who reads.
+    """
+
+    def __init__(self, place: str, rule: Rule, sentence: str, least: int = 0, most: int = 0) -> None:
+        super().__init__(f"{place or '/'}: {sentence}")
+        self.place, self.rule, self.least, self.most = place, rule, least, most
+
+
 @dataclass(frozen=True)
 class Choice:
     """One of several answers, and what it is worth beside the others."""
@@ -140,18 +176,25 @@ class Form:
 
 
 def read(document: Json) -> Form:
-    """Return the form that JSON describes; raises Refused naming what is wrong and where."""
+    """Return the form that JSON describes; raises FormFault naming what is wrong and where."""
     sections = tuple(_section(each, place) for place, each in _items(_object(document, ""), "sections", ""))
-    _between(len(sections), 1, SECTIONS_MAX, "/sections", "sections")
+    _between(len(sections), (1, SECTIONS_MAX), "/sections", Rule.SECTIONS)
     form = Form(sections)
-    _between(len(form.questions), 1, QUESTIONS_MAX, "/sections", "questions")
+    _between(len(form.questions), (1, QUESTIONS_MAX), "/sections", Rule.QUESTIONS)
     before: dict[str, Question] = {}
-    for question in form.questions:
+    for place, question in _placed(form):
         if question.id in before:
-            raise Refused(f"Two questions have the id {question.id}.")
-        _check_condition(question, before)
+            raise FormFault(f"{place}/id", Rule.TWICE, f"Two questions have the id {question.id}.")
+        _check_condition(question, before, f"{place}/when")
         before[question.id] = question
     return form
+
+
+def _placed(form: Form) -> Iterator[tuple[str, Question]]:
+    """Yield the questions of a form with the places where they stand."""
+    for section, each in enumerate(form.sections):
+        for number, question in enumerate(each.questions):
+            yield f"/sections/{section}/questions/{number}", question
 
 
 def document_of(form: Form) -> dict[str, Json]:
@@ -183,7 +226,7 @@ def _question_document(question: Question) -> dict[str, Json]:
 def _section(value: Json, place: str) -> Section:
     members = _object(value, place)
     questions = tuple(_question(each, at) for at, each in _items(members, "questions", place))
-    _between(len(questions), 1, QUESTIONS_MAX, place, "questions")
+    _between(len(questions), (1, QUESTIONS_MAX), place, Rule.QUESTIONS)
     return Section(_text(members, "title", place, TITLE_CHARS_MAX), questions)
 
 
@@ -192,14 +235,14 @@ def _question(value: Json, place: str) -> Question:
     kind = _word(members, "kind", place, QuestionKind, None)
     choices = tuple(_choice(each, at) for at, each in _items(members, "choices", place))
     if kind is QuestionKind.CHOICE:
-        _between(len(choices), CHOICES_MIN, CHOICES_MAX, place, "choices")
+        _between(len(choices), (CHOICES_MIN, CHOICES_MAX), place, Rule.CHOICES)
         if len({choice.points for choice in choices}) == 1:
-            raise Refused(f"{place}: choices that are all worth the same judge nothing.")
+            raise FormFault(place, Rule.ALIKE, "choices that are all worth the same judge nothing.")
     elif choices:
-        raise Refused(f"{place}: only a choice has choices.")
+        raise FormFault(place, Rule.NO_CHOICE, "only a choice has choices.")
     question_id = members.get("id")
     if not isinstance(question_id, str) or not _ID.fullmatch(question_id):
-        raise Refused(f"{place}/id: it has 1 to 40 small letters, digits and hyphens.")
+        raise FormFault(f"{place}/id", Rule.ID, "it has 1 to 40 small letters, digits and hyphens.")
     return Question(
         id=question_id,
         text=_text(members, "text", place, QUESTION_CHARS_MAX),
@@ -226,26 +269,29 @@ def _condition(value: Json, place: str) -> Condition | None:
     members = _object(value, place)
     question, values = members.get("question"), members.get("values")
     if not isinstance(question, str) or not isinstance(values, list) or not values:
-        raise Refused(f"{place}: it names a question and the answers after which this one is asked.")
+        sentence = "it names a question and the answers after which this one is asked."
+        raise FormFault(place, Rule.CONDITION, sentence)
     digits = [each for each in values if isinstance(each, int) and not isinstance(each, bool)]
     if len(digits) != len(values):
-        raise Refused(f"{place}/values: answers are digits.")
+        raise FormFault(f"{place}/values", Rule.DIGITS, "answers are digits.")
     return Condition(question, tuple(sorted(set(digits))))
 
 
-def _check_condition(question: Question, before: Mapping[str, Question]) -> None:
+def _check_condition(question: Question, before: Mapping[str, Question], place: str) -> None:
     if question.when is None:
         return
     asked = before.get(question.when.question)
     if asked is None:
-        raise Refused(f"Question {question.id} is asked after one that does not stand before it.")
+        sentence = f"question {question.id} is asked after one that does not stand before it."
+        raise FormFault(place, Rule.BEFORE, sentence)
     if not set(question.when.values) <= set(asked.values):
-        raise Refused(f"Question {question.id} is asked after an answer that {asked.id} does not take.")
+        sentence = f"question {question.id} is asked after an answer that {asked.id} does not take."
+        raise FormFault(f"{place}/values", Rule.ANSWER, sentence)
 
 
 def _object(value: Json, place: str) -> Mapping[str, Json]:
     if not isinstance(value, Mapping):
-        raise Refused(f"{place or '/'}: it is an object.")
+        raise FormFault(place, Rule.OBJECT, "it is an object.")
     return value
 
 
@@ -254,7 +300,7 @@ def _items(members: Mapping[str, Json], name: str, place: str) -> Iterator[tuple
     if found is None:
         return
     if not isinstance(found, list):
-        raise Refused(f"{place}/{name}: it is a list.")
+        raise FormFault(f"{place}/{name}", Rule.LIST, "it is a list.")
     for number, each in enumerate(found):
         yield f"{place}/{name}/{number}", each
 
@@ -263,7 +309,8 @@ def _text(members: Mapping[str, Json], name: str, place: str, chars_max: int) ->
     value = members.get(name)
     found = " ".join(value.split()) if isinstance(value, str) else ""
     if not 1 <= len(found) <= chars_max or not found.isprintable():
-        raise Refused(f"{place}/{name}: it has 1 to {chars_max} characters that can be shown.")
+        sentence = f"it has 1 to {chars_max} characters that can be shown."
+        raise FormFault(f"{place}/{name}", Rule.TEXT, sentence, 1, chars_max)
     return found
 
 
@@ -272,14 +319,15 @@ def _number(members: Mapping[str, Json], name: str, place: str, bounds: tuple[in
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise Refused(f"{place}/{name}: it is a whole number from {least} to {most}.")
+        sentence = f"it is a whole number from {least} to {most}."
+        raise FormFault(f"{place}/{name}", Rule.NUMBER, sentence, least, most)
     return value
 
 
 def _flag(members: Mapping[str, Json], name: str, place: str) -> bool:
     value = members.get(name, False)
     if not isinstance(value, bool):
-        raise Refused(f"{place}/{name}: it is true or false.")
+        raise FormFault(f"{place}/{name}", Rule.FLAG, "it is true or false.")
     return value
 
 
@@ -292,9 +340,10 @@ def _word(
     try:
         return words(str(value))
     except ValueError:
-        raise Refused(f"{place}/{name}: there is no such word.") from None
+        raise FormFault(f"{place}/{name}", Rule.WORD, "there is no such word.") from None
 
 
-def _between(found: int, least: int, most: int, place: str, what: str) -> None:
+def _between(found: int, bounds: tuple[int, int], place: str, rule: Rule) -> None:
+    least, most = bounds
     if not least <= found <= most:
-        raise Refused(f"{place or '/'}: it has {least} to {most} {what}.")
+        raise FormFault(place, rule, f"it has {least} to {most} {rule.value}.", least, most)

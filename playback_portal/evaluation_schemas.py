@@ -23,6 +23,7 @@ from archive.evaluation_form import (
     CommentRule,
     QuestionKind,
 )
+from archive.sample import PER_PERSON_MAX
 from playback_portal.comments import OFFSET_MS_MAX
 from playback_portal.operations import JSON, MERGE_PATCH, Operation
 from playback_portal.schemas import (
@@ -78,6 +79,23 @@ _ANSWER: Final[Schema] = {
     ),
 }
 
+_OWNER: Final[Schema] = {**TEXT, "description": "id of the person it is about"}
+_EVALUATOR: Final[Schema] = {**TEXT, "description": "`user:<id>` or `api-client:<id>`"}
+_MONTH: Final[Schema] = {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}$"}
+_SAMPLE: Final[dict[str, Schema]] = {
+    "id": ID,
+    "teamId": ID,
+    "formId": ID,
+    "formName": TEXT,
+    "month": _MONTH,
+    "perPerson": _number(1, PER_PERSON_MAX),
+    "seed": {**TEXT, "description": "who knows it draws the same calls"},
+    "drawnBy": _EVALUATOR,
+    "drawnAt": TIME,
+    "calls": {**COUNT, "description": "of the sample that are still there"},
+    "evaluated": COUNT,
+}
+
 EVALUATION_SCHEMAS: Final[dict[str, Schema]] = {
     "EvaluationQuestion": _open(
         "id",
@@ -128,7 +146,7 @@ EVALUATION_SCHEMAS: Final[dict[str, Schema]] = {
         version=_number(1, VERSIONS_MAX),
         madeBy=TEXT,
         madeAt=TIME,
-        evaluations={**COUNT, "description": "made by it and not withdrawn"},
+        evaluations={**COUNT, "description": "made by it and released"},
     ),
     "EvaluationFormVersionPage": page_of("EvaluationFormVersion"),
     "EvaluationAnswer": _ANSWER,
@@ -138,8 +156,8 @@ EVALUATION_SCHEMAS: Final[dict[str, Schema]] = {
         formId=ID,
         formName=TEXT,
         formVersion=_number(1, VERSIONS_MAX),
-        owner={**TEXT, "description": "id of the person it is about"},
-        evaluator={**TEXT, "description": "`user:<id>` or `api-client:<id>`"},
+        owner=_OWNER,
+        evaluator=_EVALUATOR,
         state=words_of(State),
         answers={
             "type": "object",
@@ -176,6 +194,46 @@ EVALUATION_SCHEMAS: Final[dict[str, Schema]] = {
         }
     ),
     "EvaluationWords": object_of(text=_text(WORDS_CHARS_MAX)),
+    "EvaluationResult": object_of(
+        id=ID,
+        recordingId=ID,
+        formId=ID,
+        formName=TEXT,
+        formVersion=_number(1, VERSIONS_MAX),
+        owner=_OWNER,
+        evaluator=_EVALUATOR,
+        state=words_of(State),
+        told={**_FLAG, "description": "false where the tenant hides results of fewer than five"},
+        percent={**_PERCENT, "description": "cut to a tenth; null where nothing counts, or it is not told"},
+        failed={"type": ["boolean", "null"], "description": "by a fatal question; null where it is not told"},
+        releasedAt=TIME,
+    ),
+    "EvaluationResultPage": page_of("EvaluationResult"),
+    "EvaluationSample": object_of(**_SAMPLE),
+    "EvaluationSamplePage": page_of("EvaluationSample"),
+    "EvaluationSampleCalls": object_of(
+        **_SAMPLE,
+        items={
+            **list_of(
+                object_of(
+                    recordingId=ID,
+                    owner=_OWNER,
+                    startedAt=TIME,
+                    state=maybe(words_of(State)),
+                )
+            ),
+            "description": "those the caller may evaluate, with the state of an evaluation by the form",
+        },
+    ),
+    "NewEvaluationSample": _open(
+        "teamId",
+        "formId",
+        "month",
+        teamId=ID,
+        formId=ID,
+        month=_MONTH,
+        perPerson={**_number(1, PER_PERSON_MAX), "default": 4},
+    ),
 }
 
 
@@ -183,7 +241,20 @@ def _path(name: str, description: str) -> Schema:
     return {"name": name, "in": "path", "required": True, "schema": ID, "description": description}
 
 
+def _query(name: str, description: str, schema: Schema = TEXT) -> Schema:
+    return {"name": name, "in": "query", "schema": schema, "description": description}
+
+
 EVALUATION_PARAMETERS: Final[dict[str, Schema]] = {
+    "evaluationOwner": _query("owner", "only those about this person", ID),
+    "evaluationFormAsked": _query("formId", "only those by this form", ID),
+    "evaluationState": _query("state", "only those in this state", words_of(State)),
+    "evaluationFrom": _query("from", "released not before this: a time with offset, or a date", TEXT),
+    "evaluationTo": _query("to", "released before this: a time with offset, or a date", TEXT),
+    "evaluationFormat": _query(
+        "format", "json, or csv for a file of all of them", {"type": "string", "enum": ["json", "csv"]}
+    ),
+    "evaluationSampleId": _path("id", "id of the sample"),
     "evaluationFormId": _path("id", "id of the form"),
     "evaluation": _path("evaluation", "id of the evaluation"),
     "version": {
@@ -255,6 +326,44 @@ EVALUATION_OPERATIONS: Final = {
         body="EvaluationPatch",
         body_media_types=_PATCHED,
         refusals=(404, 409, 412),
+    ),
+    "list_evaluation_results": Operation(
+        "Released evaluations of the people you may evaluate, newest first",
+        (
+            "evaluationOwner",
+            "evaluationFormAsked",
+            "evaluationState",
+            "evaluationFrom",
+            "evaluationTo",
+            "evaluationFormat",
+            "limit",
+            "cursor",
+        ),
+        "EvaluationResultPage",
+        refusals=(400,),
+    ),
+    "list_own_evaluations": Operation(
+        "What was released about you, newest first", (), "EvaluationResultPage", refusals=(400,)
+    ),
+    "list_evaluation_samples": Operation(
+        "Samples of the teams in which you may evaluate somebody, newest first",
+        (),
+        "EvaluationSamplePage",
+        refusals=(400,),
+    ),
+    "post_evaluation_sample": Operation(
+        "Draw a sample: so many calls of each person of a team that began in a month, once",
+        (),
+        "EvaluationSample",
+        status=201,
+        body="NewEvaluationSample",
+        refusals=(404, 409),
+    ),
+    "get_evaluation_sample": Operation(
+        "One sample, with its calls that you may evaluate",
+        ("evaluationSampleId",),
+        "EvaluationSampleCalls",
+        refusals=(400, 404),
     ),
     "post_release": _moved("Release an evaluation that lacks nothing"),
     "post_withdrawal": _moved("Take a draft back"),

@@ -138,8 +138,11 @@ def _question(draft: Draft) -> Json:
 
 
 def _choice(line: str) -> Json:
-    text, _, points = line.rpartition("=")
-    return {"text": text.strip(), "points": _number(points.strip())}
+    text, equals, points = line.rpartition("=")
+    if not equals:
+        # Without its points a choice is no number either, and is refused as such.
+        return {"text": line.strip(), "points": line}
+    return {"text": text.strip(), "points": _number(points.strip()) or 0}
 
 
 def _number(text: str) -> Json:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from archive.audit import AuditEntry
+from playback_portal import evaluation_words
 from playback_portal.language import mark
 
 ACTIONS: Mapping[str, str] = {
@@ -61,6 +62,7 @@ ACTIONS: Mapping[str, str] = {
     "history.viewed": mark("looked at the history"),
     "why.viewed": mark("looked at why it was recorded"),
     "object.damaged": mark("A damaged part was found"),
+    **evaluation_words.DEEDS,
 }
 """The deeds of the log in words; what is not here is shown by its own name."""
 

@@ -37,6 +37,8 @@ from playback_portal.comments import COMMENT_ROUTES
 from playback_portal.data_subjects import DATA_SUBJECT_ROUTES
 from playback_portal.emails import EMAIL_ROUTES
 from playback_portal.evaluation_forms import EVALUATION_FORM_ROUTES
+from playback_portal.evaluation_results import EVALUATION_RESULT_API_ROUTES
+from playback_portal.evaluation_samples import EVALUATION_SAMPLE_API_ROUTES
 from playback_portal.evaluations import EVALUATION_ROUTES
 from playback_portal.exports import EXPORT_ROUTES
 from playback_portal.labels import LABEL_ROUTES
@@ -144,6 +146,8 @@ ROUTES = (
     *LABEL_ROUTES,
     *EVALUATION_FORM_ROUTES,
     *EVALUATION_ROUTES,
+    *EVALUATION_RESULT_API_ROUTES,
+    *EVALUATION_SAMPLE_API_ROUTES,
     *EMAIL_ROUTES,
     *EXPORT_ROUTES,
     *CASE_ROUTES,

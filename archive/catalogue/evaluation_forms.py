@@ -20,6 +20,7 @@ from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.revisions import changed, expect, written
 from archive.catalogue.tables import evaluation_form_versions, evaluation_forms, evaluations
 from archive.errors import Conflict, NotFound, Refused
+from archive.evaluation import RELEASED_STATES
 from archive.evaluation_form import Form, document_of, read
 from archive.model import new_id
 
@@ -48,7 +49,10 @@ class KeptForm:
 
 @dataclass(frozen=True)
 class Version:
-    """A version of a form: who made it when, and how many evaluations were made by it."""
+    """A version of a form: who made it when, and how many evaluations by it were released.
+
+    A draft is nobody's but its maker's, so that it counts nowhere.
+    """
 
     number: int
     made_by: str
@@ -95,7 +99,7 @@ def versions(catalogue: Catalogue, scope: AccessScope, form_id: str) -> list[Ver
             used.tenant_id == of_form.tenant_id,
             used.form_id == of_form.form_id,
             used.form_version == of_form.version,
-            used.state != "withdrawn",
+            used.state.in_(sorted(RELEASED_STATES)),
         )
         .scalar_subquery()
     )

@@ -1,29 +1,38 @@
 """Results of evaluations: one's own, and those of the people somebody may evaluate.
 
+Where the tenant wants it, nobody is told how somebody did of whom fewer than `FEW_MAX` + 1
+evaluations were released: no average, no score in a list, and no evaluation of theirs with its
+answers, of which the score could be reckoned. Who made one knows it anyway, whom it is about
+sees it always, a disputed one is seen by who may settle it, and auditors may open one by one
+what no list tells them. Few is few of all that whoever asks may see, ever, so that no choice of
+a period or a form tells what was hidden by subtraction; and no average of few of many is told.
+
 Rules: only what was released is a result. Of others one sees those whose recordings one may
-evaluate or, as auditor, read. Where the tenant wants it, an average of fewer than
-`FEW_MAX` + 1 evaluations is not told: it would be the evaluation of a call, not of a person.
-Not here: one evaluation with its answers (`archive.catalogue.evaluations`).
+evaluate or, as auditor, read. Not here: one evaluation with its answers
+(`archive.catalogue.evaluations`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, false, func, select
+from sqlalchemy import ColumnElement, Row, Select, and_, false, func, select, true, tuple_
+from sqlalchemy.dialects.postgresql import insert as upsert
 
-from archive.access import AccessScope, evaluating
+from archive.access import AccessScope, evaluating, may_administer
 from archive.catalogue import recordings as found_recordings
-from archive.catalogue.engine import Catalogue
-from archive.catalogue.tables import evaluation_forms, evaluations, recordings
+from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.recordings import decode_cursor, encode_cursor
+from archive.catalogue.tables import evaluation_forms, evaluation_policies, evaluations, recordings
+from archive.errors import Refused
 from archive.evaluation import RELEASED_STATES, State
 from archive.model import RecordingId, Role, UserId
 
 RESULTS_MAX = 200
-"""Of each list the newest: a page that is read; reports count all of them."""
+"""Of each list the newest, and of others a page: as much as is read; reports count all of them."""
 
 FEW_MAX = 4
 """Fewer than five say more of the calls that were drawn than of the person."""
@@ -31,17 +40,24 @@ FEW_MAX = 4
 
 @dataclass(frozen=True)
 class Result:
-    """What an evaluation came to. `permille` is None where nothing in it applied."""
+    """What an evaluation came to. `permille` is None where nothing in it applied, or it is not told.
+
+    `hidden` is whether how it went is not told, `opens` whether who asks may see it whole.
+    """
 
     id: str
     recording_id: RecordingId
     owner: UserId
     evaluator: str
+    form_id: str
     form_name: str
+    form_version: int
     state: State
     permille: int | None
     failed: bool
     at: datetime
+    hidden: bool = False
+    opens: bool = True
 
 
 @dataclass(frozen=True)
@@ -51,6 +67,28 @@ class Average:
     owner: UserId
     count: int
     permille: int | None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which results of others are asked for: released in `[since, until)`; None is any."""
+
+    owner: UserId | None = None
+    form_id: str | None = None
+    state: State | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class ResultPage:
+    """Some results, newest first, and the cursor of the next ones."""
+
+    items: tuple[Result, ...]
+    cursor: str | None
+
+
+ANY = Wanted()
 
 
 def of_person(catalogue: Catalogue, scope: AccessScope) -> list[Result]:
@@ -63,42 +101,113 @@ def of_person(catalogue: Catalogue, scope: AccessScope) -> list[Result]:
 
 def drafts(catalogue: Catalogue, scope: AccessScope) -> list[Result]:
     """Return what who asks has begun and not released, newest first."""
-    mine = and_(evaluations.c.evaluator == scope.actor, evaluations.c.state == State.DRAFT, _within(scope))
-    return _read(catalogue, scope, _statement(scope, mine).order_by(evaluations.c.began_at.desc()))
+    columns = evaluations.c
+    mine = and_(columns.evaluator == scope.actor, columns.state == State.DRAFT, _within(scope))
+    return _read(catalogue, scope, _statement(scope, mine).order_by(columns.began_at.desc()))
 
 
-def of_others(catalogue: Catalogue, scope: AccessScope) -> list[Result]:
-    """Return what was released about people whose recordings the scope may evaluate, newest first."""
-    theirs = and_(_released(), _within(scope))
-    return _read(catalogue, scope, _statement(scope, theirs).order_by(evaluations.c.released_at.desc()))
+def of_others(
+    catalogue: Catalogue,
+    scope: AccessScope,
+    wanted: Wanted = ANY,
+    *,
+    limit: int = RESULTS_MAX,
+    cursor: str | None = None,
+) -> ResultPage:
+    """Return what was released about people whose recordings the scope may evaluate, newest first.
+
+    Raises Refused for a limit beyond RESULTS_MAX and a cursor that is none.
+    """
+    if not 1 <= limit <= RESULTS_MAX:
+        raise Refused(f"The limit of a page is 1 to {RESULTS_MAX}.")
+    columns = evaluations.c
+    statement = _statement(scope, and_(_released(), _within(scope), _asked(wanted)))
+    if cursor is not None:
+        statement = statement.where(tuple_(columns.released_at, columns.id) < tuple_(*decode_cursor(cursor)))
+    statement = statement.order_by(columns.released_at.desc(), columns.id.desc())
+    with catalogue.transaction(scope.tenant_id) as connection:
+        rows = connection.execute(statement.limit(limit + 1)).all()
+        many = _told(connection, scope, {row.owner for row in rows})
+    items = tuple(_told_as(_result(row), scope, many) for row in rows[:limit])
+    more = len(rows) > limit
+    return ResultPage(items, encode_cursor(rows[limit - 1].released_at, items[-1].id) if more else None)
 
 
-def averages(catalogue: Catalogue, scope: AccessScope, *, hides_few: bool) -> list[Average]:
-    """Return what each of those people has on average, by how many results; with `hides_few` not of few."""
+def averages(catalogue: Catalogue, scope: AccessScope, wanted: Wanted = ANY) -> list[Average]:
+    """Return what each of those people has on average, by how many results."""
     columns = evaluations.c
     statement = (
-        select(
+        _others(scope)
+        .with_only_columns(
             columns.owner,
             func.count().label("results"),
             func.sum(columns.score_permille).label("permille_sum"),
         )
-        .join(recordings, _same_recording())
-        .where(columns.tenant_id == scope.tenant_id, _released(), _within(scope))
-        .where(columns.score_permille.is_not(None))
+        .where(columns.score_permille.is_not(None), _asked(wanted))
         .group_by(columns.owner)
         .order_by(func.count().desc(), columns.owner)
     )
     with catalogue.transaction(scope.tenant_id) as connection:
         rows = connection.execute(statement.limit(RESULTS_MAX)).all()
-    return [
-        average_of(UserId(row.owner), row.results, int(row.permille_sum), hides_few=hides_few) for row in rows
-    ]
+        many = _told(connection, scope, {row.owner for row in rows})
+    found = (
+        average_of(UserId(row.owner), row.results, int(row.permille_sum), hides_few=many is not None)
+        for row in rows
+    )
+    return [each if many is None or each.owner in many else replace(each, permille=None) for each in found]
+
+
+def choices(catalogue: Catalogue, scope: AccessScope) -> tuple[list[UserId], list[tuple[str, str]]]:
+    """Return the people and the forms, by id and name, of all results of others the scope may see."""
+    columns, forms = evaluations.c, evaluation_forms.c
+    seen = _others(scope)
+    people = seen.with_only_columns(columns.owner).distinct().limit(RESULTS_MAX)
+    used = select(forms.id, forms.name).where(forms.id.in_(seen.with_only_columns(columns.form_id)))
+    with catalogue.transaction(scope.tenant_id) as connection:
+        owners = [UserId(owner) for owner in connection.execute(people).scalars()]
+        rows = connection.execute(used.order_by(func.lower(forms.name), forms.id)).all()
+    return owners, [(row.id, row.name) for row in rows]
 
 
 def average_of(owner: UserId, count: int, permille_sum: int, *, hides_few: bool) -> Average:
     """Return an average, cut as scores are; not told of few where the tenant wants it so."""
     told = count > 0 and not (hides_few and count <= FEW_MAX)
     return Average(owner, count, permille_sum // count if told else None)
+
+
+def people_in(results: Iterable[Result]) -> frozenset[UserId]:
+    """Return the people results are about and by."""
+    found = list(results)
+    authors = {UserId(each.evaluator.removeprefix("user:")) for each in found}
+    return frozenset(authors | {each.owner for each in found})
+
+
+def hides_few(catalogue: Catalogue, scope: AccessScope) -> bool:
+    """Return whether the tenant wants results of fewer than five evaluations not to be told."""
+    with catalogue.transaction(scope.tenant_id) as connection:
+        return _hides(connection, scope)
+
+
+def hide_few(catalogue: Catalogue, scope: AccessScope, *, hides: bool) -> None:
+    """Decide whether results of few are told; raises Refused for who does not administer."""
+    if not may_administer(scope):
+        raise Refused("What is told of results is decided by administrators.")
+    statement = upsert(evaluation_policies).values(tenant_id=scope.tenant_id, hides_few=hides)
+    statement = statement.on_conflict_do_update(index_elements=["tenant_id"], set_={"hides_few": hides})
+    with catalogue.transaction(scope.tenant_id) as connection:
+        connection.execute(statement)
+
+
+def hides_person(connection: Connection, scope: AccessScope, owner: UserId) -> bool:
+    """Return whether the results of somebody are too few to be told to who asks."""
+    many = _told(connection, scope, {owner})
+    return many is not None and owner not in many
+
+
+def _hides(connection: Connection, scope: AccessScope) -> bool:
+    statement = select(evaluation_policies.c.hides_few)
+    statement = statement.where(evaluation_policies.c.tenant_id == scope.tenant_id)
+    return bool(connection.execute(statement).scalar())
 
 
 def _released() -> ColumnElement[bool]:
@@ -117,6 +226,42 @@ def _same_recording() -> ColumnElement[bool]:
     )
 
 
+def _others(scope: AccessScope) -> Select[Any]:
+    """Return the statement of all released evaluations the scope may see as somebody else's."""
+    own = evaluations.c.tenant_id == scope.tenant_id
+    return select(evaluations).join(recordings, _same_recording()).where(own, _released(), _within(scope))
+
+
+def _asked(wanted: Wanted) -> ColumnElement[bool]:
+    columns = evaluations.c
+    equal = ((columns.owner, wanted.owner), (columns.form_id, wanted.form_id), (columns.state, wanted.state))
+    asked = [column == value for column, value in equal if value is not None]
+    if wanted.since is not None:
+        asked.append(columns.released_at >= wanted.since)
+    if wanted.until is not None:
+        asked.append(columns.released_at < wanted.until)
+    return and_(true(), *asked)
+
+
+def _told(connection: Connection, scope: AccessScope, owners: set[str]) -> set[str] | None:
+    """Return of whom of these people it is told how they did, None where that is so of everybody."""
+    if not _hides(connection, scope):
+        return None
+    columns = evaluations.c
+    found = _others(scope).with_only_columns(columns.owner).where(columns.owner.in_(sorted(owners)))
+    many = found.group_by(columns.owner).having(func.count() > FEW_MAX)
+    return set(connection.execute(many).scalars())
+
+
+def _told_as(result: Result, scope: AccessScope, many: set[str] | None) -> Result:
+    """Return a result as it is told to who asks: what is theirs, disputed, or one of many, as it is."""
+    open_to_all = result.evaluator == scope.actor or result.owner == scope.user_id
+    if many is None or open_to_all or result.owner in many:
+        return result
+    opens = result.state is State.DISPUTED or scope.role is Role.AUDITOR
+    return replace(result, permille=None, failed=False, hidden=True, opens=opens)
+
+
 def _statement(scope: AccessScope, condition: ColumnElement[bool]) -> Select[Any]:
     columns = evaluations.c
     return (
@@ -124,31 +269,25 @@ def _statement(scope: AccessScope, condition: ColumnElement[bool]) -> Select[Any
         .join(recordings, _same_recording())
         .join(evaluation_forms, evaluation_forms.c.id == columns.form_id)
         .where(columns.tenant_id == scope.tenant_id, condition)
-        .limit(RESULTS_MAX)
     )
 
 
 def _read(catalogue: Catalogue, scope: AccessScope, statement: Select[Any]) -> list[Result]:
     with catalogue.transaction(scope.tenant_id) as connection:
-        rows = connection.execute(statement).all()
-    return [
-        Result(
-            id=row.id,
-            recording_id=RecordingId(row.recording_id),
-            owner=UserId(row.owner),
-            evaluator=row.evaluator,
-            form_name=row.form_name,
-            state=State(row.state),
-            permille=row.score_permille,
-            failed=row.failed,
-            at=row.released_at or row.began_at,
-        )
-        for row in rows
-    ]
+        return [_result(row) for row in connection.execute(statement.limit(RESULTS_MAX))]
 
 
-def people_in(results: Iterable[Result]) -> frozenset[UserId]:
-    """Return the people results are about and by."""
-    found = list(results)
-    authors = {UserId(each.evaluator.removeprefix("user:")) for each in found}
-    return frozenset(authors | {each.owner for each in found})
+def _result(row: Row[Any]) -> Result:
+    return Result(
+        id=row.id,
+        recording_id=RecordingId(row.recording_id),
+        owner=UserId(row.owner),
+        evaluator=row.evaluator,
+        form_id=row.form_id,
+        form_name=row.form_name,
+        form_version=row.form_version,
+        state=State(row.state),
+        permille=row.score_permille,
+        failed=row.failed,
+        at=row.released_at or row.began_at,
+    )

@@ -3,9 +3,9 @@
 A sample is drawn once for a team, form and month: who could draw again until they like it would
 choose. Its seed and what was drawn stay (`archive.sample`); a call that goes leaves the list.
 
-Rules: whoever may evaluate people of the team draws of those, of calls they may evaluate; every
-one who may evaluate a call sees it in the list, and a call counts as done once anybody released
-an evaluation of it by the form. Here too stands whether averages of few are told.
+Rules: whoever may evaluate people of the team draws, of everybody who contributes to it, so of
+themselves too; every one who may evaluate a call sees it in the list, so nobody their own, and a
+call counts as done once anybody released an evaluation of it by the form.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, exists, func, insert, or_, select
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import ColumnElement, Row, and_, exists, func, insert, or_, select
 
-from archive.access import AccessScope, Hearing, evaluating, may_administer
+from archive.access import AccessScope, evaluating
 from archive.allowance import end_of
 from archive.catalogue import evaluation_forms
 from archive.catalogue import recordings as found_recordings
@@ -27,7 +26,6 @@ from archive.catalogue.tables import (
     evaluation_forms as forms_table,
 )
 from archive.catalogue.tables import (
-    evaluation_policies,
     evaluation_sample_calls,
     evaluation_samples,
     evaluations,
@@ -86,25 +84,6 @@ class NewSample:
     per_person: int
 
 
-def hides_few(catalogue: Catalogue, scope: AccessScope) -> bool:
-    """Return whether the tenant wants averages of fewer than five evaluations not to be told."""
-    statement = select(evaluation_policies.c.hides_few).where(
-        evaluation_policies.c.tenant_id == scope.tenant_id
-    )
-    with catalogue.transaction(scope.tenant_id) as connection:
-        return bool(connection.execute(statement).scalar())
-
-
-def hide_few(catalogue: Catalogue, scope: AccessScope, *, hides: bool) -> None:
-    """Decide whether averages of few are told; raises Refused for who does not administer."""
-    if not may_administer(scope):
-        raise Refused("What is told of results is decided by administrators.")
-    statement = upsert(evaluation_policies).values(tenant_id=scope.tenant_id, hides_few=hides)
-    statement = statement.on_conflict_do_update(index_elements=["tenant_id"], set_={"hides_few": hides})
-    with catalogue.transaction(scope.tenant_id) as connection:
-        connection.execute(statement)
-
-
 def drawable_teams(catalogue: Catalogue, scope: AccessScope) -> list[tuple[str, str]]:
     """Return the teams in which the scope may evaluate somebody, by name: id and name."""
     narrowed = evaluating(scope)
@@ -129,20 +108,16 @@ def draw_sample(
     """Draw so many calls of each person of a team that began in a month; return the id of the sample.
 
     Raises Refused for who may not or a number out of 1 to PER_PERSON_MAX, NotFound for no such
-    form, Conflict where it was drawn already, there is no call, or there are too many.
+    form, Conflict for a retired one, where it was drawn already, there is no call, or there are
+    too many.
     """
-    narrowed = evaluating(scope)
-    heard: frozenset[Hearing] = frozenset() if narrowed is None else narrowed.heard
-    of_team = frozenset(each for each in heard if each.team_id == wanted.team_id)
-    if narrowed is None or not of_team:
-        raise Refused("A sample is drawn by who may evaluate people of the team.")
+    drawing = _drawing(scope, wanted.team_id)
     if not 1 <= wanted.per_person <= PER_PERSON_MAX:
         raise Refused(f"A sample has 1 to {PER_PERSON_MAX} calls of each person.")
     seed, sample_id = secrets.token_hex(SEED_BYTES), new_id(now)
-    reached = found_recordings.seen_by(replace(narrowed, heard=of_team))
     columns = recordings.c
     statement = select(columns.id, columns.owner).where(
-        reached,
+        found_recordings.seen_by(drawing),
         columns.state.in_(sorted(PLAYABLE_STATES)),
         columns.owner.is_not(None),
         columns.started_at >= begin_of(wanted.month),
@@ -150,6 +125,8 @@ def draw_sample(
     )
     with catalogue.transaction(scope.tenant_id) as connection:
         kept = evaluation_forms.within(connection, scope, wanted.form_id)
+        if kept.retired:
+            raise Conflict("This form is not offered any more; take another.")
         found = connection.execute(statement.limit(CANDIDATES_MAX + 1)).all()
         if not 0 < len(found) <= CANDIDATES_MAX:
             raise Conflict("There is no call of this team in that month, or there are too many to draw from.")
@@ -172,6 +149,25 @@ def draw_sample(
     return sample_id
 
 
+def _drawing(scope: AccessScope, team_id: str) -> AccessScope:
+    """Return the scope of all whose calls are drawn of a team; raises Refused for who may not draw.
+
+    Who draws is among them where they contribute to the team: a sample is drawn once, and
+    nobody escapes it by drawing it. Their own calls are in the lists of others alone.
+    """
+    narrowed = evaluating(scope)
+    if narrowed is None or not any(each.team_id == team_id for each in narrowed.heard):
+        raise Refused("A sample is drawn by who may evaluate people of the team.")
+    return replace(narrowed, heard=frozenset(each for each in scope.heard if each.team_id == team_id))
+
+
+def _of_teams(scope: AccessScope) -> ColumnElement[bool]:
+    """Return the filter for samples of teams in which the scope may evaluate somebody."""
+    narrowed = evaluating(scope)
+    ids = set() if narrowed is None else {each.team_id for each in narrowed.heard}
+    return evaluation_samples.c.team_id.in_(sorted(ids))
+
+
 def begin_of(month: date) -> datetime:
     """Return when a month begins, on the clock of Europe/Amsterdam."""
     before = date(month.year - (month.month == 1), (month.month - 2) % 12 + 1, 1)
@@ -180,21 +176,18 @@ def begin_of(month: date) -> datetime:
 
 def samples(catalogue: Catalogue, scope: AccessScope) -> list[Sample]:
     """Return the samples of teams in which the scope may evaluate somebody, newest first."""
-    narrowed = evaluating(scope)
-    if narrowed is None:
-        return []
-    ids = sorted({each.team_id for each in narrowed.heard})
-    condition = evaluation_samples.c.team_id.in_(ids)
     with catalogue.transaction(scope.tenant_id) as connection:
-        return _samples(connection, scope, condition)
+        return _samples(connection, scope, _of_teams(scope))
 
 
 def sample(catalogue: Catalogue, scope: AccessScope, sample_id: str) -> Sample:
     """Return one sample; raises NotFound, also where the scope may evaluate nobody of its team."""
-    found = next((each for each in samples(catalogue, scope) if each.id == sample_id), None)
-    if found is None:
+    condition = and_(_of_teams(scope), evaluation_samples.c.id == sample_id)
+    with catalogue.transaction(scope.tenant_id) as connection:
+        found = _samples(connection, scope, condition)
+    if not found:
         raise NotFound("There is no such sample.")
-    return found
+    return found[0]
 
 
 def calls_of(catalogue: Catalogue, scope: AccessScope, found: Sample) -> list[SampleCall]:

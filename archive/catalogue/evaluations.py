@@ -4,9 +4,9 @@ Whoever evaluates has one for each form on a recording. It is theirs alone until
 then the person it is about acknowledges or disputes it, and a dispute is settled by somebody who
 may evaluate the recording too. Every later value stays (`archive.catalogue.revisions`).
 
-Rules: who may is asked of `archive.access`, where it goes of `archive.evaluation`. Whom it is
-about sees it without hearing the recording. Not here: lists and averages
-(`archive.catalogue.evaluation_results`).
+Rules: who may is asked of `archive.access`, where it goes of `archive.evaluation`, and whether
+those of few are told of `archive.catalogue.evaluation_results`, where lists and averages stand
+too. Whom it is about sees it without hearing the recording.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sqlalchemy import ColumnElement, Row, Select, insert, select, update
 
 from archive.access import AccessScope, may_evaluate, may_read_evaluation
 from archive.audit_chain import Json
-from archive.catalogue import evaluation_forms, search
+from archive.catalogue import evaluation_forms, evaluation_results, search
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.revisions import changed, expect, written
 from archive.catalogue.tables import evaluation_form_versions, evaluations
@@ -40,13 +40,18 @@ from archive.evaluation import (
     score,
 )
 from archive.evaluation_form import Form, read
-from archive.model import Recording, RecordingId, UserId, new_id
+from archive.model import Recording, RecordingId, Role, UserId, new_id
 
 EVALUATIONS_PER_RECORDING_MAX = 100
 """Withdrawn ones count. A call that a hundred people judged is no call but a contest."""
 
 WORDS_CHARS_MAX = 2000
 """About a page to say what is wrong with it, and as much to answer."""
+
+Given = Mapping[str, Answer | None]
+"""Answers as they are given, by the ids of their questions; None takes one back."""
+
+NOTHING_GIVEN: Given = {}
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ def of_recording(catalogue: Catalogue, scope: AccessScope, recording: Recording)
     )
     with catalogue.transaction(scope.tenant_id) as connection:
         rows = connection.execute(statement.order_by(evaluations.c.began_at, evaluations.c.id)).all()
-    return [each for each in map(evaluation_of, rows) if _sees(scope, recording, each)]
+        return [each for each in map(evaluation_of, rows) if _sees(connection, scope, recording, each)]
 
 
 def get(catalogue: Catalogue, scope: AccessScope, recording: Recording, evaluation_id: str) -> Evaluation:
@@ -116,42 +121,60 @@ def recording_of(catalogue: Catalogue, scope: AccessScope, evaluation_id: str) -
 
 
 def begin(
-    catalogue: Catalogue, scope: AccessScope, recording: Recording, form_id: str, *, now: datetime
+    catalogue: Catalogue,
+    scope: AccessScope,
+    recording: Recording,
+    form_id: str,
+    *,
+    given: Given = NOTHING_GIVEN,
+    version: int | None = None,
+    now: datetime,
 ) -> Evaluation:
     """Begin to evaluate a recording by the newest version of a form; once begun it is the same one again.
 
-    Raises Refused for who may not, NotFound for no such form, Conflict for a retired one or one too many.
+    `given` are first answers, kept with it or not at all; `version` is the one they were given
+    to. Raises Refused for who may not and as `answer` does, NotFound for no such form, Conflict
+    for another version, a retired form, or one evaluation too many.
     """
     if not may_evaluate(scope, recording) or recording.owner is None:
         raise Refused("It takes the right to evaluate, and nobody evaluates themselves.")
-    columns = evaluations.c
     with catalogue.transaction(scope.tenant_id) as connection:
         search.begin(connection, recording.id)
-        every = connection.execute(_statement(scope).where(columns.recording_id == recording.id)).all()
-        for each in map(evaluation_of, every):
-            if (each.form_id, each.evaluator) == (form_id, scope.actor) and each.state != State.WITHDRAWN:
-                return each
-        if len(every) >= EVALUATIONS_PER_RECORDING_MAX:
-            raise Conflict(f"This recording has {EVALUATIONS_PER_RECORDING_MAX} evaluations already.")
-        kept = evaluation_forms.within(connection, scope, form_id)
-        if kept.retired:
-            raise Conflict("This form is not offered any more; take another.")
-        row = {
-            "id": new_id(now),
-            "tenant_id": scope.tenant_id,
-            "recording_id": recording.id,
-            "form_id": form_id,
-            "form_version": kept.newest,
-            "owner": recording.owner,
-            "evaluator": scope.actor,
-            "state": State.DRAFT,
-            "answers": {},
-            "failed": False,
-            "began_at": now,
-            **changed(scope, now),
-        }
-        connection.execute(insert(evaluations), row)
-        return _found(connection, scope, columns.id == row["id"])
+        begun = _begun(connection, scope, recording, form_id, now)
+        if version not in {None, begun.form_version}:
+            raise Conflict("The form was changed meanwhile: look at what it asks now.")
+        return _answer(connection, scope, recording, begun, given, now=now) if given else begun
+
+
+def _begun(
+    connection: Connection, scope: AccessScope, recording: Recording, form_id: str, now: datetime
+) -> Evaluation:
+    columns = evaluations.c
+    every = connection.execute(_statement(scope).where(columns.recording_id == recording.id)).all()
+    for each in map(evaluation_of, every):
+        if (each.form_id, each.evaluator) == (form_id, scope.actor) and each.state != State.WITHDRAWN:
+            return each
+    if len(every) >= EVALUATIONS_PER_RECORDING_MAX:
+        raise Conflict(f"This recording has {EVALUATIONS_PER_RECORDING_MAX} evaluations already.")
+    kept = evaluation_forms.within(connection, scope, form_id)
+    if kept.retired:
+        raise Conflict("This form is not offered any more; take another.")
+    row = {
+        "id": new_id(now),
+        "tenant_id": scope.tenant_id,
+        "recording_id": recording.id,
+        "form_id": form_id,
+        "form_version": kept.newest,
+        "owner": recording.owner,
+        "evaluator": scope.actor,
+        "state": State.DRAFT,
+        "answers": {},
+        "failed": False,
+        "began_at": now,
+        **changed(scope, now),
+    }
+    connection.execute(insert(evaluations), row)
+    return _found(connection, scope, columns.id == row["id"])
 
 
 def answer(
@@ -159,7 +182,7 @@ def answer(
     scope: AccessScope,
     recording: Recording,
     evaluation_id: str,
-    given: Mapping[str, Answer | None],
+    given: Given,
     *,
     revision: int | None = None,
     now: datetime,
@@ -172,22 +195,34 @@ def answer(
     with catalogue.transaction(scope.tenant_id) as connection:
         before = _seen(connection, scope, recording, evaluation_id)
         expect(revision, before.revision)
-        if before.state not in ANSWERABLE_STATES:
-            raise Conflict("It is released: its answers change only while a dispute is settled.")
-        if not may_evaluate(scope, recording) or (
-            before.state is State.DRAFT and before.evaluator != scope.actor
-        ):
-            raise Refused("A draft is filled in by who began it, and a dispute settled by who may evaluate.")
-        answers = dict(before.answers)
-        for question, each in given.items():
-            answers.pop(question, None)
-            if each is not None:
-                require_fit(before.form, question, each)
-                said = written(each.comment, ANSWER_COMMENT_CHARS_MAX, 0)
-                answers[question] = Answer(each.value, min(each.at_ms, recording.duration_ms), said)
-        if answers == before.answers:
-            return before
-        return _write(connection, scope, before, now, _answers(before.form, answers))
+        return _answer(connection, scope, recording, before, given, now=now)
+
+
+def _answer(
+    connection: Connection,
+    scope: AccessScope,
+    recording: Recording,
+    before: Evaluation,
+    given: Given,
+    *,
+    now: datetime,
+) -> Evaluation:
+    if before.state not in ANSWERABLE_STATES:
+        raise Conflict("It is released: its answers change only while a dispute is settled.")
+    if not may_evaluate(scope, recording) or (
+        before.state is State.DRAFT and before.evaluator != scope.actor
+    ):
+        raise Refused("A draft is filled in by who began it, and a dispute settled by who may evaluate.")
+    answers = dict(before.answers)
+    for question, each in given.items():
+        answers.pop(question, None)
+        if each is not None:
+            require_fit(before.form, question, each)
+            said = written(each.comment, ANSWER_COMMENT_CHARS_MAX, 0)
+            answers[question] = Answer(each.value, min(each.at_ms, recording.duration_ms), said)
+    if answers == before.answers:
+        return before
+    return _write(connection, scope, before, now, _answers(before.form, answers))
 
 
 def move(
@@ -276,15 +311,21 @@ def _answers(form: Form, answers: Mapping[str, Answer]) -> dict[str, object]:
     return {"answers": kept, "score_permille": found.permille, "failed": bool(found.failed_by)}
 
 
-def _sees(scope: AccessScope, recording: Recording, found: Evaluation) -> bool:
-    return may_read_evaluation(scope, recording, found.evaluator, is_released=found.is_released)
+def _sees(connection: Connection, scope: AccessScope, recording: Recording, found: Evaluation) -> bool:
+    """Return whether the scope may see it, and it is not one of few that the tenant wants hidden."""
+    if not may_read_evaluation(scope, recording, found.evaluator, is_released=found.is_released):
+        return False
+    concerned = found.evaluator == scope.actor or found.owner == scope.user_id
+    if concerned or found.state is State.DISPUTED or scope.role is Role.AUDITOR:
+        return True
+    return not evaluation_results.hides_person(connection, scope, found.owner)
 
 
 def _seen(connection: Connection, scope: AccessScope, recording: Recording, evaluation_id: str) -> Evaluation:
     search.begin(connection, recording.id)
     columns = evaluations.c
     found = _found(connection, scope, (columns.id == evaluation_id) & (columns.recording_id == recording.id))
-    if not _sees(scope, recording, found):
+    if not _sees(connection, scope, recording, found):
         raise NotFound("There is no such evaluation.")
     return found
 

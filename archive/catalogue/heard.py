@@ -70,5 +70,8 @@ def by_others(
     of_each: dict[str, list[AuditEntry]] = {}
     for entry in reversed(found[:ENTRIES_COUNT_MAX]):
         of_each.setdefault(entry.object.removeprefix(_OBJECT), []).append(entry)
-    heard = [Heard(RecordingId(key), started[key], tuple(each)) for key, each in of_each.items()]
+    # A recording may have been destroyed since its entries were read a moment ago.
+    heard = [
+        Heard(RecordingId(key), started[key], tuple(each)) for key, each in of_each.items() if key in started
+    ]
     return sorted(heard, key=lambda each: each.entries[-1].at, reverse=True), more

@@ -10,20 +10,22 @@ do not come here.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from http import HTTPStatus
 
 from aiohttp import web
 
 from archive.access import Scope, may_administer, may_make_forms
-from archive.catalogue import evaluation_forms, evaluation_samples
+from archive.catalogue import evaluation_forms, evaluation_results
 from archive.catalogue.evaluation_forms import KeptForm, Version
 from archive.errors import Conflict, Refused
-from archive.evaluation_form import CommentRule, Form, QuestionKind, read
-from playback_portal import evaluating, form_builder
+from archive.evaluation_form import CommentRule, Form, FormFault, QuestionKind, read
+from playback_portal import evaluating, form_builder, form_faults
 from playback_portal.annotated import tell
 from playback_portal.evaluation_forms import form_asked
 from playback_portal.form_builder import Making
-from playback_portal.language import mark
+from playback_portal.form_faults import ToldFault
+from playback_portal.language import language_of, mark, translated
 from playback_portal.page import render, see_other
 from playback_portal.pages.annotations import change, form_of
 from playback_portal.parameters import Parameters, whole_number
@@ -32,6 +34,7 @@ from playback_portal.route import EVENT, SUBJECT, Handler, Route
 from playback_portal.services import ENTRY, SCOPE, SERVICES
 
 PAGE = "/evaluations/forms"
+TOO_MANY = mark("There are too many forms or versions already. Change or offer again one that is there.")
 KINDS = {
     QuestionKind.YES_NO: mark("Yes or no"),
     QuestionKind.SCALE: mark("Scale"),
@@ -49,7 +52,7 @@ async def list_forms(request: web.Request) -> web.StreamResponse:
     await _require_making(request)
     catalogue, scope = request.app[SERVICES].catalogue, request[SCOPE]
     found = await asyncio.to_thread(lambda: evaluation_forms.of_tenant(catalogue, scope, retired=True))
-    hides = await asyncio.to_thread(evaluation_samples.hides_few, catalogue, scope)
+    hides = await asyncio.to_thread(evaluation_results.hides_few, catalogue, scope)
     return render(
         request, "evaluation_forms/list.html", forms=found, hides=hides, administers=may_administer(scope)
     )
@@ -106,15 +109,39 @@ async def _pressed(request: web.Request, kept: KeptForm | None) -> web.StreamRes
         request[EVENT] = "evaluation-form.drafted"
         return _page(request, form_builder.pressed(making, what), kept, versions)
     try:
-        name, form = evaluation_forms.named(making.name), read(form_builder.document_of(making))
+        name, form = _name_of(request, making), read(form_builder.document_of(making))
         if what == "preview":
             request[EVENT] = "evaluation-form.drafted"
             return _page(request, making, kept, versions, preview=form)
         await _save(request, kept, name, form)
-    except (Refused, Conflict) as error:
-        await request[ENTRY].make("refused")
-        return _page(request, making, kept, versions, fault=str(error))
-    return see_other(request, PAGE)
+    except FormFault as error:
+        fault = form_faults.told(error, language_of(request))
+    except _NameFaultError as error:
+        fault = error.fault
+    except Conflict:
+        fault = form_faults.ToldFault("", "", translated(language_of(request), TOO_MANY))
+    else:
+        return see_other(request, PAGE)
+    await request[ENTRY].make("refused")
+    return _page(request, making, kept, versions, fault=fault)
+
+
+class _NameFaultError(Exception):
+    """The name of a form can't be one."""
+
+    def __init__(self, fault: ToldFault) -> None:
+        super().__init__(fault.what)
+        self.fault = fault
+
+
+def _name_of(request: web.Request, making: Making) -> str:
+    """Return the name as it is kept."""
+    try:
+        return evaluation_forms.named(making.name)
+    except Refused:
+        raise _NameFaultError(
+            form_faults.of_name(language_of(request), evaluation_forms.NAME_CHARS_MAX)
+        ) from None
 
 
 async def _save(request: web.Request, kept: KeptForm | None, name: str, form: Form) -> None:
@@ -155,9 +182,11 @@ def _page(
     kept: KeptForm | None,
     versions: tuple[Version, ...],
     *,
-    fault: str = "",
+    fault: ToldFault | None = None,
     preview: Form | None = None,
 ) -> web.Response:
+    if fault is not None:
+        making = replace(making, focus=fault.field)
     asked = [(each.id, each.text or each.id) for part in making.parts for each in part.questions]
     return render(
         request,

@@ -1,22 +1,25 @@
 """Evaluations as results: one's own, those of the people one evaluates, and each with its answers.
 
 The person an evaluation is about reads it here, also when they may not hear their calls, and
-acknowledges or disputes it.
+acknowledges or disputes it. What is asked of the results of others stands in the address.
 
 Rules: reads nothing that the archive does not give whoever asks (`archive.catalogue.evaluations`,
-`archive.catalogue.evaluation_results`); audit entries never hold what was said.
+`archive.catalogue.evaluation_results`), and opens an evaluation of somebody else with a purpose
+where the tenant wants one; audit entries never hold what was said.
 """
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from http import HTTPStatus
+from urllib.parse import urlencode
+from uuid import UUID
 
 from aiohttp import web
 
-from archive.access import AccessScope, Scope, may_make_forms
+from archive.access import AccessScope, Scope, may_make_forms, needs_purpose
 from archive.access import evaluating as narrowed
 from archive.allowance import month_of
 from archive.catalogue import (
@@ -28,18 +31,22 @@ from archive.catalogue import (
     recordings,
 )
 from archive.catalogue.engine import Catalogue
-from archive.catalogue.evaluation_results import Average, Result
+from archive.catalogue.evaluation_results import Average, Result, Wanted
 from archive.catalogue.evaluation_samples import Sample
 from archive.catalogue.evaluations import Evaluation
 from archive.errors import NotFound
-from archive.evaluation import Event, State
-from archive.model import RecordingId, Role, UserId
+from archive.evaluation import RELEASED_STATES, Event, State
+from archive.model import Recording, RecordingId, Role, UserId
 from playback_portal import evaluating, logins
 from playback_portal.annotated import tell
 from playback_portal.evaluating import Sheet
+from playback_portal.language import mark
 from playback_portal.page import render, see_other
 from playback_portal.pages.annotations import change, form_of
 from playback_portal.pages.evaluations import words_of
+from playback_portal.parameters import CALENDAR
+from playback_portal.problems import Problem
+from playback_portal.purposes import purpose_of
 from playback_portal.route import Handler, Route
 from playback_portal.services import SCOPE, SERVICES, recording_id_of
 
@@ -48,13 +55,51 @@ PAGE = "/evaluations"
 
 @dataclass(frozen=True)
 class Overview:
-    """Everything the page of evaluations lists. `names` are logins by user id."""
+    """Everything the page of evaluations lists. `names` are logins by user id.
+
+    `people` and `forms` are what results of others can be asked by, `more` is whether the list
+    does not show all of them.
+    """
 
     own: list[Result]
     drafts: list[Result]
-    others: list[Result]
+    others: tuple[Result, ...]
+    more: bool
     averages: list[Average]
+    people: list[UserId]
+    forms: list[tuple[str, str]]
     names: dict[UserId, str]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of the results of others, as the form has it; "" is any."""
+
+    person: str = ""
+    form: str = ""
+    state: str = ""
+    since: str = ""
+    until: str = ""
+
+    @property
+    def wanted(self) -> Wanted:
+        """It as the archive is asked; the last day counts whole."""
+        since, until = _day(self.since), _day(self.until)
+        return Wanted(
+            UserId(self.person) if self.person else None,
+            self.form or None,
+            State(self.state) if self.state else None,
+            None if since is None else _midnight(since),
+            None if until is None else _midnight(until + timedelta(days=1)),
+        )
+
+    @property
+    def file(self) -> str:
+        """Return the address of all of it as a table for spreadsheets."""
+        given = {"owner": self.person, "formId": self.form, "state": self.state, "from": self.since}
+        until = _day(self.until)
+        given["to"] = "" if until is None else (until + timedelta(days=1)).isoformat()
+        return f"/v1/evaluations?{urlencode({'format': 'csv', **{k: v for k, v in given.items() if v}})}"
 
 
 @dataclass(frozen=True)
@@ -74,14 +119,15 @@ async def list_results(request: web.Request) -> web.StreamResponse:
 
 async def list_page(request: web.Request, fault: str = "") -> web.Response:
     """Return the page of evaluations, with what is wrong with a sample that was to be drawn."""
-    services, scope = request.app[SERVICES], request[SCOPE]
+    services, scope, asked = request.app[SERVICES], request[SCOPE], _asked(request)
     now = services.clock.now()
     return render(
         request,
         "evaluations/list.html",
         status=HTTPStatus.CONFLICT if fault else HTTPStatus.OK,
         fault=fault,
-        overview=await asyncio.to_thread(_overview, services.catalogue, scope),
+        overview=await asyncio.to_thread(_overview, services.catalogue, scope, asked.wanted),
+        asked=asked,
         drawing=await asyncio.to_thread(_drawing, services.catalogue, scope, now),
         evaluates=narrowed(scope) is not None,
         sees_others=narrowed(scope) is not None or scope.role is Role.AUDITOR,
@@ -128,12 +174,14 @@ async def _page(request: web.Request) -> web.StreamResponse:
     catalogue, scope = request.app[SERVICES].catalogue, request[SCOPE]
     evaluation_id = recording_id_of(request)
 
-    def read() -> tuple[Evaluation, bool, dict[str, str]]:
-        found, hears = _found(catalogue, scope, evaluation_id)
-        return found, hears, logins.names_of(catalogue, scope, [found.evaluator, f"user:{found.owner}"])
-
-    found, hears, names = await asyncio.to_thread(read)
+    found, recording = await asyncio.to_thread(_found, catalogue, scope, evaluation_id)
     tell(request, recording=found.recording_id)
+    if recording is not None:
+        await _require_purpose(request, recording)
+    hears = recording is not None
+    names = await asyncio.to_thread(
+        logins.names_of, catalogue, scope, [found.evaluator, f"user:{found.owner}"]
+    )
     return render(
         request,
         "evaluations/result.html",
@@ -148,14 +196,27 @@ async def _page(request: web.Request) -> web.StreamResponse:
     )
 
 
-def _found(catalogue: Catalogue, scope: AccessScope, evaluation_id: str) -> tuple[Evaluation, bool]:
-    """Return an evaluation, and whether who asks reaches its recording too; raises NotFound."""
+async def _require_purpose(request: web.Request, recording: Recording) -> None:
+    """Lead to where somebody says what they open a recording for, unless they did or need not."""
+    purpose = await purpose_of(request, recording.id)
+    if purpose is not None:
+        tell(request, purpose=purpose)
+    elif needs_purpose(request[SCOPE], recording):
+        detail = mark("This recording is somebody else's: say what you open it for.")
+        there = {"Location": f"/recordings/{recording.id}#evaluations"}
+        raise Problem(HTTPStatus.FORBIDDEN, "purpose-required", detail, headers=there)
+
+
+def _found(
+    catalogue: Catalogue, scope: AccessScope, evaluation_id: str
+) -> tuple[Evaluation, Recording | None]:
+    """Return an evaluation, and its recording if who asks reaches that too; raises NotFound."""
     recording_id = evaluations.recording_of(catalogue, scope, evaluation_id)
     try:
         recording = recordings.get(catalogue, scope, RecordingId(recording_id)).recording
     except NotFound:
-        return evaluations.about(catalogue, scope, evaluation_id), False
-    return evaluations.get(catalogue, scope, recording, evaluation_id), True
+        return evaluations.about(catalogue, scope, evaluation_id), None
+    return evaluations.get(catalogue, scope, recording, evaluation_id), recording
 
 
 def _drawing(catalogue: Catalogue, scope: AccessScope, now: datetime) -> Drawing:
@@ -168,15 +229,47 @@ def _drawing(catalogue: Catalogue, scope: AccessScope, now: datetime) -> Drawing
     )
 
 
-def _overview(catalogue: Catalogue, scope: AccessScope) -> Overview:
+def _overview(catalogue: Catalogue, scope: AccessScope, wanted: Wanted) -> Overview:
     own = evaluation_results.of_person(catalogue, scope)
     drafts = evaluation_results.drafts(catalogue, scope)
-    others = evaluation_results.of_others(catalogue, scope)
-    hides = evaluation_samples.hides_few(catalogue, scope)
-    averages = evaluation_results.averages(catalogue, scope, hides_few=hides) if others else []
-    people = evaluation_results.people_in([*own, *drafts, *others]) | {each.owner for each in averages}
-    names = dict(listing.logins_of(catalogue, scope, people))
-    return Overview(own, drafts, others, averages, names)
+    others = evaluation_results.of_others(catalogue, scope, wanted)
+    averages = evaluation_results.averages(catalogue, scope, wanted) if others.items else []
+    people, forms = evaluation_results.choices(catalogue, scope)
+    shown = evaluation_results.people_in([*own, *drafts, *others.items]) | set(people)
+    names = dict(listing.logins_of(catalogue, scope, shown))
+    people.sort(key=lambda each: names.get(each, ""))
+    more = others.cursor is not None
+    return Overview(own, drafts, others.items, more, averages, people, forms, names)
+
+
+def _asked(request: web.Request) -> Asked:
+    """Read what is asked; what can't be is as if it were not said."""
+    given = {name: request.query.get(name, "").strip() for name in ("person", "form", "state", "from", "to")}
+    return Asked(
+        person=_id(given["person"]),
+        form=_id(given["form"]),
+        state=given["state"] if given["state"] in RELEASED_STATES else "",
+        since=given["from"] if _day(given["from"]) else "",
+        until=given["to"] if _day(given["to"]) else "",
+    )
+
+
+def _id(text: str) -> str:
+    try:
+        return str(UUID(text))
+    except ValueError:
+        return ""
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text[:4] < "9999" else None
+    except ValueError:
+        return None
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), CALENDAR)
 
 
 def _row(method: str, path: str, handler: Handler, audit: str) -> Route:

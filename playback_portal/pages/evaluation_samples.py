@@ -8,19 +8,19 @@ draw the same calls again.
 from __future__ import annotations
 
 import asyncio
-from datetime import date
 from http import HTTPStatus
 from uuid import UUID
 
 from aiohttp import web
 
 from archive.access import Scope
-from archive.catalogue import evaluation_samples, listing
+from archive.catalogue import evaluation_results, evaluation_samples, listing
 from archive.catalogue.evaluation_samples import NewSample, Sample, SampleCall
 from archive.errors import Conflict
 from archive.model import UserId
 from playback_portal import evaluating
 from playback_portal.annotated import tell
+from playback_portal.evaluation_samples import read_month
 from playback_portal.language import mark
 from playback_portal.page import render, see_other
 from playback_portal.pages.annotations import change, form_of
@@ -68,7 +68,7 @@ async def post_policy(request: web.Request) -> web.StreamResponse:
     """Decide, as administrator, whether averages of fewer than five are told."""
     hides = (await form_of(request)).get("hides") == "true"
     catalogue, scope = request.app[SERVICES].catalogue, request[SCOPE]
-    await asyncio.to_thread(lambda: evaluation_samples.hide_few(catalogue, scope, hides=hides))
+    await asyncio.to_thread(lambda: evaluation_results.hide_few(catalogue, scope, hides=hides))
     tell(request, hidesFew=hides)
     return see_other(request, f"{PAGE}/forms")
 
@@ -85,8 +85,7 @@ def _wanted(form: dict[str, str]) -> NewSample:
     except ValueError:
         raise not_found() from None
     try:
-        month = date.fromisoformat(f"{form.get('month', '')}-01")
-        count = int(form.get("per_person", ""))
+        month, count = read_month(form.get("month", "")), int(form.get("per_person", ""))
     except ValueError:
         raise wrong_parameters(ParameterFault("month", "It is a month such as 2026-11.")) from None
     return NewSample(team_id, form_id, month, count)

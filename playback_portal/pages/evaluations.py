@@ -2,7 +2,8 @@
 
 Each answer is kept when it is given, with where the sound was; the answer is the whole panel
 anew, since answers show and hide questions. The first one begins the evaluation, so that
-whoever only looks leaves nothing behind.
+whoever only looks leaves nothing behind; it is given to the version of the form that was
+shown, never to another. What was changed meanwhile is shown as it stands, and said so.
 
 Rules: as the API's (`playback_portal.evaluations`). Without scripts everything leads back to
 the page of the recording.
@@ -20,19 +21,21 @@ from archive.access import Scope, may_make_forms
 from archive.catalogue import evaluations
 from archive.catalogue.evaluations import WORDS_CHARS_MAX, Evaluation
 from archive.catalogue.revisions import written
-from archive.errors import Refused
+from archive.errors import Conflict, Refused
 from archive.evaluation import ANSWER_COMMENT_CHARS_MAX, Answer, Event
 from archive.model import Recording
 from playback_portal import evaluating
 from playback_portal.annotated import annotated, named, tell
 from playback_portal.comments import OFFSET_MS_MAX
+from playback_portal.language import mark
 from playback_portal.page import is_htmx, partial, see_other
 from playback_portal.pages.annotations import change, form_of
-from playback_portal.problems import ParameterFault, not_found, wrong_parameters
+from playback_portal.problems import ParameterFault, Problem, not_found, wrong_parameters
 from playback_portal.route import Handler, Route
-from playback_portal.services import SCOPE, SERVICES
+from playback_portal.services import ENTRY, SCOPE, SERVICES
 
 NOT_APPLICABLE = "na"
+MEANWHILE = mark("Somebody changed the form or the evaluation meanwhile. What you pressed last was not kept.")
 
 
 async def get_evaluations(request: web.Request) -> web.StreamResponse:
@@ -44,21 +47,37 @@ async def get_evaluations(request: web.Request) -> web.StreamResponse:
 async def post_first_answer(request: web.Request) -> web.StreamResponse:
     """Begin an evaluation by answering a question."""
     recording, form = await annotated(request), await form_of(request)
-    form_id, given = _id(form.get("form", "")), _answer(form, None)
-    begun = await change(
-        request,
-        lambda catalogue, scope, now: evaluations.begin(catalogue, scope, recording, form_id, now=now),
-    )
-    tell(request, evaluation=begun.id)
-    return await _answered(request, recording, begun, {form.get("question", ""): given})
+    form_id, given = _id(form.get("form", "")), {form.get("question", ""): _answer(form, None)}
+    version = _version(form.get("version", ""))
+    try:
+        begun = await change(
+            request,
+            lambda catalogue, scope, now: evaluations.begin(
+                catalogue, scope, recording, form_id, given=given, version=version, now=now
+            ),
+        )
+    except Conflict:
+        return await _meanwhile(request, recording, form_id)
+    tell(request, evaluation=begun.id, revision=begun.revision)
+    return await _desk(request, recording, begun.form_id)
 
 
 async def post_answer(request: web.Request) -> web.StreamResponse:
     """Answer a question, or say something about an answer."""
     recording, found, form = await _asked(request)
     question = form.get("question", "")
-    given = _answer(form, found.answers.get(question))
-    return await _answered(request, recording, found, {question: given})
+    given = {question: _answer(form, found.answers.get(question))}
+    try:
+        after = await change(
+            request,
+            lambda catalogue, scope, now: evaluations.answer(
+                catalogue, scope, recording, found.id, given, now=now
+            ),
+        )
+    except Conflict:
+        return await _meanwhile(request, recording, found.form_id)
+    tell(request, revision=after.revision)
+    return await _desk(request, recording, found.form_id)
 
 
 async def post_release(request: web.Request) -> web.StreamResponse:
@@ -85,34 +104,37 @@ async def _asked(request: web.Request) -> tuple[Recording, Evaluation, dict[str,
     return recording, found, form
 
 
-async def _answered(
-    request: web.Request, recording: Recording, found: Evaluation, given: dict[str, Answer]
-) -> web.StreamResponse:
-    after = await change(
-        request,
-        lambda catalogue, scope, now: evaluations.answer(
-            catalogue, scope, recording, found.id, given, now=now
-        ),
-    )
-    tell(request, revision=after.revision)
-    return await _desk(request, recording, found.form_id)
-
-
 async def _moved(request: web.Request, event: Event) -> web.StreamResponse:
     recording, found, form = await _asked(request)
     said = words_of(form) if event is Event.SETTLE else ""
-    after = await change(
-        request,
-        lambda catalogue, scope, now: evaluations.move(
-            catalogue, scope, recording, found.id, event, words=said, now=now
-        ),
-    )
+    try:
+        after = await change(
+            request,
+            lambda catalogue, scope, now: evaluations.move(
+                catalogue, scope, recording, found.id, event, words=said, now=now
+            ),
+        )
+    except Conflict:
+        return await _meanwhile(request, recording, found.form_id)
     tell(request, state=after.state.value)
     return await _desk(request, recording, done=event)
 
 
+async def _meanwhile(request: web.Request, recording: Recording, form_id: str) -> web.StreamResponse:
+    """Show how it stands after something else happened first; what was pressed is not kept."""
+    if not is_htmx(request):
+        raise Problem(HTTPStatus.CONFLICT, "conflict", MEANWHILE)
+    await request[ENTRY].make("refused")
+    return await _desk(request, recording, form_id, fault=MEANWHILE)
+
+
 async def _desk(
-    request: web.Request, recording: Recording, form_id: str = "", *, done: Event | None = None
+    request: web.Request,
+    recording: Recording,
+    form_id: str = "",
+    *,
+    done: Event | None = None,
+    fault: str = "",
 ) -> web.StreamResponse:
     if request.method != "GET" and not is_htmx(request):
         return see_other(request, f"/recordings/{recording.id}#evaluations")
@@ -121,7 +143,9 @@ async def _desk(
     choices = [(each.id, each.name) for each in desk.forms]
     makes = may_make_forms(scope)
     shown = {"recording": recording, "desk": desk, "done": done, "choices": choices, "may_make": makes}
-    return partial(request, "evaluations/_panel.html", status=HTTPStatus.OK, **shown, **evaluating.words())
+    status = HTTPStatus.CONFLICT if fault else HTTPStatus.OK
+    words = evaluating.words()
+    return partial(request, "evaluations/_panel.html", status=status, fault=fault, **shown, **words)
 
 
 def words_of(form: dict[str, str]) -> str:
@@ -155,6 +179,11 @@ def _answer(form: dict[str, str], before: Answer | None) -> Answer:
 
 def _offset(text: str) -> int:
     return min(int(text), OFFSET_MS_MAX) if text.isascii() and text.isdecimal() and len(text) < 12 else 0
+
+
+def _version(text: str) -> int | None:
+    """Return the version of a form that was shown, None where none is named."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else None
 
 
 def _id(text: str) -> str:

@@ -19,10 +19,9 @@ from http import HTTPStatus
 from aiohttp import web
 
 from archive.access import Scope
-from archive.catalogue import directory, live_calls, recorder_nodes
+from archive.catalogue import listing, live_calls, recorder_nodes
 from archive.catalogue.live_calls import PAGE_ROWS_MAX, LiveCall
 from archive.errors import NotFound
-from archive.model import UserId
 from playback_portal import live, words
 from playback_portal.calls import call_of, obeyed
 from playback_portal.confirmations import WITHDRAWN
@@ -98,8 +97,14 @@ async def _context(request: web.Request) -> dict[str, object]:
 def _lists(request: web.Request) -> Lists:
     services, scope = request.app[SERVICES], request[SCOPE]
     found = live_calls.find(services.catalogue, scope)
+    more = len(found) == PAGE_ROWS_MAX
+    if more and scope.user_id is not None:
+        # One's own is there with its buttons, however many others talk.
+        known = {call.recording_id for call in found}
+        own = live_calls.find(services.catalogue, scope, owner=scope.user_id)
+        found += [call for call in own if call.recording_id not in known]
     heard = recorder_nodes.heard(services.catalogue)
-    logins = _logins(request, found)
+    logins = listing.logins_of(services.catalogue, scope, {call.owner for call in found if call.owner})
     now = services.clock.now()
     # The oldest first: who begins to talk comes below, and nothing moves under a finger.
     rows = [live.row(call, scope, logins, now, known=call.node in heard) for call in reversed(found)]
@@ -107,20 +112,8 @@ def _lists(request: web.Request) -> Lists:
         own=tuple(row for row in rows if row.own and not row.over),
         others=tuple(row for row in rows if not row.own and not row.over),
         over=tuple(row for row in rows if row.over),
-        more=len(found) == PAGE_ROWS_MAX,
+        more=more,
     )
-
-
-def _logins(request: web.Request, calls: list[LiveCall]) -> dict[UserId, str]:
-    """Return what the people of these calls are called; who is gone is called nothing."""
-    found = {}
-    for user_id in {call.owner for call in calls if call.owner is not None}:
-        try:
-            user = directory.user_by_id(request.app[SERVICES].catalogue, request[SCOPE].tenant_id, user_id)
-        except NotFound:
-            continue
-        found[user_id] = user.login
-    return found
 
 
 async def post_pause(request: web.Request) -> web.StreamResponse:

@@ -16,13 +16,13 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from archive.access import AccessScope, Scope
+from archive.access import UNSEEN_STATES, AccessScope, Scope
 from archive.catalogue import call_history, directory, live_calls, recorder_nodes, recordings, sessions
 from archive.catalogue.call_events import CallEvent, EventKind
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.live_calls import LiveCall
 from archive.errors import NotFound, Refused
-from archive.model import OutcomeKind, RecordingId, SessionId, SessionOutcome, UserId
+from archive.model import OutcomeKind, RecordingId, RecordingState, SessionId, SessionOutcome, UserId
 from playback_portal import trace, words
 from playback_portal.language import Language, language_of, mark
 from playback_portal.live import Standing, standing_of
@@ -49,7 +49,11 @@ VERDICTS = {
     OutcomeKind.FAILED: mark("Recording it failed."),
 }
 UNDER_WAY = mark("The call goes on now.")
-KEPT_SOON = mark("The call is over. Its recording is being stored.")
+IN_GRACE = mark("The call is over. It is destroyed unless it is kept in time.")
+NOT_KNOWN = mark("The recorder of this call does not answer. How the call stands is not known.")
+LOST = mark("What became of this call is not known: nothing was told of its end.")
+KEPT_SOON = mark("The call is over. What was recorded of it is stored, or soon will be.")
+NOTHING_RECORDED = mark("The call is over. Nothing of it was recorded.")
 NOT_KEPT = mark("It was not kept: nobody asked for it in time.")
 
 
@@ -129,12 +133,21 @@ def _story(catalogue: Catalogue, scope: AccessScope, named: RecordingId) -> Stor
 
 
 def _verdict(story: Story) -> str:
+    """Return what is said first of a call, never more than is known of it."""
     if story.live is not None:
-        return UNDER_WAY
+        if not story.known:
+            return NOT_KNOWN
+        return IN_GRACE if story.live.state is RecordingState.GRACE else UNDER_WAY
     if story.outcome is not None:
         return VERDICTS[story.outcome.kind]
-    discarded = any(event.kind == EventKind.RECORDING_DISCARDED for event in story.events)
-    return NOT_KEPT if discarded else KEPT_SOON
+    kinds = {event.kind for event in story.events}
+    if EventKind.RECORDING_DISCARDED in kinds:
+        return NOT_KEPT
+    if EventKind.CALL_ENDED not in kinds:
+        return LOST
+    # What nobody kept, and nothing was there of to destroy, was never begun.
+    unkept = story.events[-1].body.get("state") in UNSEEN_STATES
+    return NOTHING_RECORDED if unkept else KEPT_SOON
 
 
 def _by(event: CallEvent) -> str:

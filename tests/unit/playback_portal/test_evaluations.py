@@ -14,6 +14,7 @@ from archive.catalogue import audit_entries
 from archive.catalogue.evaluation_forms import NAME_CHARS_MAX
 from archive.catalogue.evaluations import WORDS_CHARS_MAX
 from archive.model import Recording
+from playback_portal import evaluation_results
 from playback_portal.app import create_app
 from playback_portal.openapi import document
 from playback_portal.routes import ROUTES
@@ -200,3 +201,94 @@ async def test_ids_of_nothing_and_of_no_kind_are_not_found(desk: EvaluationDesk)
     assert (await desk.ask("POST", "evaluations", "bert", {"formId": NOTHING})).status == 404
     gone = await desk.made("PATCH", f"/v1/evaluation-forms/{found['formId']}", "ada", {"retired": True}, 200)
     assert (await desk.ask("POST", "evaluations", "mark", {"formId": gone["id"]})).status == 409
+
+
+async def test_results_of_others_and_of_oneself_are_listed(desk: EvaluationDesk) -> None:
+    found = await desk.released(tone={"value": 3, "comment": "Kortaf"})
+    for who in ("bert", "mark", "otto", "program"):
+        listed = await desk.get("/v1/evaluations", who)
+        check("EvaluationResultPage", listed)
+        (one,) = listed["items"]
+        assert (one["id"], one["percent"], one["told"]) == (found["id"], 70.0, True), who
+    for who in ("anna", "dora", "ada", "reader"):
+        assert (await desk.get("/v1/evaluations", who))["items"] == [], who
+    mine = await desk.get("/v1/me/evaluations", "anna")
+    check("EvaluationResultPage", mine)
+    assert [each["id"] for each in mine["items"]] == [found["id"]]
+    assert (await desk.get("/v1/me/evaluations", "bert"))["items"] == []
+    chosen = f"?owner={found['owner']}&formId={found['formId']}&state=released&from=2026-01-01"
+    assert len((await desk.get(f"/v1/evaluations{chosen}", "mark"))["items"]) == 1
+    assert (await desk.get("/v1/evaluations?to=2020-01-01", "mark"))["items"] == []
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["owner=x", "formId=1", "state=draft", "state=", "from=x", "to=1", "format=xlsx", "cursor=x", "who=me"],
+)
+async def test_what_can_not_be_asked_of_results_is_told(desk: EvaluationDesk, asked: str) -> None:
+    answer = await desk.ask("GET", f"/v1/evaluations?{asked}", "mark")
+    assert answer.status == 400
+    assert asked.partition("=")[0] in await answer.text()
+
+
+async def test_a_file_has_every_result_and_no_formula(
+    desk: EvaluationDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation_results, "RESULTS_MAX", 1)
+    for name in ("=1+1", "Gesprek"):
+        form = await desk.new_form(name)
+        begun = await desk.made("POST", "evaluations", "bert", {"formId": form["id"]})
+        given = {"name": {"value": 1}, "tone": {"value": 5}, "offer": {"value": 2}}
+        await desk.made("PATCH", f"evaluations/{begun['id']}", "bert", {"answers": given}, 200)
+        await desk.made("POST", f"evaluations/{begun['id']}/releases", "bert")
+    answer = await desk.ask("GET", "/v1/evaluations?format=csv", "mark")
+    assert answer.status == 200
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="evaluations.csv"'
+    text = await answer.text()
+    assert len(text.splitlines()) == 1 + 2
+    assert ",'=1+1," in text
+    monkeypatch.setattr(evaluation_results, "CSV_ROWS_MAX", 1)
+    assert (await desk.ask("GET", "/v1/evaluations?format=csv", "mark")).status == 400
+
+
+async def test_a_sample_is_drawn_by_who_may_and_told_with_its_calls(desk: EvaluationDesk) -> None:
+    form = await desk.new_form()
+    wanted = {"teamId": desk.team_id, "formId": form["id"], "month": "2026-11"}
+    check("NewEvaluationSample", wanted)
+    for who in ("dora", "anna", "ada", "program"):
+        assert (await desk.ask("POST", "/v1/evaluation-samples", who, wanted)).status == 403, who
+    drawn = await desk.made("POST", "/v1/evaluation-samples", "bert", wanted)
+    check("EvaluationSample", drawn)
+    assert (drawn["perPerson"], drawn["calls"], drawn["evaluated"], drawn["month"]) == (4, 1, 0, "2026-11")
+    assert (await desk.ask("POST", "/v1/evaluation-samples", "mark", wanted)).status == 409
+    whole = await desk.get(f"/v1/evaluation-samples/{drawn['id']}", "mark")
+    check("EvaluationSampleCalls", whole)
+    assert [each["recordingId"] for each in whole["items"]] == [desk.recording.id]
+    listed = await desk.get("/v1/evaluation-samples", "mark")
+    check("EvaluationSamplePage", listed)
+    assert [each["id"] for each in listed["items"]] == [drawn["id"]]
+    for who in ("dora", "anna"):
+        assert (await desk.get("/v1/evaluation-samples", who))["items"] == []
+        assert (await desk.ask("GET", f"/v1/evaluation-samples/{drawn['id']}", who)).status == 404
+    written = audit_entries.of_object(desk.house.portal, desk.tenant.id, f"evaluation-sample:{drawn['id']}")
+    assert written[0].action == "evaluation-sample.drawn"
+    assert (written[0].body or {})["seed"] == drawn["seed"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "pointer"),
+    [
+        ({"teamId": "x"}, "/teamId"),
+        ({"formId": 1}, "/formId"),
+        ({"month": "2026-13"}, "/month"),
+        ({"month": "2026-11-02"}, "/month"),
+        ({"month": "0001-01"}, "/month"),
+        ({"perPerson": 0}, "/perPerson"),
+        ({"perPerson": 51}, "/perPerson"),
+        ({"seed": "x"}, "/seed"),
+    ],
+)
+async def test_what_is_no_sample_is_told(desk: EvaluationDesk, wrong: Any, pointer: str) -> None:
+    wanted = {"teamId": desk.team_id, "formId": NOTHING, "month": "2026-11", **wrong}
+    problem = await desk.made("POST", "/v1/evaluation-samples", "bert", wanted, 400)
+    assert pointer in {each["parameter"] for each in problem["errors"]}

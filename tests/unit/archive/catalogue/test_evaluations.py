@@ -221,6 +221,35 @@ def test_begun_twice_is_once_and_a_withdrawn_one_begins_anew(
         evaluations.begin(portal, lena, recording, "none", now=NOW)
 
 
+def test_first_answers_are_given_to_the_version_that_was_shown_or_not_at_all(
+    portal: Catalogue, ada: AccessScope, lena: AccessScope, recording: Recording, kept: KeptForm
+) -> None:
+    other = Form((Section("Anders", (Question("name", "Bedankt?", QuestionKind.YES_NO),)),))
+    evaluation_forms.change(portal, ada, kept.id, form=other, now=NOW)
+    given = {"name": Answer(1)}
+    with pytest.raises(Conflict, match="changed meanwhile"):
+        evaluations.begin(portal, lena, recording, kept.id, given=given, version=1, now=NOW)
+    with pytest.raises(Refused):
+        evaluations.begin(portal, lena, recording, kept.id, given={"tone": Answer(1)}, version=2, now=NOW)
+    assert seen(portal, lena, recording) == []
+    begun = evaluations.begin(portal, lena, recording, kept.id, given=given, version=2, now=NOW)
+    assert (begun.form_version, begun.answers) == (2, given)
+    # What was begun goes on by its own version, and is not answered as if it were another.
+    evaluation_forms.change(portal, ada, kept.id, form=FORM, now=NOW)
+    with pytest.raises(Conflict, match="changed meanwhile"):
+        evaluations.begin(portal, lena, recording, kept.id, given=given, version=3, now=NOW)
+    assert evaluations.begin(portal, lena, recording, kept.id, now=NOW).form_version == 2
+
+
+def test_nobody_learns_from_the_versions_of_a_form_that_a_draft_was_begun(
+    portal: Catalogue, own: AccessScope, lena: AccessScope, recording: Recording, kept: KeptForm
+) -> None:
+    begun = evaluations.begin(portal, lena, recording, kept.id, given=GOOD, now=NOW)
+    assert [each.evaluations for each in evaluation_forms.versions(portal, own, kept.id)] == [0]
+    evaluations.move(portal, lena, recording, begun.id, Event.RELEASE, now=NOW)
+    assert [each.evaluations for each in evaluation_forms.versions(portal, own, kept.id)] == [1]
+
+
 def test_a_retired_form_and_a_call_with_too_many_take_no_more(
     portal: Catalogue,
     ada: AccessScope,

@@ -312,3 +312,14 @@ def test_what_is_looked_at_and_decided_each_day_has_words() -> None:
         "recordings.labelled",
     }
     assert daily | {"rights.viewed", "policies.viewed", "teams.listed", "users.listed"} <= set(DEEDS)
+
+
+def test_every_deed_of_live_calls_evaluations_and_ones_own_page_has_words() -> None:
+    ours = ("/live", "/calls", "/v1/calls", "/evaluations", "/v1/evaluation", "/me", "/v1/me")
+    told = {
+        str(route.audit)
+        for route in ROUTES
+        if route.audit and (route.path.startswith(ours) or "/evaluations" in route.path)
+    }
+    assert told
+    assert told <= set(DEEDS)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import html
+import io
 import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -9,7 +12,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from archive.catalogue import directory
+from archive.catalogue import audit_entries, directory, evaluation_forms, policies
 from archive.model import Recording
 from playback_portal.app import create_app
 from tests.annotation_desk import NOW
@@ -85,6 +88,109 @@ async def test_without_scripts_every_answer_leads_back(desk: EvaluationDesk) -> 
         "evaluations", "bert", htmx=False, form=form["id"], question="name", value="1"
     )
     assert status == 303
+
+
+async def test_an_answer_to_a_form_that_was_changed_meanwhile_goes_to_no_question(
+    desk: EvaluationDesk,
+) -> None:
+    """The panel comes back with what is asked now, and says that the last press was not kept."""
+    form = await desk.new_form()
+    first = {"form": form["id"], "version": "1", "question": "name", "value": "1"}
+    other = [{"title": "Anders", "questions": [{"id": "name", "text": "Bedankt?", "kind": "yes-no"}]}]
+    await desk.made("PATCH", f"/v1/evaluation-forms/{form['id']}", "ada", {"sections": other}, 200)
+    status, text = await desk.form("evaluations", "bert", **first)
+    assert status == 409
+    assert "intussen" in text
+    assert "Bedankt?" in text
+    assert (await desk.get("evaluations", "bert"))["items"] == []
+    assert (await desk.form("evaluations", "bert", htmx=False, **first))[0] == 409
+    assert desk.log()[-1].result == "refused"
+    assert 'name="version" value="2"' in text
+    assert (await desk.form("evaluations", "bert", **{**first, "version": "2"}))[0] == 200
+
+
+async def test_a_first_answer_that_can_not_be_begins_nothing(desk: EvaluationDesk) -> None:
+    form = await desk.new_form()
+    assert (await desk.form("evaluations", "bert", form=form["id"], question="name", value="7"))[0] == 403
+    assert (await desk.get("evaluations", "bert"))["items"] == []
+
+
+async def test_what_a_colleague_settled_meanwhile_is_shown_as_it_stands(desk: EvaluationDesk) -> None:
+    found = await desk.released()
+    await desk.form(f"/evaluations/{found['id']}/dispute", "anna", htmx=False, text="Onwaar")
+    path = f"evaluations/{found['id']}"
+    assert (await desk.form(f"{path}/settlement", "mark", text="Klopt"))[0] == 200
+    for last in ({"question": "tone", "value": "1"}, {}):
+        status, text = await desk.form(
+            path if last else f"{path}/settlement", "bert", text="Toch niet", **last
+        )
+        assert status == 409
+        assert "intussen" in text
+        assert "Afgehandeld" in text
+
+
+async def test_a_result_of_somebody_else_is_opened_with_a_purpose_where_the_tenant_wants_one(
+    desk: EvaluationDesk,
+) -> None:
+    found = await desk.released(tone={"value": 1, "comment": "Kortaf"})
+    policies.set_policy(desk.house.operator, desk.tenant.id, purpose_required=True)
+    path = f"/evaluations/{found['id']}"
+    for who in ("mark", "otto", "bert"):
+        answer = await desk.client.get(path, headers=desk.headers[who], allow_redirects=False)
+        assert (answer.status, answer.headers["Location"]) == (
+            303,
+            f"/recordings/{desk.recording.id}#evaluations",
+        )
+        assert "Kortaf" not in await answer.text()
+    assert "Kortaf" in await desk.page(path, "anna")
+    said = {**desk.headers["mark"], "X-Purpose": "Coaching"}
+    assert "Kortaf" in await (await desk.client.get(path, headers=said)).text()
+    kept = audit_entries.of_object(desk.house.portal, desk.tenant.id, f"evaluation:{found['id']}")
+    assert [each.result for each in kept] == ["ok"] * 2
+    assert (kept[-1].body or {})["purpose"] == "Coaching"
+
+
+async def test_of_few_no_score_stands_in_any_list_file_or_answer_of_a_colleague(
+    desk: EvaluationDesk,
+) -> None:
+    found = await desk.released(tone={"value": 3, "comment": "Kortaf"})
+    await desk.form("/evaluations/policy", "ada", htmx=False, hides="true")
+    listed = await desk.page("/evaluations", "mark")
+    assert "70,0" not in listed
+    assert listed.count("minder dan vijf") == 2
+    assert f"/evaluations/{found['id']}" not in listed
+    assert (await desk.ask("GET", f"/evaluations/{found['id']}", "mark")).status == 404
+    assert "70,0" not in await desk.page("evaluations", "mark")
+    for path in ("", "/history"):
+        assert (await desk.ask("GET", f"evaluations/{found['id']}{path}", "mark")).status == 404
+    (told,) = (await desk.get("/v1/evaluations", "mark"))["items"]
+    assert (told["told"], told["percent"], told["failed"]) == (False, None, None)
+    file = await (await desk.ask("GET", "/v1/evaluations?format=csv", "mark")).text()
+    assert "70.0" not in file
+    assert ",,,false,released," in file
+    assert "70,0" in await desk.page("/evaluations", "bert")
+    assert "70,0" in await desk.page(f"/evaluations/{found['id']}", "anna")
+
+
+async def test_results_are_chosen_in_the_address_and_taken_along(desk: EvaluationDesk) -> None:
+    found = await desk.released()
+    anna, day = desk.people["anna"].id, found["releasedAt"][:10]
+    of_anna = f"?person={anna}&form={found['formId']}&state=released&from={day}&to={day}"
+    text = await desk.page(f"/evaluations{of_anna}", "mark")
+    assert f"/evaluations/{found['id']}" in text
+    assert f'<option value="{anna}" selected>anna</option>' in text
+    link = html.unescape(re.search(r'href="(/v1/evaluations[^"]*)"', text)[1])  # type: ignore[index]
+    answer = await desk.ask("GET", link, "mark")
+    assert answer.headers["Content-Type"].startswith("text/csv")
+    rows = list(csv.reader(io.StringIO((await answer.text()).removeprefix("\ufeff"))))
+    assert [row[1:3] for row in rows] == [["person", "evaluator"], ["anna", "bert"]]
+    for none in ("?state=disputed", f"?from={int(day[:4]) + 1}-01-01", f"?person={NOTHING}"):
+        text = await desk.page(f"/evaluations{none}", "mark")
+        assert f"/evaluations/{found['id']}" not in text
+        assert "Geen resultaten" in text
+    # What can't be is as if it were not said.
+    text = await desk.page("/evaluations?person=x&state=draft&from=gisteren&to=9999-12-31", "mark")
+    assert f"/evaluations/{found['id']}" in text
 
 
 @pytest.mark.parametrize("value", ["7", "x", "11", "", "na"])
@@ -181,7 +287,7 @@ async def test_a_form_is_built_by_presses_and_kept_once_it_is_one(desk: Evaluati
     assert 'value="q3"' in text
     status, text = await desk.form(page, "mark", **{**FIELDS, "s0.q0.text": ""}, do="save")
     assert status == 400
-    assert "/sections/0/questions/0/text" in text
+    assert '<a href="#s0-q0-text">Vraag 1.1</a>: Schrijf hier 1 tot 300 tekens.' in text
     status, text = await desk.form(page, "mark", **FIELDS, do="preview")
     assert status == 200
     assert (await desk.get("/v1/evaluation-forms"))["items"] == []
@@ -194,6 +300,47 @@ async def test_a_form_is_built_by_presses_and_kept_once_it_is_one(desk: Evaluati
     assert "Goed = 5" in await desk.page(f"{one}?version=1", "ada")
     await desk.form(f"{one}/offer", "ada", htmx=False, on="false")
     assert (await desk.get("/v1/evaluation-forms"))["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told", "field"),
+    [
+        ({"name": " "}, "Schrijf hier 1 tot 80 tekens.", "f-name"),
+        ({"s0.title": "x" * 81}, "Onderdeel 1</a>: Schrijf hier 1 tot 80 tekens.", "s0-title"),
+        ({"s0.q0.weight": "0"}, "Vraag 1.1</a>: Dit is een geheel getal van 1 tot 100.", "s0-q0-weight"),
+        ({"s0.q0.kind": "scale", "s0.q0.steps": "x"}, "Dit is een geheel getal van 2 tot 9.", "s0-q0-steps"),
+        ({"s0.q1.choices": "Geen = 0"}, "Vraag 1.2</a>: Er horen 2 tot 9 keuzes te zijn", "s0-q1-choices"),
+        ({"s0.q1.choices": "Geen = 1\nGoed = 1"}, "Alle keuzes hebben evenveel punten.", "s0-q1-choices"),
+        ({"s0.q1.choices": "Geen = 0\nGoed"}, "Elke keuze eindigt met haar punten", "s0-q1-choices"),
+        ({"s0.q1.choices": "Geen = 0\nGoed = veel"}, "Elke keuze eindigt met haar punten", "s0-q1-choices"),
+        ({"s0.q1.values": ""}, "Vraag 1.2</a>: Zeg na welke antwoorden", "s0-q1-values"),
+        ({"s0.q1.values": "ja"}, "Antwoorden zijn cijfers met komma's", "s0-q1-values"),
+        ({"s0.q1.values": "5"}, "De vraag waarop ze wacht, kent dat antwoord niet.", "s0-q1-values"),
+        ({"s0.q0.when": "q2", "s0.q0.values": "1"}, "De vraag waarop ze wacht, moet ervoor", "s0-q0-values"),
+    ],
+)
+async def test_what_is_wrong_with_a_form_is_told_in_the_language_of_who_makes_it_where_it_is(
+    desk: EvaluationDesk, wrong: dict[str, str], told: str, field: str
+) -> None:
+    """The notice leads to the field, which has the focus and says what is wrong with it."""
+    status, text = await desk.form("/evaluations/forms", "mark", **{**FIELDS, **wrong}, do="save")
+    assert status == 400
+    notice = text.split('role="alert"')[1].split("</div></div>")[0]
+    assert told in notice
+    assert "/sections" not in text
+    (of_field,) = re.findall(rf'<(?:input|textarea) class="input" id="{field}"[^>]*>', text)
+    assert 'aria-invalid="true"' in of_field
+    assert "autofocus" in of_field
+    assert f"{field}-error" in of_field
+    assert (await desk.get("/v1/evaluation-forms"))["items"] == []
+
+
+async def test_a_form_too_many_is_told_in_the_language_of_who_makes_it(
+    desk: EvaluationDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation_forms, "FORMS_PER_TENANT_MAX", 0)
+    status, text = await desk.form("/evaluations/forms", "mark", **FIELDS, do="save")
+    assert (status, "Er zijn al te veel formulieren" in text) == (400, True)
 
 
 async def test_a_sample_is_drawn_once_worked_through_and_seen_by_who_may_evaluate(

@@ -5,6 +5,11 @@ from __future__ import annotations
 import html
 from typing import Any
 
+import pytest
+from sqlalchemy import delete
+
+from archive.catalogue import audit_entries as entries
+from archive.catalogue import tables
 from archive.model import RecordingId
 
 
@@ -47,6 +52,25 @@ async def test_others_who_listened_stand_there_with_what_for_and_oneself_does_no
     assert "Zelf geluisterd" not in text
     assert "Van een ander" not in text
     assert "Van een ander" in (await page_of(api, "bert"))[1]
+
+
+async def test_a_recording_that_is_destroyed_while_the_page_is_read_leaves_it(
+    api: Any, insert: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = api.house
+    mine = insert(house.tenant_id, 402, owner=house.people["anna"].id)
+    done(house, mine.id, f"user:{house.people['bert'].id}", "recording.played", purpose="Net op tijd")
+    assert "Net op tijd" in (await page_of(api))[1]
+    read = entries.entry_of
+
+    def destroying(row: Any) -> Any:
+        with house.worker.transaction(house.tenant_id) as connection:
+            connection.execute(delete(tables.recordings).where(tables.recordings.c.id == mine.id))
+        return read(row)
+
+    monkeypatch.setattr(entries, "entry_of", destroying)
+    status, text = await page_of(api)
+    assert (status, "Net op tijd" in text) == (200, False)
 
 
 async def test_only_the_periods_of_the_page_are_taken_and_a_program_has_no_calls(api: Any) -> None:

@@ -13,8 +13,9 @@ import pytest
 
 from archive.access import AccessScope, Scope
 from archive.call_commands import VERBS, allowed, refusal
-from archive.catalogue import audit_entries
-from archive.model import RecordingMode, RecordingState, Role
+from archive.catalogue import accounts, audit_entries, live_calls
+from archive.catalogue.live_calls import PAGE_ROWS_MAX
+from archive.model import RecordingId, RecordingMode, RecordingState, Role, new_id
 from playback_portal import live
 from playback_portal.confirmations import UNCONFIRMED, WITHDRAWN
 from playback_portal.language import Language, translated
@@ -142,6 +143,31 @@ async def test_a_pause_longer_than_the_reminder_of_the_recorder_stands_out(api: 
     assert 'class="reminder late"' in await shown(api)
     exchange.call(**paused, paused_at=now - live.LONG_PAUSE + timedelta(seconds=30))
     assert (await shown(api)).count('class="reminder late"') == 1
+
+
+async def test_ones_own_call_is_there_with_its_buttons_however_many_others_talk(
+    api: Any, exchange: Any
+) -> None:
+    me = accounts.authenticate_key(api.house.portal, api.house.keys["watcher"]).user_id
+    mine = dataclasses.replace(exchange.call(**PAUSABLE), owner=me)
+    exchange.publish(mine)
+    others = [
+        dataclasses.replace(
+            mine,
+            recording_id=RecordingId(new_id(mine.started_at)),
+            owner=api.house.people["bert"].id,
+            started_at=mine.started_at + timedelta(seconds=1 + number),
+        )
+        for number in range(PAGE_ROWS_MAX)
+    ]
+    live_calls.publish(api.house.recorder, mine.node, others)
+    try:
+        text = await shown(api, "watcher")
+    finally:
+        live_calls.publish(api.house.recorder, mine.node, erased=[call.recording_id for call in others])
+    assert VERB.findall(text) == ["pause"]
+    assert f'data-call="{mine.recording_id}"' in text.split('data-section="others"')[0]
+    assert "There are more calls than this page shows." in text
 
 
 @pytest.mark.parametrize("verb", PATHS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from typing import Any
 
 from archive.catalogue.call_events import EventKind
@@ -58,6 +59,31 @@ async def test_a_call_that_nobody_kept_says_so_to_its_owner_and_is_not_there_for
     nothing = await page_of(api, f"/calls/{new_id(api.house.services().clock.now())}/why", "bert")
     assert (nothing[0], (await page_of(api, path, "bert"))[0]) == (404, 404)
     assert (await page_of(api, path, "strangers"))[0] == 404
+
+
+async def test_no_more_is_said_of_a_call_than_is_known(api: Any, exchange: Any) -> None:
+    """Over and waiting to be kept, of a lost recorder, never begun, and without any word of its end."""
+
+    async def verdict(call: Any) -> str:
+        _, text = await page_of(api, f"/calls/{call.recording_id}/why", language="en")
+        return str(re.search(r'<div class="verdict"><p>(.*?)</p>', text)[1])  # type: ignore[index]
+
+    grace = exchange.call(mode=RecordingMode.ON_DEMAND, state=RecordingState.GRACE, capture="grace")
+    assert await verdict(grace) == "The call is over. It is destroyed unless it is kept in time."
+    begin, end = EventKind.CALL_STARTED, EventKind.CALL_ENDED
+    armed = exchange.call(mode=RecordingMode.ON_DEMAND_START, state=RecordingState.UNKEPT, capture="armed")
+    exchange.hang_up(armed, exchange.event(armed, begin), exchange.event(armed, end))
+    assert await verdict(armed) == "The call is over. Nothing of it was recorded."
+    left = exchange.call()
+    exchange.hang_up(left, exchange.event(left, begin))
+    assert await verdict(left) == "What became of this call is not known: nothing was told of its end."
+    kept = exchange.call()
+    exchange.hang_up(kept, exchange.event(kept, begin), exchange.event(kept, end))
+    assert await verdict(kept) == "The call is over. What was recorded of it is stored, or soon will be."
+    going = exchange.call()
+    assert await verdict(going) == "The call goes on now."
+    exchange.lose()
+    assert (await verdict(going)).startswith("The recorder of this call does not answer.")
 
 
 async def test_what_was_recorded_leads_to_the_page_of_its_recording(api: Any) -> None:
