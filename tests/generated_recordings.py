@@ -93,27 +93,35 @@ FROM generate_series(0, %(users)s - 1) n
 """
 
 
+TABLES = ("recordings", "recording_parties", "recording_documents", "recording_waveforms")
+
+PLAIN_INDEXES: LiteralString = """
+SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index
+WHERE indrelid = ANY (%s::regclass[]) AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
+"""
+"""Those that hold no constraint, and how each is made."""
+
+
 def generate(admin: psycopg.Connection[tuple[object, ...]], tenant_id: str, count: int) -> None:
     """Insert `count` recordings of one tenant with all that is found by; `admin` is a superuser.
 
-    The index of documents is made anew behind them, which takes a tenth of the time.
+    Indexes are made anew behind them, which takes a tenth of the time.
     """
     values = {"tenant": tenant_id, "count": count, "days": DAYS, "users": USERS}
     with admin.transaction():
         admin.execute(SETTINGS)
-        definition = admin.execute(
-            "SELECT pg_get_indexdef(%s::regclass)", ("recording_documents_document_idx",)
-        ).fetchone()
-        assert definition is not None
-        admin.execute("DROP INDEX recording_documents_document_idx")
+        indexes = admin.execute(PLAIN_INDEXES, (list(TABLES),)).fetchall()
+        for name, _ in indexes:
+            admin.execute(f"DROP INDEX {name}".encode())
         admin.execute("SELECT setseed(0.4)")
         admin.execute("SET LOCAL work_mem = '256MB'")
         for statement in (NAMES, CALLS, PEOPLE, RECORDINGS, PARTIES, DOCUMENTS, WAVEFORMS):
             admin.execute(statement, values)
+        admin.execute("DROP TABLE calls, names")
         # What doesn't fit is merged into the index again and again.
         admin.execute("SET LOCAL maintenance_work_mem = '3GB'")
         admin.execute("SET LOCAL max_parallel_maintenance_workers = 2")
-        admin.execute(str(definition[0]).encode())
-        admin.execute("DROP TABLE calls, names")
-    for table in ("recordings", "recording_parties", "recording_documents", "recording_waveforms", "users"):
+        for _, definition in indexes:
+            admin.execute(str(definition).encode())
+    for table in (*TABLES, "users"):
         admin.execute(f"VACUUM ANALYZE {table}".encode())
