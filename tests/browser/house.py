@@ -31,6 +31,7 @@ from archive.catalogue import (
     proposals,
     recordings,
     rights,
+    trash,
 )
 from archive.catalogue.destructions import DestroyedObject, Signed
 from archive.catalogue.directory import Capacity
@@ -223,6 +224,7 @@ def _furnished(service: RunningService, box: Letterbox, calls: tuple[SampleCall,
         write_on(house)
         hold_some(house)
         ask_for_privacy(house)
+        put_one_in_the_trash(house)
         leave_one_destroyed(house)
         yield house
         code = service.stop()
@@ -355,10 +357,7 @@ def hold_some(house: House) -> None:
 def _propose(house: House) -> None:
     """Let the administrator and the auditor have proposed something each that waits, and one thing refused."""
     now = datetime.now(UTC)
-    boss, auditor = (
-        AccessScope(house.tenant_id, f"user:{house.ids[each.login]}", each.role, house.ids[each.login])
-        for each in (BEHEER, TOEZICHT)
-    )
+    boss, auditor = _supervisors(house)
     role = approval.Wanted(
         approval.Kind.ROLE_GRANT, f"user:{house.ids[ILSE.login]}", {"role": "auditor"}, "Vervangt Toezicht"
     )
@@ -376,6 +375,31 @@ def _propose(house: House) -> None:
         proposals.propose(connection, auditor, export, now=now)
         refused = proposals.propose(connection, boss, policy, now=now)
         proposals.decide(connection, auditor, refused.id, approval.Event.REFUSE, now=now)
+
+
+def _supervisors(house: House) -> tuple[AccessScope, AccessScope]:
+    """Return the administrator and the auditor as they are when they signed in."""
+    boss, auditor = (
+        AccessScope(house.tenant_id, f"user:{house.ids[each.login]}", each.role, house.ids[each.login])
+        for each in (BEHEER, TOEZICHT)
+    )
+    return boss, auditor
+
+
+def put_one_in_the_trash(house: House) -> None:
+    """Let the two approve the destruction of the last call; it is heard as before for the days of the trash."""
+    now = datetime.now(UTC)
+    boss, auditor = _supervisors(house)
+    wanted = approval.Wanted(
+        approval.Kind.EARLY_DESTRUCTION, f"recording:{house.recordings[-1]['id']}", {}, "Verkeerd verbonden"
+    )
+    with (
+        operating(house.service, "portal") as catalogue,
+        catalogue.transaction(house.tenant_id) as connection,
+    ):
+        proposed = proposals.propose(connection, boss, wanted, now=now)
+        approved = proposals.decide(connection, auditor, proposed.id, approval.Event.APPROVE, now=now)
+        trash.put(connection, approved, now=now)
 
 
 def ask_for_privacy(house: House) -> None:

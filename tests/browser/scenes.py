@@ -279,6 +279,7 @@ SCENES = (
     Scene("approvals", FULL, "/approvals", TOEZICHT),
     Scene("approvals", EMPTY, "/approvals", LEEGBEHEER),
     Scene("approval", FULL, "/approvals", TOEZICHT, _pressed("[data-opens^=approve-]", "dialog[open]")),
+    Scene("trash", FULL, "/admin/trash", BEHEER),
     Scene("trash", EMPTY, "/admin/trash", LEEGBEHEER),
     Scene("case", FULL, lambda house: f"/cases/{house.cases['garage']}", TOEZICHT),
     Scene("data-subjects", FULL, "/data-subjects", TOEZICHT),
