@@ -195,6 +195,17 @@ def require_standing(proposal: Proposal, proposer: Role | None, approver: Role |
         raise NotYours("Deciding on it is for an administrator or auditor who signed in.")
 
 
+def require_releasers(asker: Role | None, granter: Role | None) -> None:
+    """Raise unless both people may release a case by their roles at this very moment.
+
+    None is somebody who is gone. Raises NotDecidable for who asked, NotYours for who grants.
+    """
+    if asker not in APPROVERS:
+        raise NotDecidable("Whoever asked for the release has lost the role for it: it can only be refused.")
+    if granter not in APPROVERS:
+        raise NotYours("Granting a release is for an administrator or auditor who signed in.")
+
+
 def loosens(before: TenantPolicy, after: TenantPolicy) -> bool:
     """Return whether a policy keeps less of what is recorded from then on, or lets more out at once.
 

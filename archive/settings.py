@@ -301,6 +301,13 @@ class Settings(BaseSettings):
         description="how long the details of audit entries are kept that tell of no recording: as long as "
         "recordings are at most; those of a recording go with it, after a year at least",
     )
+    requests_days: int = Field(
+        1826,
+        ge=365,
+        le=36_525,
+        description="how long privacy requests are kept once they are closed: by default the five years "
+        "after which a claim about an answer lapses (article 3:310 of the Dutch civil code)",
+    )
     scrub_days: int = Field(
         30,
         ge=1,

@@ -465,8 +465,10 @@ def _made(told: dict[str, Json], case_id: str) -> web.Response:
     return response
 
 
-def _row(method: str, path: str, handler: Handler, audit: str, subject: str = "recording") -> Route:
-    return Route(method, path, handler, Scope.HOLDS, audit, subject)
+def _row(
+    method: str, path: str, handler: Handler, audit: str, subject: str = "recording", *, fresh: bool = False
+) -> Route:
+    return Route(method, path, handler, Scope.HOLDS, audit, subject, fresh=fresh)
 
 
 CASE_ROUTES = (
@@ -481,7 +483,7 @@ CASE_ROUTES = (
     _row("DELETE", "/v1/cases/{id}/people/{user}", delete_case_person, "case.person-removed", "case"),
     _row("POST", "/v1/cases/{id}/releases", post_case_release, "case.release-asked", "case"),
     _row("DELETE", "/v1/cases/{id}/releases", delete_case_release, "case.release-refused", "case"),
-    _row("POST", "/v1/cases/{id}/approvals", post_case_approval, "case.released", "case"),
+    _row("POST", "/v1/cases/{id}/approvals", post_case_approval, "case.released", "case", fresh=True),
     _row("GET", "/v1/recordings/{id}/holds", list_holds, "holds.viewed"),
     _row("POST", "/v1/recordings/{id}/holds", post_hold, "recording.held"),
     Route(

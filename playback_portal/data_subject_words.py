@@ -86,6 +86,7 @@ DEEDS: Mapping[str, str] = {
     "data-subject.closed": mark("closed a privacy request"),
     "data-subject.soon": mark("A privacy request has to be answered within a week"),
     "data-subject.overdue": mark("A privacy request is overdue"),
+    "data-subject.forgotten": mark("Forgot a privacy request at the end of its term"),
     "data-subject.viewed": mark("looked at a privacy request"),
     "data-subject.history-viewed": mark("looked at the log of a privacy request"),
 }

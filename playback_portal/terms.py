@@ -16,6 +16,7 @@ from typing import Final
 from aiohttp import web
 
 from archive.access import Scope
+from archive.audit import Json
 from archive.catalogue import terms
 from playback_portal import documents
 from playback_portal.cases import follow
@@ -41,15 +42,17 @@ async def post_term(request: web.Request) -> web.StreamResponse:
     if until.microsecond:
         until = until.replace(microsecond=0) + timedelta(seconds=1)
 
-    def make() -> str:
+    def make() -> terms.Lengthened:
         with request[ENTRY].transaction() as connection:
-            former = terms.lengthen(connection, scope, recording_id, until, now=now)
-            request[DETAILS] = {"from": time_of(former), "until": time_of(until), "reason": reason}
-            return time_of(former)
+            was = terms.lengthen(connection, scope, recording_id, until, now=now)
+            told: dict[str, Json] = {"from": time_of(was.former), "until": time_of(until), "reason": reason}
+            request[DETAILS] = told | {"out_of_trash": was.out_of_trash}
+            return was
 
-    former = await asyncio.to_thread(make)
+    was = await asyncio.to_thread(make)
     await follow(request)
-    told = {"recordingId": recording_id, "retainUntil": time_of(until), "formerly": former}
+    told: dict[str, Json] = {"recordingId": recording_id, "retainUntil": time_of(until)}
+    told |= {"formerly": time_of(was.former), "outOfTrash": was.out_of_trash}
     response = documents.json_response(told)
     response.set_status(HTTPStatus.CREATED)
     return response
@@ -60,6 +63,7 @@ TERM_SCHEMAS: Final[dict[str, Schema]] = {
         recordingId=ID,
         retainUntil=TIME,
         formerly={**TIME, "description": "until when it was kept before"},
+        outOfTrash={"type": "boolean", "description": "whether it waited to be destroyed, and does no more"},
     ),
     "NewTerm": object_of(
         retainUntil={**TIME, "description": "later than now; a term is never made shorter"},

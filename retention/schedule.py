@@ -45,6 +45,8 @@ SCHEDULES = (
     Schedule("exports", "retention.exports_sweep", timedelta(minutes=10)),
     # A request is answered within a month; an hour more or less is none.
     Schedule("data-subjects", "retention.data_subjects_remind", timedelta(hours=1)),
+    # Their term is counted in years.
+    Schedule("data-subject-terms", "retention.data_subjects_forget", timedelta(hours=24)),
     # What nobody decided on within its week.
     Schedule("proposals", "retention.proposals_sweep", timedelta(hours=1)),
     Schedule("shares", "retention.shares_sweep", timedelta(hours=1)),

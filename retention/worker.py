@@ -65,6 +65,7 @@ from retention.mail import Mailer
 from retention.proposals import add_proposals, end_over
 from retention.quarantine import Quarantine
 from retention.reminders import Reminders, add_reminders
+from retention.request_terms import add_request_terms, forget_over
 from retention.schedule import SCHEDULES, Schedule
 from retention.scrub import Scrub
 from retention.shares import Shares
@@ -407,13 +408,15 @@ class Worker:
         add_reminders(self.app, self._tenants, reminders.remind)
         add_proposals(self.app, self._tenants, functools.partial(end_over, audit, clock))
         self._add_figures(expiry)
-        self._add_audit_bodies(audit, expiry, settings)
+        self._add_terms_of_words(audit, expiry, settings)
         add_worm(self.app, lambda: prove_lock(settings, audit, actor=ACTOR, now=clock.now()))
 
-    def _add_audit_bodies(self, audit: AuditWriter, expiry: Expiry, settings: Settings) -> None:
-        """Add what erases details of the audit log."""
+    def _add_terms_of_words(self, audit: AuditWriter, expiry: Expiry, settings: Settings) -> None:
+        """Add what erases details of the audit log and privacy requests at the end of their terms."""
         bodies = AuditBodies(audit, self._clock, expiry.check_clocks, settings.audit_bodies_days)
         add_audit_bodies(self.app, self._tenants, bodies.batch)
+        forget = functools.partial(forget_over, audit, expiry.check_clocks, settings.requests_days)
+        add_request_terms(self.app, self._tenants, forget)
 
     def _add_figures(self, expiry: Expiry) -> None:
         """Add what counts, and what of it is counted where it is done."""

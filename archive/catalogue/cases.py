@@ -27,7 +27,8 @@ from sqlalchemy import Row, Select, and_, func, insert, select, tuple_, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from archive.access import UNSEEN_STATES, AccessScope, may_hold, may_release
-from archive.catalogue import case_people, destructions
+from archive.approval import LIFE, NotDecidable, require_releasers
+from archive.catalogue import case_people, destructions, second_person
 from archive.catalogue import case_rules as rules
 from archive.catalogue.case_people import Admitted
 from archive.catalogue.documents import storable
@@ -254,7 +255,7 @@ def ask_release(
     """Ask for the release of a case; raises Refused, NotFound, Conflict when that was asked already."""
     require_releaser(scope)
     row = _holding(connection, scope.tenant_id, case_id)
-    if row.release_asked_at is not None:
+    if row.release_asked_at is not None and now < row.release_asked_at + LIFE:
         raise Conflict("The release of this case was asked for already; another person grants it.")
     values = {"release_reason": storable(reason), "release_asked_by": scope.actor, "release_asked_at": now}
     connection.execute(update(cases).where(_is(scope.tenant_id, case_id)).values(values))
@@ -272,7 +273,8 @@ def refuse_release(connection: Connection, scope: AccessScope, case_id: str) -> 
 def grant_release(connection: Connection, scope: AccessScope, case_id: str, *, now: datetime) -> None:
     """Release a case whose release another person asked for; a job lets its recordings go.
 
-    Raises Refused (no right, or the same person), NotFound, Conflict when nobody asked.
+    Raises Refused (no right, the same person, or one whom that person lately let in), NotFound, Conflict
+    when nobody asked, when that is longer ago than a proposal lives, or by somebody who may not any more.
     """
     require_releaser(scope)
     # Whoever archives under a rule of this case is waited for, so that nothing stays held by nobody.
@@ -282,6 +284,11 @@ def grant_release(connection: Connection, scope: AccessScope, case_id: str, *, n
         raise Conflict("Nobody asked for the release of this case.")
     if row.release_asked_by == scope.actor:
         raise Refused("Another person than who asked for it grants a release.")
+    if now >= row.release_asked_at + LIFE:
+        raise NotDecidable("It was asked for too long ago: refuse it, and ask for the release anew.")
+    roles = second_person.roles_of(connection, scope.tenant_id, (row.release_asked_by, scope.actor))
+    require_releasers(roles.get(row.release_asked_by), roles.get(scope.actor))
+    second_person.require_own_hand(connection, scope, row.release_asked_by, now)
     values = {"released_by": scope.actor, "released_at": now}
     connection.execute(update(cases).where(_is(scope.tenant_id, case_id)).values(values))
 

@@ -4,7 +4,7 @@ Each step is written with who did it and when, in the transaction of its audit e
 the lock of the request's row; where it leads is the table of `archive.data_subject`. A
 request that was closed stays as it is (a trigger refuses the rest).
 
-Rules: runs as portal, but for `to_remind` and `reminded`, which are the worker's. The name,
+Rules: runs as portal, but for `to_remind`, `reminded` and `forget`, which are the worker's. The name,
 how to reach them and what was answered stand here and nowhere else: never in the audit log.
 Not here: their calls (`archive.catalogue.data_subject_calls`).
 """
@@ -16,14 +16,16 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, select, tuple_, update
 
 from archive.access import AccessScope, may_handle_requests
 from archive.catalogue.documents import storable
 from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.exports import ExportState
 from archive.catalogue.recordings import PAGE_ROWS_MAX, decode_cursor, encode_cursor
 from archive.catalogue.rows import by_name
 from archive.catalogue.tables import data_subject_requests as requests
+from archive.catalogue.tables import exports
 from archive.data_subject import (
     SOON_DAYS,
     Ground,
@@ -289,6 +291,30 @@ def reminded(connection: Connection, request: Request, stage: str) -> None:
     """Note that somebody was reminded of a request, so that it is not done twice."""
     mine = _is(request.tenant_id, request.id)
     connection.execute(update(requests).where(mine).values(reminded=stage))
+
+
+def forget(connection: Connection, tenant_id: TenantId, before: datetime) -> tuple[str, ...]:
+    """Delete requests that were answered or closed before a moment, with all that was sought for them.
+
+    Returns their ids, oldest first and at most PAGE_ROWS_MAX; one whose package can still be fetched stays.
+    """
+    columns = requests.c
+    ended_at = func.coalesce(columns.closed_at, columns.answered_at)
+    packed = select(exports.c.id).where(
+        exports.c.tenant_id == tenant_id,
+        exports.c.request_id == columns.id,
+        exports.c.state != ExportState.ENDED.value,
+    )
+    over = (
+        select(columns.id)
+        .where(columns.tenant_id == tenant_id, ended_at < before, ~packed.exists())
+        .order_by(ended_at, columns.id)
+        .limit(PAGE_ROWS_MAX)
+        .with_for_update(skip_locked=True)
+    )
+    ids = tuple(connection.execute(over).scalars())
+    connection.execute(delete(requests).where(columns.tenant_id == tenant_id, columns.id.in_(ids)))
+    return ids
 
 
 def supervisors(connection: Connection) -> list[str]:

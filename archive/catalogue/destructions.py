@@ -157,6 +157,9 @@ def claim(
     now: datetime,
 ) -> Destruction | None:
     """Claim a recording whose time is over and no hold keeps, or a claim that is over; None otherwise."""
+    # A statement of its own, so that the next one sees what was committed while this one waited:
+    # a recording that was put back out of the trash has changed nothing in its own row.
+    connection.execute(select(recordings.c.id).where(recordings.c.id == recording_id).with_for_update())
     may_go = or_(_is_due(tenant_id, until), early.is_early(tenant_id, until))
     before = (
         select(recordings.c.id, recordings.c.state)

@@ -11,13 +11,14 @@ Rules: conditions of SQL over `recordings`, run by whoever claims (`archive.cata
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from archive.approval import LIFE, Kind, State
 from archive.catalogue import store_holds
-from archive.catalogue.tables import proposals, recordings, trash
+from archive.catalogue.tables import legal_duties, proposals, recordings, trash
 from archive.model import KEPT_STATES, TenantId
 
 APPROVAL_LASTS = LIFE
@@ -41,8 +42,10 @@ def is_early(tenant_id: TenantId, until: datetime) -> ColumnElement[bool]:
         .where(or_(waits.until <= until, waits.until == waits.put_at))
     )
     by_key = select(of_it.id).where(*approved, of_it.decided_at > until - APPROVAL_LASTS, _is_of_key())
-    early = or_(columns.id.in_(named), by_key.exists())
-    return and_(is_free(tenant_id, until), columns.retain_until > until, early)
+    # One that was made to be kept longer since hangs from the keys of that day only until a job was there.
+    early = or_(columns.id.in_(named), and_(by_key.exists(), columns.term_behind.is_(False)))
+    free = is_free(tenant_id, until), columns.retain_until > until
+    return and_(*free, ~_is_of_duty(tenant_id).exists(), early)
 
 
 def approval() -> ColumnElement[str | None]:
@@ -68,6 +71,16 @@ def _is_of_key() -> ColumnElement[bool]:
         of_it.kind == Kind.KEY_DESTRUCTION.value,
         columns.kek_id.like(func.concat(func.split_part(of_it.subject, ":", 2), "/%")),
         columns.started_at <= of_it.proposed_at,
+    )
+
+
+def _is_of_duty(tenant_id: TenantId) -> Select[Any]:
+    """Return the duties in force by which a recording is kept; one may be younger than the approval."""
+    duties = legal_duties.c
+    return select(duties.id).where(
+        duties.tenant_id == tenant_id,
+        duties.ended_at.is_(None),
+        recordings.c.retention_class == duties.classes.any_(),
     )
 
 

@@ -12,16 +12,14 @@ is done with what was approved (`archive.catalogue.approved`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, func, insert, or_, select, tuple_, update
+from sqlalchemy import Row, and_, func, insert, select, tuple_, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from archive.access import AccessScope
 from archive.approval import (
-    HELP_LASTS,
     LIFE,
     OF_OPERATOR,
     OPERATOR,
@@ -37,11 +35,12 @@ from archive.approval import (
     may_propose,
     require_standing,
 )
+from archive.catalogue import second_person
 from archive.catalogue.documents import storable
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recordings import decode_cursor, encode_cursor
 from archive.catalogue.rows import by_name
-from archive.catalogue.tables import audit_entries, proposals, users
+from archive.catalogue.tables import proposals, users
 from archive.errors import Conflict, NotFound, Refused
 from archive.model import Role, TenantId, new_id
 
@@ -50,12 +49,6 @@ WAITING_COUNT_MAX = 200
 
 CLOCK = "service:clock"
 """Who ended what nobody decided on."""
-
-HELPING = frozenset({"user.added", "user.invited", "user.password-set", "second-factor.reset"})
-"""Acts after which somebody else might sign in as the person they were done to."""
-
-HELPING_BY_OPERATOR = HELPING | {"user.changed", "identity.unlinked"}
-"""An operator gives roles without a second person, and so makes none of their own."""
 
 
 def propose(
@@ -98,9 +91,9 @@ def decide(
     proposal = _locked(connection, scope.tenant_id, proposal_id)
     following = judge(proposal, event, scope, now)
     if event is Event.APPROVE:
-        roles = _roles(connection, scope.tenant_id, (proposal.proposed_by, scope.actor))
+        roles = second_person.roles_of(connection, scope.tenant_id, (proposal.proposed_by, scope.actor))
         require_standing(proposal, roles.get(proposal.proposed_by), roles.get(scope.actor))
-        _require_own_hand(connection, scope, proposal, now)
+        second_person.require_own_hand(connection, scope, proposal.proposed_by, now)
     return _settle(connection, proposal, following, scope.actor, now)
 
 
@@ -213,37 +206,6 @@ def _locked(connection: Connection, tenant_id: TenantId, proposal_id: str) -> Pr
     if row is None:
         raise NotFound("There is no such proposal.")
     return _proposal(row)
-
-
-def _roles(connection: Connection, tenant_id: TenantId, actors: Sequence[str]) -> dict[str, Role]:
-    """Return the role of each person among the actors as it stays until this transaction ends."""
-    ids = [actor.removeprefix("user:") for actor in actors if actor.startswith("user:")]
-    statement = (
-        select(users.c.id, users.c.role)
-        .where(users.c.tenant_id == tenant_id, users.c.id.in_(ids))
-        .order_by(users.c.id)
-        .with_for_update(key_share=True)
-    )
-    return {f"user:{row.id}": Role(row.role) for row in connection.execute(statement)}
-
-
-def _require_own_hand(connection: Connection, scope: AccessScope, proposal: Proposal, now: datetime) -> None:
-    """Raise NotYours when the proposer lately let the approver in, and so might be both of them."""
-    columns = audit_entries.c
-    acts = HELPING_BY_OPERATOR if proposal.proposed_by.startswith(OPERATOR) else HELPING
-    statement = select(columns.at).where(
-        columns.tenant_id == scope.tenant_id,
-        or_(columns.object == scope.actor, columns.object == scope.user_id),
-        columns.actor == proposal.proposed_by,
-        columns.action.in_(sorted(acts)),
-        columns.result == "ok",
-        columns.at > now - HELP_LASTS,
-    )
-    if connection.execute(statement.limit(1)).first() is not None:
-        raise NotYours(
-            f"Who proposed it let you in within the last {HELP_LASTS.days} days (account, link or second "
-            "factor), so that it can't be told from one person: somebody else decides."
-        )
 
 
 def _settle(

@@ -5,14 +5,16 @@ kept from that transaction on; until the job was there the row says that the sto
 and the key are behind (`term_behind`).
 
 Rules: `lengthen` runs as portal, the rest as worker. The row is locked while its term changes,
-as it is while the sweep claims it. Not here: the store and the keys (`retention.terms`).
+as it is while the sweep claims it. What waits in the trash is taken out of it, for who wants it kept
+has the last word. Not here: the store and the keys (`retention.terms`).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, func, select, update
+from sqlalchemy import and_, delete, func, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from archive.access import UNSEEN_STATES, AccessScope, may_administer
@@ -20,6 +22,7 @@ from archive.catalogue import destructions, recordings
 from archive.catalogue.cases import BeingDestroyed
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.tables import recordings as rows
+from archive.catalogue.tables import trash
 from archive.errors import Conflict, NotFound, Refused
 from archive.model import GOING_STATES, KEPT_STATES, ArchivedRecording, RecordingId, TenantId
 
@@ -27,10 +30,18 @@ TERM_YEARS_MAX = 30
 """From now; longer than any duty we know of, and short of what a slip of the pen makes of a year."""
 
 
+@dataclass(frozen=True)
+class Lengthened:
+    """What a recording was before it is kept for longer: until when it was kept, and whether in the trash."""
+
+    former: datetime
+    out_of_trash: bool
+
+
 def lengthen(
     connection: Connection, scope: AccessScope, recording_id: RecordingId, until: datetime, *, now: datetime
-) -> datetime:
-    """Keep a recording until a later moment, in whole seconds; return until when it was kept before.
+) -> Lengthened:
+    """Keep a recording until a later moment, in whole seconds; return what it was before.
 
     Raises Refused (no right, not later, beyond TERM_YEARS_MAX), NotFound, BeingDestroyed with
     the time when it is too late, Conflict while it is in quarantine or not stored yet.
@@ -57,8 +68,9 @@ def lengthen(
         raise Refused(f"A recording is kept for {TERM_YEARS_MAX} years from now at most.")
     values = {"retain_until": until, "term_behind": True}
     connection.execute(update(rows).where(_is(scope.tenant_id, recording_id)).values(values))
-    former: datetime = row.retain_until
-    return former
+    in_trash = trash.c.tenant_id == scope.tenant_id, trash.c.recording_id == recording_id
+    taken_out = connection.execute(delete(trash).where(*in_trash)).rowcount
+    return Lengthened(row.retain_until, out_of_trash=bool(taken_out))
 
 
 def behind(catalogue: Catalogue, tenant_id: TenantId, limit: int) -> list[ArchivedRecording]:

@@ -263,8 +263,10 @@ async def _names(request: web.Request, actors: Iterable[str]) -> dict[str, str]:
         return {}
 
 
-def _row(method: str, path: str, handler: Handler, audit: str, subject: str = "case") -> Route:
-    return Route(method, path, handler, Scope.HOLDS, audit, subject, page=True)
+def _row(
+    method: str, path: str, handler: Handler, audit: str, subject: str = "case", *, fresh: bool = False
+) -> Route:
+    return Route(method, path, handler, Scope.HOLDS, audit, subject, page=True, fresh=fresh)
 
 
 CASE_PAGE_ROUTES = (
@@ -279,5 +281,5 @@ CASE_PAGE_ROUTES = (
     _row("POST", f"{PAGE}/{{id}}/people/{{user}}/removal", post_person_removal, "case.person-removed"),
     _row("POST", f"{PAGE}/{{id}}/release", post_release, "case.release-asked"),
     _row("POST", f"{PAGE}/{{id}}/refusal", post_refusal, "case.release-refused"),
-    _row("POST", f"{PAGE}/{{id}}/approval", post_approval, "case.released"),
+    _row("POST", f"{PAGE}/{{id}}/approval", post_approval, "case.released", fresh=True),
 )

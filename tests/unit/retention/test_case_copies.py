@@ -18,14 +18,14 @@ from archive.catalogue import case_changes, case_people, cases, directory, found
 from archive.catalogue.engine import Catalogue
 from archive.data_key import key_was_destroyed
 from archive.errors import NotFound, Refused, StoreUnavailable, VerificationFailed
-from archive.model import ArchivedRecording, ObjectKind, Party, Role, Tenant, User
+from archive.model import ArchivedRecording, ObjectKind, Party, Tenant, User
 from archive.rebuild import rebuild
 from archive.store.object import sha256_hex
 from retention.case_copies import FAILURES_MAX, CaseCopies
 from retention.store_holds import StoreHolds
 from tests.unit.archive.sealed.conftest import empty
 from tests.unit.retention.ageing import Ageing, Stubborn
-from tests.unit.retention.holding import Killed, hold, on_hold, opened, person, release
+from tests.unit.retention.holding import Killed, grant, hold, on_hold, opened, person, release
 
 __all__ = ["empty"]
 
@@ -298,13 +298,7 @@ def test_a_release_is_never_brought_back(
     """Yesterday's database holds what was released today: it goes on holding, and says so."""
     archived = ageing.archive(bakery)
     case_id = hold(ageing, bakery, archived)
-    with ageing.portal.transaction(bakery.id) as connection:
-        cases.ask_release(
-            connection, person(bakery, "anna"), case_id, "Settled", now=ageing.house.clock.now()
-        )
-    with ageing.portal.transaction(bakery.id) as connection:
-        ben = person(bakery, "ben", Role.ADMINISTRATOR)
-        cases.grant_release(connection, ben, case_id, now=ageing.house.clock.now())
+    grant(ageing, bakery, case_id)
     copies(ageing).batch(bakery.id)
     with database.connect() as admin:
         admin.execute("SET session_replication_role TO replica")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
 from archive.access import AccessScope, Scope, may_hold, may_release
+from archive.approval import LIFE
+from archive.audit import AuditWriter
 from archive.catalogue import cases, directory
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recordings import RecordingQuery
@@ -20,6 +23,7 @@ from tests.unit.retention.holding import (
     Killed,
     assert_destroyed,
     assert_held_and_whole,
+    enter,
     hold,
     on_hold,
     opened,
@@ -54,6 +58,7 @@ def test_a_release_takes_two_people_and_no_key(ageing: Ageing, bakery: Tenant) -
     archived = ageing.archive(bakery)
     case_id, now = hold(ageing, bakery, archived), ageing.house.clock.now()
     anna, ben = person(bakery, "anna"), person(bakery, "ben", Role.ADMINISTRATOR)
+    enter(ageing.portal, anna, ben)
     key = AccessScope(bakery.id, "api-client:1", scopes=frozenset({Scope.HOLDS}))
     acting = AccessScope(
         bakery.id, "user:ben", Role.ADMINISTRATOR, UserId("ben"), scopes=frozenset({Scope.HOLDS})
@@ -80,6 +85,69 @@ def test_a_release_takes_two_people_and_no_key(ageing: Ageing, bakery: Tenant) -
     release(ageing, bakery, case_id)
     assert not on_hold(ageing, bakery, archived)
     tries(lambda c: cases.add(c, anna, case_id, [archived.recording.id], now=now), Conflict)
+
+
+def test_whom_the_first_person_let_in_releases_nothing_with_them(ageing: Ageing, bakery: Tenant) -> None:
+    """Who sends somebody a link or sets their second factor anew can sign in as them, and would be alone."""
+    ada, otto = person(bakery, "ada", Role.ADMINISTRATOR), person(bakery, "otto")
+    carl = person(bakery, "carl")
+    enter(ageing.portal, ada, otto, carl)
+    archived = ageing.archive(bakery)
+    case_id = hold(ageing, bakery, archived)
+    audit, clock = AuditWriter(ageing.portal, "portal/test"), ageing.house.clock
+    with audit.transaction(bakery.id) as connection:
+        cases.ask_release(connection, ada, case_id, "Settled", now=clock.now())
+        helped = {"actor": ada.actor, "action": "second-factor.reset", "object": otto.actor}
+        audit.append(connection, tenant_id=bakery.id, at=clock.now(), **helped)
+    with (
+        pytest.raises(Refused, match="can't be told from one person"),
+        ageing.portal.transaction(bakery.id) as connection,
+    ):
+        cases.grant_release(connection, otto, case_id, now=clock.now())
+    assert_held_and_whole(ageing, bakery, archived)
+    with ageing.portal.transaction(bakery.id) as connection:
+        cases.grant_release(connection, carl, case_id, now=clock.now())
+
+
+@pytest.mark.parametrize("lost", ["anna", "ben"])
+def test_a_release_asks_the_roles_both_people_have_at_that_moment(
+    ageing: Ageing, operator: Catalogue, bakery: Tenant, lost: str
+) -> None:
+    anna, ben = person(bakery, "anna"), person(bakery, "ben", Role.ADMINISTRATOR)
+    enter(ageing.portal, anna, ben)
+    case_id, now = hold(ageing, bakery, ageing.archive(bakery)), ageing.house.clock.now()
+    with ageing.portal.transaction(bakery.id) as connection:
+        cases.ask_release(connection, anna, case_id, "Settled", now=now)
+    directory.set_user(operator, bakery.id, f"as-{lost}", now=now, role=Role.USER)
+    with (
+        pytest.raises((Refused, Conflict), match=r"lost the role|for an administrator or auditor"),
+        ageing.portal.transaction(bakery.id) as connection,
+    ):
+        cases.grant_release(connection, ben, case_id, now=now)
+    assert cases.get(ageing.portal, anna, case_id).state == "release asked"
+
+
+def test_what_was_asked_for_too_long_ago_is_asked_for_anew(ageing: Ageing, bakery: Tenant) -> None:
+    anna, ben = person(bakery, "anna"), person(bakery, "ben", Role.ADMINISTRATOR)
+    enter(ageing.portal, anna, ben)
+    case_id, asked_at = hold(ageing, bakery, ageing.archive(bakery)), ageing.house.clock.now()
+
+    def asks(scope: AccessScope, after: timedelta) -> None:
+        with ageing.portal.transaction(bakery.id) as connection:
+            cases.ask_release(connection, scope, case_id, "Settled", now=asked_at + after)
+
+    def grants(after: timedelta) -> None:
+        with ageing.portal.transaction(bakery.id) as connection:
+            cases.grant_release(connection, ben, case_id, now=asked_at + after)
+
+    asks(anna, timedelta())
+    with pytest.raises(Conflict, match="too long ago"):
+        grants(LIFE)
+    with pytest.raises(Conflict, match="asked for already"):
+        asks(anna, LIFE - timedelta(seconds=1))
+    asks(anna, LIFE)
+    grants(2 * LIFE - timedelta(seconds=1))
+    assert cases.get(ageing.portal, anna, case_id).state == "released"
 
 
 def test_the_database_itself_lets_nobody_forget_a_hold_or_release_alone(

@@ -13,13 +13,14 @@ from sqlalchemy import select
 from archive.catalogue import case_release, cases
 from archive.catalogue.tables import recordings
 from archive.errors import StoreUnavailable
-from archive.model import ArchivedRecording, Role, Tenant
+from archive.model import ArchivedRecording, Tenant
 from archive.store.memory import MemoryStore
 from retention.store_holds import FAILURES_MAX, HoldProgress, StoreHolds
 from tests.unit.retention.ageing import Ageing, Stubborn
 from tests.unit.retention.holding import (
     assert_destroyed,
     assert_held_and_whole,
+    grant,
     hold,
     on_hold,
     opened,
@@ -73,15 +74,6 @@ def locked(ageing: Ageing, archived: ArchivedRecording) -> Iterator[None]:
     with ageing.worker.transaction(tenant_id) as connection:
         assert connection.execute(statement.with_for_update(nowait=True)).scalar() == recording_id
         yield
-
-
-def grant(ageing: Ageing, tenant: Tenant, case_id: str) -> None:
-    """Release a case as the portal does, and do not wait for its recordings."""
-    now = ageing.house.clock.now()
-    with ageing.portal.transaction(tenant.id) as connection:
-        cases.ask_release(connection, person(tenant, "anna"), case_id, "Settled", now=now)
-    with ageing.portal.transaction(tenant.id) as connection:
-        cases.grant_release(connection, person(tenant, "ben", Role.ADMINISTRATOR), case_id, now=now)
 
 
 def test_a_release_is_one_row_and_waits_for_no_recording(ageing: Ageing, bakery: Tenant) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -10,13 +11,14 @@ import pytest
 
 from archive.access import AccessScope, Scope
 from archive.approval import LIFE
-from archive.catalogue import destructions, policies, trash
+from archive.catalogue import destructions, legal_duties, policies, terms, trash
 from archive.catalogue.cases import BeingDestroyed
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.trash import Trashed
 from archive.errors import NotFound, Refused
 from archive.model import TRASH_DAYS_DEFAULT, TRASH_DAYS_MAX, ArchivedRecording, RecordingState, Tenant
 from retention.destruction import ACTOR
+from tests.running_service import eventually
 from tests.unit.retention.ageing import Ageing, auditor
 from tests.unit.retention.holding import assert_destroyed, assert_held_and_whole, hold, release
 from tests.unit.retention.test_early_destruction import approve, people, propose, state_of
@@ -78,6 +80,63 @@ def test_what_was_put_back_is_kept_and_its_approval_is_worth_nothing_more(
         put_back(ageing, ada, archived)
     approve(ageing, otto, propose(ageing, ada, archived, at_once=False))
     assert len(in_trash(ageing, ada)) == 1, "it can be let go once more"
+
+
+def test_what_is_kept_for_longer_since_waits_in_the_trash_no_more(
+    ageing: Ageing, operator: Catalogue, bakery: Tenant
+) -> None:
+    """Who asks that it is kept has the last word, and the lock of the new term is no reason to go round it."""
+    ada, otto = people(ageing, operator, bakery)
+    archived = trashed(ageing, ada, otto)
+    until = ageing.house.clock.now() + timedelta(days=3000)
+    with ageing.portal.transaction(bakery.id) as connection:
+        now = ageing.house.clock.now()
+        was = terms.lengthen(connection, ada, archived.recording.id, until, now=now)
+    assert was == terms.Lengthened(archived.recording.retain_until, out_of_trash=True)
+    assert in_trash(ageing, ada) == ()
+    ageing.live(seconds=WINDOW.total_seconds())
+    ageing.sweep().batch(bakery.id)
+    assert state_of(ageing, bakery, archived) is RecordingState.AVAILABLE
+
+
+def test_a_duty_that_was_registered_since_keeps_what_is_in_the_trash(
+    ageing: Ageing, operator: Catalogue, bakery: Tenant
+) -> None:
+    ada, otto = people(ageing, operator, bakery)
+    archived = trashed(ageing, ada, otto)
+    with operator.transaction(bakery.id) as connection:
+        classes = {archived.recording.retention_class}
+        legal_duties.register(
+            connection, bakery.id, "Wft 4:90e", classes, "operator:1", ageing.house.clock.now()
+        )
+    ageing.live(seconds=WINDOW.total_seconds())
+    ageing.sweep().batch(bakery.id)
+    assert state_of(ageing, bakery, archived) is RecordingState.AVAILABLE
+
+
+def test_who_puts_it_back_while_a_sweep_waits_for_its_row_is_believed(
+    ageing: Ageing, operator: Catalogue, bakery: Tenant, database: Any
+) -> None:
+    """The sweep looked for what is due before it was put back, and goes on afterwards."""
+    ada, otto = people(ageing, operator, bakery)
+    archived = trashed(ageing, ada, otto)
+    ageing.live(seconds=WINDOW.total_seconds())
+    now = ageing.house.clock.now()
+
+    def claims() -> object:
+        with ageing.worker.transaction(bakery.id) as connection:
+            return destructions.claim(
+                connection, bakery.id, archived.recording.id, claim="one", until=now, now=now
+            )
+
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    with ThreadPoolExecutor(1) as pool:
+        with ageing.portal.transaction(bakery.id) as connection:
+            trash.put_back(connection, ada, archived.recording.id, now=now)
+            claimed = pool.submit(claims)
+            eventually(lambda: database.connect().execute(waiting).fetchone()[0] > 0, "the sweep waits")
+        assert claimed.result() is None
+    assert state_of(ageing, bakery, archived) is RecordingState.AVAILABLE
 
 
 def test_it_never_waits_longer_than_its_own_term(ageing: Ageing, operator: Catalogue, bakery: Tenant) -> None:

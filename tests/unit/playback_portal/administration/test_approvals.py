@@ -12,6 +12,7 @@ import pytest
 from archive import jobs
 from archive.access import AccessScope, Scope
 from archive.approval import HELP_LASTS, LIFE, Event, Kind, NotDecidable, NotYours, Wanted
+from archive.audit import AuditWriter
 from archive.catalogue import cases, directory, exports, legal_duties, policies, proposals
 from archive.errors import Conflict, Refused
 from archive.model import AboveCap, RetentionClass, Role, UserId
@@ -327,6 +328,22 @@ async def test_a_legal_duty_ends_when_somebody_of_the_customer_approves_what_the
     assert legal_duties.classes_in_force(office.house.portal, tenant_id) == frozenset()
     (ended,) = [each for each in office.log(f"duty:{duty.id}") if each.action == "duty.ended"]
     assert ended.body["proposedBy"] == "operator:0"
+
+
+async def test_operators_are_one_hand_whatever_account_of_the_machine_they_use(office: Any) -> None:
+    """Who was added by a command of one account approves nothing a command of another one proposes."""
+    tenant_id, now = office.tenant.id, office.now
+    added = {"actor": "operator:998", "action": "user.added", "object": f"user:{office.people['ella'].id}"}
+    audit = AuditWriter(office.house.operator, "cli/one")
+    with audit.transaction(tenant_id) as connection:
+        audit.append(connection, tenant_id=tenant_id, at=now, **added)
+    with office.house.operator.transaction(tenant_id) as connection:
+        wanted = Wanted(Kind.KEY_DESTRUCTION, f"kek:{tenant_id}/2027-01-01", {"day": "2027-01-01"})
+        made = proposals.propose_as_operator(connection, tenant_id, "operator:0", wanted, now=now)
+    path = f"/v1/approvals/{made.id}/approval"
+    refused = await office.as_person("ella", "POST", path)
+    assert (await office.problem(refused, 403))["detail"].startswith("Who wants it let you in")
+    assert (await office.as_person("carl", "POST", path)).status == 201
 
 
 async def test_on_the_pages_two_people_see_and_do_it(office: Any) -> None:

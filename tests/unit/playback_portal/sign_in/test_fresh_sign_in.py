@@ -1,4 +1,4 @@
-"""What administrators change takes a sign-in of a short while ago, by each row there is."""
+"""What administrators change, and what a second person grants, takes a sign-in of a short while ago."""
 
 from __future__ import annotations
 
@@ -14,11 +14,26 @@ from playback_portal.admission import FRESH_S_MAX
 from playback_portal.route import Route
 from playback_portal.routes import ROUTES
 
-CHANGING = [each for each in ROUTES if each.permission is Scope.ADMINISTRATION and each.method != "GET"]
+GRANTING = {
+    "POST /v1/approvals/{id}/approval",
+    "POST /approvals/{id}/approval",
+    "POST /v1/cases/{id}/approvals",
+    "POST /cases/{id}/approval",
+}
+CHANGING = [
+    each
+    for each in ROUTES
+    if (each.permission is Scope.ADMINISTRATION and each.method != "GET")
+    or f"{each.method} {each.path}" in GRANTING
+]
 
 
 def name_of(route: Route) -> str:
     return f"{route.method} {route.path}"
+
+
+def test_every_way_of_granting_is_a_row() -> None:
+    assert {name_of(route) for route in CHANGING} >= GRANTING
 
 
 @pytest.fixture
