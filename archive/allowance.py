@@ -1,4 +1,4 @@
-"""The minutes a 7-year licence allows: how many, and to which month a recording belongs.
+"""The minutes a 7-year licence allows: how many, to which month a recording belongs, when they are used up.
 
 Months are those of the calendar in Europe/Amsterdam, whatever the zone of the machine.
 Rules: pure. Not here: booking them (`archive.catalogue.minutes`), and what happens
@@ -7,12 +7,15 @@ above them (`retention.minutes`, `archive.decision`).
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from archive.model import RetentionClass
 
 ZONE = ZoneInfo("Europe/Amsterdam")
+
+FORECAST_DAYS_MIN = 1
+"""A pace of some hours says nothing of a month."""
 
 _CAPS_S = {RetentionClass.YEARS_7_1000: 1000 * 60, RetentionClass.YEARS_7_3500: 3500 * 60}
 
@@ -33,3 +36,33 @@ def end_of(month: date) -> datetime:
     """Return the moment a month ends; `month` is any day of it."""
     following = date(month.year + month.month // 12, month.month % 12 + 1, 1)
     return datetime(following.year, following.month, 1, tzinfo=ZONE)
+
+
+def is_too_early(now: datetime) -> bool:
+    """Return whether so little of the month is over that its pace says nothing."""
+    elapsed, _ = _elapsed(now)
+    return elapsed < timedelta(days=FORECAST_DAYS_MIN)
+
+
+def reached_on(used_s: int, cap: int | None, now: datetime) -> date | None:
+    """Return the day on which the minutes of this month are used up at the pace so far.
+
+    None when they are not, when they are already, when nothing caps them, and too early in a month.
+    """
+    if cap is None or not 0 < used_s < cap or is_too_early(now):
+        return None
+    elapsed, whole = _elapsed(now)
+    until = elapsed * (cap / used_s)
+    return None if until >= whole else (_began(now) + until).astimezone(ZONE).date()
+
+
+def _began(now: datetime) -> datetime:
+    """Return when the month of `now` began, in UTC: spans of time are added to that, not to a clock's."""
+    first = month_of(now)
+    return datetime(first.year, first.month, 1, tzinfo=ZONE).astimezone(UTC)
+
+
+def _elapsed(now: datetime) -> tuple[timedelta, timedelta]:
+    """Return how much of the month is over, and how long it is."""
+    began = _began(now)
+    return now - began, end_of(month_of(now)).astimezone(UTC) - began

@@ -221,6 +221,8 @@ class User:
     """The first day of the newest month with minutes, Europe/Amsterdam."""
     booked_s: int = 0
     """Seconds booked in `booked_month`."""
+    left_at: datetime | None = None
+    """Since when this person is gone; their recordings are not."""
 
 
 @dataclass(frozen=True)

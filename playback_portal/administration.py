@@ -12,7 +12,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from archive.access import Scope, may_administer
-from playback_portal import imports, lists, people, policies, quarantine, rights, teams
+from playback_portal import departures, imports, lists, people, policies, quarantine, rights, teams
 from playback_portal.problems import Problem
 from playback_portal.route import Handler, Route
 from playback_portal.services import ENTRY, SCOPE
@@ -43,6 +43,8 @@ ADMINISTRATION_ROUTES: tuple[Route, ...] = (
     _row("POST", "/v1/users/imports", imports.post_import, "users.imported", "users"),
     _row("GET", "/v1/users/{id}", people.get_user, "user.viewed", "user"),
     _row("PATCH", "/v1/users/{id}", people.patch_user, "user.changed", "user"),
+    _row("DELETE", "/v1/users/{id}", departures.delete_user, "user.left", "user"),
+    _row("POST", "/v1/users/{id}/returns", departures.post_return, "user.returned", "user"),
     _row("GET", "/v1/users/{id}/licences", people.list_licences, "user.licences-viewed", "user"),
     _row(
         "GET", "/v1/users/{id}/licence-preview", people.get_licence_preview, "user.licence-previewed", "user"

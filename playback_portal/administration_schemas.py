@@ -83,6 +83,11 @@ ADMINISTRATION_SCHEMAS: Final[dict[str, Schema]] = {
         licence=_LICENCE,
         mode=words_of(RecordingMode),
         ownModes=list_of(words_of(RecordingMode)),
+        leftAt={
+            "type": ["string", "null"],
+            "format": "date-time",
+            "description": "since when they are gone; their recordings stay",
+        },
     ),
     "UserPage": page_of("User"),
     "NewUser": _fields({"login": _LOGIN, **_USER_FIELDS}, ("login",)),
@@ -193,6 +198,18 @@ ADMINISTRATION_OPERATIONS: Final[dict[str, Operation]] = {
         body="UserPatch",
         body_media_types=(MERGE_PATCH, JSON),
         waits=True,
+    ),
+    "delete_user": Operation(
+        "A person leaves: recordings stay, licence and numbers are free, they sign in no more",
+        ("id",),
+        refusals=(400, 404, 409),
+        status=204,
+    ),
+    "post_return": Operation(
+        "Take a departure back: the person has again what is still free of what they had",
+        ("id",),
+        "User",
+        refusals=(400, 404, 409),
     ),
     "list_licences": Operation(
         "The licences of a person with their dates, oldest first",

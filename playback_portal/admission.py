@@ -84,7 +84,7 @@ async def admit(request: web.Request, account: Account, proofs: Iterable[Proof],
 async def _stage(request: web.Request, account: Account, proofs: frozenset[Proof]) -> Stage:
     catalogue = request.app[SERVICES].catalogue
     particulars = await asyncio.to_thread(identities.particulars, catalogue, account)
-    if particulars is None:
+    if particulars is None or particulars.has_left:
         raise not_found()
     factors = await asyncio.to_thread(second_factors.of_account, catalogue, account)
     return portal_sessions.stage_after(proofs, particulars.role, has_second_factor=factors.any)

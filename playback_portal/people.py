@@ -243,6 +243,7 @@ def user_document(user: User, tenant: Tenant) -> dict[str, Json]:
         "licence": licence_word(user.licence),
         "mode": user.mode.value,
         "ownModes": [each.value for each in user.own_modes],
+        "leftAt": None if user.left_at is None else documents.time_of(user.left_at),
     }
 
 

@@ -75,6 +75,7 @@ from playback_portal.pages.sharing import SHARING_ROUTES
 from playback_portal.pages.sign_in import SIGN_IN_ROUTES
 from playback_portal.pages.trash import TRASH_PAGE_ROUTES
 from playback_portal.pages.verification import VERIFICATION_ROUTES
+from playback_portal.pages.what_if import WHAT_IF_ROUTES
 from playback_portal.pages.why import WHY_ROUTES
 from playback_portal.positions import POSITION_ROUTES
 from playback_portal.problems import Problem, problem_of
@@ -173,6 +174,7 @@ ROUTES = (
     *EVALUATION_FORM_PAGE_ROUTES,
     *EVALUATION_SAMPLE_ROUTES,
     *WHY_ROUTES,
+    *WHAT_IF_ROUTES,
     *PLAY_LINK_ROUTES,
     *SHARING_ROUTES,
     *POLICY_ROUTES,

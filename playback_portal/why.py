@@ -93,7 +93,7 @@ async def post_what_if(request: web.Request) -> web.StreamResponse:
             "Asking what would be recorded needs the role auditor or administrator, or sessions:read."
         )
     decision = await asyncio.to_thread(
-        _imagined, services.catalogue, services.clock, scope.tenant_id, facts, peer_name
+        imagined, services.catalogue, services.clock, scope.tenant_id, facts, peer_name
     )
     return documents.json_response(decision_document(decision))
 
@@ -135,7 +135,7 @@ def decision_document(decision: Decision | None) -> dict[str, Json]:
     }
 
 
-def _imagined(
+def imagined(
     catalogue: Catalogue, clock: Clock, tenant_id: TenantId, facts: CallFacts, peer_name: str | None
 ) -> Decision | None:
     """Return what would be decided, None where the call may not exist; raises the 400 Problem."""

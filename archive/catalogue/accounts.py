@@ -208,6 +208,8 @@ def _person() -> Select[Any]:
         )
         .outerjoin(tenant_policies, tenant_policies.c.tenant_id == users.c.tenant_id)
         .where(users.c.tenant_id == bindparam("of_tenant"), users.c.id == bindparam("of_user"))
+        # Who left reaches nothing, by whatever way they come.
+        .where(users.c.left_at.is_(None))
     )
 
 

@@ -60,6 +60,8 @@ ADDRESSES_PER_PEER_MAX = 64
 DIALECTS = ("auto", "broadworks", "cube", "oracle", "audiocodes", "ribbon", "rfc7866")
 SRTP_POLICIES = ("allow", "require", "off")
 
+LEFT = "This person left. Take their departure back before you change something of them."
+
 _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _LOGIN = re.compile(r"[a-z0-9._%+-]+")
 
@@ -343,7 +345,13 @@ def open_membership(
     *,
     now: datetime,
 ) -> bool:
-    """Put somebody into a team in the caller's transaction; False when they are in it that way already."""
+    """Put somebody into a team in the caller's transaction; False when they are in it that way already.
+
+    Raises Refused for who left.
+    """
+    gone = (users.c.tenant_id == tenant_id, users.c.id == user_id, users.c.left_at.is_not(None))
+    if connection.execute(select(users.c.id).where(*gone)).first() is not None:
+        raise Refused(LEFT)
     row = {"tenant_id": tenant_id, "team_id": team_id, "user_id": user_id, "capacity": capacity, "since": now}
     statement = upsert(team_members).values(row).on_conflict_do_nothing().returning(team_members.c.since)
     opened = connection.execute(statement).first() is not None
@@ -357,6 +365,8 @@ def announce(connection: Connection) -> None:
 
 
 def _change(connection: Connection, before: User, fields: UserFields, now: datetime) -> User:
+    if before.left_at is not None:
+        raise Refused(LEFT)
     if fields.get("access", "own") not in {"none", "own"}:
         raise Refused("Access is none or own.")
     licence, mode = fields.get("licence", before.licence), fields.get("mode", before.mode)
@@ -397,9 +407,7 @@ def _set_numbers(
         raise Refused("Emergency and help line numbers are never recorded and can't belong to a user.")
     # Overlap is not a matter of one row: whoever changes numbers of this tenant waits here.
     connection.execute(LOCK_NUMBERS, {"tenant_id": tenant_id})
-    added = {
-        item.number for item in rows.all_exempt_numbers(connection) if item.tenant_id in {None, tenant_id}
-    }
+    added = _exempted(connection, tenant_id)
     # Inside a range it may stand: that is one confidential desk behind a trunk.
     if any(each.first == each.last and each.first in added for each in ranges):
         raise Refused("One of these numbers was made exempt: no call of its user would leave anything.")
@@ -411,6 +419,25 @@ def _set_numbers(
             raise Conflict("One of these numbers is given twice, or belongs to another user of this tenant.")
         row = {"tenant_id": tenant_id, "user_id": user_id, "first": each.first, "last": each.last}
         connection.execute(insert(user_numbers), row)
+
+
+def free_numbers(connection: Connection, tenant_id: TenantId, numbers: Sequence[str]) -> list[str]:
+    """Return those that could be given to somebody, to who holds the lock of the tenant's numbers."""
+    added = _exempted(connection, tenant_id)
+    free = []
+    for each in map(NumberRange.parse, numbers):
+        taken = select(user_numbers.c.user_id).where(rows.overlapping(user_numbers, tenant_id, each))
+        exempt = each.first == each.last and each.first in added
+        if not exempt and connection.execute(taken).first() is None:
+            free.append(str(each))
+    return free
+
+
+def _exempted(connection: Connection, tenant_id: TenantId) -> set[str]:
+    """Return the numbers that operator and tenant made exempt."""
+    return {
+        item.number for item in rows.all_exempt_numbers(connection) if item.tenant_id in {None, tenant_id}
+    }
 
 
 def _load_user(connection: Connection, tenant_id: TenantId, login: str) -> User | None:

@@ -194,4 +194,5 @@ def _user(row: Row[Any], numbers: tuple[str, ...]) -> User:
         keep_next_until=in_utc(row.until),
         booked_month=row.month,
         booked_s=row.booked_s or 0,
+        left_at=in_utc(row.left_at),
     )

@@ -9,7 +9,8 @@ never on a guess: an address that means two people means nobody. A login is such
 where the operator said so of the provider. An account has one subject of a provider.
 
 Rules: finding an account takes the same questions to the database whether there is one
-or not. Not here: proving anything.
+or not. Who left is nobody; what they proved of an address was undone when they did. Not
+here: proving anything.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ class Particulars:
     role: Role
     email: str | None = None
     email_verified: bool = False
+    has_left: bool = False
 
 
 def find(catalogue: Catalogue, typed: str) -> Account | None:
@@ -68,7 +70,9 @@ def find(catalogue: Catalogue, typed: str) -> Account | None:
         tenant_id = connection.execute(_TENANT_OF_DOMAIN, {"domain": domain}).scalar()
         by_email = connection.execute(_ACCOUNTS_OF_EMAIL, {"email": name}).all()
     tenant = TenantId(tenant_id) if isinstance(tenant_id, str) else NOBODY
-    by_login = select(users.c.id).where(users.c.tenant_id == tenant, users.c.login == login)
+    by_login = select(users.c.id).where(
+        users.c.tenant_id == tenant, users.c.login == login, users.c.left_at.is_(None)
+    )
     with catalogue.transaction(tenant) as connection:
         user_id = connection.execute(by_login).scalar()
     if user_id is not None:
@@ -96,6 +100,7 @@ def particulars(catalogue: Catalogue, account: Account) -> Particulars | None:
             tenants.c.domain,
             user_emails.c.email,
             user_emails.c.verified_at,
+            users.c.left_at,
         )
         .join(tenants, tenants.c.id == users.c.tenant_id)
         .outerjoin(user_emails, user_emails.c.user_id == users.c.id)
@@ -106,7 +111,14 @@ def particulars(catalogue: Catalogue, account: Account) -> Particulars | None:
     if row is None:
         return None
     return Particulars(
-        account, row.login, row.domain, row.name, Role(row.role), row.email, row.verified_at is not None
+        account,
+        row.login,
+        row.domain,
+        row.name,
+        Role(row.role),
+        row.email,
+        row.verified_at is not None,
+        row.left_at is not None,
     )
 
 
@@ -153,8 +165,11 @@ def prove_email(connection: Connection, account: Account, *, now: datetime) -> N
 def of_subject(catalogue: Catalogue, tenant_id: TenantId, issuer: str, subject: str) -> Account | None:
     """Return the account a subject of an issuer was linked to, or None."""
     columns = identities.c
-    statement = select(columns.user_id).where(
-        columns.tenant_id == tenant_id, columns.issuer == issuer, columns.subject == subject
+    statement = (
+        select(columns.user_id)
+        .join(users, users.c.id == columns.user_id)
+        .where(columns.tenant_id == tenant_id, columns.issuer == issuer, columns.subject == subject)
+        .where(users.c.left_at.is_(None))
     )
     with catalogue.transaction(tenant_id) as connection:
         user_id = connection.execute(statement).scalar()
@@ -179,6 +194,7 @@ def of_vouched_email(
         select(users.c.id)
         .join(tenants, tenants.c.id == users.c.tenant_id)
         .where(users.c.tenant_id == tenant_id, users.c.login + "@" + tenants.c.domain == plain)
+        .where(users.c.left_at.is_(None))
     )
     with catalogue.transaction(tenant_id) as connection:
         proved = set(connection.execute(by_email).scalars())

@@ -7,6 +7,7 @@ so in numbers. Not here: giving a licence (`archive.catalogue.directory`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -17,6 +18,7 @@ from archive.access import UNSEEN_STATES
 from archive.allowance import cap_s, month_of
 from archive.catalogue.directory_rows import users_where
 from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.rows import in_utc
 from archive.catalogue.tables import minute_months, recordings, user_licences, users
 from archive.errors import NotFound
 from archive.model import GOING_STATES, RecordingMode, RecordingState, RetentionClass, TenantId, UserId
@@ -35,11 +37,12 @@ class LicencePeriod:
 
 @dataclass(frozen=True)
 class KeptClass:
-    """Recordings that exist in one class, and when the last of them expires."""
+    """Recordings that exist in one class, when the last of them expires, and the first that no hold keeps."""
 
     retention_class: RetentionClass
     count: int
     retain_until: datetime
+    first: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def preview(
         if not found:
             raise NotFound("There is no such user in this tenant.")
         user = found[0]
-        kept = _kept(connection, tenant_id, user.id)
+        kept = kept_of(connection, tenant_id, [user.id])
         used_s = _used_s(connection, tenant_id, user.id, now)
     cap = cap_s(licence)
     idle = licence is None and user.mode is not RecordingMode.NEVER
@@ -114,22 +117,26 @@ def preview(
     )
 
 
-def _kept(connection: Connection, tenant_id: TenantId, user_id: UserId) -> tuple[KeptClass, ...]:
+def kept_of(connection: Connection, tenant_id: TenantId, user_ids: Iterable[UserId]) -> tuple[KeptClass, ...]:
+    """Return what exists of these people, class by class, in the caller's transaction."""
     columns = recordings.c
     statement = (
         select(
-            columns.retention_class, func.count().label("held"), func.max(columns.retain_until).label("last")
+            columns.retention_class,
+            func.count().label("held"),
+            func.max(columns.retain_until).label("last"),
+            func.min(columns.retain_until).filter(columns.on_hold.is_(False)).label("first"),
         )
         .where(
             columns.tenant_id == tenant_id,
-            columns.owner == user_id,
+            columns.owner.in_(sorted(user_ids)),
             columns.state.not_in(sorted(_NOT_THERE)),
         )
         .group_by(columns.retention_class)
     )
     held = {
         RetentionClass(row.retention_class): KeptClass(
-            RetentionClass(row.retention_class), row.held, row.last.astimezone(UTC)
+            RetentionClass(row.retention_class), row.held, row.last.astimezone(UTC), in_utc(row.first)
         )
         for row in connection.execute(statement)
     }

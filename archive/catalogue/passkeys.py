@@ -17,7 +17,7 @@ from sqlalchemy import Row, delete, func, insert, select, update
 
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.identities import Account
-from archive.catalogue.tables import passkeys
+from archive.catalogue.tables import passkeys, users
 from archive.errors import Refused
 from archive.model import TenantId, UserId, new_id
 
@@ -89,13 +89,17 @@ def add(
 
 
 def of_account(catalogue: Catalogue, account: Account) -> list[Passkey]:
-    """Return the devices of a person, the oldest first."""
+    """Return the devices of a person, the oldest first; none of who left."""
     columns = passkeys.c
-    own = (columns.tenant_id == account.tenant_id, columns.user_id == account.user_id)
+    statement = (
+        select(passkeys)
+        .join(users, users.c.id == columns.user_id)
+        .where(columns.tenant_id == account.tenant_id, columns.user_id == account.user_id)
+        .where(users.c.left_at.is_(None))
+        .order_by(columns.id)
+    )
     with catalogue.transaction(account.tenant_id) as connection:
-        return [
-            _passkey(row) for row in connection.execute(select(passkeys).where(*own).order_by(columns.id))
-        ]
+        return [_passkey(row) for row in connection.execute(statement)]
 
 
 def used(catalogue: Catalogue, passkey: Passkey, *, before: int, sign_count: int, now: datetime) -> bool:

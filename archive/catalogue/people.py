@@ -7,15 +7,16 @@ person, and changing them (`archive.catalogue.directory`).
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from archive.catalogue import directory_rows
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.recordings import PAGE_ROWS_MAX, storable
-from archive.catalogue.tables import tenants, users
+from archive.catalogue.snapshot import NumberRange
+from archive.catalogue.tables import tenants, user_numbers, users
 from archive.errors import NotFound, Refused
 from archive.model import Tenant, TenantId, User, UserId
 
@@ -47,13 +48,21 @@ def page(
     text: str | None = None,
     limit: int = 50,
     cursor: str | None = None,
+    with_former: bool = True,
+    conditions: Sequence[ColumnElement[bool]] = (),
 ) -> PeoplePage:
-    """Return people whose login holds `text`, by login; raises Refused for a limit or cursor not ours."""
+    """Return people whose login holds `text`, by login; raises Refused for a limit or cursor not ours.
+
+    Without `with_former` who left is not among them. `conditions` narrow it further, over the
+    table of people.
+    """
     if not 1 <= limit <= PAGE_ROWS_MAX:
         raise Refused(f"The limit of a page is 1 to {PAGE_ROWS_MAX}.")
     # Logins are ASCII: the order of octets is the same on every installation, and that of the unique index.
     login = users.c.login.collate("C")
-    wanted = [users.c.tenant_id == tenant_id]
+    wanted = [users.c.tenant_id == tenant_id, *conditions]
+    if not with_former:
+        wanted.append(users.c.left_at.is_(None))
     if text is not None:
         wanted.append(users.c.login.contains(storable(text).lower(), autoescape=True))
     if cursor is not None:
@@ -72,6 +81,14 @@ def of_ids(catalogue: Catalogue, tenant_id: TenantId, ids: Iterable[UserId]) -> 
     wanted = (users.c.tenant_id == tenant_id, users.c.id.in_(sorted(ids)))
     with catalogue.transaction(tenant_id) as connection:
         return {user.id: user for user in directory_rows.users_where(connection, *wanted)}
+
+
+def holder_of(catalogue: Catalogue, tenant_id: TenantId, numbers: NumberRange) -> User | None:
+    """Return who has one of these numbers, None where they are free."""
+    held = select(user_numbers.c.user_id).where(directory_rows.overlapping(user_numbers, tenant_id, numbers))
+    with catalogue.transaction(tenant_id) as connection:
+        found = directory_rows.users_where(connection, users.c.tenant_id == tenant_id, users.c.id.in_(held))
+    return found[0] if found else None
 
 
 def encode_cursor(login: str) -> str:

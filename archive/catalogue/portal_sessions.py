@@ -189,6 +189,7 @@ def find(catalogue: Catalogue, token: str, *, now: datetime, noting: bool = True
         .join(users, users.c.id == columns.user_id)
         .join(tenants, tenants.c.id == columns.tenant_id)
         .where(columns.tenant_id == tenant_id, columns.token_hash == _hash(token))
+        .where(users.c.left_at.is_(None))
     )
     with catalogue.transaction(tenant_id) as connection:
         row = connection.execute(statement).one_or_none()

@@ -131,7 +131,7 @@ def hearers_of(catalogue: Catalogue, tenant_id: TenantId, user_id: UserId) -> li
     of_tenant = columns.tenant_id == tenant_id
     with catalogue.transaction(tenant_id) as connection:
         person = connection.execute(
-            select(users.c.login, users.c.access).where(
+            select(users.c.login, users.c.access, users.c.left_at).where(
                 users.c.tenant_id == tenant_id, users.c.id == storable(user_id)
             )
         ).one_or_none()
@@ -146,7 +146,8 @@ def hearers_of(catalogue: Catalogue, tenant_id: TenantId, user_id: UserId) -> li
         own = memberships(connection, of_tenant, columns.user_id == user_id, *is_listening)
         earlier = select(teams.c.id).where(teams.c.id.in_(by_team), teams.c.hears_earlier)
         hears_earlier = frozenset(connection.execute(earlier).scalars())
-        found = [Hearer(Reason.OWN, person.login, user_id)] if person.access == "own" or own else []
+        hears_own = person.left_at is None and (person.access == "own" or own)
+        found = [Hearer(Reason.OWN, person.login, user_id)] if hears_own else []
         found += _by_teams(contributes, listeners, hears_earlier)
         return found + _of_all(connection, tenant_id)
 
@@ -172,7 +173,7 @@ def _by_cases(connection: Connection, recording: Recording) -> list[Hearer]:
         .join(case_recordings, held.case_id == people.case_id)
         .join(cases, cases.c.id == people.case_id)
         .where(users.c.tenant_id == recording.tenant_id, held.recording_id == recording.id)
-        .where(people.removed_at.is_(None), cases.c.released_at.is_(None))
+        .where(people.removed_at.is_(None), cases.c.released_at.is_(None), users.c.left_at.is_(None))
         .order_by(users.c.login)
     )
     return [Hearer(Reason.CASE, row.login, UserId(row.id)) for row in connection.execute(statement)]

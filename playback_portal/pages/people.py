@@ -18,7 +18,8 @@ from yarl import URL
 
 from archive.access import Right
 from archive.approval import Kind, Proposal
-from archive.catalogue import directory, people, proposals, rights, teams
+from archive.catalogue import departures, directory, people, proposals, rights, teams
+from archive.catalogue.departures import Outlook
 from archive.catalogue.directory import UserFields
 from archive.catalogue.identities import Account
 from archive.catalogue.people import PeoplePage
@@ -32,6 +33,9 @@ from playback_portal.admission import again
 from playback_portal.language import mark
 from playback_portal.page import is_htmx, partial, render, see_other
 from playback_portal.pages.credentials import CREDENTIAL_ROUTES, Credentials, credentials_of
+from playback_portal.pages.departures import DEPARTURE_ROUTES
+from playback_portal.pages.licences import LICENCE_ROUTES
+from playback_portal.pages.numbers import NUMBER_ROUTES
 from playback_portal.pages.rights import RIGHTS_ROUTES
 from playback_portal.pages.teams import TEAM_ROUTES, row
 from playback_portal.people import add_user, change_user, check_role, login_within
@@ -62,6 +66,8 @@ class Profile:
     credentials: Credentials
     proposed: Proposal | None
     """The role that waits for a second person."""
+    outlook: Outlook
+    """What would end, were they to leave now."""
 
 
 async def list_users(request: web.Request) -> web.StreamResponse:
@@ -202,10 +208,11 @@ async def _profile(request: web.Request) -> Profile:
     now = request.app[SERVICES].clock.now()
 
     def read() -> Profile:
+        user = directory.user_by_id(catalogue, tenant_id, user_id)
         memberships = teams.memberships_of(catalogue, tenant_id, user_id)
         allowed = {team.id: team.rights for team in teams.list_teams(catalogue, tenant_id)}
         return Profile(
-            user=directory.user_by_id(catalogue, tenant_id, user_id),
+            user=user,
             tenant=people.tenant_of(catalogue, tenant_id),
             rights=rights.of_person(catalogue, tenant_id, user_id),
             memberships=memberships,
@@ -213,6 +220,7 @@ async def _profile(request: web.Request) -> Profile:
             hearers=rights.hearers_of(catalogue, tenant_id, user_id),
             credentials=credentials_of(catalogue, Account(tenant_id, user_id), now),
             proposed=proposals.waiting_for(catalogue, tenant_id, Kind.ROLE_GRANT, f"user:{user_id}", now=now),
+            outlook=departures.outlook(catalogue, user, now=now),
         )
 
     return await asyncio.to_thread(read)
@@ -245,5 +253,13 @@ USER_ROUTES = (
     row("POST", "/admin/users/{id}/rights", post_right, "user.rights-changed", "user"),
 )
 
-PEOPLE_ROUTES = (*USER_ROUTES, *CREDENTIAL_ROUTES, *TEAM_ROUTES, *RIGHTS_ROUTES)
-"""The pages of people, teams and rights."""
+PEOPLE_ROUTES = (
+    *USER_ROUTES,
+    *NUMBER_ROUTES,
+    *DEPARTURE_ROUTES,
+    *CREDENTIAL_ROUTES,
+    *LICENCE_ROUTES,
+    *TEAM_ROUTES,
+    *RIGHTS_ROUTES,
+)
+"""The pages of people, licences, teams and rights."""

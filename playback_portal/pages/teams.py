@@ -151,7 +151,12 @@ async def get_candidates(request: web.Request) -> web.StreamResponse:
     team = await team_asked(request)
 
     def read() -> tuple[tuple[User, ...], frozenset[tuple[UserId, Capacity]]]:
-        found = people.page(catalogue, tenant_id, text=text, limit=CANDIDATES_COUNT_MAX).items if text else ()
+        found: tuple[User, ...] = ()
+        if text:
+            fitting = people.page(
+                catalogue, tenant_id, text=text, limit=CANDIDATES_COUNT_MAX, with_former=False
+            )
+            found = fitting.items
         inside = teams.members_of(catalogue, tenant_id, team.id)
         return found, frozenset((each.user_id, each.capacity) for each in inside)
 

@@ -24,6 +24,7 @@ from archive import approval
 from archive.access import AccessScope, Right, Scope
 from archive.catalogue import (
     accounts,
+    departures,
     destructions,
     directory,
     invitations,
@@ -103,9 +104,10 @@ ILSE = Person("ilse", access="none")
 BEHEER = Person("beheer", role=Role.ADMINISTRATOR, access="none")
 TOEZICHT = Person("toezicht", role=Role.AUDITOR, access="none")
 UNENROLLED = Person("nieuw", role=Role.ADMINISTRATOR, access="none")
+PIET = Person("piet", "+31200123408")
 EVA = Person("eva", "+31200123409", domain=EMPTY_DOMAIN)
 LEEGBEHEER = Person("baas", role=Role.ADMINISTRATOR, access="none", domain=EMPTY_DOMAIN)
-PEOPLE = (SANNE, DAAN, NOOR, MARK, ILSE, BEHEER, TOEZICHT, UNENROLLED, EVA, LEEGBEHEER)
+PEOPLE = (SANNE, DAAN, NOOR, MARK, ILSE, BEHEER, TOEZICHT, UNENROLLED, PIET, EVA, LEEGBEHEER)
 
 MEMBERS = (
     (SALES, SANNE, Capacity.CONTRIBUTOR),
@@ -252,6 +254,8 @@ def _entered(service: RunningService, catalogue: Catalogue, box: Letterbox) -> H
             catalogue, tenant.id, f"app van {each.login}", scopes, now=now, user_id=house.ids[each.login]
         )
         house.keys[each.login] = client.key
+    with catalogue.transaction(tenant.id) as connection:
+        departures.leave(connection, tenant.id, house.ids[PIET.login], now=datetime.now(UTC))
     rights.set_rights(catalogue, tenant.id, house.ids[SANNE.login], {Right.SHARE: True, Right.EMAIL: True})
     return house
 
@@ -269,6 +273,21 @@ def _enter(catalogue: Catalogue, house: House, tenant_id: TenantId, person: Pers
         access=person.access,
     )
     house.ids[person.login] = user.id
+
+
+def staffed(house: House, name: str, people: int) -> Person:
+    """Add an organisation of so many people without a licence; return its administrator, who has one."""
+    boss = Person(f"chef.{name}", role=Role.ADMINISTRATOR, access="none", domain=f"{name}.example")
+    with operating(house.service) as catalogue:
+        tenant = directory.add_tenant(catalogue, name, boss.domain, now=datetime.now(UTC))
+        _enter(catalogue, house, tenant.id, boss)
+        directory.set_user(
+            catalogue, tenant.id, boss.login, now=datetime.now(UTC), licence=RetentionClass.DAYS_90
+        )
+        passwords.set_password(catalogue, tenant.id, boss.login, PASSWORD)
+        for number in range(1, people + 1):
+            directory.add_user(catalogue, tenant.id, f"collega{number:02}", now=datetime.now(UTC))
+    return boss
 
 
 def _let_in(catalogue: Catalogue, house: House) -> None:

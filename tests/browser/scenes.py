@@ -24,7 +24,9 @@ from tests.browser.house import (
     JANSEN,
     LEEGBEHEER,
     MARK,
+    NOOR,
     PASSWORD,
+    PIET,
     SALES,
     SANNE,
     TOEZICHT,
@@ -169,6 +171,28 @@ def _verified(page: Page) -> None:
     page.locator("#verdict").wait_for()
 
 
+def _tried(caller: str, callee: str, shows: str) -> Callable[[Page], None]:
+    def ask(page: Page) -> None:
+        page.fill("[name=caller]", caller)
+        page.fill("[name=callee]", callee)
+        page.press("[name=callee]", "Enter")
+        page.locator(shows).first.wait_for()
+
+    return ask
+
+
+def _licence_chosen(page: Page) -> None:
+    page.locator("#all").check()
+    page.locator("#f-to").select_option("7y-1000")
+    page.locator("#effect button").wait_for()
+
+
+def _mode_without_licence(page: Page) -> None:
+    page.locator("#all").check()
+    page.locator("#f-mode").select_option("on-demand")
+    page.locator("#effect .notice").wait_for()
+
+
 def _export_begun(page: Page) -> None:
     page.locator(".recs input[name=id]").first.click()
     page.locator("#bulk [hx-get='/exports/new']").click()
@@ -243,8 +267,19 @@ SCENES = (
         "new-user", FAULT, "/admin/users/new", BEHEER, _submitted("[name=login]", "geen goede naam", ".error")
     ),
     Scene("user", FULL, person, BEHEER),
+    Scene("user-leaves", FULL, person, BEHEER, _pressed("[data-opens=leaves]", "#leaves")),
+    Scene("user-left", FULL, lambda house: f"/admin/users/{house.ids[PIET.login]}", BEHEER),
+    Scene("user-number", FAULT, person, BEHEER, _submitted("#f-number", NOOR.number, "#numbers-of .error")),
+    Scene("what-if", EMPTY, "/admin/what-if", BEHEER),
+    Scene("what-if", FULL, "/admin/what-if", BEHEER, _tried(JANSEN, SANNE.login, "#answer .trace")),
+    Scene("what-if-exempt", FULL, "/admin/what-if", TOEZICHT, _tried("112", DAAN.login, "#answer")),
+    Scene("what-if", FAULT, "/admin/what-if", BEHEER, _tried(JANSEN, MARK.login, "[role=alert]")),
     Scene("user-access", FULL, person, BEHEER, _tab("access", "#access .verdict")),
     Scene("user-rights", FULL, person, BEHEER, _tab("rights", "#rights .rights")),
+    Scene("licences", FULL, "/admin/licences", BEHEER),
+    Scene("licences-nobody-found", EMPTY, "/admin/licences?q=zzz", BEHEER),
+    Scene("licences-chosen", FULL, "/admin/licences?licence=365d", BEHEER, _licence_chosen),
+    Scene("licences-chosen", FAULT, "/admin/licences?licence=none", BEHEER, _mode_without_licence),
     Scene("teams", FULL, team, BEHEER, _pressed("[data-opens=remove-team]", "#remove-team")),
     Scene("team", FULL, team, BEHEER),
     Scene("team-candidates", FULL, team, BEHEER, lambda page: _typed(page, "#add", "no", "#candidates li")),

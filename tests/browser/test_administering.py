@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.desk import Desk
 from tests.browser.effort import Cost, Hands, Mouse
-from tests.browser.house import BEHEER, ILSE, JANSEN, MARK, NOOR, SALES, SANNE, SERVICE
+from tests.browser.house import BEHEER, ILSE, JANSEN, MARK, NOOR, SALES, SANNE, SERVICE, staffed
 
 HandsOn = Callable[[Page], Hands]
 
@@ -68,6 +68,37 @@ def test_who_hears_somebody_is_one_press(desk: Desk, hands: HandsOn) -> None:
     way.within(Cost(presses=1))
 
 
+def test_an_employee_leaves_by_two_presses_and_comes_back(desk: Desk, hands: HandsOn) -> None:
+    """The button, and the one beneath what ends and what stays; their recordings are there still."""
+    page = desk.page(BEHEER)
+    page.goto(f"{desk.house.url}/admin/users/new")
+    login = f"vertrekt.{'muis' if hands is Mouse else 'toetsen'}"
+    page.fill("[name=login]", login)
+    page.press("[name=login]", "Enter")
+    expect(page.locator("h1")).to_have_text(login)
+    way = hands(page)
+    way.press(page.get_by_role("button", name="Gaat uit dienst"))
+    expect(page.locator("#leaves")).to_contain_text("Inloggen kan meteen niet meer.")
+    way.press(page.get_by_role("button", name="Nu uit dienst"))
+    expect(page.locator("main")).to_contain_text(f"{login} is uit dienst sinds")
+    way.within(Cost(presses=2))
+    way.press(page.get_by_role("button", name="Komt terug"))
+    expect(page.get_by_role("button", name="Gaat uit dienst")).to_be_visible()
+
+
+def test_the_settings_are_tried_by_two_values(desk: Desk, hands: HandsOn) -> None:
+    """Who calls and who is called; the page tells whether it is recorded, how long it is kept and who hears it."""
+    page = desk.page(BEHEER)
+    page.goto(f"{desk.house.url}/admin/what-if")
+    way = hands(page)
+    way.write(page.locator("[name=caller]"), JANSEN, end="Tab")
+    way.write(page.locator("[name=callee]"), SANNE.login, end="Enter")
+    answer = page.locator("#answer")
+    expect(answer).to_contain_text("Dit gesprek zou worden opgenomen.")
+    expect(answer).to_contain_text("ilse, mark, sanne, tests, toezicht")
+    way.within(Cost(presses=0, typed=2))
+
+
 def test_a_purpose_is_asked_and_told(desk: Desk, hands: HandsOn) -> None:
     """Where the organisation wants it, opening a colleague's call takes a reason, which its history shows."""
     admin = desk.page(BEHEER)
@@ -103,3 +134,41 @@ def test_somebody_is_invited_by_an_address_and_a_press(desk: Desk, hands: HandsO
     way.write(page.locator("#f-email"), f"{login}@lindekade.example", end="Enter")
     expect(page.locator("[data-toast]")).to_be_visible()
     way.within(Cost(presses=3, typed=2))
+
+
+def test_fifty_people_get_a_licence_and_mode_by_four_presses(desk: Desk, hands: HandsOn) -> None:
+    """The filter, all of them, the licence; what it does is shown with the button that does it."""
+    way_name = "muis" if hands is Mouse else "toetsen"
+    page = desk.page(staffed(desk.house, f"vijftig-{way_name}", 50))
+    page.goto(f"{desk.house.url}/admin/licences")
+    way = hands(page)
+    way.press(page.locator("#licensed nav a", has_text="Zonder licentie"))
+    expect(page.locator("#licensed tbody tr")).to_have_count(50)
+    way.press(page.locator("#all"))
+    way.choose(page.locator("#f-to"), "7 jaar, 3500 minuten")
+    effect = page.locator("#effect")
+    expect(effect).to_contain_text("Vanaf nu 7 jaar voor de gesprekken van 50 gebruikers.")
+    expect(effect).to_contain_text("50 gebruikers gaan van Nooit naar Altijd.")
+    way.press(effect.get_by_role("button", name="Wijzig 50 gebruikers"))
+    expect(page.locator("[data-toast]")).to_contain_text("50 gebruikers zijn gewijzigd.")
+    way.within(Cost(presses=4))
+    expect(page.locator("#licensed tbody tr")).to_have_count(0)
+
+
+def test_a_licence_is_changed_and_its_effect_seen_by_three_presses(desk: Desk, hands: HandsOn) -> None:
+    """The person, the licence; the recordings that exist keep their term, and the first deletion is told."""
+    page = desk.page(BEHEER)
+    page.goto(f"{desk.house.url}/admin/licences")
+    way = hands(page)
+    row = page.locator("#licensed tr", has=page.locator(f"[value='{desk.house.ids[SANNE.login]}']"))
+    try:
+        way.press(row.locator("[name=id]"))
+        way.choose(page.locator("#f-to"), "7 jaar, 1000 minuten")
+        effect = page.locator("#effect")
+        expect(effect).to_contain_text("bestaande opnames houden 365 dagen.")
+        expect(effect).to_contain_text("Eerste verwijdering op")
+        way.press(effect.get_by_role("button", name="Wijzig 1 gebruiker"))
+        expect(row).to_contain_text("7 jaar, 1000 minuten")
+        way.within(Cost(presses=3))
+    finally:
+        desk.house.says(None, "PATCH", f"/v1/users/{desk.house.ids[SANNE.login]}", licence="365d")

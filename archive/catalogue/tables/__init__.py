@@ -37,6 +37,7 @@ from archive.catalogue.tables.data_subjects import (
 )
 from archive.catalogue.tables.directory import (
     api_clients,
+    departures,
     do_not_record,
     exempt_numbers,
     keep_next,
@@ -132,6 +133,7 @@ __all__ = [
     "data_subject_calls",
     "data_subject_requests",
     "data_subject_searches",
+    "departures",
     "destructions",
     "do_not_record",
     "evaluation_figures",

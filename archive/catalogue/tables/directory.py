@@ -77,9 +77,22 @@ users = Table(
     Column("own_modes", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("granted", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("denied", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    time("left_at", nullable=True),
     UniqueConstraint("tenant_id", "id"),
     UniqueConstraint("tenant_id", "login"),
     UniqueConstraint("tenant_id", "broadworks_id"),
+)
+
+departures = Table(
+    "departures",
+    metadata,
+    word("tenant_id"),
+    Column("user_id", Text, primary_key=True),
+    maybe("licence"),
+    word("mode"),
+    maybe("broadworks_id"),
+    words("numbers"),
+    of_user(),
 )
 
 user_numbers = Table(

@@ -80,8 +80,8 @@ def test_a_preview_says_what_keeps_its_class_and_changes_nothing(
     assert (seen.user_id, seen.login) == (anna.id, "anna")
     assert (seen.before, seen.after, seen.counts_from) == (YEARS_1000, DAYS_365, NOW)
     assert seen.kept == (
-        KeptClass(DAYS_90, 2, made[1].recording.retain_until),
-        KeptClass(YEARS_1000, 1, long["retain_until"]),
+        KeptClass(DAYS_90, 2, made[1].recording.retain_until, made[0].recording.retain_until),
+        KeptClass(YEARS_1000, 1, long["retain_until"], long["retain_until"]),
     )
     assert (seen.used_s, seen.cap_s, seen.above_cap, seen.obstacle) == (0, None, False, None)
     assert licences.preview(portal, bakery.id, anna.id, DAYS_365, now=NOW) == seen

@@ -116,6 +116,9 @@ def filled(
         directory.set_team_member(
             operator, tenant.id, "Sales", "anna", directory.Capacity.CONTRIBUTOR, now=now
         )
+        had = {"licence": "90d", "mode": "always", "broadworks_id": None, "numbers": []}
+        with portal.transaction(tenant.id) as connection:
+            connection.execute(insert(tables.departures), {"tenant_id": tenant.id, "user_id": user.id, **had})
         accounts.add_api_client(operator, tenant.id, "crm", ["recordings:read"], now=now)
         archived = make_recording(tenant.id, owner=user.id)
         outcome = SessionOutcome(

@@ -36,6 +36,7 @@ async def test_a_person_is_added_with_all_that_can_be_said(office: Any) -> None:
         "login": f"bert@{office.tenant.domain}",
         "numbers": ["+31201234570", "+31201234580-+31201234589", "101"],
         "broadworksId": "bert@bw.example",
+        "leftAt": None,
     }
     assert await office.read(f"/v1/users/{made['id']}", "User") == made
     (added, viewed) = office.log(f"user:{made['id']}")
