@@ -13,7 +13,9 @@ store stands on is held again (`archive.catalogue.found_holds`), also where its 
 already, in a database of yesterday. A copy of the bucket may have lost those holds.
 
 A row of yesterday's database may name a KEK that gave way since: it gets the key that
-stands beside the recording.
+stands beside the recording. One that the store locks for longer than its term is kept for longer:
+its term was made longer since. At the end the database is no longer one that was restored and not
+rebuilt (`archive.catalogue.restores`).
 
 Rules: runs as the operator; nothing in the bucket is changed; doing it again adds
 what is missing. What can't be rebuilt is told, never guessed: names of tenants,
@@ -31,7 +33,16 @@ from typing import NamedTuple
 
 import structlog
 
-from archive.catalogue import found_holds, keks, recordings, restored_cases, retention_clocks, sessions
+from archive.catalogue import (
+    found_holds,
+    keks,
+    recordings,
+    restored_cases,
+    restored_recordings,
+    restores,
+    retention_clocks,
+    sessions,
+)
 from archive.catalogue.directory import ensure_tenant
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.keks import WrappedKey
@@ -115,6 +126,7 @@ def rebuild(
             added += 1
         else:
             _rekey(vault, catalogue, rebuilt.archived)
+    restores.settle(catalogue, now=now)
     return added
 
 
@@ -245,7 +257,7 @@ def _copied(store: Store, stored: StoredObject) -> StoredObject:
 
 
 def _insert(catalogue: Catalogue, rebuilt: Rebuilt, cases: CasesFound, now: datetime) -> bool:
-    """Insert what is missing, its holds too; return whether the recording was."""
+    """Insert what is missing, its holds and a longer term too; return whether the recording was."""
     recording = rebuilt.archived.recording
     tenant_id = recording.tenant_id
     with catalogue.transaction(tenant_id) as connection:
@@ -255,6 +267,8 @@ def _insert(catalogue: Catalogue, rebuilt: Rebuilt, cases: CasesFound, now: date
             sessions.insert_outcome(connection, rebuilt.outcome)
             # What the clock was before the recordings came back proves nothing to the sweep.
             retention_clocks.start_over(connection, recording.started_at)
+        else:
+            restored_recordings.keep_longer(connection, recording)
         restored_cases.put_back(connection, recording, cases.members.get((tenant_id, recording.id), {}))
         if rebuilt.held:
             found_holds.keep(connection, tenant_id, recording.id, now=now)

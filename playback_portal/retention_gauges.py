@@ -27,6 +27,10 @@ TOLD = {
         "Recordings whose destruction the store refuses, fails again and again, or waits for a key.",
     ),
     Figure.IDLE_KEYS_STUCK: ("idle_keys_stuck", "Keys nothing hangs from that can't be ended."),
+    Figure.NOT_REBUILT: (
+        "restored_not_rebuilt",
+        "1 while the database is that of a backup and nothing is deleted before the catalogue is rebuilt.",
+    ),
 }
 """Figures told as they were counted: their name behind `earwitness_retention_`, and what they say."""
 

@@ -37,6 +37,10 @@ class ClockDisbelieved(DependencyUnavailable):
     """No clock can be believed; nothing is deleted until one is set right or confirmed."""
 
 
+class NotRebuilt(ClockDisbelieved):
+    """The database is that of a backup, and does not know yet what was held or kept for longer since."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """What is known of the time: it was `at`, and `elapsed_s` have gone by since.

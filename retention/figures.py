@@ -23,7 +23,7 @@ from archive.catalogue.retention_figures import Figure
 from archive.clock import Clock
 from archive.errors import DependencyUnavailable
 from archive.model import TenantId
-from retention.due_time import ClockDisbelieved
+from retention.due_time import ClockDisbelieved, NotRebuilt
 
 RETENTION_TALLY = "retention.tally"
 
@@ -63,13 +63,15 @@ class Figures:
         """Return the time it is counted by, and what that tells of the clocks: nothing, with a store away."""
         try:
             until = self._check_clocks()
+        except NotRebuilt:
+            return now, {Figure.NOT_REBUILT: 1}
         except ClockDisbelieved:
             known = retention_clocks.good_times(self._catalogue)
             return min([now, *(each.at for each in known[:1])]), {Figure.CLOCK_DISBELIEVED: 1}
         except DependencyUnavailable:
             return now, {}
         late = max(0, int((now - until).total_seconds()))
-        return until, {Figure.CLOCK_DISBELIEVED: 0, Figure.CLOCK_LATE_S: late}
+        return until, {Figure.CLOCK_DISBELIEVED: 0, Figure.CLOCK_LATE_S: late, Figure.NOT_REBUILT: 0}
 
 
 def add_figures(

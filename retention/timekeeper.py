@@ -6,6 +6,9 @@ database, so that it outlives the process. After a start of the machine no more 
 remembered, until the clock is proved: nobody takes a time of others for right that was never more
 than said.
 
+By a database that was restored from a backup nothing is judged before the catalogue was built again,
+however right the clocks are.
+
 Rules: blocking. A clock that is not believed is written into the audit log, once for each
 new reason, and so is one that lets deletions come late. Not here: what is believed
 (`retention.due_time`).
@@ -21,13 +24,22 @@ from pathlib import Path
 import structlog
 
 from archive.audit import AuditWriter
-from archive.catalogue import retention_clocks
+from archive.catalogue import restores, retention_clocks
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.retention_clocks import CLOCK_ACTION, DISBELIEVED, GoodTime
 from archive.clock import Clock
 from archive.errors import DependencyUnavailable
 from archive.store.object import Store
-from retention.due_time import TOLERANCE, Checkpoint, ClockDisbelieved, Judgement, Readings, judge, judge_lock
+from retention.due_time import (
+    TOLERANCE,
+    Checkpoint,
+    ClockDisbelieved,
+    Judgement,
+    NotRebuilt,
+    Readings,
+    judge,
+    judge_lock,
+)
 from retention.kernel_clock import kernel_clock
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -128,8 +140,10 @@ class Timekeeper:
     def due_time(self) -> datetime:
         """Return the moment up to which recordings are over, and remember what is known of the time now.
 
-        Raises ClockDisbelieved, and DependencyUnavailable when store or database are away.
+        Raises ClockDisbelieved, NotRebuilt when the database was restored and the catalogue not built again
+        since, and DependencyUnavailable when store or database are away.
         """
+        self._require_rebuilt()
         up, known = self._uptime(), retention_clocks.good_times(self._catalogue)
         readings = self._readings(up, known)
         try:
@@ -147,6 +161,17 @@ class Timekeeper:
             self._alarmed = None
         retention_clocks.keep(self._catalogue, _good(self._node, found, up))
         return found.until
+
+    def _require_rebuilt(self) -> None:
+        made_at = restores.not_rebuilt(self._catalogue)
+        if made_at is None:
+            return
+        error = NotRebuilt(
+            f"Nothing is deleted: the database is that of the backup of {made_at:%Y-%m-%d %H:%M} UTC and "
+            "knows nothing of what was held since. Run `earwitness storage rebuild-catalogue`."
+        )
+        _log.error("ALARM: restored and not rebuilt, nothing is deleted", reason=str(error))
+        raise error
 
     def trust(self) -> datetime:
         """Take this machine's clock as right from now on, as the operator says, and return its time."""

@@ -1,6 +1,7 @@
 """Restoring a backup for good: into a database that holds nothing, and a key store that gets what it lacks.
 
-    looked at -> keys -> side database -> brought to this release -> written down -> takes its name
+    looked at -> keys -> side database -> brought to this release -> what may have been taken away since
+    taken away -> written down -> takes its name
 
 Rules: nothing that is there is replaced. The database is filled under another name and takes its
 own in the last step, so that a restore that was broken off has changed nothing but keys, and is
@@ -24,9 +25,11 @@ from psycopg import sql
 from sqlalchemy import make_url
 
 from archive.audit import AuditWriter
+from archive.audit_chain import Json
 from archive.backup.dump import connected, restore
 from archive.backup.folder import KEYS
 from archive.backup.sealed import OpenedBackup
+from archive.backup.taking_away import TakenAway, take_away
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.holdings import Holding, holdings, require_all_rows
 from archive.catalogue.migrate import prepare
@@ -80,6 +83,7 @@ class Restored:
     keys_there: int
     destroyed: int
     holdings: tuple[Holding, ...]
+    taken_away: TakenAway
 
 
 def restore_backup(
@@ -105,12 +109,13 @@ def restore_backup(
     if found != backup.manifest.holdings:
         raise VerificationFailed("The database restored is not the one the manifest counted.")
     tell(f"database: {sum(each.recordings for each in found)} recordings, as the manifest says")
-    _write_down(backup, target, side, actor=actor, node=node, now=now)
+    taken_away = take_away(target.url(side), made_at=backup.manifest.made_at, now=now)
+    _write_down(backup, target, side, taken_away, actor=actor, node=node, now=now)
     require_empty(target)
     _drop(target, target.database)
     _rename(target, side)
     tell("database: restored")
-    return Restored(put, there, destroyed, found)
+    return Restored(put, there, destroyed, found, taken_away)
 
 
 def require_empty(target: Target) -> None:
@@ -198,15 +203,25 @@ def _told(backup: OpenedBackup, tell: Tell) -> Iterator[bytes]:
 
 
 def _write_down(
-    backup: OpenedBackup, target: Target, database: str, *, actor: str, node: str, now: datetime
+    backup: OpenedBackup,
+    target: Target,
+    database: str,
+    taken_away: TakenAway,
+    *,
+    actor: str,
+    node: str,
+    now: datetime,
 ) -> None:
     url = make_url(target.operator_url).set(database=database).render_as_string(hide_password=False)
     catalogue = Catalogue(url)
     try:
         audit = AuditWriter(catalogue, f"operator/{node}")
         thing = f"backup:{backup.manifest.made_at:%Y%m%dT%H%M%SZ}"
+        body: dict[str, Json] = {"takenAway": {**vars(taken_away)}}
         with audit.transaction(None) as connection:
-            audit.append(connection, tenant_id=None, actor=actor, action=RESTORED, object=thing, at=now)
+            audit.append(
+                connection, tenant_id=None, actor=actor, action=RESTORED, object=thing, at=now, body=body
+            )
     finally:
         catalogue.close()
 

@@ -16,7 +16,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     Connection,
@@ -30,6 +30,7 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -39,11 +40,14 @@ from archive.catalogue.directory import Capacity
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.rows import in_utc
 from archive.catalogue.tables import api_clients, team_members, teams, tenant_policies, users
-from archive.errors import NotFound, Refused
+from archive.errors import Conflict, NotFound, Refused
 from archive.model import Role, TenantId, UserId, new_id
 
 CLIENT_NAME_CHARS_MAX = 200
 KEY_BYTES = 32
+
+SUSPENDED: Final = "suspended:"
+"""Before the hash of a key that opens nothing until somebody says that it still may: no hash begins so."""
 
 _KEY = re.compile(r"ew_([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 
@@ -131,6 +135,26 @@ def scope_of_client(catalogue: Catalogue, tenant_id: TenantId, client_id: str) -
     if row is None:
         raise NotFound("There is no such API client any more.")
     return AccessScope(tenant_id, f"api-client:{client_id}", scopes=frozenset(row.scopes))
+
+
+def resume_api_client(catalogue: Catalogue, tenant_id: TenantId, name: str) -> str:
+    """Let the key of an API client that a restore suspended open again, and return the client's id.
+
+    Raises NotFound for none of that name, Conflict when it is not suspended.
+    """
+    columns = api_clients.c
+    of_it = and_(columns.tenant_id == tenant_id, columns.name == name)
+    with catalogue.transaction(tenant_id) as connection:
+        row = connection.execute(
+            select(columns.id, columns.key_hash).where(of_it).with_for_update()
+        ).one_or_none()
+        if row is None:
+            raise NotFound("There is no API client of that name.")
+        if not row.key_hash.startswith(SUSPENDED):
+            raise Conflict("The key of this API client is not suspended.")
+        given = row.key_hash.removeprefix(SUSPENDED)
+        connection.execute(update(api_clients).where(of_it).values(key_hash=given))
+    return str(row.id)
 
 
 def _hash(key: str) -> str:

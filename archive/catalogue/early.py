@@ -2,8 +2,9 @@
 
 A recording waits in the trash first (`archive.catalogue.trash`). Behind that, and of keys at once, an
 approval is good for a week, and only while no hold keeps the recording: the sweep asks anew, in
-the statement that claims it. Keys are approved by their day, so that a KEK that gives way
-to its next version meanwhile changes nothing; what began after the proposal is not meant.
+the statement that claims it. What was approved before a backup was restored is asked for anew. Keys
+are approved by their day, so that a KEK that gives way to its next version meanwhile changes
+nothing; what began after the proposal is not meant.
 
 Rules: conditions of SQL over `recordings`, run by whoever claims (`archive.catalogue.destructions`).
 """
@@ -17,7 +18,7 @@ from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from archive.approval import LIFE, Kind, State
-from archive.catalogue import store_holds
+from archive.catalogue import restores, store_holds
 from archive.catalogue.tables import legal_duties, proposals, recordings, trash
 from archive.model import KEPT_STATES, TenantId
 
@@ -42,6 +43,8 @@ def is_early(tenant_id: TenantId, until: datetime) -> ColumnElement[bool]:
         .where(or_(waits.until <= until, waits.until == waits.put_at))
     )
     by_key = select(of_it.id).where(*approved, of_it.decided_at > until - APPROVAL_LASTS, _is_of_key())
+    # Of before a restore nobody knows what was done since; the rows of the trash went with it.
+    by_key = by_key.where(~restores.since(of_it.decided_at))
     # One that was made to be kept longer since hangs from the keys of that day only until a job was there.
     early = or_(columns.id.in_(named), and_(by_key.exists(), columns.term_behind.is_(False)))
     free = is_free(tenant_id, until), columns.retain_until > until

@@ -44,6 +44,7 @@ class Figure(StrEnum):
     SWEEP = "sweep"
     CLOCK_DISBELIEVED = "clock-disbelieved"
     CLOCK_LATE_S = "clock-late-s"
+    NOT_REBUILT = "restored-not-rebuilt"
     OVERDUE = "overdue-recordings"
     HOLDS_WAITING = "holds-waiting"
     STUCK = "stuck-recordings"

@@ -156,14 +156,21 @@ def _add_peer(acting: Operator, options: argparse.Namespace) -> Peer:
 
 
 def run_api_client(arguments: list[str]) -> int:
-    """Make a key for the HTTP API and print it once."""
+    """Make a key for the HTTP API and print it once, or let one that a restore suspended open again."""
     made = parser(
         "api-client",
         "Programs that use the HTTP API.",
         "earwitness api-client add crm --tenant jansen.example --scope recordings:read recordings:play",
     )
-    actions = made.add_subparsers(dest="action", required=True, metavar="add")
+    actions = made.add_subparsers(dest="action", required=True, metavar="add|resume")
     add = actions.add_parser("add", help="make a key; it is shown once", epilog=made.epilog)
+    resume = actions.add_parser(
+        "resume",
+        help="let a key open again that a restore of a backup suspended",
+        epilog="example: earwitness api-client resume crm --tenant jansen.example",
+    )
+    resume.add_argument("name", help="the name it was made with")
+    resume.add_argument("--tenant", required=True, metavar="DOMAIN", help="the customer whose key it is")
     add.add_argument("name", help="name for people")
     add.add_argument("--tenant", required=True, metavar="DOMAIN", help="the customer whose data it reaches")
     add.add_argument(
@@ -179,9 +186,23 @@ def run_api_client(arguments: list[str]) -> int:
         metavar="LOGIN",
         help="the key acts as this person: it may do what both they and its scopes allow",
     )
-    add_data(add)
-    add_json(add)
+    for action in (add, resume):
+        add_data(action)
+        add_json(action)
     options = made.parse_args(arguments)
+    return _resume_client(options) if options.action == "resume" else _add_client(options)
+
+
+def _resume_client(options: argparse.Namespace) -> int:
+    with operator(options) as acting:
+        tenant = directory.tenant_by_domain(acting.catalogue, options.tenant)
+        client_id = accounts.resume_api_client(acting.catalogue, tenant.id, options.name.strip())
+        acting.record("api-client.resumed", client_id, tenant.id)
+    print_row({"id": client_id, "name": options.name.strip()}, as_json=options.json)
+    return DONE
+
+
+def _add_client(options: argparse.Namespace) -> int:
     with operator(options) as acting:
         tenant = directory.tenant_by_domain(acting.catalogue, options.tenant)
         user_id = None

@@ -28,13 +28,15 @@ from archive.settings import Settings, load_settings
 from archive.telemetry import configure_logging
 
 NEXT = """\
-What to do next, in this order (docs/operators.md, Backup):
-  1. start the service
+What to do next, in this order (docs/operators.md, Restoring):
+  1. start the service; nothing is deleted before step 3 is done
   2. earwitness audit begin --reason "restored the backup of {made_at}"
-  3. earwitness storage rebuild-catalogue     for the calls after {made_at}, and their holds
-  4. earwitness drill --bucket-only           opens every recording
-  5. earwitness audit verify
-  6. earwitness backup --out DIR              the one restored is to be destroyed by {destroy_by}"""
+  3. earwitness storage rebuild-catalogue     for the calls after {made_at}, their holds and longer terms
+  4. take away again what was taken away since {made_at}: accounts, roles, rights, second factors,
+     people on cases; then earwitness api-client resume        for each API key that is still to open
+  5. earwitness drill --bucket-only           opens every recording
+  6. earwitness audit verify
+  7. earwitness backup --out DIR              the one restored is to be destroyed by {destroy_by}"""
 
 
 def run_restore(arguments: list[str]) -> int:
@@ -128,6 +130,11 @@ def _told(backup: OpenedBackup, restored: Restored, *, as_json: bool) -> None:
             "keys restored": restored.keys_put,
             "keys that were there": restored.keys_there,
             "destroyed keys": restored.destroyed,
+            "sessions ended": restored.taken_away.sessions,
+            "invitations ended": restored.taken_away.invitations,
+            "play links ended": restored.taken_away.shares,
+            "API keys suspended": restored.taken_away.api_clients,
+            "taken out of the trash": restored.taken_away.trash,
         },
         as_json=as_json,
     )

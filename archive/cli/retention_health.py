@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
-from archive.catalogue import retention_figures
+from archive.catalogue import restores, retention_figures
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.retention_figures import COUNTED_WITHIN, SWEPT_WITHIN, Figure, Reading
 from archive.cli.finding import Finding, Verdict
@@ -21,6 +21,7 @@ OVERDUE = "recordings past their term"
 HOLDS = "holds of the store"
 STUCK = "destructions"
 KEYS = "keys nothing hangs from"
+RESTORED = "restored database"
 
 LATE_S_MAX = 6 * 3600
 """As the worker: a machine that was off makes deletions late, and within a day they have to be done."""
@@ -37,7 +38,9 @@ def retention_health(settings: Settings) -> list[Finding]:
     settings.require("database_url")
     catalogue = Catalogue(settings.database_url, timeout_s=settings.database_timeout_s)
     try:
-        return list(retention_findings(retention_figures.read(catalogue), SystemClock().now()))
+        findings = list(retention_findings(retention_figures.read(catalogue), SystemClock().now()))
+        made_at = restores.not_rebuilt(catalogue)
+        return findings if made_at is None else [_not_rebuilt(made_at), *findings]
     finally:
         catalogue.close()
 
@@ -59,6 +62,11 @@ def retention_findings(figures: Mapping[Figure, Reading], now: datetime) -> Iter
     yield _holds(figures.get(Figure.HOLDS_WAITING), now)
     yield _none_of(STUCK, figures.get(Figure.STUCK), "can't be destroyed", _LOOK)
     yield _none_of(KEYS, figures.get(Figure.IDLE_KEYS_STUCK), "can't be ended", _LOOK)
+
+
+def _not_rebuilt(made_at: datetime) -> Finding:
+    found = f"is that of the backup of {_moment(made_at)}: nothing is deleted"
+    return Finding(RESTORED, Verdict.WRONG, found, "run earwitness storage rebuild-catalogue")
 
 
 def _clock(figures: Mapping[Figure, Reading]) -> Finding:

@@ -15,6 +15,7 @@ from archive.catalogue import retention_clocks
 from archive.catalogue.engine import Catalogue
 from archive.cli.main import main
 from archive.clock import SystemClock
+from archive.data_key import expiry_day
 from archive.model import Tenant
 from retention import commands
 from retention.commands import DAYS_MAX
@@ -63,7 +64,7 @@ def test_preview_tells_what_goes_by_tenant_and_class(
     archived = ageing.archive(bakery, days=20)
     (line,) = run("preview", "--days", "30", role="operator")
     assert (line["tenant"], line["class"], line["going"], line["held"]) == ("bakery.example", "90d", 1, 0)
-    assert line["first"] == archived.recording.retain_until.date().isoformat()
+    assert line["first"] == expiry_day(archived.recording.retain_until).isoformat()
     assert run("preview", "--days", "10", role="operator")[0]["going"] == 0
     (line,) = run("preview", "--licence", "7y-1000", "--days", str(DAYS_MAX), role="operator")
     assert (line["class"], line["going"]) == ("7y-1000", 1)

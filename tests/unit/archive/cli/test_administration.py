@@ -90,3 +90,22 @@ def test_a_key_may_act_as_a_person(
     assert (scope.actor, scope.scopes) == (f"user:{anna['id']}", {"calls:control", "settings"})
     assert "no user" in run(*made, "--user", "bas", code=1)
     assert "not the domain" in run(*made, "--user", "anna@florist.example", code=1)
+
+
+def test_a_key_that_a_restore_suspended_opens_again_when_the_operator_says_so(
+    run: Callable[..., str], data: Callable[..., Any], database: Any
+) -> None:
+    data("tenant", "add", "Bakery", "--domain", "bakery.example")
+    made = data("api-client", "add", "crm", "--tenant", "bakery.example", "--scope", "recordings:read")
+    named = ("api-client", "resume", "crm", "--tenant", "bakery.example")
+    assert "not suspended" in run(*named, code=1)
+    hashes = "SELECT key_hash FROM api_clients"
+    [before] = database.connect().execute(hashes).fetchone()
+    database.connect().execute("UPDATE api_clients SET key_hash = 'suspended:' || key_hash")
+    assert data(*named)["id"] == made["id"]
+    assert database.connect().execute(hashes).fetchone() == (before,)
+    run("api-client", "resume", "none", "--tenant", "bakery.example", code=1)
+    entries = database.connect().execute(
+        "SELECT object FROM audit_entries WHERE action = 'api-client.resumed'"
+    )
+    assert entries.fetchall() == [(made["id"],)]

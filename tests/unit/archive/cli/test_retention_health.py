@@ -18,6 +18,7 @@ from archive.cli.retention_health import (
     KEYS,
     LATE_S_MAX,
     OVERDUE,
+    RESTORED,
     STUCK,
     SWEEP,
     retention_findings,
@@ -111,3 +112,13 @@ def test_the_doctor_reads_what_the_worker_counted(database: Any, worker: Catalog
     retention_figures.keep(worker, {Figure.COUNTED: 0, Figure.STUCK: 9}, now)
     (finding,) = [each for each in retention_health(settings) if each.check == STUCK]
     assert (finding.verdict, finding.found[:2]) == (Verdict.WRONG, "9 ")
+
+
+def test_the_doctor_says_that_a_restored_database_was_not_rebuilt(database: Any) -> None:
+    """Whatever else is counted; nothing is deleted until then."""
+    settings = Settings(database_url=database.url("earwitness_operator"))
+    assert all(each.check != RESTORED for each in retention_health(settings))
+    database.connect().execute("INSERT INTO restores VALUES (now(), '2026-11-22 10:00+00', NULL)")
+    finding, *_ = retention_health(settings)
+    assert (finding.check, finding.verdict) == (RESTORED, Verdict.WRONG)
+    assert "the backup of 2026-11-22 10:00 UTC" in finding.found
