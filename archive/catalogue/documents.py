@@ -12,6 +12,7 @@ when it is made anew (`archive.catalogue.search`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,6 +50,9 @@ PLANNED = {
     "enable_seqscan": "off",
     # Indexes are in memory or on flash, not on turning disks as the default supposes.
     "random_page_cost": "1.1",
+    # Some hundred thousand documents begin with a common name in an archive of millions. With less memory the
+    # index tells only their pages, and everything on these is read.
+    "work_mem": "32MB",
 }
 PLAN_FOR_PAGES = select(*(func.set_config(name, value, True) for name, value in PLANNED.items()))
 """How the statements of this transaction are planned."""
@@ -124,6 +128,21 @@ def matching(terms: Sequence[str]) -> ColumnElement[bool]:
     return and_(_holds(together), *(_holds([term]) for term in apart))
 
 
+def matching_few(connection: Connection, terms: Sequence[str]) -> ColumnElement[bool]:
+    """Return the condition that all terms hold, for what `finds_few`.
+
+    The index looks for what is rare, and the few documents it finds are read for what is common:
+    to look for a common beginning of a word, it gathers every document that has it.
+    """
+    asked = [term for term in terms if not term.startswith("!")]
+    expected = {term: estimated(connection, [term]) for term in asked}
+    common = [term for term in asked if expected[term] > COMMON_FACTOR_MIN * min(expected.values())]
+    if not common:
+        return matching(terms)
+    rare = matching([term for term in terms if term not in common])
+    return and_(rare, _holds(common).is_(True))
+
+
 def _holds(terms: Iterable[str]) -> ColumnElement[bool]:
     query = cast(literal(storable(" & ".join(terms)), Text), TSQUERY)
     return searchable.c.document.op("@@", is_comparison=True)(query)
@@ -140,7 +159,8 @@ def finds_few(connection: Connection, terms: Sequence[str]) -> bool:
     So say the statistics. Of a word they do not know they suppose that it is about as
     frequent as the rarest one they know, in a large archive thousands; it is rarer.
     """
-    if estimated(connection, terms) <= FEW_ROWS_MAX:
+    expected = estimated(connection, terms)
+    if expected <= FEW_ROWS_MIN or expected <= few_rows_max(every_row(connection)):
         return True
     unknown = estimated(connection, [NOWHERE])
     return any(
@@ -155,6 +175,19 @@ def estimated(connection: Connection, terms: Sequence[str]) -> int:
     return plan_rows(connection, select(searchable.c.recording_id).where(matching(terms)))
 
 
+def every_row(connection: Connection) -> int:
+    """Return about how many documents there are, by the statistics of the table."""
+    return plan_rows(connection, select(searchable.c.recording_id))
+
+
+def few_rows_max(rows: int) -> int:
+    """Return how many of so many documents are put in order sooner than walking finds a page of them.
+
+    Walking reads `rows / found` for each one it finds, and sorting all that are found.
+    """
+    return math.isqrt(rows * PAGE_ROWS // 2)
+
+
 def plan_rows(connection: Connection, statement: Select[Any]) -> int:
     """Return how many rows the planner expects of a statement."""
     compiled = statement.compile(connection, compile_kwargs={"render_postcompile": True})
@@ -162,8 +195,14 @@ def plan_rows(connection: Connection, statement: Select[Any]) -> int:
     return int(plan[0]["Plan"]["Plan Rows"])
 
 
-FEW_ROWS_MAX = 2000
-"""So many documents are sorted in a moment; of more, walking finds the first fifty sooner."""
+FEW_ROWS_MIN = 2000
+"""So many documents are sorted in a moment, however few there are."""
+
+COMMON_FACTOR_MIN = 10
+"""To read a document takes some five times as long as to gather it from the index."""
+
+PAGE_ROWS = 50
+"""What a page shows, and a walk looks for. Behind the index a document is dearer to read than in order."""
 
 NOWHERE = lexemes.quoted("#has:nothing")
 """A facet no recording has."""

@@ -110,11 +110,11 @@ def statement_of(
     if not wanted.asks:
         return _paged(statement, query, recordings.c.started_at, recordings.c.id, after)
     terms = documents.terms_of(connection, wanted)
-    match, found = documents.matching(terms), cast("FromClause", searchable)
+    found = cast("FromClause", searchable)
     if documents.finds_few(connection, terms):
-        found = _few(match, query.sort)
+        found = _few(documents.matching_few(connection, terms), query.sort)
     else:
-        statement = statement.where(match)
+        statement = statement.where(documents.matching(terms))
     statement = statement.join(found, found.c.recording_id == recordings.c.id)
     return _paged(statement, query, found.c.started_at, found.c.recording_id, after)
 

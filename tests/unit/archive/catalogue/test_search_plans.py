@@ -135,7 +135,8 @@ def test_a_rare_text_is_found_by_the_index_of_documents_despite_row_level_securi
 def test_words_the_statistics_do_not_know_are_rare_in_an_archive_of_any_size(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(documents, "FEW_ROWS_MAX", 0)
+    monkeypatch.setattr(documents, "FEW_ROWS_MIN", 0)
+    monkeypatch.setattr(documents, "few_rows_max", lambda rows: 0)
     with crowd.portal.transaction(crowd.tenant_id) as connection:
 
         def few(text: str, *facets: Facet) -> bool:
@@ -147,6 +148,10 @@ def test_words_the_statistics_do_not_know_are_rare_in_an_archive_of_any_size(
         assert few("qqqq", Facet.PAUSE)
         assert few(f"{COMMON_NAME} qqqq")
         assert not few(COMMON_NAME, Facet.PAUSE)
+
+
+def test_the_larger_the_archive_the_more_is_put_in_order_sooner_than_walked_through() -> None:
+    assert [documents.few_rows_max(10**power) for power in (4, 6, 7)] == [500, 5000, 15811]
 
 
 def test_generated_documents_hold_what_the_program_would_make_of_them(crowd: Crowd) -> None:
