@@ -240,6 +240,11 @@ def update_user(
     return _change(connection, lock_user(connection, tenant_id, user.id, fields), fields, now)
 
 
+def change_locked(connection: Connection, user: User, *, now: datetime, **fields: Unpack[UserFields]) -> User:
+    """Change a person, read when the caller's transaction had locked them already; raises as `set_user`."""
+    return _change(connection, user, fields, now)
+
+
 def lock_user(
     connection: Connection, tenant_id: TenantId, user_id: UserId, fields: Collection[str] = ()
 ) -> User:

@@ -138,32 +138,34 @@ def assign(
     Raises NotFound where one of them is gone, Refused for too many, and where the mode of
     one would record without a licence: then nobody is changed.
     """
-    # In the order of their ids, so that two who change the same people do not wait for each other.
-    found = [
-        directory.lock_user(connection, tenant_id, user.id)
-        for user in _people(connection, tenant_id, user_ids)
-    ]
+    found = _people(connection, tenant_id, user_ids, locked=True)
     outcomes = [assignment.of(user) for user in found]
     obstacles = _obstacles(outcomes)
     if obstacles:
         raise Refused(NO_LICENCE.format(logins=", ".join(obstacles)))
-    return [
-        Changed(each.user, _set(connection, tenant_id, each, now=now)) for each in outcomes if each.changes
-    ]
+    return [Changed(each.user, _set(connection, each, now=now)) for each in outcomes if each.changes]
 
 
-def _set(connection: Connection, tenant_id: TenantId, outcome: Outcome, *, now: datetime) -> User:
+def _set(connection: Connection, outcome: Outcome, *, now: datetime) -> User:
     fields: UserFields = {"licence": outcome.licence, "mode": outcome.mode}
-    return directory.update_user(connection, tenant_id, outcome.user.login, now=now, **fields)
+    return directory.change_locked(connection, outcome.user, now=now, **fields)
 
 
-def _people(connection: Connection, tenant_id: TenantId, user_ids: Iterable[UserId]) -> Sequence[User]:
-    """Return these people by their ids; raises NotFound where one is not there, Refused for too many."""
+def _people(
+    connection: Connection, tenant_id: TenantId, user_ids: Iterable[UserId], *, locked: bool = False
+) -> Sequence[User]:
+    """Return these people by their ids, `locked` for the transaction before they are read.
+
+    Raises NotFound where one is not there, Refused for too many.
+    """
     wanted = {UserId(storable(each)) for each in user_ids}
     if len(wanted) > PEOPLE_COUNT_MAX:
         raise Refused(f"A licence is given to at most {PEOPLE_COUNT_MAX} people at once.")
-    here = (users.c.tenant_id == tenant_id, users.c.left_at.is_(None))
-    found = directory_rows.users_where(connection, *here, users.c.id.in_(sorted(wanted)))
+    meant = (users.c.tenant_id == tenant_id, users.c.id.in_(sorted(wanted)))
+    if locked:
+        # In the order of their ids, so that two who change the same people do not wait for each other.
+        connection.execute(select(users.c.id).where(*meant).order_by(users.c.id).with_for_update())
+    found = directory_rows.users_where(connection, *meant, users.c.left_at.is_(None))
     if len(found) < len(wanted):
         raise NotFound("One of these people is not of this tenant (any more).")
     return found

@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import pyotp
+from sqlalchemy import insert
 
 from archive import approval
 from archive.access import AccessScope, Right, Scope
+from archive.allowance import month_of
 from archive.catalogue import (
     accounts,
     departures,
@@ -39,6 +41,7 @@ from archive.catalogue.directory import Capacity
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.identities import Account
 from archive.catalogue.invitations import Kind
+from archive.catalogue.tables import minute_months
 from archive.model import (
     RecordingId,
     RecordingMode,
@@ -104,10 +107,11 @@ ILSE = Person("ilse", access="none")
 BEHEER = Person("beheer", role=Role.ADMINISTRATOR, access="none")
 TOEZICHT = Person("toezicht", role=Role.AUDITOR, access="none")
 UNENROLLED = Person("nieuw", role=Role.ADMINISTRATOR, access="none")
+LOTTE = Person("lotte", "+31200123407")
 PIET = Person("piet", "+31200123408")
 EVA = Person("eva", "+31200123409", domain=EMPTY_DOMAIN)
 LEEGBEHEER = Person("baas", role=Role.ADMINISTRATOR, access="none", domain=EMPTY_DOMAIN)
-PEOPLE = (SANNE, DAAN, NOOR, MARK, ILSE, BEHEER, TOEZICHT, UNENROLLED, PIET, EVA, LEEGBEHEER)
+PEOPLE = (SANNE, DAAN, NOOR, MARK, ILSE, BEHEER, TOEZICHT, UNENROLLED, LOTTE, PIET, EVA, LEEGBEHEER)
 
 MEMBERS = (
     (SALES, SANNE, Capacity.CONTRIBUTOR),
@@ -254,6 +258,7 @@ def _entered(service: RunningService, catalogue: Catalogue, box: Letterbox) -> H
             catalogue, tenant.id, f"app van {each.login}", scopes, now=now, user_id=house.ids[each.login]
         )
         house.keys[each.login] = client.key
+    _use_minutes(catalogue, house, LOTTE)
     with catalogue.transaction(tenant.id) as connection:
         departures.leave(connection, tenant.id, house.ids[PIET.login], now=datetime.now(UTC))
     rights.set_rights(catalogue, tenant.id, house.ids[SANNE.login], {Right.SHARE: True, Right.EMAIL: True})
@@ -273,6 +278,17 @@ def _enter(catalogue: Catalogue, house: House, tenant_id: TenantId, person: Pers
         access=person.access,
     )
     house.ids[person.login] = user.id
+
+
+def _use_minutes(catalogue: Catalogue, house: House, person: Person) -> None:
+    """Give somebody a licence with minutes, of which most of this month's are used."""
+    now, tenant_id = datetime.now(UTC), house.tenant_id
+    directory.set_user(catalogue, tenant_id, person.login, now=now, licence=RetentionClass.YEARS_7_1000)
+    booked = {"month": month_of(now), "booked_s": 743 * 60}
+    with catalogue.transaction(tenant_id) as connection:
+        connection.execute(
+            insert(minute_months), {"tenant_id": tenant_id, "user_id": house.ids[person.login], **booked}
+        )
 
 
 def staffed(house: House, name: str, people: int) -> Person:

@@ -85,6 +85,12 @@ async def test_what_is_missing_is_asked_for_and_nothing_of_it_is_written(office:
     assert OUTSIDE not in str([each.body for each in entries])
 
 
+async def test_the_empty_list_of_recordings_leads_there_whom_it_is_for(office: Any) -> None:
+    link = 'class="btn primary" href="/admin/what-if"'
+    assert link in await office.opened("boss", "/recordings")
+    assert link not in await office.opened("anna", "/recordings")
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_it_is_not_for_everyone(office: Any, method: str) -> None:
     headers = office.signed_in(office.anna)
