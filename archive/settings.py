@@ -249,6 +249,12 @@ class Settings(BaseSettings):
     recovery_silence_s: float = Field(
         15.0, gt=0, description="after a restart, a call without media for so long is ended"
     )
+    pause_reminder_s: float = Field(
+        60.0,
+        gt=0,
+        le=3600,
+        description="a pause of so long is told to whose call it is, in case they forgot it",
+    )
     hold_back_s: float = Field(
         2.0,
         ge=0,

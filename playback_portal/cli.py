@@ -13,6 +13,7 @@ import signal
 import ssl
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -86,6 +87,7 @@ def make_services(settings: Settings) -> Services:
         post=_post(settings, root),
         authorities=functools.cache(lambda: open_authorities(settings, SystemClock().now())),
         url=settings.portal_address_shown,
+        long_pause=timedelta(seconds=settings.pause_reminder_s),
         database_url=settings.database_url,
     )
 

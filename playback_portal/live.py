@@ -23,9 +23,6 @@ from archive.model import Party, RecordingMode, RecordingState, UserId
 from playback_portal.language import mark
 from playback_portal.rows import other_parties
 
-LONG_PAUSE: Final = timedelta(seconds=60)
-"""A pause for a card number is over by then; the recorder tells of longer ones too, at the same moment."""
-
 
 @dataclass(frozen=True)
 class Button:
@@ -164,9 +161,18 @@ class LiveRow:
 
 
 def row(
-    call: LiveCall, scope: AccessScope, logins: Mapping[UserId, str], now: datetime, *, known: bool
+    call: LiveCall,
+    scope: AccessScope,
+    logins: Mapping[UserId, str],
+    now: datetime,
+    *,
+    known: bool,
+    long_pause: timedelta,
 ) -> LiveRow:
-    """Return the row of a call for somebody; `known` is whether its recorder is there."""
+    """Return the row of a call for somebody; `known` is whether its recorder is there.
+
+    A pause stands out from `long_pause` on, when the recorder tells of it too.
+    """
     others = other_parties(call)
     buttons = buttons_of(call, scope) if known else ()
     commands = may_command(scope, call.owner)
@@ -180,7 +186,7 @@ def row(
         standing=standing_of(call, known=known),
         buttons=buttons,
         why_none=NO_BUTTONS.get(call.mode, "") if known and commands and not buttons else "",
-        long_paused=known and call.paused_at is not None and now - call.paused_at >= LONG_PAUSE,
+        long_paused=known and call.paused_at is not None and now - call.paused_at >= long_pause,
     )
 
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -35,6 +36,9 @@ from playback_portal.problems import not_found
 
 TRANSCODES_COUNT_MAX = 4
 """Making one channel of a long call is a second or two of CPU and some memory each."""
+
+LONG_PAUSE = timedelta(seconds=60)
+"""A pause for a card number is over by then; the recorder tells of longer ones at the same moment."""
 
 HASHES_COUNT_MAX = 4
 """A password costs 64 MiB and a core for a twentieth of a second; a crowd at the door waits its turn."""
@@ -74,7 +78,8 @@ class Services:
 
     `checks` are the dependencies `/readyz` asks after, by name; by `database_url` jobs are
     handed to the workers (`archive.jobs`). `root` seals what the database must not tell, and
-    `url` is the portal's address as browsers see it, without a slash at its end.
+    `url` is the portal's address as browsers see it, without a slash at its end. A pause of a
+    call stands out after `long_pause`.
     """
 
     catalogue: Catalogue
@@ -90,6 +95,7 @@ class Services:
     url: str = "http://localhost:8080"
     exposure: Exposure = field(default_factory=Exposure)
     metrics: Metrics = field(default_factory=Metrics)
+    long_pause: timedelta = LONG_PAUSE
     database_url: str = ""
     mp4_heads: Heads = field(default_factory=no_heads)
     hashes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(HASHES_COUNT_MAX))

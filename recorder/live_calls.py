@@ -276,6 +276,7 @@ def _live_call(state: CallState, node: str) -> LiveCall:
         paused_at=None if pause is None else _datetime(pause.at_ns),
         grace_until=None if state.grace_until_ns is None else _datetime(state.grace_until_ns),
         parties=tuple(_party(party, state.started_ns) for party in state.parties),
+        trace=state.trace,
     )
 
 

@@ -490,6 +490,7 @@ def _limits(settings: Settings) -> Limits:
         hold_back_s=settings.hold_back_s,
         silence_s=settings.media_silence_s,
         recovery_silence_s=settings.recovery_silence_s,
+        reminder_s=settings.pause_reminder_s,
     )
 
 

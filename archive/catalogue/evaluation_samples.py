@@ -255,12 +255,15 @@ def _samples(connection: Connection, scope: AccessScope, condition: Any) -> list
     columns, drawn, judged = evaluation_samples.c, evaluation_sample_calls.c, evaluations.c
     of_it = and_(drawn.tenant_id == columns.tenant_id, drawn.sample_id == columns.id)
     is_done = exists(
-        select(1).where(
+        select(1)
+        .where(
             judged.tenant_id == drawn.tenant_id,
             judged.recording_id == drawn.recording_id,
             judged.form_id == columns.form_id,
             judged.state.in_(sorted(RELEASED_STATES)),
         )
+        # By the form of this very sample: without it, by that of any.
+        .correlate(evaluation_samples, evaluation_sample_calls)
     )
     count = select(func.count()).select_from(evaluation_sample_calls).where(of_it)
     statement = (

@@ -55,7 +55,8 @@ class LiveCall:
 
     `state` is recording, unkept, grace or quarantined; `capture` says where its capture
     stands, in the words of `recorder.srs.recording_mode.Capture`. `paused_at` is set while
-    it is paused, `grace_until` while the ended call may still be kept.
+    it is paused, `grace_until` while the ended call may still be kept. `trace` is why it is
+    recorded and what was asked of it so far, as in the outcome of its session.
     """
 
     recording_id: RecordingId
@@ -74,6 +75,7 @@ class LiveCall:
     paused_at: datetime | None = None
     grace_until: datetime | None = None
     parties: tuple[Party, ...] = ()
+    trace: tuple[str, ...] = ()
 
 
 def begin_node(catalogue: Catalogue, node: str, known: Iterable[RecordingId] = ()) -> None:
@@ -191,6 +193,7 @@ def _row(call: LiveCall, node: str) -> dict[str, object]:
             {**asdict(party), "number": storable(party.number), "name": storable(party.name)}
             for party in call.parties
         ],
+        "trace": [storable(line) for line in call.trace],
     }
 
 
@@ -212,6 +215,7 @@ def _call(row: Row[Any]) -> LiveCall:
         paused_at=in_utc(row.paused_at),
         grace_until=in_utc(row.grace_until),
         parties=tuple(Party(**party) for party in row.parties),
+        trace=tuple(row.trace),
     )
 
 

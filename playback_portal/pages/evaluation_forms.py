@@ -187,6 +187,8 @@ def _page(
 ) -> web.Response:
     if fault is not None:
         making = replace(making, focus=fault.field)
+    elif preview is not None:
+        making = replace(making, focus="preview")
     asked = [(each.id, each.text or each.id) for part in making.parts for each in part.questions]
     return render(
         request,

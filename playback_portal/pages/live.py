@@ -18,16 +18,18 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from archive.access import Scope
-from archive.catalogue import listing, live_calls, recorder_nodes
+from archive.access import AccessScope, Scope
+from archive.catalogue import directory, listing, live_calls, recorder_nodes
+from archive.catalogue.engine import Catalogue
 from archive.catalogue.live_calls import PAGE_ROWS_MAX, LiveCall
 from archive.errors import NotFound
+from archive.model import RecordingMode
 from playback_portal import live, words
 from playback_portal.calls import call_of, obeyed
 from playback_portal.confirmations import WITHDRAWN
 from playback_portal.events import STREAMS
 from playback_portal.language import mark
-from playback_portal.live import BUTTONS, LONG_PAUSE, Button, LiveRow
+from playback_portal.live import BUTTONS, Button, LiveRow
 from playback_portal.page import is_htmx, partial, render, see_other
 from playback_portal.problems import Problem
 from playback_portal.route import Route
@@ -58,12 +60,16 @@ AWAY = mark("A part of the service is away. Look how the call stands before you 
 
 @dataclass(frozen=True)
 class Lists:
-    """What the page shows: one's own calls, those of others, and those that are over and may be kept."""
+    """What the page shows: one's own calls, those of others, and those that are over and may be kept.
+
+    With `never` there is none of one's own, because one's mode is Never.
+    """
 
     own: tuple[LiveRow, ...]
     others: tuple[LiveRow, ...]
     over: tuple[LiveRow, ...]
     more: bool
+    never: bool
 
     @property
     def empty(self) -> bool:
@@ -90,7 +96,7 @@ async def _context(request: web.Request) -> dict[str, object]:
         "lists": lists,
         "words": words,
         "now": request.app[SERVICES].clock.now(),
-        "long_pause_ms": int(LONG_PAUSE.total_seconds() * 1000),
+        "long_pause_ms": int(request.app[SERVICES].long_pause.total_seconds() * 1000),
     }
 
 
@@ -107,13 +113,25 @@ def _lists(request: web.Request) -> Lists:
     logins = listing.logins_of(services.catalogue, scope, {call.owner for call in found if call.owner})
     now = services.clock.now()
     # The oldest first: who begins to talk comes below, and nothing moves under a finger.
-    rows = [live.row(call, scope, logins, now, known=call.node in heard) for call in reversed(found)]
+    rows = [
+        live.row(call, scope, logins, now, known=call.node in heard, long_pause=services.long_pause)
+        for call in reversed(found)
+    ]
     return Lists(
         own=tuple(row for row in rows if row.own and not row.over),
         others=tuple(row for row in rows if not row.own and not row.over),
         over=tuple(row for row in rows if row.over),
         more=more,
+        never=not any(row.own for row in rows) and _never(services.catalogue, scope),
     )
+
+
+def _never(catalogue: Catalogue, scope: AccessScope) -> bool:
+    """Return whether who looks is somebody whose calls are not recorded by their mode."""
+    if scope.user_id is None:
+        return False
+    user = directory.user_by_id(catalogue, scope.tenant_id, scope.user_id)
+    return user.mode is RecordingMode.NEVER and bool(user.numbers)
 
 
 async def post_pause(request: web.Request) -> web.StreamResponse:

@@ -1,9 +1,9 @@
 """Why one call is recorded or not, where there is no recording: it goes on, was not kept, or never was.
 
 The id is that of a recording under way or over, or of an offered session. What is
-recorded leads to the page of its recording; of a call that goes on, or was not kept, its
-events tell, for the day they are there; of any offered session its trace does, to who may
-read sessions.
+recorded leads to the page of its recording; of a call that goes on its trace so far tells,
+and its events, which tell of one that was not kept too, for the day they are there; of any
+offered session its trace does, to who may read sessions.
 
 Rules: whoever may know of the call may know why. What may not be known is not found.
 """
@@ -77,6 +77,13 @@ class Story:
     events: tuple[CallEvent, ...]
     outcome: SessionOutcome | None
 
+    @property
+    def trace(self) -> tuple[str, ...]:
+        """How the recorder decided, and what was asked of it: so far, or in the end."""
+        if self.outcome is not None:
+            return self.outcome.trace
+        return () if self.live is None else self.live.trace
+
 
 async def get_why(request: web.Request) -> web.StreamResponse:
     """Show why a call is recorded or not, or lead to its recording."""
@@ -84,7 +91,7 @@ async def get_why(request: web.Request) -> web.StreamResponse:
     story = await asyncio.to_thread(_story, catalogue, scope, named)
     if story is None:
         return see_other(request, f"/recordings/{named}/why")
-    steps = trace.steps(story.outcome.trace) if story.outcome else []
+    steps = trace.steps(story.trace)
     people = {UserId(step.user_id) for step in steps if step.user_id}
     people |= {UserId(by.removeprefix("user:")) for by in map(_by, story.events) if by.startswith("user:")}
     people |= {story.live.owner} if story.live and story.live.owner else set()

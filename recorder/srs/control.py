@@ -24,9 +24,6 @@ from recorder.srs.recording_mode import Effect as Act
 from recorder.srs.session import Command, RecordingSession
 from recorder.state import CallState, EdgeState
 
-REMINDER_S = 60.0
-"""A pause that is forgotten loses the rest of the call: after a minute somebody is told."""
-
 STAR_CODE = "star code"
 
 SHARED_STREAM = "The stream is mixed: nobody can tell which of its parties pressed the keys."
@@ -146,15 +143,15 @@ def pressed(session: RecordingSession, position: int, digit: str, now: Moment) -
     return effects
 
 
-def reminders(session: RecordingSession, now: Moment) -> list[Effect]:
-    """Remind once of each pause that lasts longer than `REMINDER_S`."""
+def reminders(session: RecordingSession, now: Moment, *, after_s: float) -> list[Effect]:
+    """Remind once of each pause longer than `after_s`: one that is forgotten loses the rest of the call."""
     effects: list[Effect] = []
     for uid, state in session.recordings.items():
         pause = pause_of(state)
         # Of a pause by the do-not-record list there is nothing that anybody should do.
         if pause is None or pause.by == lifecycle.BARRED or session.expected.get(uid):
             continue
-        late = now.wall_ns - pause.at_ns >= int(REMINDER_S * 1e9)
+        late = now.wall_ns - pause.at_ns >= int(after_s * 1e9)
         if late and session.reminded.get(uid) != pause.at_ns:
             session.reminded[uid] = pause.at_ns
             effects.append(RemindPause(uid, pause.at_ns))

@@ -255,7 +255,8 @@ class Limits:
     `session_s_max`: the finaliser holds a call in memory; after this it is ended and
     the client may begin another.
     `clock_error_s_max`: a client's time that lies further back than a wrong time zone
-    explains is that of a clock that was never set.
+    explains is that of a clock that was never set. `reminder_s`: a pause for a card number
+    is over by then; a longer one is told of.
     """
 
     sessions_max: int = 2000
@@ -268,3 +269,4 @@ class Limits:
     exempt_lookback_s: float = 2.0
     clock_error_s_max: float = 24 * 3600.0
     dialogs_max: int = 10_000
+    reminder_s: float = 60.0

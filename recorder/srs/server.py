@@ -404,7 +404,7 @@ class SessionRecordingServer:
         """Find sessions whose client may be gone, or that run longer than a recorder can hold."""
         effects: Effects = [Probe(dialog_id) for dialog_id in self._exempt.due(now.monotonic_s)]
         for session in list(self._sessions.values()):
-            effects += control.reminders(session, now)
+            effects += control.reminders(session, now, after_s=self.limits.reminder_s)
             match session.overdue(self.limits, now):
                 case Overdue.SILENT:
                     session.probed_s = now.monotonic_s

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page
 from tests.browser.desk import Desk, chromium
 from tests.browser.effort import Hands, Keyboard, Mouse
 from tests.browser.house import House, furnished
+from tests.browser.judging import judge_some
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +22,7 @@ def house() -> Iterator[House]:
         tempfile.TemporaryDirectory(prefix="earwitness-browser-") as directory,
         furnished(Path(directory)) as it,
     ):
+        judge_some(it)
         yield it
 
 

@@ -160,6 +160,7 @@ class House:
     keys: dict[str, str] = field(default_factory=dict)
     cases: dict[str, str] = field(default_factory=dict)
     requests: dict[str, str] = field(default_factory=dict)
+    evaluations: dict[str, str] = field(default_factory=dict)
     invitation: str = ""
     destroyed: str = ""
 

@@ -15,6 +15,7 @@ from playwright.sync_api import FilePayload, Page, expect
 
 from archive.clock import SystemClock
 from archive.model import new_id
+from tests.browser import judging
 from tests.browser.desk import Desk
 from tests.browser.house import (
     BEHEER,
@@ -163,6 +164,28 @@ def _tab(name: str, shows: str) -> Callable[[Page], None]:
 def _typed(page: Page, field: str, text: str, shows: str) -> None:
     page.locator(field).press_sequentially(text)
     page.locator(shows).first.wait_for()
+
+
+def _form(house: House) -> str:
+    return f"/evaluations/forms/{house.evaluations['form']}"
+
+
+def _judged(house: House) -> str:
+    return f"/recordings/{house.evaluations['call']}"
+
+
+def _unfinished(page: Page) -> None:
+    """Save a form of which a question says nothing."""
+    page.fill("#f-name", "Nieuw")
+    page.fill("#s0-title", "Begin")
+    _submitted("#s0-q0-text", " ", "[role=alert]")(page)
+
+
+def _drawn_twice(page: Page) -> None:
+    """Ask for the sample that was drawn already."""
+    page.select_option("#sample-form", label=judging.FORM)
+    page.locator("form.draw button.primary").click()
+    page.locator("[role=alert]").wait_for()
 
 
 def _verified(page: Page) -> None:
@@ -331,6 +354,33 @@ SCENES = (
     Scene("data-subject", EMPTY, lambda house: f"/data-subjects/{house.requests['fresh']}", BEHEER),
     Scene("audit", EMPTY, "/admin/audit?who=niemand", BEHEER),
     Scene("live", EMPTY, "/live", EVA),
+    Scene("evaluation-forms", FULL, "/evaluations/forms", BEHEER),
+    Scene("evaluation-forms", EMPTY, "/evaluations/forms", LEEGBEHEER),
+    Scene("evaluation-form", FULL, _form, BEHEER),
+    Scene("evaluation-form-preview", FULL, _form, BEHEER, _pressed("button[value=preview]", ".questions")),
+    Scene("evaluation-form", EMPTY, "/evaluations/forms/new", BEHEER),
+    Scene("evaluation-form", FAULT, "/evaluations/forms/new", BEHEER, _unfinished),
+    Scene("evaluations", FULL, "/evaluations", MARK),
+    Scene("evaluations-of-oneself", FULL, "/evaluations", SANNE),
+    Scene("evaluations-nothing-chosen", EMPTY, "/evaluations?to=2001-01-01", MARK),
+    Scene("evaluations", EMPTY, "/evaluations", EVA),
+    Scene("evaluations", FAULT, "/evaluations", MARK, _drawn_twice),
+    Scene("evaluation-panel", FULL, recording, MARK, _tab("evaluations", ".question.current")),
+    Scene(
+        "evaluation-panel-draft",
+        FULL,
+        lambda house: f"/recordings/{house.evaluations['draft']}",
+        MARK,
+        _tab("evaluations", "[value='1'][aria-pressed=true]"),
+    ),
+    Scene("evaluation-panel-disputed", FULL, _judged, MARK, _tab("evaluations", "#settlement")),
+    Scene("evaluation-panel-results", FULL, _judged, SANNE, _tab("evaluations", "#evaluations .results")),
+    Scene("evaluation-panel", EMPTY, recording, SANNE, _tab("evaluations", "#evaluations .empty")),
+    Scene("evaluation", FULL, lambda house: f"/evaluations/{house.evaluations['released']}", SANNE),
+    Scene("evaluation-disputed", FULL, lambda house: f"/evaluations/{house.evaluations['disputed']}", SANNE),
+    Scene(
+        "evaluation-sample", FULL, lambda house: f"/evaluations/samples/{house.evaluations['sample']}", MARK
+    ),
     Scene("why", FULL, lambda house: f"{recording(house)}/why", SANNE),
     Scene("heard", EMPTY, "/me/heard", EVA),
     Scene("own-settings", FULL, "/me", SANNE),

@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.browser.desk import NARROW, WIDE, Desk, chromium
 from tests.browser.house import CALLS, DAAN, JANSEN, NOOR, SANNE, House, SampleCall, furnished
+from tests.browser.judging import judge_some
 from tests.browser.scenes import SCENES, Scene, scene
 
 PICTURE_BYTES_MAX = 120_000
@@ -162,6 +163,7 @@ def main(arguments: list[str]) -> int:
         tempfile.TemporaryDirectory(prefix="earwitness-pictures-") as path,
         furnished(Path(path), calls) as house,
     ):
+        judge_some(house)
         take(house, options)
     return 0
 

@@ -6,6 +6,7 @@ The service is one of its own: its recorder is stopped and killed here.
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import tempfile
 import threading
@@ -42,6 +43,8 @@ BY_MODE = {
 CARD = "[data-section=own] [data-call]"
 STATE = f"{CARD} [data-state-text]"
 PATIENCE_S = 60
+REMINDER_S = 2
+"""Long enough that a pause of the other tests is over by then on most days, and none of them minds if not."""
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +52,7 @@ def house() -> Iterator[House]:
     """A service of its own, with a person of every mode."""
     with (
         tempfile.TemporaryDirectory(prefix="earwitness-live-") as directory_name,
-        furnished(Path(directory_name)) as it,
+        furnished(Path(directory_name), pause_reminder_s=str(REMINDER_S)) as it,
     ):
         with operating(it.service) as catalogue:
             # With a second organisation in the house the exchange has to be somebody's.
@@ -232,6 +235,53 @@ def test_a_call_of_the_mode_always_has_no_button_and_says_why(desk: Desk, teleph
     expect(page.locator(STATE)).to_have_text("Neemt op")
     assert verbs(page) == []
     expect(page.locator(CARD)).to_contain_text("pauzeren kan niet")
+
+
+def test_a_call_of_the_mode_never_is_no_call_of_the_page_which_says_why(
+    desk: Desk, telephones: Telephones
+) -> None:
+    """Another call that begins after it appears, so that its own had all the time to."""
+    person = BY_MODE[RecordingMode.NEVER]
+    page, team = opened(desk, person), opened(desk, ILSE)
+    call = telephones.call(person)
+    telephones.call(SANNE)
+    expect(team.locator("[data-section=others] [data-state-text]")).to_have_text("Neemt op")
+    assert call.call_id not in {each["callId"] for each in desk.house.service.calls()}
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator("[data-section=none]")).to_contain_text("je modus is Nooit")
+    assert page.locator("[data-call]").count() == 0
+
+
+def test_a_pause_that_lasts_long_stands_out_is_said_and_goes_with_the_pause(
+    desk: Desk, telephones: Telephones
+) -> None:
+    """After the time that is set for it, on the page, in its title, and by its recorder as an event."""
+    person = BY_MODE[RecordingMode.ALWAYS_PAUSE]
+    page = opened(desk, person)
+    call = telephones.call(person)
+    expect(page.locator(STATE)).to_have_text("Neemt op")
+    button(page, "pause").click()
+    expect(page.locator(STATE)).to_have_text("Gepauzeerd")
+    banner = page.locator(f"{CARD} .reminder.late")
+    expect(banner).to_be_visible()
+    expect(banner).to_contain_text("Nog steeds gepauzeerd.")
+    expect(page).to_have_title(re.compile("^Gepauzeerd 0:"))
+    expect(page.locator("[data-said]")).to_contain_text("Nog steeds gepauzeerd.")
+    free_of_barriers(page)
+    live = desk.house.service.live(call.call_id)
+    page.goto(f"{desk.house.url}/calls/{live['id']}/why")
+    eventually(lambda: _reminded(page), "the recorder told of the pause", PATIENCE_S)
+    expect(page.locator(".decided")).to_contain_text("wordt opgenomen")
+    page.goto(f"{desk.house.url}/live")
+    button(page, "resume").click()
+    expect(page.locator(STATE)).to_have_text("Neemt op")
+    expect(banner).to_have_count(0)
+    expect(page).not_to_have_title(re.compile("^Gepauzeerd"))
+
+
+def _reminded(page: Page) -> bool:
+    page.reload()
+    return page.locator(".trace", has_text="De pauze duurde lang").count() == 1
 
 
 def test_who_leads_the_team_sees_its_calls_and_can_press_nothing(desk: Desk, telephones: Telephones) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Index,
     Table,
     Text,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -39,6 +40,7 @@ live_calls = Table(
     time("paused_at", nullable=True),
     time("grace_until", nullable=True),
     Column("parties", JSONB, nullable=False),
+    Column("trace", JSONB, nullable=False, server_default=text("'[]'")),
     Index(None, "tenant_id", "started_at"),
     Index(None, "node"),
 )

@@ -356,12 +356,22 @@ def test_a_call_that_did_not_change_is_not_told_again(live: LiveCalls, shown: Sh
     for each in (state, other):
         live.note(uid_of(each), each)
     live.flush()
-    live.note(uid_of(state), dataclasses.replace(state, trace=("session refreshed",)))
+    live.note(uid_of(state), dataclasses.replace(state, flags=("late-start",)))
     live.note(uid_of(other), changed(other, edge("pause", 1), capture="paused"))
     live.flush()
     assert not live.waiting
     live.flush()
     assert [len(calls) for calls in shown.published] == [2, 1]
+
+
+def test_why_it_is_recorded_is_told_while_it_goes_on(live: LiveCalls, shown: Shown) -> None:
+    state = dataclasses.replace(recording(), trace=("peer centrale", "user 1 by number"))
+    live.note(uid_of(state), state)
+    live.flush()
+    after = dataclasses.replace(state, trace=(*state.trace, "2026-11-22T09:30:01.000Z pause by user:1"))
+    live.note(uid_of(state), after)
+    live.flush()
+    assert [each.trace for calls in shown.published for each in calls] == [state.trace, after.trace]
 
 
 def test_a_call_that_came_and_went_between_two_flushes_leaves_its_events_alone(

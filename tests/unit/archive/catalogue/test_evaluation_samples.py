@@ -8,11 +8,12 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from archive.access import AccessScope, Hearing, Right
-from archive.catalogue import directory, evaluation_forms, evaluation_samples, recordings
+from archive.catalogue import directory, evaluation_forms, evaluation_samples, evaluations, recordings
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.evaluation_forms import KeptForm
 from archive.catalogue.evaluation_samples import NewSample
 from archive.errors import Conflict, NotFound
+from archive.evaluation import Answer, Event
 from archive.evaluation_form import Form, Question, QuestionKind, Section
 from archive.model import ArchivedRecording, Role, Tenant, UserId
 
@@ -113,3 +114,23 @@ def test_a_sample_is_found_however_many_came_after_it(
     stranger = AccessScope(ada.tenant_id, "user:x", Role.USER, UserId("x"))
     with pytest.raises(NotFound):
         evaluation_samples.sample(portal, stranger, first)
+
+
+@pytest.mark.usefixtures("calls")
+def test_a_call_is_done_once_it_was_evaluated_by_the_form_of_the_sample_and_by_no_other(
+    portal: Catalogue, mark: AccessScope, ada: AccessScope, kept: KeptForm
+) -> None:
+    other = evaluation_forms.make(portal, ada, "Ander", FORM, now=NOW)
+    by_form = {
+        each.id: evaluation_samples.draw_sample(portal, mark, NewSample(TEAM, each.id, MONTH, 6), now=NOW)
+        for each in (kept, other)
+    }
+    call = evaluation_samples.calls_of(
+        portal, mark, evaluation_samples.sample(portal, mark, by_form[kept.id])
+    )[0]
+    recording = recordings.get(portal, mark, call.recording_id).recording
+    given = {"tone": Answer(3)}
+    begun = evaluations.begin(portal, mark, recording, kept.id, given=given, now=NOW)
+    evaluations.move(portal, mark, recording, begun.id, Event.RELEASE, now=NOW)
+    done = {form: evaluation_samples.sample(portal, mark, made).done for form, made in by_form.items()}
+    assert done == {kept.id: 1, other.id: 0}

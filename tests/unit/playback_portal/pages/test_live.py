@@ -13,7 +13,7 @@ import pytest
 
 from archive.access import AccessScope, Scope
 from archive.call_commands import VERBS, allowed, refusal
-from archive.catalogue import accounts, audit_entries, live_calls
+from archive.catalogue import accounts, audit_entries, directory, live_calls
 from archive.catalogue.live_calls import PAGE_ROWS_MAX
 from archive.model import RecordingId, RecordingMode, RecordingState, Role, new_id
 from playback_portal import live
@@ -21,7 +21,8 @@ from playback_portal.confirmations import UNCONFIRMED, WITHDRAWN
 from playback_portal.language import Language, translated
 from playback_portal.live import BUTTONS, REFUSED
 from playback_portal.pages.live import DOUBTFUL, SILENT
-from recorder.srs.control import REMINDER_S
+from playback_portal.services import LONG_PAUSE
+from recorder.srs.effects import Limits
 from recorder.srs.recording_mode import Capture
 
 UNKEPT: dict[str, Any] = {"state": RecordingState.UNKEPT, "capture": "pre-roll"}
@@ -136,13 +137,30 @@ async def test_a_call_that_is_over_can_still_be_kept_below_the_others(api: Any, 
 
 
 async def test_a_pause_longer_than_the_reminder_of_the_recorder_stands_out(api: Any, exchange: Any) -> None:
-    assert timedelta(seconds=REMINDER_S) == live.LONG_PAUSE
+    assert timedelta(seconds=Limits().reminder_s) == LONG_PAUSE
     now = api.house.services().clock.now()
     paused = {**PAUSABLE, "capture": "paused"}
-    exchange.call(**paused, paused_at=now - live.LONG_PAUSE)
+    exchange.call(**paused, paused_at=now - LONG_PAUSE)
     assert 'class="reminder late"' in await shown(api)
-    exchange.call(**paused, paused_at=now - live.LONG_PAUSE + timedelta(seconds=30))
+    exchange.call(**paused, paused_at=now - LONG_PAUSE + timedelta(seconds=30))
     assert (await shown(api)).count('class="reminder late"') == 1
+
+
+async def test_whose_mode_is_never_reads_why_their_calls_are_not_there(
+    api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = "Your calls are not recorded and do not appear here: your mode is Never."
+    assert told not in await shown(api)
+    user_by_id = directory.user_by_id
+
+    def never(*asked: Any) -> Any:
+        return dataclasses.replace(user_by_id(*asked), mode=RecordingMode.NEVER)
+
+    monkeypatch.setattr(directory, "user_by_id", never)
+    assert told in await shown(api)
+    # A program, and somebody without a number, has no calls of their own.
+    assert told not in await shown(api, "all")
+    assert told not in await shown(api, "watcher")
 
 
 async def test_ones_own_call_is_there_with_its_buttons_however_many_others_talk(
@@ -262,9 +280,16 @@ def test_a_row_differs_in_its_print_as_soon_as_the_call_does(exchange: Any) -> N
     call, now = exchange.call(), exchange.effective_at
     scope = AccessScope(call.tenant_id, f"user:{call.owner}", Role.USER, call.owner)
     other = dataclasses.replace(call, capture="held")
-    rows = [live.row(each, scope, {}, now, known=known) for each in (call, other) for known in (True, False)]
+    rows = [
+        live.row(each, scope, {}, now, known=known, long_pause=LONG_PAUSE)
+        for each in (call, other)
+        for known in (True, False)
+    ]
     assert len({row.print for row in rows}) == len(rows)
-    assert live.row(call, scope, {}, now + timedelta(hours=1), known=True).print == rows[0].print
+    assert (
+        live.row(call, scope, {}, now + timedelta(hours=1), known=True, long_pause=LONG_PAUSE).print
+        == rows[0].print
+    )
 
 
 async def test_looking_again_while_a_stream_is_open_has_no_entry_of_its_own(api: Any, exchange: Any) -> None:

@@ -61,6 +61,32 @@ async def test_a_call_that_nobody_kept_says_so_to_its_owner_and_is_not_there_for
     assert (await page_of(api, path, "strangers"))[0] == 404
 
 
+async def test_while_a_call_goes_on_its_decision_is_told_and_of_one_that_may_not_exist_nothing(
+    api: Any, exchange: Any
+) -> None:
+    anna = api.house.people["anna"].id
+    lines = (
+        "peer centrale",
+        f"user {anna} by number",
+        f"user {anna}: mode always-pause, class 365d",
+        "a line nobody foresaw",
+    )
+    call = exchange.call(mode=RecordingMode.ALWAYS_PAUSE, trace=lines)
+    status, text = await page_of(api, f"/calls/{call.recording_id}/why", language="en")
+    assert status == 200
+    for words in (
+        "How the recorder decided",
+        "The call came in by centrale.",
+        "anna was found by number.",
+        "anna is recorded: the mode is Always with pause",
+        '<li lang="en">a line nobody foresaw',
+    ):
+        assert words in text, words
+    assert (await page_of(api, f"/calls/{call.recording_id}/why", "bert"))[0] == 404
+    exchange.erase(call)
+    assert (await page_of(api, f"/calls/{call.recording_id}/why"))[0] == 404
+
+
 async def test_no_more_is_said_of_a_call_than_is_known(api: Any, exchange: Any) -> None:
     """Over and waiting to be kept, of a lost recorder, never begun, and without any word of its end."""
 
