@@ -99,6 +99,7 @@ evaluations = Table(
         postgresql_where=text("state <> 'withdrawn'"),
     ),
     Index(None, "tenant_id", "owner", "released_at"),
+    Index(None, "tenant_id", "released_at", "id"),
     Index(None, "tenant_id", "evaluator"),
 )
 

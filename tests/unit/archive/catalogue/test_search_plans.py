@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,9 +11,19 @@ import psycopg
 import pytest
 from sqlalchemy import URL, make_url
 
-from archive.access import AccessScope, Hearing
-from archive.catalogue import directory, documents, lexemes, listing, migrate, recordings
+from archive.access import AccessScope, Hearing, Right
+from archive.catalogue import (
+    directory,
+    documents,
+    evaluation_results,
+    evaluation_samples,
+    lexemes,
+    listing,
+    migrate,
+    recordings,
+)
 from archive.catalogue.engine import Catalogue
+from archive.catalogue.evaluation_results import Wanted
 from archive.catalogue.lexemes import Facet
 from archive.catalogue.recordings import RecordingQuery, Sort
 from archive.model import Direction, Role, TenantId, UserId
@@ -45,6 +55,19 @@ QUERIES = {
     "without label": RecordingQuery(unlabelled=True),
     "a team": RecordingQuery(team="team-1"),
 }
+EVALUATED = (
+    "INSERT INTO evaluation_forms VALUES ('form', %(tenant)s, 'Gesprek', 1, false, 1, 'x', %(at)s)",
+    "INSERT INTO evaluation_form_versions VALUES (%(tenant)s, 'form', 1, '{}', 'x', %(at)s)",
+    (
+        "INSERT INTO evaluations (id, tenant_id, recording_id, form_id, form_version, owner, evaluator, state,"
+        " answers, score_permille, failed, began_at, released_at, revision, changed_by, changed_at)"
+        " SELECT id, tenant_id, id, 'form', 1, owner, 'user:' || owner, 'acknowledged', '{}', 500, false, started_at,"
+        " started_at, 1, 'x', %(at)s FROM recordings WHERE tenant_id = %(tenant)s AND owner IS NOT NULL"
+    ),
+    "ANALYZE evaluations, evaluation_forms",
+)
+"""An evaluation of every recording, as they are after years."""
+
 LISTENER = frozenset(Hearing(UserId(f"user-{n:04}"), "team-1", NOW - timedelta(days=800)) for n in range(12))
 
 
@@ -121,6 +144,30 @@ def test_no_query_of_a_page_scans_a_large_table(crowd: Crowd) -> None:
             assert plans
             for plan in plans:
                 assert not plan.scanned, f"{who}, {what}: {plan.statement}\n{plan}"
+
+
+def test_no_list_of_evaluations_scans_all_of_them_or_all_recordings(crowd: Crowd) -> None:
+    """Of a listener their people's, of a person their own, of an auditor the newest page."""
+    with crowd.connect(tenant_id=crowd.tenant_id) as admin:
+        for statement in EVALUATED:
+            admin.execute(statement, {"tenant": crowd.tenant_id, "at": NOW})
+    everybody = scopes(crowd.tenant_id)
+    rights = frozenset(replace(each, rights=frozenset({Right.EVALUATE})) for each in LISTENER)
+    listener = replace(everybody["listener"], heard=rights)
+    asked = Wanted(since=NOW - timedelta(days=30))
+    with recorded_plans(crowd.portal) as plans:
+        for scope in (listener, everybody["own"]):
+            evaluation_results.of_person(crowd.portal, scope)
+            evaluation_results.drafts(crowd.portal, scope)
+            evaluation_results.of_others(crowd.portal, scope)
+            evaluation_results.averages(crowd.portal, scope, asked)
+            evaluation_samples.samples(crowd.portal, scope)
+        found = evaluation_results.of_others(crowd.portal, everybody["auditor"], limit=50)
+        evaluation_results.of_others(crowd.portal, everybody["auditor"], limit=50, cursor=found.cursor)
+    assert len(found.items) == 50
+    for plan in plans:
+        scanned = {node["Relation Name"] for node in plan.nodes if node["Node Type"] == "Seq Scan"}
+        assert not scanned & {"evaluations", "recordings"}, f"{plan.statement}\n{plan}"
 
 
 def test_a_rare_text_is_found_by_the_index_of_documents_despite_row_level_security(crowd: Crowd) -> None:
