@@ -202,6 +202,7 @@ async def get_why(request: web.Request) -> web.StreamResponse:
         request,
         "recording/_why.html" if is_htmx(request) else "recording/why.html",
         reasons=reasons,
+        whole=not is_htmx(request),
         steps=[(step, trace.told(step, language, names)) for step in steps],
         bands=player.bands(recording),
         status=HTTPStatus.OK,

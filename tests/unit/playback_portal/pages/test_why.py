@@ -126,7 +126,10 @@ async def test_the_panel_of_the_recording_is_a_piece_and_the_page_is_whole(api: 
     path = f"/recordings/{api.house.recordings['two-party'].id}/why"
     piece = await (await api.get(path, "all", {"HX-Request": "true"})).text()
     assert "<html" not in piece
-    assert "<html" in (await page_of(api, path, "all"))[1]
+    assert f'href="{path}"' in piece
+    whole = (await page_of(api, path, "all"))[1]
+    assert "<html" in whole
+    assert f'href="{path}"' not in whole
 
 
 async def test_an_offered_session_is_explained_to_who_reads_sessions_alone(api: Any) -> None:
