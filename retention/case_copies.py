@@ -23,6 +23,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 import structlog
@@ -190,21 +191,7 @@ class CaseCopies:
             self._delete(each)
         if self._copies(tenant_id, case_id):
             raise StoreUnavailable("The store acknowledged that copies of a case are gone and lists them.")
-        with translated_key_errors():
-            kek_ids = self._vault().ids(key_owner(case_id))
-        for kek_id in kek_ids:
-            with self._audit.transaction(tenant_id) as connection:
-                self._audit.append(
-                    connection,
-                    tenant_id=tenant_id,
-                    actor=ACTOR,
-                    action="key.destroy",
-                    object=f"kek:{kek_id}",
-                    body={"reason": "the case has ended"},
-                    at=self._clock.now(),
-                )
-            with translated_key_errors():
-                self._vault().destroy(kek_id)
+        destroy_keys(self._vault(), self._audit, tenant_id, case_id, now=self._clock.now())
 
     def _copies(self, tenant_id: TenantId, case_id: str) -> list[ObjectVersion]:
         return self._store.versions(copies_prefix(tenant_id, case_id))
@@ -213,3 +200,25 @@ class CaseCopies:
         if self._store.locks and not version.is_delete_marker:
             self._store.set_legal_hold(version.key, version.version_id, held=False)
         self._store.delete(version.key, version.version_id)
+
+
+def destroy_keys(
+    vault: CaseVault, audit: AuditWriter, tenant_id: TenantId, case_id: str, *, now: datetime
+) -> int:
+    """Destroy the keys of a case that has ended; return how many. Raises DependencyUnavailable."""
+    with translated_key_errors():
+        kek_ids = vault.ids(key_owner(case_id))
+    for kek_id in kek_ids:
+        with audit.transaction(tenant_id) as connection:
+            audit.append(
+                connection,
+                tenant_id=tenant_id,
+                actor=ACTOR,
+                action="key.destroy",
+                object=f"kek:{kek_id}",
+                body={"reason": "the case has ended"},
+                at=now,
+            )
+        with translated_key_errors():
+            vault.destroy(kek_id)
+    return len(kek_ids)

@@ -7,7 +7,8 @@ committed, left by a worker that died, brought back by a backup of the key store
 Such a key is over when its day is, no recording, no destruction without a certificate and no
 export hangs from it, and no recording in the bucket that the catalogue does not know: then it
 stays, and somebody is told to build the catalogue again. It stays, too, where database and
-bucket know nothing at all of the tenant: perhaps they are others' or empty ones.
+bucket know nothing at all of the tenant: perhaps they are others' or empty ones. The key of a case
+that has ended goes again where a copy of the key store brought it back.
 
 Rules: the time is the one recordings are judged by; the key is retired before it is asked for
 the last time, so that nothing is committed under it meanwhile; the entry of the log stands
@@ -19,13 +20,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import procrastinate
 import structlog
 
 from archive.audit import AuditWriter
-from archive.catalogue import keks
+from archive.catalogue import case_changes, keks
 from archive.catalogue.engine import Catalogue
 from archive.clock import Clock
 from archive.data_key import expiry_day, translated_key_errors
@@ -36,11 +37,15 @@ from archive.model import RecordingId, TenantId
 from archive.rewrap import VersionedVault
 from archive.store.object import Store
 from archive.unknown_recordings import keks_of_unknown
+from retention.case_copies import destroy_keys
 from retention.destruction import ACTOR
 
 _log = structlog.get_logger()
 
 KEYS_SWEEP = "retention.keys_sweep"
+
+CASES_LOOKED_AT = timedelta(days=30)
+"""A backup brings back what was destroyed in seven days; the rest is for a worker that did not run."""
 
 FAILURES_MAX = 3
 """So many that can't be reached one after the other are not at fault themselves: the key store is away."""
@@ -80,20 +85,29 @@ class IdleKeys:
         Raises DependencyUnavailable when nobody can tell which those are.
         """
         today = expiry_day(until)
+        of_cases = self._end_cases(tenant_id, until)
         with translated_key_errors():
             living = self._vault().ids(tenant_id)
             of_exports = self._vault().ids(key_owner(tenant_id))
         needed = keks.needed(self._catalogue, tenant_id)
         idle = [each for each in (*living, *of_exports) if key_day(each) < today and each not in needed]
         if not idle:
-            return Swept(0)
+            return Swept(of_cases)
         if not keks.is_anything_known(self._catalogue, tenant_id):
             _log.warning("ALARM: keys of a customer of whom the database knows nothing", tenant_id=tenant_id)
-            return Swept(0, tuple(idle))
+            return Swept(of_cases, tuple(idle))
         unknown = keks_of_unknown(self._store, self._vault(), self._catalogue, tenant_id)
         free = [each for each in idle if self._is_free(each, unknown)]
         ended, failed, failure = self._end_all(tenant_id, free)
-        return Swept(ended, (*(each for each in idle if each in unknown), *failed), failed, failure)
+        return Swept(
+            of_cases + ended, (*(each for each in idle if each in unknown), *failed), failed, failure
+        )
+
+    def _end_cases(self, tenant_id: TenantId, until: datetime) -> int:
+        """Destroy the keys of cases that have ended lately; return how many there were still."""
+        ended = case_changes.ended_since(self._catalogue, tenant_id, until - CASES_LOOKED_AT)
+        now = self._clock.now()
+        return sum(destroy_keys(self._vault(), self._audit, tenant_id, each, now=now) for each in ended)
 
     def _end_all(
         self, tenant_id: TenantId, free: list[str]

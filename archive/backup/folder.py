@@ -46,6 +46,9 @@ _T = TypeVar("_T")
 
 FORMAT, CLEAR_FORMAT = "earwitness backup 2", "earwitness backup 1"
 TERM = timedelta(days=BACKUP_DAYS_MAX)
+AHEAD_MAX = timedelta(minutes=1)
+"""As far as two right clocks differ; by one that runs behind, a term would never be over."""
+
 DUMP, KEYS, SUMS = "database.sealed", "keys", "SHA256SUMS"
 MANIFEST, MANIFEST_SUM, MANIFEST_SEAL = "manifest.json", "manifest.sha256", "manifest.seal"
 MANIFEST_BYTES_MAX = 16 * 1024 * 1024
@@ -154,22 +157,21 @@ def term_of(folder: Path) -> Term:
 def checked(folder: Path, now: datetime) -> Manifest:
     """Return the manifest of a backup that is whole and within its term.
 
-    Raises Refused when its term is over, VerificationFailed naming the first file that
-    is missing, altered or strange.
+    Raises Refused when its term is over or this clock stands before it, VerificationFailed naming
+    the first file that is missing, altered or strange.
     """
     manifest = manifest_of(folder)
+    if now < manifest.made_at - AHEAD_MAX:
+        raise Refused(
+            f"{folder} was made at {manifest.made_at:%Y-%m-%d %H:%M} UTC, and by this machine's clock it is "
+            f"{now:%Y-%m-%d %H:%M} UTC: set the clock right."
+        )
     if manifest.is_over(now):
         raise Refused(
             f"{folder} was to be destroyed by {manifest.destroy_by:%Y-%m-%d %H:%M} UTC and holds keys "
             "that may have been destroyed since: remove it, and use a newer one."
         )
-    try:
-        sums = (folder / SUMS).read_bytes()
-    except OSError:
-        raise VerificationFailed(f"{folder / SUMS} is missing: use another backup.") from None
-    if hashlib.sha256(sums).hexdigest() != manifest.sums_sha256:
-        raise VerificationFailed(f"{folder / SUMS} was altered: use another backup.")
-    told = {name: digest for digest, _, name in (line.partition("  ") for line in sums.decode().splitlines())}
+    told = sums_of(folder, manifest)
     for name in sorted({*told, *_names(folder)}):
         path = folder / name
         if not path.is_file() or path.is_symlink():
@@ -177,6 +179,17 @@ def checked(folder: Path, now: datetime) -> Manifest:
         if told.get(name) != sha256_of(path):
             raise VerificationFailed(f"{path} was altered or added: use another backup.")
     return manifest
+
+
+def sums_of(folder: Path, manifest: Manifest) -> dict[str, str]:
+    """Return the files a manifest vouches for with their SHA-256; raises VerificationFailed."""
+    try:
+        sums = (folder / SUMS).read_bytes()
+    except OSError:
+        raise VerificationFailed(f"{folder / SUMS} is missing: use another backup.") from None
+    if hashlib.sha256(sums).hexdigest() != manifest.sums_sha256:
+        raise VerificationFailed(f"{folder / SUMS} was altered: use another backup.")
+    return {name: digest for digest, _, name in (line.partition("  ") for line in sums.decode().splitlines())}
 
 
 def remove_overdue(out: Path, now: datetime) -> tuple[list[Path], list[Path]]:

@@ -27,7 +27,7 @@ from sqlalchemy import make_url
 from archive.audit import AuditWriter
 from archive.audit_chain import Json
 from archive.backup.dump import connected, restore
-from archive.backup.folder import KEYS
+from archive.backup.folder import KEYS, sums_of
 from archive.backup.sealed import OpenedBackup
 from archive.backup.taking_away import TakenAway, take_away
 from archive.catalogue.engine import Catalogue
@@ -35,7 +35,7 @@ from archive.catalogue.holdings import Holding, holdings, require_all_rows
 from archive.catalogue.migrate import prepare
 from archive.errors import Conflict, Refused, VerificationFailed
 from keys.errors import KeyNotFound, SealBroken
-from keys.key_store import DirectoryKeyStore, KeyStore
+from keys.key_store import TOMBSTONE_SUFFIX, DirectoryKeyStore, KeyStore
 from keys.root import RotatingRoot
 from keys.rotation import secret_of
 
@@ -147,11 +147,18 @@ def _restore_keys(backup: OpenedBackup, target: Target, tell: Tell) -> tuple[int
     """Give the key store what it lacks; return how many keys were put, were there, and were destroyed."""
     copy, store = DirectoryKeyStore(backup.folder / KEYS), target.key_store
     gone = frozenset(store.destroyed())
-    names = [name for name in copy.list("") if name not in gone]
+    # The names are those the seal vouches for: a tombstone that was put there since would end a key.
+    listed = [
+        each.removeprefix(f"{KEYS}/")
+        for each in sums_of(backup.folder, backup.manifest)
+        if each.startswith(f"{KEYS}/")
+    ]
+    ended = [each.removesuffix(TOMBSTONE_SUFFIX) for each in listed if each.endswith(TOMBSTONE_SUFFIX)]
+    names = [each for each in listed if not each.endswith(TOMBSTONE_SUFFIX) and each not in gone]
     lacking = [name for name in names if not _is_there(target, name, copy.get(name))]
     for name in lacking:
         store.put(name, copy.get(name))
-    ended = [name for name in copy.destroyed() if name not in gone]
+    ended = [name for name in ended if name not in gone]
     for name in ended:
         _destroy(store, name)
     there = len(names) - len(lacking)

@@ -68,6 +68,14 @@ def tried(catalogue: Catalogue, tenant_id: TenantId, case_id: str, *, now: datet
         connection.execute(update(case_changes).where(of_it).values(tried_at=now))
 
 
+def ended_since(catalogue: Catalogue, tenant_id: TenantId, since: datetime) -> list[str]:
+    """Return the cases that ended for good since a moment."""
+    columns = cases.c
+    statement = select(columns.id).where(columns.tenant_id == tenant_id, columns.let_go_at > since)
+    with catalogue.transaction(tenant_id) as connection:
+        return list(connection.execute(statement.order_by(columns.id)).scalars())
+
+
 def count_waiting(catalogue: Catalogue, tenant_id: TenantId) -> int:
     """Return how many there are."""
     columns = case_changes.c

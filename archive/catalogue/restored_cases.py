@@ -2,7 +2,8 @@
 
 The database may be empty, or that of yesterday. A case that is not there is made as its copy tells
 it; to one that is there, rules, admissions and recordings are added. A release is never brought
-back: a case that holds in the database goes on holding until two people release it here.
+back: a case that holds in the database goes on holding until two people release it here. Nor is
+an ask for a release whose asker's account is lost.
 
 A rule of a person matches by that person's id. Where the person is lost, the numbers they had
 become rules of their own, so that later calls go on coming into the case; what can't be said so
@@ -14,7 +15,7 @@ Rules: runs as operator; called again it changes nothing. Not here: who reads th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import and_, select, update
@@ -54,12 +55,13 @@ def bring_back(connection: Connection, case: CopiedCase, number: int, *, now: da
     of_it = and_(cases.c.tenant_id == case.tenant_id, cases.c.id == case.id)
     released = select(cases.c.released_at).where(of_it)
     row = connection.execute(released).one_or_none()
+    doubts: list[str] = []
     if row is None:
-        _insert(connection, case)
+        doubts += _insert(connection, case)
     connection.execute(update(cases).where(of_it, cases.c.copy_taken < number).values(copy_taken=number))
     if row is not None and row.released_at is not None:
         return Returned(is_new=False, doubts=())  # released here, and its copies go
-    doubts = [doubt for rule in case.rules for doubt in _rule(connection, case, rule, now)]
+    doubts += [doubt for rule in case.rules for doubt in _rule(connection, case, rule, now)]
     lost = _people(connection, case)
     if lost:
         doubts.append(f"case {case.id}: {lost} people were admitted who are not known any more")
@@ -100,7 +102,19 @@ def put_back(connection: Connection, recording: Recording, members: dict[str, Co
         connection.execute(update(recordings).where(of_it, ~recordings.c.on_hold).values(on_hold=True))
 
 
-def _insert(connection: Connection, case: CopiedCase) -> None:
+def _insert(connection: Connection, case: CopiedCase) -> list[str]:
+    """Add a case; return what is in doubt of the ask for its release.
+
+    An ask outlives no account: nobody could tell any more whether the second person is another one.
+    """
+    asker = case.release_asked_by
+    is_lost = (
+        asker is not None
+        and case.released_at is None
+        and not _is_known(connection, case.tenant_id, asker.removeprefix("user:"))
+    )
+    if is_lost:
+        case = replace(case, release_reason=None, release_asked_by=None, release_asked_at=None)
     connection.execute(
         upsert(cases).values(
             id=case.id,
@@ -116,6 +130,9 @@ def _insert(connection: Connection, case: CopiedCase) -> None:
             released_at=case.released_at,
         )
     )
+    if not is_lost:
+        return []
+    return [f"case {case.id}: who asked for its release is not known any more; somebody else asks anew"]
 
 
 def _rule(connection: Connection, case: CopiedCase, rule: CopiedRule, now: datetime) -> list[str]:

@@ -70,10 +70,11 @@ def _made(options: argparse.Namespace) -> Backup:
             _release(),
         )
         out = _prepared(options, settings)
-        _remove_overdue(acting, out)
         acting.record(BEGUN, f"bucket:{settings.s3_bucket}")
         backup = make_backup(source, out, acting.clock.now())
         _write_down(acting, backup)
+        # By a clock that runs ahead the older ones are all overdue: then there is this one.
+        _remove_overdue(acting, out)
     return backup
 
 

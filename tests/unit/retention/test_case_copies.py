@@ -90,12 +90,9 @@ def call(ageing: Ageing, tenant: Tenant, number: str, **changes: Any) -> Archive
 def test_r1_a_case_is_back_after_the_loss_of_the_database_with_all_it_held(
     ageing: Ageing, bakery: Tenant, empty: Callable[[str], Catalogue]
 ) -> None:
-    """Its name and reason, its recordings, who asked for its release; and no case of found holds beside it."""
+    """Its name and reason, and its recordings; and no case of found holds beside it."""
     archived, other = ageing.archive(bakery), ageing.archive(bakery)
     case_id = hold(ageing, bakery, archived)
-    with ageing.portal.transaction(bakery.id) as connection:
-        now = ageing.house.clock.now()
-        cases.ask_release(connection, person(bakery, "anna"), case_id, "Settled", now=now)
     follow(ageing, bakery)
     before = cases.get(ageing.portal, person(bakery, "anna"), case_id)
     after = lost(ageing, empty)
@@ -107,6 +104,48 @@ def test_r1_a_case_is_back_after_the_loss_of_the_database_with_all_it_held(
     assert len(cases.page(after.portal, person(bakery, "anna"), 10, None)[0]) == 1
     follow(after, bakery)
     assert cases.get(after.portal, person(bakery, "anna"), case_id).held_by_store == 1
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_an_ask_for_a_release_outlives_no_account_of_its_asker(
+    is_known: bool, ageing: Ageing, bakery: Tenant, operator: Catalogue, database: Any
+) -> None:
+    """Nobody could tell any more whether who grants it is somebody else."""
+    anna = add_person(ageing, bakery, operator, "anna")
+    asker = person(bakery, anna.id if is_known else "somebody-lost")
+    case_id = hold(ageing, bakery, ageing.archive(bakery))
+    with ageing.portal.transaction(bakery.id) as connection:
+        cases.ask_release(connection, asker, case_id, "Settled", now=ageing.house.clock.now())
+    follow(ageing, bakery)
+    database.connect().execute("DELETE FROM cases")
+    doubts = rebuilt(ageing, operator)
+    found = cases.get(ageing.portal, person(bakery, "ben"), case_id)
+    if is_known:
+        assert (doubts, found.release_asked_by) == ([], asker.actor)
+        return
+    assert (found.state, found.release_asked_by, found.release_reason) == ("holding", None, None)
+    [doubt] = doubts
+    assert "somebody else asks anew" in doubt
+
+
+def test_the_key_of_a_case_that_ended_goes_again_where_a_copied_key_store_brought_it_back(
+    ageing: Ageing, bakery: Tenant
+) -> None:
+    """Names stood in its copy, which somebody may have kept."""
+    case_id = hold(ageing, bakery, ageing.archive(bakery))
+    follow(ageing, bakery)
+    [kek_id] = ageing.house.vault.ids(key_owner(case_id))
+    path = Path(ageing.key_directory) / kek_id
+    octets = path.read_bytes()
+    release(ageing, bakery, case_id)
+    follow(ageing, bakery)
+    for tombstone in path.parent.glob("*.destroyed"):
+        tombstone.unlink()
+    path.write_bytes(octets)
+    assert ageing.house.vault.ids(key_owner(case_id)) == (kek_id,)
+    assert ageing.sweep().sweep_idle_keys(bakery.id).ended == 1
+    assert ageing.house.vault.ids(key_owner(case_id)) == ()
+    assert ageing.sweep().sweep_idle_keys(bakery.id).ended == 0
 
 
 def test_r1_a_rule_for_later_calls_survives_the_loss_of_the_database(

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from sqlalchemy import make_url
 from archive.audit import verify_log
 from archive.backup import restoring
 from archive.backup.dump import connected
-from archive.backup.folder import DUMP
+from archive.backup.folder import AHEAD_MAX, DUMP, KEYS
 from archive.backup.making import Backup
 from archive.backup.restoring import Restored, Target, require_empty, restore_backup
 from archive.backup.sealed import open_backup
@@ -29,7 +30,7 @@ from archive.errors import Conflict, Refused, VerificationFailed
 from archive.model import ArchivedRecording
 from keys.errors import KeyDestroyed, KeyStoreUnavailable
 from keys.kek import KekVault
-from keys.key_store import DirectoryKeyStore
+from keys.key_store import TOMBSTONE_SUFFIX, DirectoryKeyStore
 from keys.local_keyring import LocalKeyring
 from tests.unit.archive.sealed.backups import administrator_url, archive_many, back_up, out, root, vault
 from tests.unit.conftest import PASSWORDS
@@ -292,3 +293,34 @@ def test_a_backup_past_its_term_is_not_restored(
     backup = back_up()
     with pytest.raises(Refused, match="to be destroyed by"):
         open_backup(backup.folder, root, house.clock.now() + timedelta(days=7))
+
+
+def test_c8_no_backup_is_restored_by_a_clock_that_stands_before_it(
+    house: object, archive_many: list[ArchivedRecording], back_up: Callable[[], Backup], root: LocalKeyring
+) -> None:
+    """C8: set back by a month, it would bring back keys that were destroyed since."""
+    backup = back_up()
+    now = house.clock.now()
+    assert open_backup(backup.folder, root, now - AHEAD_MAX).manifest.made_at == now
+    with pytest.raises(Refused, match="set the clock right"):
+        open_backup(backup.folder, root, now - AHEAD_MAX - timedelta(seconds=1))
+
+
+def test_a_tombstone_that_was_put_into_a_backup_after_it_was_looked_at_ends_no_key(
+    archive_many: list[ArchivedRecording],
+    back_up: Callable[[], Backup],
+    root: LocalKeyring,
+    target: Target,
+    house: object,
+) -> None:
+    """What is not in the sealed list is not in the backup."""
+    backup, now = back_up(), house.clock.now()
+    opened = open_backup(backup.folder, root, now)
+    kek_id = archive_many[0].kek_id
+    stolen = (backup.folder / KEYS / kek_id).read_bytes()
+    (backup.folder / KEYS / f"{kek_id}{TOMBSTONE_SUFFIX}").write_bytes(b"")
+    target.key_store.put(kek_id, stolen)
+    with suppress(KeyDestroyed):  # the copy's own store takes it for destroyed, and nothing is restored
+        restore_backup(opened, target, actor="operator:0", node="new", now=now, tell=lambda _: None)
+    assert target.key_store.destroyed() == ()
+    assert KekVault(root, target.key_store).get(kek_id).id == kek_id
