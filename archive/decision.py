@@ -12,6 +12,7 @@ which come before any of this, and what the mode then does with the call
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,6 +28,7 @@ from archive.model import (
     Tenant,
     TenantId,
     User,
+    UserId,
 )
 
 NEVER = "the mode of the user is never"
@@ -99,7 +101,7 @@ class Decision:
     reason: str
     trace: tuple[str, ...]
     barred: bool = False
-    """Somebody of the call is on the tenant's do-not-record list."""
+    """Somebody of the call is on a do-not-record list: the tenant's, or that of a user of the call."""
 
 
 def decide(
@@ -119,10 +121,11 @@ def decide(
     barred = directory.barred(tenant.id, numbers_present(facts))
     if barred is not None:
         trace.append(f"a party is on the do-not-record list: {barred}")
-        trace.append(f"parties: {', '.join(_numbers(facts))}")
-        reason = f"a party is on the do-not-record list: {barred}"
-        return Decision(tenant.id, (), OutcomeKind.NOBODY_RECORDED, reason, tuple(trace), barred=True)
+        return _barred(tenant.id, facts, barred, trace)
     users = _named_users(directory, tenant.id, facts, trace)
+    barred = barred_for(directory, (user.id for user in users), facts, trace)
+    if barred is not None:
+        return _barred(tenant.id, facts, barred, trace)
     if not users:
         return _decide_unnamed(tenant, facts, trace, undescribed=undescribed)
     verdicts = [_judge(user, tenant, at, trace) for user in users]
@@ -138,6 +141,29 @@ def decide(
     # What speaks against the user who would be recorded says more than another's mode never.
     reason = next(text for text in (*verdicts, NEVER) if text and (never or text != NEVER))
     return Decision(tenant.id, (), kind, reason, tuple(trace))
+
+
+def barred_for(
+    directory: Directory, user_ids: Iterable[UserId], facts: CallFacts, trace: list[str] | None = None
+) -> str | None:
+    """Return why one of these people has no call with who is on it recorded; None when it may be.
+
+    What one of them excluded is recorded for none of them: they hear the same sound.
+    """
+    numbers = numbers_present(facts)
+    for user_id in user_ids:
+        reason = directory.barred_for(user_id, numbers)
+        if reason is not None:
+            if trace is not None:
+                trace.append(f"user {user_id}: a party is on their do-not-record list: {reason}")
+            return reason
+    return None
+
+
+def _barred(tenant_id: TenantId, facts: CallFacts, barred: str, trace: list[str]) -> Decision:
+    trace.append(f"parties: {', '.join(_numbers(facts))}")
+    reason = f"a party is on the do-not-record list: {barred}"
+    return Decision(tenant_id, (), OutcomeKind.NOBODY_RECORDED, reason, tuple(trace), barred=True)
 
 
 def _decide_unnamed(tenant: Tenant, facts: CallFacts, trace: list[str], *, undescribed: bool) -> Decision:

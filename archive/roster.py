@@ -32,7 +32,13 @@ COLUMNS = (
 NONE = "none"
 """The word for no licence and for no mode of one's own; an empty cell changes nothing."""
 
-RESULTS = ("added", "changed", "refused")
+ADDED, CHANGED, UNCHANGED, REFUSED = "added", "changed", "unchanged", "refused"
+RESULTS = (ADDED, CHANGED, UNCHANGED, REFUSED)
+
+SEPARATORS = (",", ";", "\t")
+"""What may stand between columns: spreadsheets of a language with decimal commas write semicolons."""
+
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 _BEYOND_HEADING = "beyond the heading"
 
@@ -51,7 +57,7 @@ class RosterRow:
 
 @dataclass(frozen=True)
 class RosterResult:
-    """What became of a row: `added`, `changed` or `refused` with its reason."""
+    """What became of a row: `added`, `changed`, `unchanged`, or `refused` with its reason."""
 
     line: int
     login: str
@@ -59,13 +65,38 @@ class RosterResult:
     reason: str = ""
 
 
-def read(lines: Iterable[str], *, rows_max: int) -> Iterator[RosterRow]:
+def text_of(content: bytes) -> str:
+    """Return the text of a file: UTF-8, or else Windows-1252, which older spreadsheets write.
+
+    Raises Refused for what is neither.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        if content.startswith(_UTF_16):
+            raise Refused("It is UTF-16; save it as CSV in UTF-8.") from None
+        try:
+            text = content.decode("cp1252")
+        except UnicodeDecodeError:
+            raise Refused("It is neither UTF-8 nor Windows-1252; save it as CSV in UTF-8.") from None
+    if "\0" in text:
+        raise Refused("It is no text; save it as CSV in UTF-8.")
+    return text
+
+
+def separator_of(text: str) -> str:
+    """Return what stands between the columns of a heading: the one of SEPARATORS it has most of."""
+    heading = text.partition("\n")[0]
+    return max(SEPARATORS, key=heading.count)
+
+
+def read(lines: Iterable[str], *, rows_max: int, separator: str = ",") -> Iterator[RosterRow]:
     """Yield the rows of a CSV with a heading.
 
     Raises Refused for columns nobody knows, for text that is not CSV, and beyond `rows_max`.
     """
     try:
-        reader = csv.DictReader(lines, restkey=_BEYOND_HEADING, strict=True)
+        reader = csv.DictReader(lines, restkey=_BEYOND_HEADING, strict=True, delimiter=separator)
         unknown = set(reader.fieldnames or ["(no heading)"]) - set(COLUMNS)
         if unknown:
             raise Refused(f"There are columns we don't know: {', '.join(sorted(unknown))}.")
@@ -78,21 +109,21 @@ def read(lines: Iterable[str], *, rows_max: int) -> Iterator[RosterRow]:
         raise Refused(f"It can't be read as CSV: {error}.") from error
 
 
-def enter(rows: Iterable[RosterRow], store: Callable[[str, UserFields], bool]) -> list[RosterResult]:
-    """Give each row to `store(login, fields)`, which says whether they are new; return what became of it.
+def enter(rows: Iterable[RosterRow], store: Callable[[str, UserFields], str]) -> list[RosterResult]:
+    """Give each row to `store(login, fields)`, which says what it did; return what became of it.
 
     Raises DependencyUnavailable, for the rows that follow would fail the same way.
     """
     results = []
     for row in rows:
         try:
-            new = store(row.login, fields_of(_words(row.cells)))
+            result = store(row.login, fields_of(_words(row.cells)))
         except DependencyUnavailable:
             raise
         except ArchiveError as error:
-            results.append(RosterResult(row.line, row.login, "refused", str(error)))
+            results.append(RosterResult(row.line, row.login, REFUSED, str(error)))
         else:
-            results.append(RosterResult(row.line, row.login, "added" if new else "changed"))
+            results.append(RosterResult(row.line, row.login, result))
     return results
 
 

@@ -50,6 +50,7 @@ _ALONE: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": EXPORTS_ALO
 _ALONE_MEANS: Final = "recordings one person exports within a day without a second person"
 _TRASH: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": TRASH_DAYS_MAX}
 _TRASH_MEANS: Final = "days what two people let go early can be put back; fewer takes a second person"
+_WHOSE_LIST: Final = "the person for whose calls it counts; null for all calls of the tenant"
 _PURPOSE: Final = "whether opening a recording of somebody else takes the header X-Purpose"
 
 _USER_FIELDS: Final[dict[str, Schema]] = {
@@ -142,9 +143,18 @@ ADMINISTRATION_SCHEMAS: Final[dict[str, Schema]] = {
             "trashDays": {**_TRASH, "type": ["integer", "null"], "description": _TRASH_MEANS},
         }
     ),
-    "DoNotRecordEntry": object_of(id=ID, numbers=TEXT, reason=TEXT),
+    "DoNotRecordEntry": object_of(
+        id=ID, numbers=TEXT, reason=TEXT, userId={"type": ["string", "null"], "description": _WHOSE_LIST}
+    ),
     "DoNotRecordPage": page_of("DoNotRecordEntry"),
-    "NewDoNotRecordEntry": object_of(numbers=TEXT, reason=TEXT),
+    "NewDoNotRecordEntry": _fields(
+        {
+            "numbers": TEXT,
+            "reason": TEXT,
+            "userId": {"type": ["string", "null"], "description": _WHOSE_LIST},
+        },
+        ("numbers", "reason"),
+    ),
     "ExemptNumber": object_of(
         id={"type": "string", "description": "on the floor list the number itself"},
         number=TEXT,

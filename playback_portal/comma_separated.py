@@ -16,10 +16,10 @@ MEDIA_TYPE = "text/csv"
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
-    """Return a table with a line of heads."""
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], delimiter: str = ",") -> bytes:
+    """Return a table with a line of heads; every cell is text, and none a formula."""
     written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\r\n")
+    writer = csv.writer(written, delimiter=delimiter, lineterminator="\r\n")
     writer.writerow(heads)
     writer.writerows([guarded(cell) for cell in row] for row in rows)
     return b"\xef\xbb\xbf" + written.getvalue().encode("utf-8", "replace")

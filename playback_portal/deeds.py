@@ -138,6 +138,8 @@ DEEDS = {
     "user.returned": mark("took the departure of a person back"),
     "user.rights-changed": mark("changed the rights of a person"),
     "user.viewed": mark("looked at a person"),
+    "users.import-checked": mark("looked at a file of people before importing it"),
+    "users.import-taken": mark("took the results of an import along"),
     "users.imported": mark("imported people"),
     "users.listed": mark("looked at the people"),
     "what-if.asked": mark("asked what would be recorded"),

@@ -16,12 +16,16 @@ from archive.catalogue import do_not_record, exempt_numbers
 from archive.catalogue.directory import NAME_CHARS_MAX
 from archive.catalogue.do_not_record import DoNotRecordEntry
 from archive.catalogue.exempt_numbers import ExemptEntry
+from archive.errors import NotFound
+from archive.model import UserId
 from archive.numbers import FLOOR, FLOOR_SERVICES, is_exempt_number
 from playback_portal import documents
 from playback_portal.parameters import Parameters, bounded_text, read_body
 from playback_portal.people import NUMBER_CHARS_MAX, as_fault
-from playback_portal.route import SUBJECT
-from playback_portal.services import SCOPE, SERVICES, recording_id_of
+from playback_portal.problems import ParameterFault, wrong_parameters
+from playback_portal.route import DETAILS, SUBJECT
+from playback_portal.services import ENTRY, SCOPE, SERVICES, recording_id_of
+from playback_portal.teams import json_user_id
 
 
 async def list_do_not_record(request: web.Request) -> web.StreamResponse:
@@ -39,26 +43,46 @@ async def post_do_not_record(request: web.Request) -> web.StreamResponse:
     body = await read_body(request)
     numbers = body.need("numbers", bounded_text(NUMBER_CHARS_MAX, chars_min=1), "")
     reason = body.need("reason", bounded_text(NAME_CHARS_MAX, chars_min=1), "")
+    user_id = body.read("userId", _user_id, None)
     body.check()
-    services, tenant_id = request.app[SERVICES], request[SCOPE].tenant_id
-
-    def add() -> DoNotRecordEntry:
-        now = services.clock.now()
-        return do_not_record.add(services.catalogue, tenant_id, numbers, reason, now=now)
-
-    entry = await asyncio.to_thread(as_fault, add)
-    request[SUBJECT] = f"do-not-record:{entry.id}"
+    try:
+        entry = await asyncio.to_thread(as_fault, lambda: add_entry(request, numbers, reason, user_id))
+    except NotFound as error:
+        raise wrong_parameters(ParameterFault("/userId", str(error))) from error
     return _made(_do_not_record_document(entry), f"/v1/do-not-record/{entry.id}")
 
 
 async def delete_do_not_record(request: web.Request) -> web.StreamResponse:
     """Take an entry off the do-not-record list."""
     Parameters(request.query).check()
-    entry_id = recording_id_of(request)
-    await asyncio.to_thread(
-        do_not_record.remove, request.app[SERVICES].catalogue, request[SCOPE].tenant_id, entry_id
-    )
+    await asyncio.to_thread(remove_entry, request)
     return web.Response(status=204)
+
+
+def add_entry(request: web.Request, numbers: str, reason: str, user_id: UserId | None) -> DoNotRecordEntry:
+    """Put numbers on a list together with the entry in the log, which names none of them. Blocks.
+
+    Raises as `do_not_record.add`.
+    """
+    now = request.app[SERVICES].clock.now()
+    with request[ENTRY].transaction() as connection:
+        entry = do_not_record.add_within(
+            connection, request[SCOPE].tenant_id, numbers, reason, now=now, user_id=user_id
+        )
+        request[SUBJECT] = f"do-not-record:{entry.id}"
+        if user_id is not None:
+            request[DETAILS] = {"userId": user_id}
+    return entry
+
+
+def remove_entry(request: web.Request) -> DoNotRecordEntry:
+    """Take the entry the path names off its list together with the entry in the log. Blocks.
+
+    Raises NotFound.
+    """
+    entry_id, tenant_id = recording_id_of(request), request[SCOPE].tenant_id
+    with request[ENTRY].transaction() as connection:
+        return do_not_record.remove_within(connection, tenant_id, entry_id)
 
 
 async def list_exempt_numbers(request: web.Request) -> web.StreamResponse:
@@ -108,7 +132,11 @@ def _made(document: dict[str, Json], location: str) -> web.Response:
 
 
 def _do_not_record_document(entry: DoNotRecordEntry) -> dict[str, Json]:
-    return {"id": entry.id, "numbers": entry.numbers, "reason": entry.reason}
+    return {"id": entry.id, "numbers": entry.numbers, "reason": entry.reason, "userId": entry.user_id}
+
+
+def _user_id(value: Json) -> UserId | None:
+    return None if value is None else json_user_id(value)
 
 
 def _added_document(entry: ExemptEntry) -> dict[str, Json]:

@@ -60,6 +60,8 @@ SECTIONS = (
             Place("/admin/licences", "keep", mark("Licences")),
             Place("/admin/rights", "key", mark("Rights")),
             Place("/admin/what-if", "flask", mark("Try the settings")),
+            Place("/admin/do-not-record", "minus", mark("Not recorded")),
+            Place("/admin/quarantine", "help", mark("Quarantine")),
             Place("/admin/labels", "tag", mark("Labels")),
             Place("/admin/trash", "trash", mark("Trash")),
             Place("/admin/policies", "gear", mark("Settings")),

@@ -22,7 +22,7 @@ from archive.audit import Json
 from archive.catalogue import directory, quarantine, recordings
 from archive.catalogue.recordings import RecordingQuery
 from archive.errors import NotFound, Refused
-from archive.model import RecordingState, UserId
+from archive.model import RecordingId, RecordingState, UserId
 from playback_portal import documents
 from playback_portal.parameters import Parameters, cursor, limit, read_body, text
 from playback_portal.problems import ParameterFault, Problem, wrong_parameters
@@ -51,22 +51,19 @@ async def post_assignment(request: web.Request) -> web.StreamResponse:
     body = await read_body(request)
     user_id = body.need("userId", _user_id, UserId(""))
     body.check()
-    services, scope = request.app[SERVICES], request[SCOPE]
-    catalogue = services.catalogue
+    catalogue, tenant_id = request.app[SERVICES].catalogue, request[SCOPE].tenant_id
 
     def begin() -> None:
         try:
-            directory.user_by_id(catalogue, scope.tenant_id, user_id)
+            directory.user_by_id(catalogue, tenant_id, user_id)
         except NotFound as error:
             raise wrong_parameters(ParameterFault("/userId", str(error))) from error
         try:
-            quarantine.check_assignable(catalogue, scope, recording_id, user_id)
+            begin_assignment(request, recording_id, user_id)
         except Refused as error:
             raise _not_possible(error) from error
-        jobs.assign(services.database_url, scope.tenant_id, recording_id, user_id, actor=scope.actor)
 
     await asyncio.to_thread(begin)
-    request[DETAILS] = {"userId": user_id}
     return _begun({"recordingId": recording_id, "task": "assign", "userId": user_id})
 
 
@@ -74,18 +71,30 @@ async def delete_recording(request: web.Request) -> web.StreamResponse:
     """Begin to destroy a recording."""
     Parameters(request.query).check()
     recording_id = recording_id_of(request)
-    services, scope = request.app[SERVICES], request[SCOPE]
-    catalogue = services.catalogue
 
     def begin() -> None:
         try:
-            quarantine.check_destroyable(catalogue, scope, recording_id)
+            begin_destruction(request, recording_id)
         except Refused as error:
             raise _not_possible(error) from error
-        jobs.destroy(services.database_url, scope.tenant_id, recording_id, actor=scope.actor)
 
     await asyncio.to_thread(begin)
     return _begun({"recordingId": recording_id, "task": "destroy", "userId": None})
+
+
+def begin_assignment(request: web.Request, recording_id: RecordingId, user_id: UserId) -> None:
+    """Hand over the task that gives a recording to a person. Blocks; raises as `check_assignable`."""
+    services, scope = request.app[SERVICES], request[SCOPE]
+    quarantine.check_assignable(services.catalogue, scope, recording_id, user_id)
+    jobs.assign(services.database_url, scope.tenant_id, recording_id, user_id, actor=scope.actor)
+    request[DETAILS] = {"userId": user_id}
+
+
+def begin_destruction(request: web.Request, recording_id: RecordingId) -> None:
+    """Hand over the task that destroys a recording. Blocks; raises as `check_destroyable`."""
+    services, scope = request.app[SERVICES], request[SCOPE]
+    quarantine.check_destroyable(services.catalogue, scope, recording_id)
+    jobs.destroy(services.database_url, scope.tenant_id, recording_id, actor=scope.actor)
 
 
 def _begun(document: dict[str, Json]) -> web.Response:

@@ -47,6 +47,7 @@ from playback_portal.pages.approvals import APPROVAL_PAGE_ROUTES
 from playback_portal.pages.audit import AUDIT_PAGE_ROUTES
 from playback_portal.pages.cases import CASE_PAGE_ROUTES
 from playback_portal.pages.data_subjects import DATA_SUBJECT_PAGE_ROUTES
+from playback_portal.pages.do_not_record import DO_NOT_RECORD_ROUTES
 from playback_portal.pages.enrolment import ENROLMENT_ROUTES
 from playback_portal.pages.evaluation_forms import EVALUATION_FORM_PAGE_ROUTES
 from playback_portal.pages.evaluation_results import EVALUATION_RESULT_ROUTES
@@ -56,6 +57,7 @@ from playback_portal.pages.exports import EXPORT_PAGE_ROUTES
 from playback_portal.pages.heard import HEARD_ROUTES
 from playback_portal.pages.help import HELP_ROUTES
 from playback_portal.pages.holds import HOLD_ROUTES
+from playback_portal.pages.imports import IMPORT_ROUTES
 from playback_portal.pages.invitation import INVITATION_ROUTES
 from playback_portal.pages.labels import LABEL_PAGE_ROUTES
 from playback_portal.pages.live import LIVE_ROUTES
@@ -67,6 +69,7 @@ from playback_portal.pages.play_link import PLAY_LINK_ROUTES
 from playback_portal.pages.policies import POLICY_ROUTES
 from playback_portal.pages.preferences import PREFERENCE_ROUTES
 from playback_portal.pages.purposes import PURPOSE_ROUTES
+from playback_portal.pages.quarantine import QUARANTINE_PAGE_ROUTES
 from playback_portal.pages.recording import PLAYER_ROUTES
 from playback_portal.pages.recordings import RECORDING_PAGE_ROUTES
 from playback_portal.pages.security import SECURITY_ROUTES
@@ -187,7 +190,10 @@ ROUTES = (
     *HOLD_ROUTES,
     *APPROVAL_PAGE_ROUTES,
     *TRASH_PAGE_ROUTES,
+    *IMPORT_ROUTES,
     *PEOPLE_ROUTES,
+    *DO_NOT_RECORD_ROUTES,
+    *QUARANTINE_PAGE_ROUTES,
     *AUDIT_PAGE_ROUTES,
     *EXPORT_PAGE_ROUTES,
     *VERIFICATION_ROUTES,

@@ -58,6 +58,11 @@ _KINDS: Final = (
         r"a party is on the do-not-record list: .+",
         mark("A number of the call is on the list of numbers that are not recorded."),
     ),
+    (
+        "minus",
+        r"user (?P<user>\S+): a party is on their do-not-record list: .+",
+        mark("A number of the call is on the list of numbers that are not recorded for %(user)s."),
+    ),
     ("users", r"parties: .+", mark("The numbers of the call were compared with that list.")),
     (
         "users",

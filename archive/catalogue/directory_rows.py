@@ -109,7 +109,12 @@ def all_do_not_record(connection: Connection) -> tuple[DoNotRecord, ...]:
     columns = do_not_record.c
     statement = select(do_not_record).order_by(columns.tenant_id, columns.first.collate("C"))
     return tuple(
-        DoNotRecord(TenantId(row.tenant_id), NumberRange(row.first, row.last), row.reason)
+        DoNotRecord(
+            TenantId(row.tenant_id),
+            NumberRange(row.first, row.last),
+            row.reason,
+            None if row.user_id is None else UserId(row.user_id),
+        )
         for row in connection.execute(statement)
     )
 

@@ -28,7 +28,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from archive.errors import ArchiveError, CatalogueUnavailable, Conflict, Refused
 from archive.model import TenantId
 
-__all__ = ["CONNECTIONS_MAX", "Catalogue", "Connection", "Listener"]
+__all__ = ["CONNECTIONS_MAX", "Catalogue", "Connection", "Listener", "savepoint"]
 
 CONNECTIONS_MAX = 8
 """Per process. PostgreSQL serves 100 by default, and a machine runs about ten processes of ours."""
@@ -101,6 +101,13 @@ class Catalogue:
         except sqlalchemy_errors.SQLAlchemyError as error:
             raise _translate(error) from error
 
+    @contextmanager
+    def trial(self, tenant_id: TenantId) -> Iterator[Connection]:
+        """Open a transaction as `transaction` does, and undo at its end whatever was done in it."""
+        with self.transaction(tenant_id) as connection:
+            yield connection
+            connection.rollback()
+
     def healthy(self) -> bool:
         """Return whether a statement can be run now."""
         try:
@@ -117,6 +124,16 @@ class Catalogue:
     def close(self) -> None:
         """Close the idle connections."""
         self._engine.dispose()
+
+
+@contextmanager
+def savepoint(connection: Connection) -> Iterator[None]:
+    """Undo what the body did when it raises, and nothing else of the transaction; raises as `transaction`."""
+    try:
+        with connection.begin_nested():
+            yield
+    except sqlalchemy_errors.SQLAlchemyError as error:
+        raise _translate(error) from error
 
 
 class Listener:

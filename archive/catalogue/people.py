@@ -76,6 +76,14 @@ def page(
     return PeoplePage(items, encode_cursor(items[-1].login) if len(listed) > limit else None)
 
 
+def of_login(catalogue: Catalogue, tenant_id: TenantId, login: str) -> User | None:
+    """Return the person with this login before the @, None when there is none."""
+    wanted = (users.c.tenant_id == tenant_id, users.c.login == storable(login))
+    with catalogue.transaction(tenant_id) as connection:
+        found = directory_rows.users_where(connection, *wanted)
+    return found[0] if found else None
+
+
 def of_ids(catalogue: Catalogue, tenant_id: TenantId, ids: Iterable[UserId]) -> dict[UserId, User]:
     """Return the people with these ids, as far as they are there."""
     wanted = (users.c.tenant_id == tenant_id, users.c.id.in_(sorted(ids)))

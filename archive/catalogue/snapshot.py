@@ -138,11 +138,15 @@ class BroadWorksGroup:
 
 @dataclass(frozen=True)
 class DoNotRecord:
-    """Numbers a tenant never records (a doctor, a lawyer, the works council), and why."""
+    """Numbers a tenant never records (a doctor, a lawyer, the works council), and why.
+
+    With `user_id` they count only for calls of that person.
+    """
 
     tenant_id: TenantId
     numbers: NumberRange
     reason: str
+    user_id: UserId | None = None
 
 
 @dataclass(frozen=True)
@@ -157,23 +161,26 @@ T = TypeVar("T")
 
 
 class _Holders(Generic[T]):
-    """Who holds which numbers; ranges of one tenant never overlap."""
+    """Who holds which numbers within a list; ranges of one list never overlap.
 
-    def __init__(self, held: Iterable[tuple[TenantId, NumberRange, T]]) -> None:
-        self._alone: dict[tuple[TenantId, str], T] = {}
-        self._ranges: dict[tuple[TenantId, int], list[tuple[NumberRange, T]]] = {}
-        for tenant_id, numbers, holder in held:
+    A list is named by the id of the tenant or of the person whose it is.
+    """
+
+    def __init__(self, held: Iterable[tuple[str, NumberRange, T]]) -> None:
+        self._alone: dict[tuple[str, str], T] = {}
+        self._ranges: dict[tuple[str, int], list[tuple[NumberRange, T]]] = {}
+        for list_id, numbers, holder in held:
             if numbers.first == numbers.last:
-                self._alone[tenant_id, numbers.first] = holder
+                self._alone[list_id, numbers.first] = holder
             else:
-                self._ranges.setdefault((tenant_id, len(numbers.first)), []).append((numbers, holder))
+                self._ranges.setdefault((list_id, len(numbers.first)), []).append((numbers, holder))
         for same_length in self._ranges.values():
             same_length.sort(key=_start)
 
-    def of(self, tenant_id: TenantId, address: str) -> T | None:
+    def of(self, list_id: str, address: str) -> T | None:
         """Return the holder of what `address_of` made of a number."""
-        alone = self._alone.get((tenant_id, address))
-        ranges = self._ranges.get((tenant_id, len(address)), [])
+        alone = self._alone.get((list_id, address))
+        ranges = self._ranges.get((list_id, len(address)), [])
         # Only the last range that starts before the number can hold it.
         index = bisect_right(ranges, address, key=_start)
         if alone is not None or index == 0 or address not in ranges[index - 1][0]:
@@ -244,9 +251,16 @@ class Directory:
 
         The reason is that of the first number, in any spelling, on its do-not-record list.
         """
-        if tenant_id not in self._barring:
+        return self._reason(tenant_id, numbers)
+
+    def barred_for(self, user_id: UserId, numbers: Iterable[str]) -> str | None:
+        """Return why no call of this person with these numbers is recorded; None when it may be."""
+        return self._reason(user_id, numbers)
+
+    def _reason(self, list_id: str, numbers: Iterable[str]) -> str | None:
+        if list_id not in self._barring:
             return None
-        reasons = (self._barred.of(tenant_id, address_of(number)) for number in numbers)
+        reasons = (self._barred.of(list_id, address_of(number)) for number in numbers)
         return next((reason for reason in reasons if reason is not None), None)
 
     def exempt_additions(self, tenant_id: TenantId | None) -> frozenset[str]:
@@ -316,11 +330,13 @@ class Directory:
 
     @cached_property
     def _barred(self) -> _Holders[str]:
-        return _Holders((each.tenant_id, each.numbers, each.reason) for each in self.do_not_record)
+        return _Holders(
+            (each.user_id or each.tenant_id, each.numbers, each.reason) for each in self.do_not_record
+        )
 
     @cached_property
-    def _barring(self) -> frozenset[TenantId]:
-        return frozenset(each.tenant_id for each in self.do_not_record)
+    def _barring(self) -> frozenset[str]:
+        return frozenset(each.user_id or each.tenant_id for each in self.do_not_record)
 
     @cached_property
     def _exempt(self) -> dict[TenantId | None, frozenset[str]]:

@@ -7,6 +7,7 @@ an exempt number nothing at all. Every change stands in the audit log, without n
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 
 from archive.catalogue import directory, do_not_record, exempt_numbers
 from archive.catalogue.do_not_record import DoNotRecordEntry
@@ -14,7 +15,8 @@ from archive.catalogue.exempt_numbers import ExemptEntry
 from archive.cli.operator import Operator, add_customer, operator
 from archive.cli.outcome import DONE, Row, add_json, parser, print_row, print_rows
 from archive.cli.service import add_data
-from archive.model import TenantId
+from archive.errors import NotFound
+from archive.model import TenantId, UserId
 from archive.numbers import FLOOR, FLOOR_SERVICES
 
 
@@ -26,14 +28,13 @@ def run_do_not_record(arguments: list[str]) -> int:
         match options.action:
             case "list":
                 entries = do_not_record.entries(acting.catalogue, tenant.id)
-                print_rows([_entry_row(each) for each in entries], as_json=options.json)
+                found = directory.list_users(acting.catalogue, tenant.id)
+                logins: dict[UserId | None, str] = {each.id: each.login for each in found}
+                print_rows([_entry_row(each, logins) for each in entries], as_json=options.json)
             case "add":
-                now = acting.clock.now()
-                entry = do_not_record.add(
-                    acting.catalogue, tenant.id, options.numbers, options.reason, now=now
-                )
+                entry = _add(acting, tenant.id, options)
                 acting.record("do-not-record.added", f"do-not-record:{entry.id}", tenant.id)
-                print_row(_entry_row(entry), as_json=options.json)
+                print_row(_entry_row(entry, {entry.user_id: options.user or ""}), as_json=options.json)
             case _:
                 do_not_record.remove(acting.catalogue, tenant.id, options.id)
                 acting.record("do-not-record.removed", f"do-not-record:{options.id}", tenant.id)
@@ -66,6 +67,20 @@ def run_exempt(arguments: list[str]) -> int:
     return DONE
 
 
+def _add(acting: Operator, tenant_id: TenantId, options: argparse.Namespace) -> DoNotRecordEntry:
+    """Put numbers on the list of the customer, or of one of its people."""
+    user_id = None
+    if options.user is not None:
+        people = directory.list_users(acting.catalogue, tenant_id)
+        user_id = next((each.id for each in people if each.login == options.user.strip().lower()), None)
+        if user_id is None:
+            raise NotFound(f"There is no user {options.user!r} in this tenant.")
+    now = acting.clock.now()
+    return do_not_record.add(
+        acting.catalogue, tenant_id, options.numbers, options.reason, now=now, user_id=user_id
+    )
+
+
 def _remove_exempt(acting: Operator, tenant_id: TenantId | None, number: str) -> None:
     before = {each.id for each in exempt_numbers.entries(acting.catalogue, tenant_id)}
     exempt_numbers.remove(acting.catalogue, tenant_id, number)
@@ -84,6 +99,9 @@ def _do_not_record_parser() -> argparse.ArgumentParser:
     add = actions.add_parser("add", help="never record a number", epilog=made.epilog)
     add.add_argument("numbers", metavar="N", help="number, range +31201234500-599, or address of record")
     add.add_argument("--reason", required=True, help="why; it stands with each call that is not recorded")
+    add.add_argument(
+        "--user", metavar="LOGIN", help="only for calls of this person (default: of the whole customer)"
+    )
     listing = actions.add_parser(
         "list",
         help="show the list",
@@ -122,8 +140,9 @@ def _exempt_parser() -> argparse.ArgumentParser:
     return made
 
 
-def _entry_row(entry: DoNotRecordEntry) -> Row:
-    return {"id": entry.id, "numbers": entry.numbers, "reason": entry.reason}
+def _entry_row(entry: DoNotRecordEntry, logins: Mapping[UserId | None, str]) -> Row:
+    whose = "" if entry.user_id is None else logins.get(entry.user_id, "")
+    return {"id": entry.id, "numbers": entry.numbers, "reason": entry.reason, "user": whose or None}
 
 
 def _exempt_row(entry: ExemptEntry) -> Row:

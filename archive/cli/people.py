@@ -141,11 +141,11 @@ def _import(acting: Operator, options: argparse.Namespace) -> int:
     """Add or change each person of a file; a row that is refused does not stop the others."""
     known = {str(row["login"]) for row in _listed(acting, None)}
 
-    def store(login: str, fields: UserFields) -> bool:
+    def store(login: str, fields: UserFields) -> str:
         new = login not in known
         _store(acting, login, fields, new=new)
         known.add(login)
-        return new
+        return roster.ADDED if new else roster.CHANGED
 
     try:
         with options.file.open(encoding="utf-8-sig", newline="") as file:

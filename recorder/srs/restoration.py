@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from archive.catalogue.snapshot import Directory
-from archive.decision import numbers_present
-from archive.model import TenantId
+from archive.decision import barred_for, numbers_present
+from archive.model import TenantId, UserId
 from recorder.metadata import document, snapshot
 from recorder.metadata.model import MetadataError
 from recorder.sip.dialog import DialogId
@@ -72,7 +72,9 @@ def restored(
 def _barred(session: RecordingSession, directory: Directory) -> bool:
     """Tell whether somebody who must not be heard is on the call, by the list or by what was done before."""
     tenant_id = next(TenantId(state.tenant_id) for state in session.recordings.values())
+    owners = [UserId(state.owner) for state in session.recordings.values() if state.owner is not None]
     listed = directory.barred(tenant_id, numbers_present(session.facts)) is not None
+    listed = listed or barred_for(directory, owners, session.facts) is not None
     stopped = any(capture in HELD for capture in session.captures.values())
     return listed or (stopped and not session.held)
 

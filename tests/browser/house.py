@@ -45,6 +45,7 @@ from archive.catalogue.tables import minute_months
 from archive.model import (
     RecordingId,
     RecordingMode,
+    RecordingState,
     RetentionClass,
     Role,
     SessionId,
@@ -322,6 +323,25 @@ def _enter_the_empty(catalogue: Catalogue, house: House) -> None:
         if person.domain == EMPTY_DOMAIN:
             _enter(catalogue, house, tenant.id, person)
             passwords.set_password(catalogue, tenant.id, person.login, PASSWORD)
+    _leave_one_unknown(catalogue, house, tenant.id)
+
+
+def _leave_one_unknown(catalogue: Catalogue, house: House, tenant_id: TenantId) -> None:
+    """Put a recording of nobody we know into the other organisation's quarantine, without sound."""
+    now = datetime.now(UTC)
+    program = AccessScope(house.tenant_id, "tests", scopes=frozenset({Scope.RECORDINGS_READ}))
+    like = recordings.get(catalogue, program, RecordingId(house.recordings[0]["id"]))
+    recording = dataclasses.replace(
+        like.recording,
+        id=RecordingId(new_id(now)),
+        session_id=SessionId(new_id(now)),
+        tenant_id=tenant_id,
+        owner=None,
+        state=RecordingState.QUARANTINED,
+        retain_until=now + timedelta(days=6),
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        recordings.insert_recording(connection, dataclasses.replace(like, recording=recording, objects=()))
 
 
 async def _place(service: RunningService, calls: tuple[SampleCall, ...]) -> list[str]:

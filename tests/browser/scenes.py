@@ -20,6 +20,7 @@ from tests.browser.desk import Desk
 from tests.browser.house import (
     BEHEER,
     DAAN,
+    DOMAIN,
     EVA,
     GARAGE,
     JANSEN,
@@ -216,6 +217,37 @@ def _mode_without_licence(page: Page) -> None:
     page.locator("#effect .notice").wait_for()
 
 
+def _listed(page: Page) -> None:
+    """Put a number on the list of one person, if it is not there yet."""
+    if page.locator("#listed td", has_text="huisarts").count() == 0:
+        page.fill("[name=numbers]", "+31107000500-599")
+        page.fill("[name=login]", SANNE.login)
+        _submitted("[name=reason]", "huisarts", "#listed td")(page)
+
+
+def _exempt_typed(page: Page) -> None:
+    page.fill("[name=reason]", "huisarts")
+    _submitted("[name=numbers]", "112", "#f-numbers-error")(page)
+
+
+def _looked_at(page: Page) -> None:
+    """Look at a file of people with a row that is right and one that is not."""
+    text = f"login;number;licence;mode\nroos@{DOMAIN};+31200123499;90d;always\nroos@elders.example;;;soms\n"
+    page.locator("#file").set_input_files(
+        FilePayload(name="mensen.csv", mimeType="text/csv", buffer=text.encode("cp1252"))
+    )
+    page.locator("main form button[type=submit]").first.click()
+    page.locator("#faulty").wait_for()
+
+
+def _no_table(page: Page) -> None:
+    page.locator("#file").set_input_files(
+        FilePayload(name="mensen.csv", mimeType="text/csv", buffer=b"naam,leeftijd\nroos,31\n")
+    )
+    page.locator("main form button[type=submit]").first.click()
+    page.locator("main [role=alert]").wait_for()
+
+
 def _export_begun(page: Page) -> None:
     page.locator(".recs input[name=id]").first.click()
     page.locator("#bulk [hx-get='/exports/new']").click()
@@ -288,6 +320,27 @@ SCENES = (
     Scene("new-user", FULL, "/admin/users/new", BEHEER),
     Scene(
         "new-user", FAULT, "/admin/users/new", BEHEER, _submitted("[name=login]", "geen goede naam", ".error")
+    ),
+    Scene(
+        "quarantine",
+        FULL,
+        "/admin/quarantine",
+        LEEGBEHEER,
+        _pressed("[data-opens^=destroy-]", "dialog[open]"),
+    ),
+    Scene("quarantine-list", FULL, "/admin/quarantine", LEEGBEHEER),
+    Scene("quarantine", EMPTY, "/admin/quarantine", BEHEER),
+    Scene("import", FULL, "/admin/users/import", BEHEER, _looked_at),
+    Scene("import", EMPTY, "/admin/users/import", BEHEER),
+    Scene("import", FAULT, "/admin/users/import", BEHEER, _no_table),
+    Scene("do-not-record", FULL, "/admin/do-not-record", BEHEER, _listed),
+    Scene("do-not-record", EMPTY, "/admin/do-not-record", LEEGBEHEER),
+    Scene(
+        "do-not-record",
+        FAULT,
+        "/admin/do-not-record",
+        LEEGBEHEER,
+        _exempt_typed,
     ),
     Scene("user", FULL, person, BEHEER),
     Scene("user-leaves", FULL, person, BEHEER, _pressed("[data-opens=leaves]", "#leaves")),

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from tests.browser.desk import Desk
 from tests.browser.effort import Cost, Hands, Mouse
-from tests.browser.house import BEHEER, ILSE, JANSEN, MARK, NOOR, SALES, SANNE, SERVICE, staffed
+from tests.browser.house import (
+    BEHEER,
+    DOMAIN,
+    HOSTILE,
+    ILSE,
+    JANSEN,
+    MARK,
+    NOOR,
+    SALES,
+    SANNE,
+    SERVICE,
+    staffed,
+)
 
 HandsOn = Callable[[Page], Hands]
 
@@ -172,3 +184,52 @@ def test_a_licence_is_changed_and_its_effect_seen_by_three_presses(desk: Desk, h
         way.within(Cost(presses=3))
     finally:
         desk.house.says(None, "PATCH", f"/v1/users/{desk.house.ids[SANNE.login]}", licence="365d")
+
+
+def test_a_number_is_excluded_by_two_presses_and_two_values(desk: Desk, hands: HandsOn) -> None:
+    """Not recorded, the number, the reason and Enter; the notice of taking it off puts it back."""
+    page = desk.page(BEHEER)
+    page.goto(f"{desk.house.url}/admin/users")
+    way = hands(page)
+    way.press(page.locator("nav a[href='/admin/do-not-record']"))
+    reason = f"bedrijfsarts {type(way).__name__}"
+    way.write(page.locator("[name=numbers]"), f"01070003{len(reason)}")
+    way.write(page.locator("[name=reason]"), reason, end="Enter")
+    row = page.locator("#listed tr", has_text=reason)
+    expect(row).to_contain_text("Iedereen")
+    way.within(Cost(presses=3, typed=2))
+    way.press(row.locator("button"))
+    expect(row).to_have_count(0)
+    way.press(page.locator("[data-toast] button"))
+    expect(row).to_have_count(1)
+    row.locator("button").click()
+    expect(row).to_have_count(0)
+
+
+def test_people_are_imported_by_four_presses_and_a_file(desk: Desk, hands: HandsOn) -> None:
+    """Import, the file, Look at it, Import; every row is told before it is written and after."""
+    page = desk.page(BEHEER)
+    page.goto(f"{desk.house.url}/admin/users")
+    way = hands(page)
+    name = f"nieuw-{type(way).__name__}".lower()
+    way.press(page.locator("a[href='/admin/users/import']"))
+    chosen = page.locator("#file")
+    with page.expect_file_chooser() as choosing:
+        way.press(chosen)
+    rows = (
+        f"{name}@{DOMAIN};Goes",
+        f"{name}@elders.example;Goes",
+        *(f"x@{DOMAIN};{text}" for text in HOSTILE),
+    )
+    text = "\n".join(("login;site", *(each.replace('"', "").replace("\u2028", " ") for each in rows)))
+    choosing.value.set_files(FilePayload(name="mensen.csv", mimeType="text/csv", buffer=text.encode()))
+    way.press(page.get_by_role("button", name="Bekijken", exact=True))
+    expect(page.locator("#faulty tr", has_text="elders.example")).to_contain_text("eindigt niet op")
+    assert page.locator("script:not([src]), img[src='x'], [onerror]").count() == 0
+    way.press(page.locator("main form[action$='/run'] button"))
+    expect(page.locator("#others tr", has_text=name)).to_contain_text("nieuw")
+    way.within(Cost(presses=4))
+    with page.expect_download() as taking:
+        page.get_by_role("button", name="Resultaten downloaden").click()
+    table = taking.value.path().read_text("utf-8-sig")
+    assert table.startswith("Regel;Inlognaam;Resultaat;Reden")

@@ -193,7 +193,9 @@ do_not_record = Table(
     word("first"),
     word("last"),
     word("reason"),
-    UniqueConstraint("tenant_id", "first", "last"),
+    Column("user_id", Text, nullable=True),
+    of_user(),
+    UniqueConstraint("tenant_id", "user_id", "first", "last", postgresql_nulls_not_distinct=True),
 )
 
 exempt_numbers = Table(

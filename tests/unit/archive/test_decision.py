@@ -128,6 +128,21 @@ def test_whoever_is_on_the_do_not_record_list_is_heard_by_nobody() -> None:
     assert owners(CallFacts(caller=ANNA, callee="+31201110100"), directory) == ["user-anna"]
 
 
+def test_a_number_that_one_person_excluded_is_recorded_with_everybody_else() -> None:
+    """And of a call they are on, for nobody: who is on it hears the same sound."""
+    number = "+31201110000"
+    own = DoNotRecord(TENANT.id, NumberRange.parse(number), "doctor", UserId("user-anna"))
+    directory = dataclasses.replace(DIRECTORY, do_not_record=(own,))
+    decision = decide(directory, PEER, CallFacts(caller=ANNA, callee="020-1110000"), AT)
+    assert (decision.recorded, decision.kind, decision.barred) == ((), OutcomeKind.NOBODY_RECORDED, True)
+    assert decision.reason == "a party is on the do-not-record list: doctor"
+    assert "user user-anna: a party is on their do-not-record list: doctor" in decision.trace
+    assert owners(CallFacts(caller=BEN, callee=number), directory) == ["user-ben"]
+    assert owners(CallFacts(caller=ANNA, callee=BOB), directory) == ["user-anna"]
+    three = tuple(CallParticipant(each, "", ()) for each in (ANNA, BEN, number))
+    assert owners(CallFacts(participants=three, caller=BEN, callee=ANNA), directory) == []
+
+
 @pytest.mark.parametrize(
     ("policy", "licence", "month", "booked_s", "recorded"),
     [

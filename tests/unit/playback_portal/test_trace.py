@@ -16,6 +16,7 @@ LINES = (
     "tenant 0190",
     "no tenant: the peer has none and the exchange named none that is known",
     "a party is on the do-not-record list: +31201234567",
+    "user u1: a party is on their do-not-record list: doctor",
     "parties: +31201234567, +31612345678",
     "user u1 by the exchange's user id",
     "user u1 by number",

@@ -73,3 +73,30 @@ def test_every_change_is_announced(portal: Catalogue, recorder: Catalogue, baker
         assert listener.wait(10)
         do_not_record.remove(portal, bakery.id, made[0].id)
         assert listener.wait(10)
+
+
+def test_a_person_has_a_list_of_their_own_beside_that_of_all(
+    portal: Catalogue, recorder: Catalogue, bakery: Tenant, florist: Tenant
+) -> None:
+    """The same number may stand on each of them, once; who carries the directory knows whose it is."""
+    anna = directory.add_user(portal, bakery.id, "anna", now=NOW)
+    number = "+31107000000"
+    own = do_not_record.add(portal, bakery.id, number, "doctor", now=NOW, user_id=anna.id)
+    of_all = do_not_record.add(portal, bakery.id, number, "lawyer", now=NOW)
+    assert do_not_record.entries(portal, bakery.id) == [of_all, own]
+    with pytest.raises(Conflict, match="already"):
+        do_not_record.add(portal, bakery.id, number, "again", now=NOW, user_id=anna.id)
+    with pytest.raises(NotFound):
+        do_not_record.add(portal, florist.id, number, "doctor", now=NOW, user_id=anna.id)
+    do_not_record.remove(portal, bakery.id, of_all.id)
+    loaded = directory.load_directory(recorder)
+    assert loaded.barred(bakery.id, [number]) is None
+    assert loaded.barred_for(anna.id, ["010 700 0000"]) == "doctor"
+    assert type(loaded).from_json(loaded.to_json()).barred_for(anna.id, [number]) == "doctor"
+
+
+@pytest.mark.parametrize("number", ["112", "0800-0113", "urn:service:sos.fire"])
+def test_what_is_exempt_anyway_is_on_no_list(portal: Catalogue, bakery: Tenant, number: str) -> None:
+    """A list would tell that such a call took place."""
+    with pytest.raises(Refused, match="Nothing is ever kept"):
+        do_not_record.add(portal, bakery.id, number, "emergency", now=NOW)

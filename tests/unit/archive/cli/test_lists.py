@@ -29,6 +29,16 @@ def test_a_number_is_put_on_the_do_not_record_list_and_taken_off(
     assert "no such entry" in run("do-not-record", "remove", added["id"], *OF_BAKERY, code=1)
 
 
+def test_a_number_is_excluded_for_one_person(run: Callable[..., str], data: Callable[..., Any]) -> None:
+    """The list says whose it is; who is not there has none."""
+    run("user", "add", "anna@bakery.example")
+    command = ("do-not-record", "add", "0107000000", "--reason", "doctor", *OF_BAKERY)
+    added = data(*command, "--user", "Anna")
+    assert added["user"] == "Anna"
+    assert [each["user"] for each in data("do-not-record", "list", *OF_BAKERY)] == ["anna"]
+    assert "no user" in run(*command, "--user", "nobody", code=1)
+
+
 def test_the_floor_list_is_shown_and_nobody_removes_of_it(
     run: Callable[..., str], data: Callable[..., Any]
 ) -> None:

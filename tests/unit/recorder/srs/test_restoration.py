@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from archive.catalogue.snapshot import BroadWorksGroup, Directory, DoNotRecord, ExemptNumber, NumberRange
-from archive.model import RecordingMode
+from archive.model import RecordingMode, UserId
 from recorder.client.call import Dialect
 from recorder.srs import effects as do
 from recorder.srs.recording_mode import Capture
@@ -77,6 +77,18 @@ def test_who_came_on_the_list_while_the_recorder_was_away_is_not_heard(client: C
     kinds = [type(effect) for effect in recorder.effects]
     assert kinds.index(do.SetCapturing) < kinds.index(do.CaptureStream)
     assert capture(recorder) is Capture.HELD
+
+
+def test_what_one_person_excluded_while_the_recorder_was_away_is_not_heard(client: Client) -> None:
+    """Their own list counts as that of all; it is found by whose the recordings are."""
+    directory = dataclasses.replace(client.recorder.server.directory, do_not_record=())
+    client.recorder.server.directory = directory
+    client.call(callee=CARL)
+    (state,) = client.recorder.states
+    for whose, stands in (("somebody-else", Capture.RECORDING), (str(state.owner), Capture.HELD)):
+        own = dataclasses.replace(LAWYER, user_id=UserId(whose))
+        recorder = restarted(client, dataclasses.replace(directory, do_not_record=(own,)))
+        assert capture(recorder) is stands
 
 
 def test_a_recorder_that_knows_no_list_goes_on_not_hearing(client: Client) -> None:
