@@ -28,8 +28,7 @@ GRANT UPDATE (copy_taken) ON cases TO earwitness_operator;
 GRANT UPDATE (tried_at) ON case_changes TO earwitness_worker;
 GRANT SELECT ON restores TO earwitness_recorder, earwitness_portal, earwitness_worker, earwitness_operator;
 GRANT UPDATE (rebuilt_at) ON restores TO earwitness_operator;
-GRANT UPDATE (retain_until, term_behind, state) ON recordings TO earwitness_operator;
-GRANT INSERT ON destructions TO earwitness_operator;
+GRANT UPDATE (retain_until, term_behind) ON recordings TO earwitness_operator;
 """
 
 
