@@ -64,6 +64,7 @@ class Scope(StrEnum):
     HOLDS = "holds"
     DATA_SUBJECTS = "data-subjects"
     APPROVALS = "approvals"
+    REPORTS_READ = "reports:read"
 
 
 class Right(StrEnum):
@@ -390,6 +391,35 @@ def may_read_sessions(scope: AccessScope) -> bool:
 def may_read_audit(scope: AccessScope) -> bool:
     """Return whether the scope may read the tenant's audit log, of everybody and everything."""
     return scope.permits(Scope.AUDIT_READ) and scope.role is not Role.USER
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Whose figures somebody sees: everybody's, those of a team at the time, or one person's own."""
+
+    tenant_id: TenantId
+    team_id: str | None = None
+    user_id: UserId | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is the whole tenant."""
+        return self.team_id is None and self.user_id is None
+
+
+def report_reach(scope: AccessScope, team_id: str | None) -> Reach | None:
+    """Return whose figures a report shows, None where who asks may not see them.
+
+    Administrators, auditors and keys see numbers of everybody, and hear nobody by them; who
+    manages a team sees its numbers; everybody sees their own.
+    """
+    if not scope.permits(Scope.REPORTS_READ):
+        return None
+    if scope.role is not Role.USER or (team_id is not None and team_id in scope.managed_team_ids):
+        return Reach(scope.tenant_id, team_id)
+    return (
+        None if team_id is not None or scope.user_id is None else Reach(scope.tenant_id, None, scope.user_id)
+    )
 
 
 def may_administer(scope: AccessScope) -> bool:

@@ -13,6 +13,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from archive import comma_separated
 from archive.access import Scope
 from archive.audit import AuditEntry, Json
 from archive.audit_chain import FIELD_CHARS_MAX
@@ -20,7 +21,7 @@ from archive.catalogue import audit_search
 from archive.catalogue.audit_search import AuditQuery
 from archive.errors import Refused
 from archive.transparency.proof import EntryProof, prove
-from playback_portal import comma_separated, documents
+from playback_portal import documents
 from playback_portal.parameters import Parameters, limit, moment
 from playback_portal.problems import Problem
 from playback_portal.route import DETAILS, SUBJECT, Route

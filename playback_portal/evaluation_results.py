@@ -11,13 +11,14 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from archive import comma_separated
 from archive.access import Scope
 from archive.audit import Json
 from archive.catalogue import evaluation_results, listing
 from archive.catalogue.evaluation_results import RESULTS_MAX, Result, Wanted
 from archive.evaluation import RELEASED_STATES, State
 from archive.model import UserId
-from playback_portal import comma_separated, documents
+from playback_portal import documents
 from playback_portal.annotated import tell
 from playback_portal.parameters import Parameters, cursor, limit, moment
 from playback_portal.problems import Problem

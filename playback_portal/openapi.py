@@ -27,6 +27,7 @@ from playback_portal import (
     operations,
     positions,
     problems,
+    report_schemas,
     schemas,
     share_schemas,
     terms,
@@ -48,6 +49,7 @@ OPERATIONS = {
     **annotation_schemas.ANNOTATION_OPERATIONS,
     **evaluation_schemas.EVALUATION_OPERATIONS,
     **audit_schemas.AUDIT_OPERATIONS,
+    **report_schemas.REPORT_OPERATIONS,
     **positions.POSITION_OPERATIONS,
     **share_schemas.SHARE_OPERATIONS,
     **export_schemas.EXPORT_OPERATIONS,
@@ -72,6 +74,7 @@ SCHEMAS = {
     **approval_schemas.APPROVAL_SCHEMAS,
     **terms.TERM_SCHEMAS,
     **trash.TRASH_SCHEMAS,
+    **report_schemas.REPORT_SCHEMAS,
 }
 PARAMETERS = {
     **schemas.PARAMETERS,
@@ -85,6 +88,7 @@ PARAMETERS = {
     **case_schemas.CASE_PARAMETERS,
     **data_subject_schemas.DATA_SUBJECT_PARAMETERS,
     **approval_schemas.APPROVAL_PARAMETERS,
+    **report_schemas.REPORT_PARAMETERS,
 }
 
 

@@ -72,6 +72,8 @@ from playback_portal.pages.purposes import PURPOSE_ROUTES
 from playback_portal.pages.quarantine import QUARANTINE_PAGE_ROUTES
 from playback_portal.pages.recording import PLAYER_ROUTES
 from playback_portal.pages.recordings import RECORDING_PAGE_ROUTES
+from playback_portal.pages.report_mails import REPORT_MAIL_ROUTES
+from playback_portal.pages.reports import REPORT_PAGE_ROUTES
 from playback_portal.pages.security import SECURITY_ROUTES
 from playback_portal.pages.session import SESSION_ROUTES
 from playback_portal.pages.sharing import SHARING_ROUTES
@@ -82,6 +84,7 @@ from playback_portal.pages.what_if import WHAT_IF_ROUTES
 from playback_portal.pages.why import WHY_ROUTES
 from playback_portal.positions import POSITION_ROUTES
 from playback_portal.problems import Problem, problem_of
+from playback_portal.reports import REPORT_ROUTES
 from playback_portal.route import DETAILS, EVENT, STATIC_PREFIX, SUBJECT, Handler, Route
 from playback_portal.saved_searches import SAVED_SEARCH_ROUTES
 from playback_portal.services import ENTRY, REFERENCE, SCOPE, SERVICES, Entry, recording_id_of
@@ -159,6 +162,7 @@ ROUTES = (
     *DATA_SUBJECT_ROUTES,
     *APPROVAL_ROUTES,
     *TRASH_ROUTES,
+    *REPORT_ROUTES,
     Route("GET", f"{STATIC_PREFIX}{{name}}", static.get_file, None, None),
     *SIGN_IN_ROUTES,
     *SECURITY_ROUTES,
@@ -196,6 +200,8 @@ ROUTES = (
     *QUARANTINE_PAGE_ROUTES,
     *AUDIT_PAGE_ROUTES,
     *EXPORT_PAGE_ROUTES,
+    *REPORT_PAGE_ROUTES,
+    *REPORT_MAIL_ROUTES,
     *VERIFICATION_ROUTES,
     *HELP_ROUTES,
 )

@@ -152,6 +152,18 @@ LETTERS: Final[Mapping[str, Mapping[str, Words]]] = {
             "see why:\n\n{link}\n",
         ),
     },
+    "report": {
+        "nl": Words(
+            "{named}, {period}",
+            "Hallo,\n\nIn de bijlage zit de rapportage {named} van {organisation}, {period}. "
+            "Bekijk haar in het portaal:\n\n{link}\n\nNiet meer krijgen? Stop haar hier:\n\n{ending}\n",
+        ),
+        "en": Words(
+            "{named}, {period}",
+            "Hello,\n\nAttached is the report {named} of {organisation}, {period}. "
+            "Look at it in the portal:\n\n{link}\n\nNo longer? Stop it here:\n\n{ending}\n",
+        ),
+    },
     "file": {
         "nl": Words(
             "{organisation} stuurt je een opgenomen gesprek",

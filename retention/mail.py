@@ -31,6 +31,7 @@ from archive.mail import ATTACHMENT_BYTES_MAX, Attachment, MailServer, message, 
 from archive.model import ArchivedRecording, ObjectKind, TenantId, UserId
 from archive.shared import Derivatives
 from keys.root import Root
+from retention import report_mails
 from retention.letters import filled
 
 ACTOR = "service:worker"
@@ -97,6 +98,8 @@ class Mailer:
         attachments: tuple[Attachment, ...] = ()
         if mail.kind == FILE:
             attachments = (self._attachment(mail, fields),)
+        if mail.kind == report_mails.KIND:
+            attachments = (self._report(mail, fields),)
         written = message(
             self._server,
             mail.recipient,
@@ -125,6 +128,12 @@ class Mailer:
         content = self._content(archived, form)
         self._enter(mail, "recording.mailed", "ok")
         return Attachment(f"{archived.recording.id}.{form}", f"audio/{form}", content)
+
+    def _report(self, mail: Mail, fields: dict[str, str]) -> Attachment:
+        """Return the report a mail carries once its audit entry is durable; raises Refused, NotFound."""
+        made = report_mails.attachment(self._catalogue, mail.tenant_id, fields, now=self._clock.now())
+        self._enter(mail, "report.mailed", "ok")
+        return made
 
     def _content(self, archived: ArchivedRecording, form: str) -> bytes:
         reader = self._audio().source(archived, ObjectKind.AUDIO)

@@ -49,6 +49,8 @@ SCHEDULES = (
     Schedule("data-subject-terms", "retention.data_subjects_forget", timedelta(hours=24)),
     # What nobody decided on within its week.
     Schedule("proposals", "retention.proposals_sweep", timedelta(hours=1)),
+    # Local hours begin with a quarter of an hour wherever one lives.
+    Schedule("reports", "retention.reports_due", timedelta(minutes=15)),
     Schedule("shares", "retention.shares_sweep", timedelta(hours=1)),
     Schedule("calls", "retention.calls_sweep", timedelta(hours=1)),
     # Who removes an entry has this long before its place is known outside the database.

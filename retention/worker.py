@@ -65,6 +65,7 @@ from retention.mail import Mailer
 from retention.proposals import add_proposals, end_over
 from retention.quarantine import Quarantine
 from retention.reminders import Reminders, add_reminders
+from retention.report_mails import ReportMails, add_report_mails
 from retention.request_terms import add_request_terms, forget_over
 from retention.schedule import SCHEDULES, Schedule
 from retention.scrub import Scrub
@@ -404,8 +405,7 @@ class Worker:
         sequencer = sequencer_of(settings, self._catalogue, self._store, keyring, audit, clock)
         check = functools.partial(check_log, self._catalogue, self._store, audit, clock)
         add_audit_log(self.app, functools.partial(sealed, sequencer), check)
-        reminders = Reminders(self._catalogue, audit, clock, notices)
-        add_reminders(self.app, self._tenants, reminders.remind)
+        self._add_letters(audit, notices)
         add_proposals(self.app, self._tenants, functools.partial(end_over, audit, clock))
         self._add_figures(expiry)
         self._add_terms_of_words(audit, expiry, settings)
@@ -417,6 +417,12 @@ class Worker:
         add_audit_bodies(self.app, self._tenants, bodies.batch)
         forget = functools.partial(forget_over, audit, expiry.check_clocks, settings.requests_days)
         add_request_terms(self.app, self._tenants, forget)
+
+    def _add_letters(self, audit: AuditWriter, notices: Notices | None) -> None:
+        """Add the jobs that write to people by themselves."""
+        stands_on = self._catalogue, audit, self._clock, notices
+        add_reminders(self.app, self._tenants, Reminders(*stands_on).remind)
+        add_report_mails(self.app, self._tenants, ReportMails(*stands_on).queue_due)
 
     def _add_figures(self, expiry: Expiry) -> None:
         """Add what counts, and what of it is counted where it is done."""

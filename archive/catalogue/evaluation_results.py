@@ -19,14 +19,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, false, func, select, true, tuple_
+from sqlalchemy import ColumnElement, Row, Select, and_, false, func, or_, select, true, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from archive.access import AccessScope, evaluating, may_administer
+from archive.access import AccessScope, Reach, evaluating, may_administer
 from archive.catalogue import recordings as found_recordings
 from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.figures import of_owner
 from archive.catalogue.recordings import decode_cursor, encode_cursor
-from archive.catalogue.tables import evaluation_forms, evaluation_policies, evaluations, recordings
+from archive.catalogue.tables import (
+    evaluation_forms,
+    evaluation_policies,
+    evaluations,
+    recordings,
+    users,
+)
 from archive.errors import Refused
 from archive.evaluation import RELEASED_STATES, State
 from archive.model import RecordingId, Role, UserId
@@ -66,6 +73,21 @@ class Average:
 
     owner: UserId
     count: int
+    permille: int | None
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What was released about a person, or by a form: how many, what became of them, the average.
+
+    `failed` and `permille` are None where they are not told.
+    """
+
+    name: str
+    count: int
+    acknowledged: int
+    disputed: int
+    failed: int | None
     permille: int | None
 
 
@@ -155,6 +177,57 @@ def averages(catalogue: Catalogue, scope: AccessScope, wanted: Wanted = ANY) -> 
         for row in rows
     )
     return [each if many is None or each.owner in many else replace(each, permille=None) for each in found]
+
+
+def counted(
+    connection: Connection,
+    scope: AccessScope,
+    reach: Reach,
+    released: tuple[datetime, datetime],
+    *,
+    by_form: bool,
+) -> list[Counted]:
+    """Return what was released in `[from, to)` within a reach, by login or by name of the form.
+
+    Of others it is that of whom the scope may see results; how they did, of whom it is told.
+    """
+    columns = evaluations.c
+    own = columns.owner == (scope.user_id or "")
+    found = (
+        select(columns.owner)
+        .join(recordings, _same_recording())
+        .where(columns.tenant_id == scope.tenant_id, _released(), or_(own, _within(scope)), *of_owner(reach))
+        .where(columns.released_at >= released[0], columns.released_at < released[1])
+    )
+    many = _told(connection, scope, set(connection.execute(found.distinct()).scalars()))
+    told = true() if many is None else or_(own, columns.owner.in_(sorted(many)))
+    key = evaluation_forms.c.name if by_form else users.c.login
+    statement = (
+        found.with_only_columns(
+            key.label("name"),
+            func.count().label("results"),
+            func.count().filter(columns.state == State.ACKNOWLEDGED).label("acknowledged"),
+            func.count().filter(columns.state.in_((State.DISPUTED, State.SETTLED))).label("disputed"),
+            func.count().filter(columns.failed, told).label("failed"),
+            func.count(columns.score_permille).filter(told).label("scores"),
+            func.coalesce(func.sum(columns.score_permille).filter(told), 0).label("permille_sum"),
+            func.bool_and(own).label("is_own"),
+        )
+        .join(evaluation_forms, evaluation_forms.c.id == columns.form_id)
+        .join(users, and_(users.c.tenant_id == columns.tenant_id, users.c.id == columns.owner))
+        .group_by(key)
+        .order_by(key)
+    )
+    return [_counted(row, hides=many is not None) for row in connection.execute(statement)]
+
+
+def _counted(row: Row[Any], *, hides: bool) -> Counted:
+    average = average_of(
+        UserId(row.name), row.scores, int(row.permille_sum), hides_few=hides and not row.is_own
+    )
+    untold = hides and not row.is_own and row.scores <= FEW_MAX
+    failed = None if untold else row.failed
+    return Counted(row.name, row.results, row.acknowledged, row.disputed, failed, average.permille)
 
 
 def choices(catalogue: Catalogue, scope: AccessScope) -> tuple[list[UserId], list[tuple[str, str]]]:

@@ -19,10 +19,10 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from archive import roster
+from archive import comma_separated, roster
 from archive.errors import Refused
 from archive.roster import RosterResult, RosterRow
-from playback_portal import comma_separated, roster_words
+from playback_portal import roster_words
 from playback_portal.admission import again
 from playback_portal.imports import ROWS_MAX, counts_of, roll_of
 from playback_portal.language import language_of, mark, translated

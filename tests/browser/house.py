@@ -29,10 +29,12 @@ from archive.catalogue import (
     departures,
     destructions,
     directory,
+    identities,
     invitations,
     passwords,
     proposals,
     recordings,
+    report_subscriptions,
     rights,
     trash,
 )
@@ -53,6 +55,8 @@ from archive.model import (
     UserId,
     new_id,
 )
+from archive.reports.period import Frequency
+from archive.reports.report import Name
 from recorder.client.call import SAMPLE_RATE_HZ, SILENCE, CallPlan, Delivery, StreamPlan
 from recorder.client.session import SessionRecordingClient
 from recorder.client.speech import conversation
@@ -234,6 +238,7 @@ def _furnished(service: RunningService, box: Letterbox, calls: tuple[SampleCall,
         ask_for_privacy(house)
         put_one_in_the_trash(house)
         leave_one_destroyed(house)
+        have_a_report_mailed(house)
         yield house
         code = service.stop()
         assert code == 0, f"up ended with {code}"
@@ -470,6 +475,24 @@ def ask_for_privacy(house: House) -> None:
     house.requests["garage"] = asked["id"]
     fresh = house.says(None, "POST", path, kind="objection", name="M. Bos", contact="bos@mail.example")
     house.requests["fresh"] = fresh["id"]
+
+
+def have_a_report_mailed(house: House) -> None:
+    """Prove the addresses of two people, one of whom gets a report every month."""
+    now = datetime.now(UTC)
+    with (
+        operating(house.service, "portal") as catalogue,
+        catalogue.transaction(house.tenant_id) as connection,
+    ):
+        for person in (ILSE, NOOR):
+            account = Account(house.tenant_id, house.ids[person.login])
+            identities.set_email(connection, account, person.address)
+            identities.prove_email(connection, account, now=now)
+    with operating(house.service, "portal") as catalogue:
+        scope = accounts.scope_of_user(catalogue, house.tenant_id, house.ids[ILSE.login])
+        wanted = report_subscriptions.Wanted(Name.USAGE, Frequency.MONTHLY, house.teams[SALES])
+        with catalogue.transaction(house.tenant_id) as connection:
+            report_subscriptions.set_one(connection, scope, wanted, now=now)
 
 
 def leave_one_destroyed(house: House) -> None:

@@ -23,6 +23,7 @@ from tests.browser.house import (
     DOMAIN,
     EVA,
     GARAGE,
+    ILSE,
     JANSEN,
     LEEGBEHEER,
     MARK,
@@ -96,6 +97,10 @@ def _below(house: House, link: str) -> str:
 
 def _unknown(house: House) -> str:
     return f"/recordings/{new_id(SystemClock().now())}"
+
+
+def _charted(page: Page) -> None:
+    page.locator(".report-chart canvas").wait_for()
 
 
 def _wrong_password(page: Page) -> None:
@@ -366,6 +371,15 @@ SCENES = (
     Scene("policies", FULL, "/admin/policies", BEHEER),
     Scene("rights", EMPTY, "/admin/rights", LEEGBEHEER),
     Scene("audit", FULL, "/admin/audit", BEHEER),
+    Scene("reports", FULL, "/reports/usage", BEHEER, _charted),
+    Scene("reports-by-day", FULL, "/reports/usage?by=day", BEHEER, _charted),
+    Scene("reports-storage", FULL, "/reports/storage", TOEZICHT, _charted),
+    Scene("reports-own", FULL, "/reports", SANNE, _charted),
+    Scene("reports", EMPTY, "/reports/usage?from=2001-01-01&to=2001-01-31", BEHEER),
+    Scene("reports", FAULT, "/reports/usage?from=2026-02-31", BEHEER, _charted),
+    Scene("report-mails", FULL, "/reports/mails", ILSE),
+    Scene("report-mails", EMPTY, "/reports/mails", NOOR),
+    Scene("report-mails", FAULT, "/reports/mails", LEEGBEHEER),
     Scene("exports", EMPTY, "/exports", TOEZICHT),
     Scene("verify", EMPTY, "/verify"),
     Scene("verify", FAULT, "/verify", TOEZICHT, _verified),

@@ -81,7 +81,12 @@ from archive.catalogue.tables.recordings import (
     recordings,
     sessions,
 )
-from archive.catalogue.tables.reports import report_days, report_standing
+from archive.catalogue.tables.reports import (
+    report_days,
+    report_sendings,
+    report_standing,
+    report_subscriptions,
+)
 from archive.catalogue.tables.retention import (
     destructions,
     restores,
@@ -176,7 +181,9 @@ __all__ = [
     "recordings",
     "recovery_codes",
     "report_days",
+    "report_sendings",
     "report_standing",
+    "report_subscriptions",
     "restores",
     "retention_clocks",
     "retention_figures",

@@ -27,6 +27,7 @@ from playback_portal.evaluations import EVALUATION_ROUTES
 from playback_portal.exports import EXPORT_ROUTES
 from playback_portal.labels import LABEL_ROUTES
 from playback_portal.positions import POSITION_ROUTES
+from playback_portal.reports import REPORT_ROUTES
 from playback_portal.route import Route
 from playback_portal.routes import ROUTES
 from playback_portal.saved_searches import SAVED_SEARCH_ROUTES
@@ -92,6 +93,7 @@ OWN = [
         *EVALUATION_ROUTES,
         *EVALUATION_RESULT_API_ROUTES,
         *EVALUATION_SAMPLE_API_ROUTES,
+        *REPORT_ROUTES,
     )
 ]
 BODIES: dict[str, Any] = {

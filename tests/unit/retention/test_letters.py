@@ -18,6 +18,9 @@ FIELDS = {
     "proof": "pin",
     "endsAt": "2026-11-27T23:30:00.000Z",
     "startedAt": "2026-11-20T23:30:00.000Z",
+    "named": "Gebruik",
+    "period": "16 november 2026 t/m 22 november 2026",
+    "ending": "https://opname.example/reports/mails",
 }
 
 

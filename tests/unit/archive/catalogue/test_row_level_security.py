@@ -154,6 +154,7 @@ def filled(
         _fill_storage(database, archived, now)
         _fill_proposals(operator, tenant, now)
         _fill_trash(portal, archived, now)
+        _fill_reports(database, user, now)
         keks.retire(operator, tenant.id, f"{tenant.id}/2027-02-20/1", now=now)
     return database
 
@@ -324,6 +325,17 @@ def _fill_exports(database: Any, user: User, now: datetime) -> None:
     connection.execute(
         "INSERT INTO export_parts VALUES (%s, %s, '', '[]', 'x', 'x', 1, 1, 1, 'x', 'x', 'x')",
         (user.tenant_id, made),
+    )
+
+
+def _fill_reports(database: Any, user: User, now: datetime) -> None:
+    made, connection = new_id(now), database.connect()
+    connection.execute(
+        "INSERT INTO report_subscriptions VALUES (%s, %s, %s, 'usage', NULL, 'weekly', 7, 'csv', 'nl', %s)",
+        (made, user.tenant_id, user.id, now),
+    )
+    connection.execute(
+        "INSERT INTO report_sendings VALUES (%s, %s, %s, %s)", (user.tenant_id, made, now.date(), now)
     )
 
 

@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from playback_portal.comma_separated import guarded, table
+from archive.comma_separated import guarded, table
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+31201234567", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])

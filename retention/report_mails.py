@@ -1,0 +1,148 @@
+"""Reports by mail: each period of a subscription is sent once, whatever restarts and whoever else looks.
+
+The clock says look, a job looks. The row of a period (`archive.catalogue.report_subscriptions`) and
+its mail are made in one transaction, so that there is never one without the other: of two who
+look at the same time the second finds the row. The report itself is made when the mail is sent, with
+the rights its reader has then. Sending is the business of `retention.mail`, which says what a
+worker that dies in the middle of it means.
+
+Rules: blocking, for threads of the worker. Not here: whose numbers they are (`archive.reports.making`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+
+import procrastinate
+import structlog
+
+from archive import comma_separated
+from archive.audit import AuditWriter
+from archive.catalogue import accounts, people, report_subscriptions
+from archive.catalogue.engine import Catalogue
+from archive.catalogue.report_subscriptions import Due
+from archive.clock import Clock
+from archive.data_key import translated_key_errors
+from archive.errors import CatalogueUnavailable
+from archive.mail import Attachment
+from archive.model import TenantId, UserId
+from archive.post import Letter
+from archive.reports import making, sheet, spreadsheet, words
+from archive.reports.making import Asked
+from archive.reports.period import Period
+from archive.reports.report import Name
+from retention.exports import Notices
+
+log = structlog.get_logger()
+
+DUE = "retention.reports_due"
+KIND = "report"
+PAGE = "/reports"
+ACTOR = "service:worker"
+
+
+class ReportMails:
+    """Queues the reports that are due; any number of processes may."""
+
+    def __init__(
+        self, catalogue: Catalogue, audit: AuditWriter, clock: Clock, notices: Notices | None = None
+    ) -> None:
+        """Remember what it stands on; without `notices` nothing is mailed, and nothing is claimed."""
+        self._catalogue = catalogue
+        self._audit = audit
+        self._clock = clock
+        self._notices = notices
+
+    def queue_due(self, tenant_id: TenantId) -> int:
+        """Queue the mails of a tenant that are due and nobody queued; return how many."""
+        if self._notices is None:
+            return 0
+        now = self._clock.now()
+        with self._catalogue.transaction(tenant_id) as connection:
+            found = report_subscriptions.due(connection, tenant_id, now)
+        made = [self._queue(each, self._notices, now) for each in found]
+        return sum(made)
+
+    def _queue(self, found: Due, notices: Notices, now: datetime) -> bool:
+        """Claim a period and queue its mail in one transaction; False when somebody else did."""
+        subscription = found.subscription
+        tenant_id = subscription.tenant_id
+        letter = _letter(found, people.tenant_of(self._catalogue, tenant_id).name, notices.url)
+        with self._audit.transaction(tenant_id) as connection:
+            if not report_subscriptions.claim(connection, found, now=now):
+                return False  # somebody else queued it
+            with translated_key_errors():
+                mail_id = notices.post().queue(connection, letter)
+            self._audit.append(
+                connection,
+                tenant_id=tenant_id,
+                actor=ACTOR,
+                action="report-mail.queued",
+                object=f"report-mail:{subscription.id}",
+                at=now,
+                body={"report": subscription.wanted.name.value, "from": found.period.first.isoformat()},
+            )
+        with contextlib.suppress(CatalogueUnavailable):
+            # A letter that could not be handed over is found by the workers themselves.
+            notices.post().hand_over(tenant_id, mail_id)
+        return True
+
+
+def attachment(
+    catalogue: Catalogue, tenant_id: TenantId, fields: Mapping[str, str], *, now: datetime
+) -> Attachment:
+    """Return the report a mail carries, as its reader may see it now; raises Refused, NotFound.
+
+    What is too long for a PDF comes as XLSX.
+    """
+    scope = accounts.scope_of_user(catalogue, tenant_id, UserId(fields["user"]))
+    period = Period(date.fromisoformat(fields["from"]), date.fromisoformat(fields["to"]))
+    asked = Asked(Name(fields["report"]), period, None, fields.get("team") or None)
+    report = making.make(catalogue, scope, asked, now=now)
+    form, language = fields["form"], fields["language"]
+    if form == "pdf" and len(report.rows) > sheet.ROWS_MAX:
+        form = "xlsx"
+    name = f"{report.name}-{period.first}-{period.last}.{form}"
+    if form == "csv":
+        content = spreadsheet.comma_separated_values(report, language)
+        return Attachment(name, comma_separated.MEDIA_TYPE, content)
+    if form == "pdf":
+        return Attachment(name, sheet.MEDIA_TYPE, sheet.page(report, fields["organisation"], language))
+    return Attachment(name, spreadsheet.XLSX, spreadsheet.workbook(report, language))
+
+
+def _letter(found: Due, organisation: str, url: str) -> Letter:
+    wanted, period = found.subscription.wanted, found.period
+    days = f"from={period.first}&to={period.last}"
+    team = f"&team={wanted.team_id}" if wanted.team_id else ""
+    fields = {
+        "organisation": organisation,
+        "report": wanted.name.value,
+        "named": words.TITLES[wanted.name][wanted.language],
+        "period": words.period_of(period, wanted.language),
+        "link": f"{url}{PAGE}/{wanted.name}?{days}{team}",
+        "ending": f"{url}{PAGE}/mails",
+        "user": found.subscription.user_id,
+        "from": period.first.isoformat(),
+        "to": period.last.isoformat(),
+        "team": wanted.team_id or "",
+        "form": wanted.form,
+        "language": wanted.language,
+    }
+    return Letter(found.subscription.tenant_id, KIND, found.address, wanted.language, fields, actor=ACTOR)
+
+
+def add_report_mails(
+    app: procrastinate.App, tenants: Callable[[], list[TenantId]], queue_due: Callable[[TenantId], int]
+) -> None:
+    """Add the job."""
+
+    @app.task(name=DUE, lock=DUE, queueing_lock=DUE)
+    async def reports_due(timestamp: int) -> None:
+        """Queue the reports of every tenant that are due."""
+        for tenant_id in await asyncio.to_thread(tenants):
+            count = await asyncio.to_thread(queue_due, tenant_id)
+            log.debug("reports are mailed", due_at=timestamp, tenant_id=tenant_id, queued=count)
