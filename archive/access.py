@@ -15,7 +15,7 @@ Who reaches what, beside the tenant's border nobody crosses:
 | auditor | all of the tenant; changes nothing |
 | admitted to a case | what the case holds, whosever it is, until it is released |
 | API client | all of the tenant, within its scopes |
-| operator | none: they have no account in a tenant, and so no scope |
+| operator | none: an account in the provider's own tenant, which has no calls, and no other scope |
 
 Reaching is reading and playing. To download, e-mail, share or evaluate takes a `Right`
 as well: a person's own setting decides, else one of the teams by which they reach the
@@ -65,6 +65,11 @@ class Scope(StrEnum):
     DATA_SUBJECTS = "data-subjects"
     APPROVALS = "approvals"
     REPORTS_READ = "reports:read"
+    OPERATION = "operation"
+
+
+CLIENT_SCOPES = tuple(scope for scope in Scope if scope is not Scope.OPERATION)
+"""What a program of a customer may be allowed; operation is for operators, and keys that act as one."""
 
 
 class Right(StrEnum):
@@ -100,10 +105,13 @@ _DENIED = {
             Scope.HOLDS,
             Scope.DATA_SUBJECTS,
             Scope.APPROVALS,
+            Scope.OPERATION,
         }
     ),
-    Role.ADMINISTRATOR: frozenset({Scope.EVIDENCE}),
-    Role.AUDITOR: frozenset({Scope.ADMINISTRATION}) | _CHANGES,
+    Role.ADMINISTRATOR: frozenset({Scope.EVIDENCE, Scope.OPERATION}),
+    Role.AUDITOR: frozenset({Scope.ADMINISTRATION, Scope.OPERATION}) | _CHANGES,
+    # Of an operator's own there are the password and the second factor, behind the settings.
+    Role.OPERATOR: frozenset(Scope) - {Scope.OPERATION, Scope.SETTINGS},
 }
 
 UNSEEN_STATES = frozenset({RecordingState.UNKEPT, RecordingState.GRACE})
@@ -171,7 +179,15 @@ class AccessScope:
     case_ids: frozenset[str] = frozenset()
 
     def permits(self, scope: Scope) -> bool:
-        """Return whether the key, or else the role of who signed in, allows this at all."""
+        """Return whether the key, or else the role of who signed in, allows this at all.
+
+        An operator's key allows no more than the operator, who reaches no recording; and whatever
+        else a key says, nobody but an operator operates.
+        """
+        if self.role is Role.OPERATOR and scope in _DENIED[Role.OPERATOR]:
+            return False
+        if self.role is not Role.OPERATOR and scope is Scope.OPERATION:
+            return False
         if self.scopes or self.role is None:
             return scope in self.scopes
         return scope in scopes_of(self.role)
@@ -386,6 +402,11 @@ def may_admit(scope: AccessScope) -> bool:
 def may_read_sessions(scope: AccessScope) -> bool:
     """Return whether the scope may see how every offered session of the tenant ended."""
     return scope.permits(Scope.SESSIONS_READ) and scope.role is not Role.USER
+
+
+def may_operate(scope: AccessScope) -> bool:
+    """Return whether the scope may see how the instance runs, and of its tenants counts and outcomes."""
+    return scope.role is Role.OPERATOR and scope.permits(Scope.OPERATION)
 
 
 def may_read_audit(scope: AccessScope) -> bool:

@@ -101,6 +101,12 @@ class Role(StrEnum):
     USER = "user"
     ADMINISTRATOR = "administrator"
     AUDITOR = "auditor"
+    OPERATOR = "operator"
+    """Of the provider, in a tenant where nobody else is; runs the instance and hears nothing."""
+
+
+CUSTOMER_ROLES = (Role.USER, Role.ADMINISTRATOR, Role.AUDITOR)
+"""The roles a customer gives its people."""
 
 
 class SpanKind(StrEnum):
@@ -184,6 +190,8 @@ class Tenant:
     name: str
     domain: str
     policy: TenantPolicy = TenantPolicy()
+    operates: bool = False
+    """Whether it is the provider's own: its people are operators, and it has no calls."""
 
 
 @dataclass(frozen=True)

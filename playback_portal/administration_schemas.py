@@ -10,13 +10,13 @@ from typing import Final
 
 from archive.catalogue.directory import NAME_CHARS_MAX, NUMBERS_PER_USER_MAX
 from archive.model import (
+    CUSTOMER_ROLES,
     EXPORTS_ALONE_MAX,
     KEEP_GRACE_H_MAX,
     TRASH_DAYS_MAX,
     AboveCap,
     RecordingMode,
     RetentionClass,
-    Role,
 )
 from archive.roster import COLUMNS, NONE, RESULTS
 from playback_portal.operations import JSON, MERGE_PATCH, Operation
@@ -56,7 +56,7 @@ _PURPOSE: Final = "whether opening a recording of somebody else takes the header
 _USER_FIELDS: Final[dict[str, Schema]] = {
     "numbers": _NUMBERS,
     "broadworksId": _NAME,
-    "role": words_of(Role),
+    "role": words_of(CUSTOMER_ROLES),
     "access": {"type": "string", "enum": ["none", "own"]},
     "site": _NAME,
     "licence": _WANTED_LICENCE,
@@ -78,7 +78,7 @@ ADMINISTRATION_SCHEMAS: Final[dict[str, Schema]] = {
         login=_LOGIN,
         numbers=list_of(TEXT),
         broadworksId=MAYBE_TEXT,
-        role=words_of(Role),
+        role=words_of(CUSTOMER_ROLES),
         access={"type": "string", "enum": ["none", "own"]},
         site=MAYBE_TEXT,
         licence=_LICENCE,

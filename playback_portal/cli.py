@@ -21,6 +21,7 @@ from aiohttp import web
 
 from archive.audit import AuditWriter
 from archive.catalogue.engine import Catalogue
+from archive.certificate import chain_ends
 from archive.cli.vault import open_authorities, open_keyring, open_store, open_vault
 from archive.clock import SystemClock
 from archive.errors import Refused
@@ -89,6 +90,7 @@ def make_services(settings: Settings) -> Services:
         url=settings.portal_address_shown,
         long_pause=timedelta(seconds=settings.pause_reminder_s),
         database_url=settings.database_url,
+        tls_ends=chain_ends(settings.portal_tls_cert),
     )
 
 

@@ -68,6 +68,15 @@ SECTIONS = (
             Place("/admin/audit", "clock", mark("Audit log")),
         ),
     ),
+    Section(
+        mark("Operation"),
+        (
+            Place("/operator", "complete", mark("Status"), "o"),
+            Place("/operator/tenants", "team", mark("Tenants")),
+            Place("/operator/nodes", "rec", mark("Recorders")),
+            Place("/operator/sessions", "route", mark("Sessions")),
+        ),
+    ),
 )
 
 

@@ -24,6 +24,7 @@ from playback_portal import (
     evaluation_schemas,
     export_schemas,
     find_schemas,
+    operation_schemas,
     operations,
     positions,
     problems,
@@ -58,6 +59,7 @@ OPERATIONS = {
     **approval_schemas.APPROVAL_OPERATIONS,
     **terms.TERM_OPERATIONS,
     **trash.TRASH_OPERATIONS,
+    **operation_schemas.OPERATION_OPERATIONS,
 }
 SCHEMAS = {
     **schemas.SCHEMAS,
@@ -75,6 +77,7 @@ SCHEMAS = {
     **terms.TERM_SCHEMAS,
     **trash.TRASH_SCHEMAS,
     **report_schemas.REPORT_SCHEMAS,
+    **operation_schemas.OPERATION_SCHEMAS,
 }
 PARAMETERS = {
     **schemas.PARAMETERS,
@@ -89,6 +92,7 @@ PARAMETERS = {
     **data_subject_schemas.DATA_SUBJECT_PARAMETERS,
     **approval_schemas.APPROVAL_PARAMETERS,
     **report_schemas.REPORT_PARAMETERS,
+    **operation_schemas.OPERATION_PARAMETERS,
 }
 
 

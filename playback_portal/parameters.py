@@ -23,6 +23,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from archive.audit import Json
 from archive.catalogue.recordings import PAGE_ROWS_MAX, SEARCH_CHARS_MAX, decode_cursor
 from archive.errors import Refused
+from archive.model import CUSTOMER_ROLES, Role
 from playback_portal.problems import ParameterFault, Problem, wrong_parameters
 
 PAGE_ROWS = 50
@@ -209,6 +210,14 @@ def bounded_text(chars_max: int, *, chars_min: int = 0) -> Callable[[Json], str]
 def json_word_of(words: type[_E]) -> Callable[[Json], _E]:
     """Return a reader of the words of an enumeration, in a body."""
     return lambda value: word_of(words)(text(value))
+
+
+def json_customer_role(value: Json) -> Role:
+    """Read a role that a customer gives its people."""
+    role = word_of(Role)(text(value))
+    if role not in CUSTOMER_ROLES:
+        raise ValueError(f"It is one of {', '.join(CUSTOMER_ROLES)}.")
+    return role
 
 
 def json_whole_number(least: int, most: int) -> Callable[[Json], int]:

@@ -37,6 +37,7 @@ from playback_portal.parameters import (
     Body,
     Parameters,
     bounded_text,
+    json_customer_role,
     json_word_of,
     limit,
     read_body,
@@ -287,7 +288,7 @@ def read_fields(body: Body) -> UserFields:
     if "site" in body.names:
         fields["site"] = body.read("site", _name, None)
     if "role" in body.names:
-        fields["role"] = body.read("role", json_word_of(Role), Role.USER)
+        fields["role"] = body.read("role", json_customer_role, Role.USER)
     if "access" in body.names:
         fields["access"] = body.read("access", _access, "none")
     if "mode" in body.names:

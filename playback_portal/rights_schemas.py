@@ -10,7 +10,7 @@ from typing import Final
 from archive.access import Right
 from archive.catalogue.directory import NAME_CHARS_MAX, Capacity
 from archive.catalogue.rights import Reason
-from archive.model import Role
+from archive.model import CUSTOMER_ROLES
 from playback_portal.operations import JSON, MERGE_PATCH, Operation
 from playback_portal.schemas import (
     COUNT,
@@ -59,7 +59,7 @@ RIGHTS_SCHEMAS: Final[dict[str, Schema]] = {
     "Rights": object_of(
         teams=list_of(object_of(teamId=ID, name=TEXT, rights=_RIGHTS)),
         people={
-            **list_of(object_of(userId=ID, login=TEXT, role=words_of(Role), rights=_SETTINGS)),
+            **list_of(object_of(userId=ID, login=TEXT, role=words_of(CUSTOMER_ROLES), rights=_SETTINGS)),
             "description": "people with a setting of their own; null follows their teams",
         },
     ),

@@ -42,6 +42,7 @@ from playback_portal.evaluation_samples import EVALUATION_SAMPLE_API_ROUTES
 from playback_portal.evaluations import EVALUATION_ROUTES
 from playback_portal.exports import EXPORT_ROUTES
 from playback_portal.labels import LABEL_ROUTES
+from playback_portal.operation import OPERATION_ROUTES
 from playback_portal.pages.annotations import ANNOTATION_ROUTES
 from playback_portal.pages.approvals import APPROVAL_PAGE_ROUTES
 from playback_portal.pages.audit import AUDIT_PAGE_ROUTES
@@ -61,6 +62,7 @@ from playback_portal.pages.imports import IMPORT_ROUTES
 from playback_portal.pages.invitation import INVITATION_ROUTES
 from playback_portal.pages.labels import LABEL_PAGE_ROUTES
 from playback_portal.pages.live import LIVE_ROUTES
+from playback_portal.pages.operation import OPERATION_PAGE_ROUTES
 from playback_portal.pages.organisation import ORGANISATION_ROUTES
 from playback_portal.pages.own_settings import OWN_SETTING_ROUTES
 from playback_portal.pages.passkeys import PASSKEY_ROUTES
@@ -188,6 +190,8 @@ ROUTES = (
     *PREFERENCE_ROUTES,
     *OWN_SETTING_ROUTES,
     *HEARD_ROUTES,
+    *OPERATION_ROUTES,
+    *OPERATION_PAGE_ROUTES,
     *PURPOSE_ROUTES,
     *CASE_PAGE_ROUTES,
     *DATA_SUBJECT_PAGE_ROUTES,

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -97,6 +97,8 @@ class Services:
     metrics: Metrics = field(default_factory=Metrics)
     long_pause: timedelta = LONG_PAUSE
     database_url: str = ""
+    tls_ends: datetime | None = None
+    """When the certificate ends that this portal serves; None without one of its own."""
     mp4_heads: Heads = field(default_factory=no_heads)
     hashes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(HASHES_COUNT_MAX))
     transcodes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TRANSCODES_COUNT_MAX))

@@ -42,6 +42,7 @@ ROLES: Final = {
     Role.ADMINISTRATOR: mark("Administrator"),
     Role.AUDITOR: mark("Auditor"),
 }
+"""The roles a customer gives; operators are of the provider and shown to none."""
 
 ACCESS: Final = {"none": mark("No access"), "own": mark("Own recordings")}
 

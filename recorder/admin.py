@@ -15,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from archive.settings import parse_address
+from recorder.condition import recordings_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,12 +36,13 @@ class RecorderMetrics:
         service, keeping = self._service, self._service.housekeeping
         gauges = (
             ("earwitness_sessions", "Recording sessions that run now", len(service.server.sessions)),
-            (
-                "earwitness_recordings",
-                "Recordings being made now",
-                sum(len(session.recordings) for session in service.server.sessions),
-            ),
+            ("earwitness_recordings", "Recordings being made now", recordings_now(service)),
             ("earwitness_archive_waiting", "Finished recordings not archived yet", service.archiving.waiting),
+            (
+                "earwitness_archive_waiting_since_timestamp_seconds",
+                "When the one of them ended that ended first; 0 while none waits",
+                (service.archiving.waiting_since_ns or 0) / 1e9,
+            ),
             ("earwitness_rtp_ports_free", "Free pairs of RTP ports", service.media.ports.free),
         )
         counters = (

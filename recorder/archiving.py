@@ -44,7 +44,7 @@ class ArchivingQueue:
         self._settings = settings
         self._archived = archived
         self._pool = self._make_pool()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], int] = {}
         self._slots = asyncio.Semaphore(settings.finaliser_processes)
         self._stopping = asyncio.Event()
         self.failing: str | None = None
@@ -54,11 +54,16 @@ class ArchivingQueue:
         """How many recordings are not archived yet."""
         return len(self._tasks)
 
-    def add(self, job: FinaliseJob) -> None:
-        """Take a finished recording."""
+    @property
+    def waiting_since_ns(self) -> int | None:
+        """When the one of them ended that ended first, as wall time; None while none waits."""
+        return min(self._tasks.values(), default=None)
+
+    def add(self, job: FinaliseJob, ended_ns: int) -> None:
+        """Take a finished recording, which ended at `ended_ns`."""
         task = asyncio.get_running_loop().create_task(self._archive(job))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = ended_ns
+        task.add_done_callback(lambda done: self._tasks.pop(done, None))
 
     async def stop(self, wait_s: float) -> None:
         """Let what is under way finish for a moment; the rest stays in the journal."""

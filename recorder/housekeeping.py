@@ -22,6 +22,7 @@ from archive.catalogue.engine import Catalogue
 from archive.catalogue.snapshot import Directory
 from archive.errors import ArchiveError, DependencyUnavailable
 from recorder.capture.messages import StreamActivity
+from recorder.condition import Telling
 from recorder.control import CommandIntake
 from recorder.delivery import deliver
 from recorder.directory_source import DirectorySource
@@ -71,6 +72,7 @@ class Housekeeping:
         self._setting_aside = asyncio.Lock()
         self.live = LiveCalls(self._catalogue, settings.node_name, service.clock)
         self.control = CommandIntake(service, self.live, self._catalogue, settings.node_name)
+        self._telling = Telling(service, self._catalogue)
         self._deliver_now = asyncio.Event()
         self._collected_s = 0.0
         self.packets = 0
@@ -278,12 +280,11 @@ class Housekeeping:
                 await asyncio.sleep(CHECK_S)
 
     async def _beat(self) -> None:
-        """Say again and again that this recorder is there: nobody else can tell of its calls."""
+        """Say again and again that this recorder is there, and how: nobody else can tell of its calls."""
         while True:
+            condition = self._telling.condition()
             try:
-                await asyncio.to_thread(
-                    recorder_nodes.beat, self._catalogue, self._service.settings.node_name
-                )
+                await asyncio.to_thread(self._telling.tell, condition)
             except ArchiveError as error:
                 _log.debug("that the recorder is there can't be told", reason=str(error))
             await asyncio.sleep(recorder_nodes.BEAT_S)

@@ -334,7 +334,8 @@ class RecorderService:
 
     def _archive(self, uid: bytes, state: CallState, tails: Mapping[str, int] | None) -> None:
         if self.book.holds(uid):
-            self.archiving.add(FinaliseJob(state.to_json(), uid, self.book.key_of(uid), tails))
+            job = FinaliseJob(state.to_json(), uid, self.book.key_of(uid), tails)
+            self.archiving.add(job, state.ended_ns or state.started_ns)
         else:
             self.carry_out([do.ReportOutcome(lost(state, "its key in the journal was lost"))])
 

@@ -62,6 +62,7 @@ from retention.figures import Figures, add_figures
 from retention.hold_jobs import add_holds
 from retention.idle_keys import add_idle_keys
 from retention.mail import Mailer
+from retention.moments import tell_moments
 from retention.proposals import add_proposals, end_over
 from retention.quarantine import Quarantine
 from retention.reminders import Reminders, add_reminders
@@ -407,7 +408,7 @@ class Worker:
         add_audit_log(self.app, functools.partial(sealed, sequencer), check)
         self._add_letters(audit, notices)
         add_proposals(self.app, self._tenants, functools.partial(end_over, audit, clock))
-        self._add_figures(expiry)
+        self._add_figures(expiry, functools.partial(tell_moments, self._catalogue, settings, signatory))
         self._add_terms_of_words(audit, expiry, settings)
         add_worm(self.app, lambda: prove_lock(settings, audit, actor=ACTOR, now=clock.now()))
 
@@ -424,10 +425,15 @@ class Worker:
         add_reminders(self.app, self._tenants, Reminders(*stands_on).remind)
         add_report_mails(self.app, self._tenants, ReportMails(*stands_on).queue_due)
 
-    def _add_figures(self, expiry: Expiry) -> None:
-        """Add what counts, and what of it is counted where it is done."""
+    def _add_figures(self, expiry: Expiry, tell: Callable[[datetime], None]) -> None:
+        """Add what counts, and what of it is counted where it is done; beside it `tell` tells its moments."""
         figures = Figures(self._catalogue, self._clock, expiry.check_clocks, locks=self._store.locks)
-        add_figures(self.app, self._tenants, figures.tally)
+
+        def count(tenants: list[TenantId]) -> object:
+            tell(self._clock.now())
+            return figures.tally(tenants)
+
+        add_figures(self.app, self._tenants, count)
         add_idle_keys(self.app, self._tenants, expiry.sweep_idle_keys, figures.keys_swept)
 
     def _tenants(self) -> list[TenantId]:

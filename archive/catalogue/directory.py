@@ -112,14 +112,18 @@ def add_tenant(
     now: datetime,
     broadworks_service_provider: str | None = None,
     broadworks_group: str | None = None,
+    operates: bool = False,
 ) -> Tenant:
-    """Add a customer; raises Conflict when domain or BroadWorks group has one, Refused for a bad name."""
+    """Add a customer, or the provider's own tenant, which `operates`.
+
+    Raises Conflict when domain or BroadWorks group has one, Refused for a bad name.
+    """
     domain = domain.strip().lower()
     if not _DOMAIN.fullmatch(domain) or len(domain) > NAME_CHARS_MAX:
         raise Refused(f"{domain!r} is not a domain, for instance bakery.example.")
     if broadworks_group is not None and broadworks_service_provider is None:
         raise Refused("A BroadWorks group needs its service provider.")
-    tenant = Tenant(TenantId(new_id(now)), named(name), domain)
+    tenant = Tenant(TenantId(new_id(now)), named(name), domain, operates=operates)
     with catalogue.transaction(tenant.id) as connection:
         row = {
             "id": tenant.id,
@@ -127,6 +131,7 @@ def add_tenant(
             "domain": tenant.domain,
             "broadworks_service_provider": broadworks_service_provider,
             "broadworks_group": broadworks_group,
+            "operates": operates,
         }
         connection.execute(insert(tenants), row)
         announce(connection)
@@ -216,7 +221,9 @@ def insert_user(
     login = login.strip().lower()
     if not _LOGIN.fullmatch(login) or len(login) > NAME_CHARS_MAX:
         raise Refused(f"{login!r} is not a login: letters, digits and . _ % + - only.")
-    user = User(UserId(new_id(now)), tenant_id, login)
+    # One operator more is one from the first row on: nobody else may stand in their tenant.
+    role = Role.OPERATOR if fields.get("role") is Role.OPERATOR else Role.USER
+    user = User(UserId(new_id(now)), tenant_id, login, role=role)
     row = {name: getattr(user, name) for name in ("id", "tenant_id", "login", "role", "access", "mode")}
     connection.execute(insert(users), row)
     return _change(connection, user, fields, now)
@@ -374,6 +381,8 @@ def _change(connection: Connection, before: User, fields: UserFields, now: datet
         raise Refused(LEFT)
     if fields.get("access", "own") not in {"none", "own"}:
         raise Refused("Access is none or own.")
+    if fields.get("role") is Role.OPERATOR and before.role is not Role.OPERATOR:
+        raise Refused("Nobody becomes an operator: they are added in the tenant of the provider.")
     licence, mode = fields.get("licence", before.licence), fields.get("mode", before.mode)
     if licence is None and mode is not RecordingMode.NEVER:
         raise Refused(f"The mode {mode} records, which needs a licence; give one, or set the mode to never.")
@@ -398,6 +407,8 @@ def _change(connection: Connection, before: User, fields: UserFields, now: datet
         raise Refused(
             f"The mode {user.mode} records, which needs a licence; give one, or set the mode to never."
         )
+    if user.role is Role.OPERATOR and (user.licence is not None or user.numbers):
+        raise Refused("An operator is not recorded: they have no licence and no numbers.")
     announce(connection)
     return user
 

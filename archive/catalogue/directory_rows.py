@@ -166,7 +166,7 @@ def _tenant(row: Row[Any]) -> Tenant:
             row.exports_alone_max,
             row.trash_days,
         )
-    return Tenant(TenantId(row.id), row.name, row.domain, policy)
+    return Tenant(TenantId(row.id), row.name, row.domain, policy, row.operates)
 
 
 def _numbers_held(connection: Connection, *conditions: ColumnElement[bool]) -> dict[str, list[str]]:

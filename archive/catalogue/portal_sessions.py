@@ -46,8 +46,8 @@ AGENT_CHARS_MAX = 200
 ADDRESS_CHARS_MAX = 64
 
 _TOKEN = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.[A-Za-z0-9_-]{43}")
-SECOND_FACTOR_ROLES = frozenset({Role.ADMINISTRATOR, Role.AUDITOR})
-"""Who decides for others or hears everything proves twice who they are."""
+SECOND_FACTOR_ROLES = frozenset({Role.ADMINISTRATOR, Role.AUDITOR, Role.OPERATOR})
+"""Who decides for others, hears everything or runs the instance proves twice who they are."""
 
 
 class Stage(StrEnum):

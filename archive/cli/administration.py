@@ -43,6 +43,11 @@ def _tenant_parser() -> argparse.ArgumentParser:
     add.add_argument("--domain", required=True, help="domain of its logins and SIP addresses")
     add.add_argument("--service-provider", metavar="ID", help="BroadWorks service provider its calls carry")
     add.add_argument("--group", metavar="ID", help="BroadWorks group its calls carry")
+    add.add_argument(
+        "--operators",
+        action="store_true",
+        help="the provider's own: its people are operators, who see how the instance runs and hear nothing",
+    )
     listing = actions.add_parser(
         "list", help="list customers", epilog="example: earwitness tenant list --json"
     )
@@ -78,6 +83,7 @@ def _add_tenant(acting: Operator, options: argparse.Namespace) -> Tenant:
         now=acting.clock.now(),
         broadworks_service_provider=options.service_provider,
         broadworks_group=options.group,
+        operates=options.operators,
     )
     acting.record("tenant.added", tenant.id, tenant.id)
     return tenant

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from sqlalchemy import make_url
@@ -15,6 +14,8 @@ from sqlalchemy.exc import ArgumentError
 
 from archive.backup.folder import in_clear, remove_overdue
 from archive.backup.making import Backup, Source, make_backup, refuse_within
+from archive.catalogue import moments
+from archive.catalogue.moments import Moment
 from archive.cli.operator import Operator, operator
 from archive.cli.outcome import DONE, FAILED, add_json, parser, print_row
 from archive.cli.service import add_data
@@ -22,6 +23,7 @@ from archive.cli.vault import open_key_store, open_keyring
 from archive.embedded.postgres import EmbeddedPostgres
 from archive.embedded.supervisor import StopRequested, stop_on_signals
 from archive.errors import Refused
+from archive.release import release
 from archive.settings import Settings
 
 BEGUN, MADE, REMOVED = "backup.begun", "backup.made", "backup.destroyed"
@@ -67,7 +69,7 @@ def _made(options: argparse.Namespace) -> Backup:
             open_key_store(settings),
             open_keyring(settings),
             settings.s3_bucket,
-            _release(),
+            release(),
         )
         out = _prepared(options, settings)
         acting.record(BEGUN, f"bucket:{settings.s3_bucket}")
@@ -154,10 +156,5 @@ def _write_down(acting: Operator, backup: Backup) -> None:
             "destroyBy": backup.manifest.destroy_by.isoformat(timespec="seconds"),
         },
     )
-
-
-def _release() -> str:
-    try:
-        return version("earwitness")
-    except PackageNotFoundError:
-        return "(not installed)"
+    now = acting.clock.now()
+    moments.tell(acting.catalogue, acting.settings.node_name, {Moment.BACKUP_MADE: now}, now)

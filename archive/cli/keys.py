@@ -13,7 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from itertools import groupby
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from archive.cli import key_destruction
 from archive.cli.operator import Operator, operator
 from archive.cli.outcome import DONE, FAILED, Row, add_json, parser, print_row
 from archive.cli.service import add_data, settings_of
-from archive.cli.vault import open_key_store, open_keyring, open_store
+from archive.cli.vault import open_key_store, open_keyring, open_store, root_since
 from archive.errors import CatalogueUnavailable, Refused
 from archive.model import RecordingId, TenantId
 from archive.rewrap import Rewrapping
@@ -131,11 +131,8 @@ def _facts(acting: Operator, settings: Settings, root: RotatingRoot, store: KeyS
 
 
 def _root_since(settings: Settings) -> str | None:
-    """Return when the keyring file last changed; of a service it tells its owner."""
-    kind, _, place = settings.keyring.partition(":")
-    if kind != "file":
-        return None
-    return datetime.fromtimestamp(Path(place).stat().st_mtime, UTC).date().isoformat()
+    since = root_since(settings)
+    return None if since is None else since.date().isoformat()
 
 
 def _rotate(options: argparse.Namespace) -> int:

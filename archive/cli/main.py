@@ -13,9 +13,9 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 
 from archive.cli.outcome import FAILED, USAGE, explained
+from archive.release import release
 
 VERBS: dict[str, tuple[str, str, str]] = {
     "up": ("archive.cli.up", "run_up", "run everything on this machine, embedded services included"),
@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(usage())
         return 0 if given else USAGE
     if given[0] == "--version":
-        print(f"earwitness {_version()}")
+        print(f"earwitness {release()}")
         return 0
     verb = given[0]
     if verb not in VERBS:
@@ -126,13 +126,6 @@ def _take_data(arguments: list[str]) -> list[str]:
         os.environ["EARWITNESS_DATA"] = arguments[1]
         return arguments[2:]
     return arguments
-
-
-def _version() -> str:
-    try:
-        return version("earwitness")
-    except PackageNotFoundError:
-        return "(not installed)"
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -13,7 +13,7 @@ from archive.settings import Settings
 from archive.store.key_bucket import BucketKeyStore
 from archive.store.s3 import ObjectStore
 from archive.timestamp import certificates_in
-from keys.kek import KekVault
+from keys.kek import KekVault, is_kek_id
 from keys.key_store import DirectoryKeyStore, KeyStore
 from keys.local_keyring import LocalKeyring
 from keys.root import Moving, Root, RootWithKeyToMake, RotatingRoot, open_root
@@ -74,6 +74,23 @@ def open_key_bucket(settings: Settings) -> BucketKeyStore:
     return BucketKeyStore(
         settings.s3_endpoint, name, settings.s3_access_key, settings.s3_secret_key, settings.s3_region
     )
+
+
+def root_since(settings: Settings) -> datetime | None:
+    """Return when the keyring file last changed; None of a service, which tells its owner, and of no file."""
+    kind, _, place = settings.keyring.partition(":")
+    if kind != "file":
+        return None
+    try:
+        return datetime.fromtimestamp(Path(place).stat().st_mtime, UTC)
+    except OSError:
+        return None
+
+
+def kek_days(store: KeyStore) -> list[datetime]:
+    """Return the days of expiry of the keys of a key store, oldest first; raises KeyStoreUnavailable."""
+    days = (name.split("/")[1] for name in store.list("") if is_kek_id(name))
+    return [datetime.fromisoformat(day).replace(tzinfo=UTC) for day in sorted(days)]
 
 
 def ensure_keys(settings: Settings) -> None:

@@ -29,7 +29,7 @@ from archive.approval import (
 from archive.catalogue import cases, proposals
 from archive.catalogue.cases import Case
 from archive.errors import ArchiveError, Conflict, NotFound, Refused
-from archive.model import AboveCap, Role
+from archive.model import AboveCap
 from playback_portal import approvals, logins, words
 from playback_portal.admission import again
 from playback_portal.language import mark
@@ -186,7 +186,7 @@ async def _page(request: web.Request, fault: str = "", form: Mapping[str, str] |
         states=STATES,
         fields=FIELDS,
         above_cap=ABOVE_CAP,
-        roles={role.value: words.ROLES[role] for role in Role},
+        roles={role.value: text for role, text in words.ROLES.items()},
         shown=shown_parameters,
     )
 

@@ -67,6 +67,7 @@ from tests.running_service import RunningService, eventually
 
 PASSWORD = "correct horse battery"
 DOMAIN, EMPTY_DOMAIN = "lindekade.example", "leeg.example"
+PROVIDER_DOMAIN = "aanbieder.example"
 SALES, SERVICE = "Verkoop", "Binnendienst"
 JANSEN, GARAGE = "+31612340078", "+31612340079"
 STEP_S = 30
@@ -116,6 +117,7 @@ LOTTE = Person("lotte", "+31200123407")
 PIET = Person("piet", "+31200123408")
 EVA = Person("eva", "+31200123409", domain=EMPTY_DOMAIN)
 LEEGBEHEER = Person("baas", role=Role.ADMINISTRATOR, access="none", domain=EMPTY_DOMAIN)
+BEDRIJF = Person("bedrijf", role=Role.OPERATOR, access="none", domain=PROVIDER_DOMAIN)
 PEOPLE = (SANNE, DAAN, NOOR, MARK, ILSE, BEHEER, TOEZICHT, UNENROLLED, LOTTE, PIET, EVA, LEEGBEHEER)
 
 MEMBERS = (
@@ -322,13 +324,18 @@ def _let_in(catalogue: Catalogue, house: House) -> None:
 
 
 def _enter_the_empty(catalogue: Catalogue, house: House) -> None:
-    """Add the organisation without calls, after those of the other came in by the only peer there is."""
+    """Add the organisation without calls, and the provider with an operator, after those of the other came in by the only peer there is."""
     tenant = directory.add_tenant(catalogue, "Nog leeg", EMPTY_DOMAIN, now=datetime.now(UTC))
     for person in PEOPLE:
         if person.domain == EMPTY_DOMAIN:
             _enter(catalogue, house, tenant.id, person)
             passwords.set_password(catalogue, tenant.id, person.login, PASSWORD)
     _leave_one_unknown(catalogue, house, tenant.id)
+    provider = directory.add_tenant(
+        catalogue, "De aanbieder", PROVIDER_DOMAIN, now=datetime.now(UTC), operates=True
+    )
+    _enter(catalogue, house, provider.id, BEDRIJF)
+    passwords.set_password(catalogue, provider.id, BEDRIJF.login, PASSWORD)
 
 
 def _leave_one_unknown(catalogue: Catalogue, house: House, tenant_id: TenantId) -> None:

@@ -18,6 +18,7 @@ from archive.model import new_id
 from tests.browser import judging
 from tests.browser.desk import Desk
 from tests.browser.house import (
+    BEDRIJF,
     BEHEER,
     DAAN,
     DOMAIN,
@@ -451,6 +452,12 @@ SCENES = (
     Scene("why", FULL, lambda house: f"{recording(house)}/why", SANNE),
     Scene("heard", EMPTY, "/me/heard", EVA),
     Scene("own-settings", FULL, "/me", SANNE),
+    Scene("operator-status", FULL, "/operator", BEDRIJF),
+    Scene("operator-tenants", FULL, "/operator/tenants", BEDRIJF),
+    Scene("operator-nodes", FULL, "/operator/nodes", BEDRIJF),
+    Scene("operator-sessions", FULL, "/operator/sessions", BEDRIJF),
+    Scene("operator-sessions", EMPTY, "/operator/sessions?q=niemand", BEDRIJF),
+    Scene("not-allowed", FAULT, "/recordings", BEDRIJF, status=403),
     Scene("not-allowed", FAULT, "/admin/teams", SANNE, status=403),
 )
 

@@ -69,6 +69,7 @@ from archive.catalogue.tables.find import (
     searchable,
 )
 from archive.catalogue.tables.keys import retired_keks
+from archive.catalogue.tables.operation import known_moments
 from archive.catalogue.tables.positions import positions
 from archive.catalogue.tables.proposals import proposals
 from archive.catalogue.tables.purposes import recording_purposes
@@ -157,6 +158,7 @@ __all__ = [
     "identity_providers",
     "invitations",
     "keep_next",
+    "known_moments",
     "labels",
     "last_views",
     "legal_duties",
@@ -221,6 +223,7 @@ INSTANCE_TABLES = frozenset(
         "audit_nodes",
         "audit_writers",
         "exempt_days",
+        "known_moments",
         "recorder_nodes",
         "restores",
         "retention_clocks",

@@ -50,6 +50,13 @@ recorder_nodes = Table(
     metadata,
     Column("node", Text, primary_key=True),
     time("heard_at"),
+    maybe("version"),
+    Column("recordings", BigInteger, nullable=True),
+    Column("waiting", BigInteger, nullable=True),
+    time("waiting_since", nullable=True),
+    Column("journal_bytes", BigInteger, nullable=True),
+    time("journal_since", nullable=True),
+    maybe("unready_reason"),
 )
 
 commands = Table(

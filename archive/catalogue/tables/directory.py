@@ -36,6 +36,7 @@ tenants = Table(
     word("domain"),
     maybe("broadworks_service_provider"),
     maybe("broadworks_group"),
+    Column("operates", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("domain"),
 )
 

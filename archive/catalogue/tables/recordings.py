@@ -148,6 +148,7 @@ sessions = Table(
     words("recording_ids"),
     words("trace"),
     Index(None, "tenant_id", "started_at", "id"),
+    Index(None, "tenant_id", "call_id"),
 )
 
 exempt_days = Table(

@@ -17,6 +17,7 @@ from archive.access import (
     may_command,
     may_download,
     may_export,
+    may_operate,
     may_play,
     may_read,
     may_read_audit,
@@ -134,11 +135,11 @@ def test_an_ownerless_recording_is_not_everybodys(recording: Recording) -> None:
 
 
 def test_sessions_and_administration_have_rights_of_their_own() -> None:
-    assert [may_read_sessions(person(role=role)) for role in Role] == [False, True, True]
-    assert [may_read_audit(person(role=role)) for role in Role] == [False, True, True]
+    assert [may_read_sessions(person(role=role)) for role in Role] == [False, True, True, False]
+    assert [may_read_audit(person(role=role)) for role in Role] == [False, True, True, False]
     assert may_read_audit(client(Scope.AUDIT_READ))
     assert not may_read_audit(client(Scope.SESSIONS_READ))
-    assert [may_administer(person(role=role)) for role in Role] == [False, True, False]
+    assert [may_administer(person(role=role)) for role in Role] == [False, True, False, False]
     assert may_read_sessions(client(Scope.SESSIONS_READ))
     assert not may_read_sessions(client(Scope.RECORDINGS_READ))
     assert may_administer(client(Scope.ADMINISTRATION))
@@ -149,7 +150,9 @@ def test_a_key_of_a_person_administers_only_where_person_and_key_may() -> None:
     for role in Role:
         who = person(role=role)
         assert may_administer(key_of(who, Scope.ADMINISTRATION)) == (role is Role.ADMINISTRATOR)
-        assert may_read_sessions(key_of(who, Scope.SESSIONS_READ)) == (role is not Role.USER)
+        assert may_read_sessions(key_of(who, Scope.SESSIONS_READ)) == (
+            role in {Role.ADMINISTRATOR, Role.AUDITOR}
+        )
         assert not may_administer(key_of(who, *set(Scope) - {Scope.ADMINISTRATION}))
         assert not may_read_sessions(key_of(who, *set(Scope) - {Scope.SESSIONS_READ}))
 
@@ -202,3 +205,17 @@ def test_own_settings_are_a_persons_and_need_the_scope_of_their_key() -> None:
     assert may_change_own_settings(key_of(person(), Scope.SETTINGS))
     assert not may_change_own_settings(key_of(person(), *set(Scope) - {Scope.SETTINGS}))
     assert not may_change_own_settings(client(*Scope))
+
+
+def test_an_operator_operates_and_reaches_nothing_else_whatever_their_key_says(
+    recording: Recording,
+) -> None:
+    for scope in (person(role=Role.OPERATOR), key_of(person(role=Role.OPERATOR), *Scope)):
+        assert may_operate(scope)
+        assert {each for each in Scope if scope.permits(each)} == {Scope.OPERATION, Scope.SETTINGS}
+        assert rights(scope, recording) == ""
+    assert not may_operate(key_of(person(role=Role.OPERATOR), Scope.SETTINGS))
+    for role in set(Role) - {Role.OPERATOR}:
+        assert not may_operate(person(role=role))
+        assert not may_operate(key_of(person(role=role), *Scope))
+    assert not may_operate(client(*Scope))

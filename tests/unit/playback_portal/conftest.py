@@ -22,7 +22,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from psycopg import sql
 from sqlalchemy import make_url, update
 
-from archive.access import AccessScope, Scope
+from archive.access import CLIENT_SCOPES, AccessScope, Scope
 from archive.audit import AuditEntry, AuditWriter
 from archive.catalogue import (
     accounts,
@@ -86,7 +86,7 @@ from tests.made_recordings import finished_of, made_recording
 NOW = datetime(2026, 11, 22, 9, 30, 0, 123000, tzinfo=UTC)
 PASSWORDS = {role: f"{role}-s3cret" for role in migrate.ROLES}
 AUDIO_S = 40
-EVERY_SCOPE = tuple(Scope)
+EVERY_SCOPE = CLIENT_SCOPES
 PERSONAL_SCOPES = (Scope.RECORDINGS_READ, Scope.CALLS_READ, Scope.CALLS_CONTROL, Scope.SETTINGS)
 PEOPLE: dict[str, directory.UserFields] = {
     "anna": {

@@ -4,7 +4,8 @@ What somebody may reach is written down here once, by hand, as a table of who an
 the rows come from the route table. The measure of "not there" is strict: a recording one
 may not know of answers word for word as an id that nothing has.
 
-Operators have no account in a tenant, so that they are the stranger here.
+Operators have no account in a tenant, so that they are the stranger here; what is theirs is
+refused to everybody. Their own table is `test_operator`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 from sqlalchemy import insert as insertion
 
-from archive.access import AccessScope, Right, Scope, may_read
+from archive.access import CLIENT_SCOPES, AccessScope, Right, Scope, may_read
 from archive.approval import Kind, Wanted
 from archive.catalogue import (
     accounts,
@@ -80,7 +81,7 @@ PEOPLE = {"anna": Role.USER, "nono": Role.USER, **OTHERS}
 LICENSED = {"anna", "nono", "lena"}
 """A licence records; it opens no recording and closes none."""
 
-PROGRAMS = {"program": tuple(Scope), "reader": (Scope.RECORDINGS_READ,)}
+PROGRAMS = {"program": CLIENT_SCOPES, "reader": (Scope.RECORDINGS_READ,)}
 STRANGERS = ("their program", "nobody")
 ACTORS = (*PEOPLE, *PROGRAMS, *STRANGERS)
 
@@ -126,10 +127,12 @@ DENIED = {
         Scope.HOLDS,
         Scope.DATA_SUBJECTS,
         Scope.APPROVALS,
+        Scope.OPERATION,
     },
-    Role.ADMINISTRATOR: {Scope.EVIDENCE},
+    Role.ADMINISTRATOR: {Scope.EVIDENCE, Scope.OPERATION},
     Role.AUDITOR: {
         Scope.ADMINISTRATION,
+        Scope.OPERATION,
         Scope.RECORDINGS_ANNOTATE,
         Scope.RECORDINGS_EMAIL,
         Scope.RECORDINGS_SHARE,
@@ -376,7 +379,7 @@ async def told(answer: ClientResponse, *asked: str) -> str:
 
 def permitted(actor: str, permission: Scope) -> bool:
     if actor == "their program":
-        return True
+        return permission in CLIENT_SCOPES
     return permission in PROGRAMS[actor] if actor in PROGRAMS else permission not in DENIED[PEOPLE[actor]]
 
 

@@ -26,6 +26,7 @@ from playback_portal.evaluation_samples import EVALUATION_SAMPLE_API_ROUTES
 from playback_portal.evaluations import EVALUATION_ROUTES
 from playback_portal.exports import EXPORT_ROUTES
 from playback_portal.labels import LABEL_ROUTES
+from playback_portal.operation import OPERATION_ROUTES
 from playback_portal.positions import POSITION_ROUTES
 from playback_portal.reports import REPORT_ROUTES
 from playback_portal.route import Route
@@ -94,6 +95,7 @@ OWN = [
         *EVALUATION_RESULT_API_ROUTES,
         *EVALUATION_SAMPLE_API_ROUTES,
         *REPORT_ROUTES,
+        *OPERATION_ROUTES,
     )
 ]
 BODIES: dict[str, Any] = {

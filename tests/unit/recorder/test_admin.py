@@ -27,7 +27,7 @@ class Service:
         self.reason: str | None = None
         self.settings = SimpleNamespace(recorder_admin_listen=f"{HOST}:0")
         self.server = SimpleNamespace(sessions=(session(recordings=2), session(recordings=1)))
-        self.archiving = SimpleNamespace(waiting=4)
+        self.archiving = SimpleNamespace(waiting=4, waiting_since_ns=1_500_000_000)
         self.media = SimpleNamespace(ports=SimpleNamespace(free=5))
         self.housekeeping = SimpleNamespace(packets=6, octets=7, refused=8, kernel_drops=9)
         self.user_agent = SimpleNamespace(counters={"retransmissions": 10, "parse-errors": 11})
@@ -90,6 +90,7 @@ async def test_metrics_are_the_figures_of_the_moment(admin: Asking) -> None:
         ("earwitness_sessions", ""): 2,
         ("earwitness_recordings", ""): 3,
         ("earwitness_archive_waiting", ""): 4,
+        ("earwitness_archive_waiting_since_timestamp_seconds", ""): 1.5,
         ("earwitness_rtp_ports_free", ""): 5,
         ("earwitness_rtp_packets_total", ""): 6,
         ("earwitness_rtp_octets_total", ""): 7,

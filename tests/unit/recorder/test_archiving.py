@@ -28,6 +28,7 @@ from tests.unit.recorder.shell import PATIENCE_S, call_state
 
 AWAY = StoreUnavailable("The object store does not answer.")
 HOURS_S = 10 * 3600.0
+ENDED_NS = 1_795_339_800_000_000_000
 
 
 class HastyLoop(asyncio.SelectorEventLoop):
@@ -134,7 +135,7 @@ def test_a_recording_is_archived_and_told_once() -> None:
     async def work() -> None:
         queue = Queue(processes=2)
         for uid in (b"one", b"two", b"three"):
-            queue.add(job(uid))
+            queue.add(job(uid), ENDED_NS)
         assert queue.waiting == 3
         await queue.until_idle()
         assert sorted(queue.archived) == [b"one", b"three", b"two"]
@@ -148,7 +149,7 @@ def test_what_is_away_is_asked_again_with_growing_pauses() -> None:
 
     async def work() -> None:
         queue = Queue(one=[AWAY] * 10)
-        queue.add(job(b"one"))
+        queue.add(job(b"one"), ENDED_NS)
         await queue.until_idle()
         began = [at for at, _ in queue.began]
         pauses = [round(later - earlier) for earlier, later in pairwise(began)]
@@ -165,7 +166,7 @@ def test_why_archiving_waits_can_be_asked_and_is_logged_once() -> None:
     async def work() -> None:
         other = CatalogueUnavailable("PostgreSQL does not answer.")
         queue = Queue(one=[AWAY, AWAY, AWAY, other, other])
-        queue.add(job(b"one"))
+        queue.add(job(b"one"), ENDED_NS)
         await asyncio.sleep(0.1)
         assert queue.failing == str(AWAY)
         await asyncio.sleep(10)
@@ -183,9 +184,9 @@ def test_a_recording_with_a_defect_stops_no_other() -> None:
 
     async def work() -> None:
         queue = Queue(one=[ValueError("the journal makes no sense")])
-        queue.add(job(b"one"))
+        queue.add(job(b"one"), ENDED_NS)
         for number in range(5):
-            queue.add(job(b"other %d" % number))
+            queue.add(job(b"other %d" % number), ENDED_NS)
         await asyncio.sleep(1)
         assert len(queue.archived) == 5
         assert queue.waiting == 1
@@ -213,7 +214,7 @@ def test_an_archived_recording_that_can_t_be_released_is_tried_again() -> None:
                 raise JournalUnavailable("The slots file can't be written.")
 
         queue._archived = archived
-        queue.add(job(b"one"))
+        queue.add(job(b"one"), ENDED_NS)
         await asyncio.sleep(1)
         assert queue.waiting == 1
         await queue.until_idle()
@@ -230,7 +231,7 @@ def test_an_outage_after_a_defect_is_asked_about_every_minute_again() -> None:
 
     async def work() -> None:
         queue = Queue(one=[ValueError("a defect"), AWAY, AWAY])
-        queue.add(job(b"one"))
+        queue.add(job(b"one"), ENDED_NS)
         await queue.until_idle()
         began = [round(at) for at, _ in queue.began]
         assert began[1] - began[0] == DEFECT_RETRY_S
@@ -246,7 +247,7 @@ def test_a_broken_pool_is_replaced_once_for_all_that_were_in_it(broke: tuple[str
     async def work() -> None:
         queue = Queue(processes=3, **{name: [BrokenProcessPool("a process ended")] for name in broke})
         for uid in (b"one", b"two", b"three"):
-            queue.add(job(uid))
+            queue.add(job(uid), ENDED_NS)
         await queue.until_idle()
         assert sorted(queue.archived) == [b"one", b"three", b"two"]
         broken, new = queue.pools
@@ -261,7 +262,7 @@ def test_a_pool_that_takes_no_job_any_more_is_replaced() -> None:
 
     async def work() -> None:
         queue = Queue(one=["refused"])
-        queue.add(job(b"one"))
+        queue.add(job(b"one"), ENDED_NS)
         await queue.until_idle()
         assert queue.archived == [b"one"]
         assert len(queue.pools) == 2
@@ -274,8 +275,8 @@ def test_a_recording_that_breaks_every_pool_stops_no_other() -> None:
 
     async def work() -> None:
         queue = Queue(processes=2, bad=[BrokenProcessPool()] * 20, good=[BrokenProcessPool()] * 3)
-        queue.add(job(b"bad"))
-        queue.add(job(b"good"))
+        queue.add(job(b"bad"), ENDED_NS)
+        queue.add(job(b"good"), ENDED_NS)
         await asyncio.sleep(600)
         assert queue.archived == [b"good"]
         await queue.until_idle()
@@ -292,7 +293,7 @@ def test_no_more_jobs_run_than_there_are_processes(processes: int) -> None:
         names = [f"job{number}" for number in range(processes + 1)]
         queue = Queue(processes, **{name: ["hangs"] for name in names})
         for name in names:
-            queue.add(job(name.encode()))
+            queue.add(job(name.encode()), ENDED_NS)
         await asyncio.sleep(1)
         [pool] = queue.pools
         assert len(pool.running) == processes
@@ -311,8 +312,8 @@ def test_a_stop_lets_finish_what_is_under_way() -> None:
 
     async def work() -> None:
         queue = Queue(one=["hangs"])
-        queue.add(job(b"one"))
-        queue.add(job(b"two"))
+        queue.add(job(b"one"), ENDED_NS)
+        queue.add(job(b"two"), ENDED_NS)
         await asyncio.sleep(1)
         [pool] = queue.pools
         asyncio.get_running_loop().call_later(5, pool.running[0].set_result, None)
@@ -330,7 +331,7 @@ def test_a_stop_waits_for_no_outage() -> None:
 
     async def work() -> None:
         queue = Queue(one=[AWAY] * 1000)
-        queue.add(job(b"one"))
+        queue.add(job(b"one"), ENDED_NS)
         await asyncio.sleep(100)
         begun = asyncio.get_running_loop().time()
         tried = len(queue.began)
@@ -347,7 +348,7 @@ def test_a_stop_gives_up_on_a_job_that_hangs() -> None:
 
     async def work() -> None:
         queue = Queue(one=["hangs"])
-        queue.add(job(b"one"))
+        queue.add(job(b"one"), ENDED_NS)
         await asyncio.sleep(1)
         begun = asyncio.get_running_loop().time()
         await queue.stop(10.0)
@@ -394,7 +395,7 @@ async def test_a_finaliser_process_that_is_killed_is_replaced(
     archived: list[bytes] = []
     queue = ArchivingQueue(settings, archived.append)
     ended = call_state(ended_ns=call_state().started_ns + 10**9, end_reason="bye")
-    queue.add(FinaliseJob(ended.to_json(), b"a recorded call ", bytes(32)))
+    queue.add(FinaliseJob(ended.to_json(), b"a recorded call ", bytes(32)), ENDED_NS)
     try:
         await _until(lambda: "PostgreSQL" in (queue.failing or ""))
         first = queue._pool
