@@ -81,7 +81,7 @@ BEGIN
     FOR each IN SELECT t.id, t.name, t.domain FROM tenants t WHERE NOT t.operates ORDER BY t.domain LOOP
         PERFORM set_config('app.tenant_id', each.id, true);
         RETURN QUERY SELECT each.id, each.name, each.domain,
-            (SELECT count(*) FROM users u WHERE u.tenant_id = each.id),
+            (SELECT count(*) FROM users u WHERE u.tenant_id = each.id AND u.left_at IS NULL),
             coalesce(stands.recordings, 0)::bigint, coalesce(stands.size_bytes, 0)::bigint,
             (SELECT coalesce(sum(d.recorded_s), 0)::bigint FROM report_days d
                 WHERE d.tenant_id = each.id AND d.team_id = '' AND d.day >= since)
