@@ -30,7 +30,7 @@ TERM_CHARS_MAX = 512
 
 @dataclass(frozen=True)
 class TenantFigures:
-    """A tenant in numbers: accounts of who has not left, what stands of its recordings, and seconds recorded in the period."""
+    """A tenant in numbers: who has not left, what stands, and seconds recorded in the period."""
 
     id: TenantId
     name: str
