@@ -11,7 +11,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0084"
-down_revision = "0083"
+down_revision = "0079"
 
 ROLES = """
 ALTER TABLE tenants ADD COLUMN operates boolean NOT NULL DEFAULT false;
