@@ -5,7 +5,7 @@ function ticks(): HTMLInputElement[] {
   return [...document.querySelectorAll<HTMLInputElement>("#licensed input[name=id]")];
 }
 
-function show(): void {
+function showTicks(): void {
   const all = ticks();
   const ticked = all.filter((box) => box.checked);
   for (const box of all) box.closest("tr")?.setAttribute("aria-selected", String(box.checked));
@@ -28,7 +28,7 @@ document.addEventListener("change", (event) => {
   const target = event.target as HTMLElement;
   if (target.matches("#assign [data-all]")) for (const box of ticks()) box.checked = (target as HTMLInputElement).checked;
   else if (!target.matches("#licensed input[name=id], #assign select")) return;
-  show();
+  showTicks();
   ask();
 });
 
@@ -36,8 +36,8 @@ document.addEventListener("change", (event) => {
 document.addEventListener("htmx:afterSettle", (event) => {
   const brought = (event as CustomEvent<{ elt: Element }>).detail.elt;
   if (brought.id !== "licensed") return;
-  show();
+  showTicks();
   if (document.activeElement === document.body) document.querySelector<HTMLElement>("#licensed")?.focus({ preventScroll: true });
 });
 
-show();
+showTicks();
