@@ -102,6 +102,7 @@ def _post(settings: Settings, root: Root) -> Post:
 
 async def serve(settings: Settings) -> None:
     """Listen as the settings say until SIGTERM or SIGINT, then finish what is under way."""
+    tls = _tls(settings)
     services = await asyncio.to_thread(make_services, settings)
     stopped = asyncio.Event()
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS_COUNT, "portal"))
@@ -111,7 +112,7 @@ async def serve(settings: Settings) -> None:
     runner = web.AppRunner(create_app(services), access_log=None, shutdown_timeout=SHUTDOWN_S_MAX)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host or None, port, ssl_context=_tls(settings))
+        site = web.TCPSite(runner, host or None, port, ssl_context=tls)
         await _listen(site, settings)
         _log.info("portal listens", address=settings.portal_listen)
         await stopped.wait()

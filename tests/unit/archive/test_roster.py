@@ -22,10 +22,10 @@ def rows_of(text: str) -> list[RosterRow]:
     return list(roster.read(io.StringIO(text, newline=""), rows_max=ROWS_MAX))
 
 
-def kept(into: list[tuple[str, UserFields]]) -> Callable[[str, UserFields], bool]:
-    def store(login: str, fields: UserFields) -> bool:
+def kept(into: list[tuple[str, UserFields]]) -> Callable[[str, UserFields], str]:
+    def store(login: str, fields: UserFields) -> str:
         into.append((login, fields))
-        return True
+        return roster.ADDED
 
     return store
 

@@ -175,7 +175,7 @@ def test_the_filter_says_the_same_as_the_rule(
             (frozenset(), frozenset({Scope.RECORDINGS_READ}), frozenset({Scope.CALLS_READ})),
         )
     ]
-    assert len(scopes) == 192
+    assert len(scopes) == 240
     for scope in scopes:
         expected = {recording.id for recording in stored if may_read(scope, recording)}
         page = recordings.find(portal, scope, limit=PAGE_ROWS_MAX)

@@ -171,9 +171,10 @@ async def test_a_refusal_is_acknowledged_and_told(start_recorder: object, status
     recorder = await start_recorder(status=status)
     placed = await SessionRecordingClient().place(plan(recorder))
     assert (placed.status, placed.ending, placed.seconds) == (status, Ending.REFUSED, 0.0)
-    await _until(lambda: len(recorder.requests) == 2)
-    invite, ack = recorder.requests
-    assert ack.method == "ACK"
+    await _until(lambda: recorder.requests[-1].method == "ACK")
+    # A machine that is late sends the INVITE again before it is answered.
+    invite, ack = recorder.requests[0], recorder.requests[-1]
+    assert {request.method for request in recorder.requests[:-1]} == {"INVITE"}
     assert ack.top_via.branch == invite.top_via.branch
     assert ack.cseq.number == invite.cseq.number
 
