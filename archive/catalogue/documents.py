@@ -140,7 +140,17 @@ def matching_few(connection: Connection, terms: Sequence[str]) -> ColumnElement[
     if not common:
         return matching(terms)
     rare = matching([term for term in terms if term not in common])
-    return and_(rare, _holds(common).is_(True))
+    return and_(rare, read(common))
+
+
+def read(terms: Sequence[str]) -> ColumnElement[bool]:
+    """Return the condition that all terms hold, for documents that are read one by one: no index is asked."""
+    return _holds(terms).is_(True)
+
+
+def are_common(connection: Connection, terms: Sequence[str], rows: int) -> bool:
+    """Return whether a page of documents that match is likely among any `rows` of them, by the statistics."""
+    return estimated(connection, terms) * rows >= every_row(connection) * PAGE_ROWS
 
 
 def _holds(terms: Iterable[str]) -> ColumnElement[bool]:

@@ -49,6 +49,7 @@ from archive.catalogue.recording_query import (
     RecordingQuery,
     Sort,
     in_case,
+    looks_of,
     place_of,
     statement_of,
 )
@@ -244,12 +245,13 @@ def page_of(
         raise Refused(f"The limit of a page is 1 to {PAGE_ROWS_MAX}.")
     after = None if cursor is None else decode_cursor(cursor)
     connection.execute(documents.PLAN_FOR_PAGES)
-    statement = _with_cases(selected(connection, scope, query, after), scope)
-    rows = connection.execute(statement.limit(limit + 1)).all()
+    for statement in looks_of(connection, query, _within(scope), _owners(scope), after):
+        rows = connection.execute(_with_cases(statement, scope).limit(limit + 1)).all()
+        if len(rows) > limit:
+            break
     parties = _parties(connection, [row.id for row in rows[:limit]])
     items = tuple(_recording(row, parties.get(row.id, ())) for row in rows[:limit])
-    more = len(rows) > limit
-    return Page(items, cursor_of(query.sort, items[-1]) if more else None)
+    return Page(items, cursor_of(query.sort, items[-1]) if len(rows) > limit else None)
 
 
 def selected(
@@ -259,11 +261,15 @@ def selected(
     after: tuple[datetime, str] | None = None,
 ) -> Select[Any]:
     """Return the statement for what the scope may see and the query asks for, behind `after`."""
-    owners: frozenset[UserId] | None = None
-    if not (scope.reads_all or scope.reads_quarantine or scope.heard_case_ids):
-        heard = frozenset(each.user_id for each in scope.hearings)
-        owners = heard if scope.own is None else heard | {scope.own}
-    return statement_of(connection, query, _within(scope), owners, after)
+    return statement_of(connection, query, _within(scope), _owners(scope), after)
+
+
+def _owners(scope: AccessScope) -> frozenset[UserId] | None:
+    """Return the only people whose recordings the scope may see, None when that is not known."""
+    if scope.reads_all or scope.reads_quarantine or scope.heard_case_ids:
+        return None
+    heard = frozenset(each.user_id for each in scope.hearings)
+    return heard if scope.own is None else heard | {scope.own}
 
 
 def cursor_of(sort: Sort, recording: Recording) -> str:

@@ -20,6 +20,7 @@ from archive.catalogue import (
     lexemes,
     listing,
     migrate,
+    recording_query,
     recordings,
 )
 from archive.catalogue.engine import Catalogue
@@ -199,6 +200,32 @@ def test_words_the_statistics_do_not_know_are_rare_in_an_archive_of_any_size(
 
 def test_the_larger_the_archive_the_more_is_put_in_order_sooner_than_walked_through() -> None:
     assert [documents.few_rows_max(10**power) for power in (4, 6, 7)] == [500, 5000, 15811]
+
+
+@pytest.mark.parametrize("sort", [Sort.NEWEST, Sort.OLDEST])
+@pytest.mark.parametrize("who", ["own", "listener"])
+def test_a_glance_at_the_next_recordings_of_a_few_finds_the_page_the_index_of_words_finds(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch, who: str, sort: Sort
+) -> None:
+    """Page after page, also behind where it can't be filled any more."""
+    scope, query = scopes(crowd.tenant_id)[who], RecordingQuery(text="naam", sort=sort)
+
+    def pages() -> list[list[str]]:
+        found, cursor = [], None
+        while not found or cursor is not None:
+            page = recordings.find(crowd.portal, scope, query, 20, cursor)
+            found.append([each.id for each in page.items])
+            cursor = page.next
+        return found
+
+    with recorded_plans(crowd.portal) as plans:
+        glanced = pages()
+    assert sum(len(page) for page in glanced) > 60
+    assert "recordings_tenant_id_owner_started_at_id_idx" in {
+        index for plan in plans for index in plan.indexes
+    }
+    monkeypatch.setattr(recording_query, "GLANCE_OWNERS_MAX", 0)
+    assert pages() == glanced
 
 
 def test_generated_documents_hold_what_the_program_would_make_of_them(crowd: Crowd) -> None:
