@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
+from email.message import EmailMessage
 from typing import Any
 
 from aiosmtpd.controller import Controller
@@ -20,10 +21,12 @@ class Letterbox:
 
     port: int = field(default_factory=free_port)
     mails: list[tuple[str, str]] = field(default_factory=list)
+    messages: list[EmailMessage] = field(default_factory=list)
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
         """Take a mail."""
-        message = message_from_bytes(envelope.content, policy=policy.default)
+        message = message_from_bytes(envelope.content, EmailMessage, policy=policy.default)
+        self.messages.append(message)
         body = message.get_body(("plain",))
         text = "" if body is None else str(body.get_content())
         self.mails += [(str(address), text) for address in envelope.rcpt_tos]
