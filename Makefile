@@ -89,6 +89,7 @@ bench: $(VENV)/.test ## performance, as tables with ratios
 	$(BIN)/python tests/benchmarks/bench_lighthouse.py
 	$(BIN)/python tests/benchmarks/bench_rotation.py
 	$(BIN)/python tests/benchmarks/bench_search.py
+	$(BIN)/python tests/benchmarks/bench_reports.py
 	$(BIN)/python tests/benchmarks/bench_audit.py
 
 docs: $(VENV)/.test ## write the pages that are made from the code

@@ -96,6 +96,7 @@ class Archive:
     tenant_id: TenantId
     count: int
     server_id: int
+    server_url: str
 
     @property
     def auditor(self) -> AccessScope:
@@ -144,7 +145,7 @@ def filled(folder: Path, count: int) -> Iterator[Archive]:
         ]
         portal, operator = opened
         assert server.process_id is not None
-        yield Archive(portal, operator, _tenant(url, operator, count), count, server.process_id)
+        yield Archive(portal, operator, _tenant(url, operator, count), count, server.process_id, url)
     finally:
         for catalogue in opened:
             catalogue.close()
@@ -305,8 +306,8 @@ class Silent:
         raise AssertionError("A list sends no mail.")
 
 
-async def over_http(archive: Archive, rounds: int) -> dict[str, Measured]:
-    """Return how long the page takes as a browser asks for it, by what is asked."""
+def services_of(archive: Archive) -> tuple[Services, dict[str, str]]:
+    """Return what a portal of the archive stands on, and the headers of a program that may everything."""
     key = accounts.add_api_client(
         archive.operator, archive.tenant_id, f"bench {time.time()}", tuple(Scope), now=datetime.now(UTC)
     ).key
@@ -321,9 +322,14 @@ async def over_http(archive: Archive, rounds: int) -> dict[str, Measured]:
         derivatives=cast("Any", Silent()),
         downloads=cast("Any", Silent()),
     )
+    return services, {"Authorization": f"Bearer {key}"}
+
+
+async def over_http(archive: Archive, rounds: int) -> dict[str, Measured]:
+    """Return how long the page takes as a browser asks for it, by what is asked."""
+    services, headers = services_of(archive)
     found: dict[str, Measured] = {}
     dice = random.Random(5)
-    headers = {"Authorization": f"Bearer {key}"}
     asked: dict[str, Callable[[], str]] = {
         "GET /recordings": lambda: "/recordings?sort=-start",
         "GET /recordings?q=": lambda: f"/recordings?q=06{dice.randrange(10**5, 10**6)}",
