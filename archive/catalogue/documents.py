@@ -149,8 +149,12 @@ def read(terms: Sequence[str]) -> ColumnElement[bool]:
 
 
 def are_common(connection: Connection, terms: Sequence[str], rows: int) -> bool:
-    """Return whether a page of documents that match is likely among any `rows` of them, by the statistics."""
-    return estimated(connection, terms) * rows >= every_row(connection) * PAGE_ROWS
+    """Return whether a page of those that match is likely among any `rows` documents, by the statistics.
+
+    What the index gathers in a moment is common in no archive.
+    """
+    expected = estimated(connection, terms)
+    return expected >= GATHERED_ROWS_MIN and expected * rows >= every_row(connection) * PAGE_ROWS
 
 
 def _holds(terms: Iterable[str]) -> ColumnElement[bool]:
@@ -207,6 +211,9 @@ def plan_rows(connection: Connection, statement: Select[Any]) -> int:
 
 FEW_ROWS_MIN = 2000
 """So many documents are sorted in a moment, however few there are."""
+
+GATHERED_ROWS_MIN = 50_000
+"""To gather so many documents takes the index as long as to read some thousand one by one."""
 
 COMMON_FACTOR_MIN = 10
 """To read a document takes some five times as long as to gather it from the index."""

@@ -209,6 +209,7 @@ def test_a_glance_at_the_next_recordings_of_a_few_finds_the_page_the_index_of_wo
 ) -> None:
     """Page after page, also behind where it can't be filled any more."""
     scope, query = scopes(crowd.tenant_id)[who], RecordingQuery(text="naam", sort=sort)
+    monkeypatch.setattr(documents, "GATHERED_ROWS_MIN", 0)
 
     def pages() -> list[list[str]]:
         found, cursor = [], None
