@@ -44,6 +44,14 @@ def is_too_early(now: datetime) -> bool:
     return elapsed < timedelta(days=FORECAST_DAYS_MIN)
 
 
+def forecast_s(used_s: int, now: datetime) -> int | None:
+    """Return the seconds this month ends with at the pace so far, None too early in it."""
+    if is_too_early(now):
+        return None
+    elapsed, whole = _elapsed(now)
+    return int(used_s * (whole / elapsed))
+
+
 def reached_on(used_s: int, cap: int | None, now: datetime) -> date | None:
     """Return the day on which the minutes of this month are used up at the pace so far.
 

@@ -17,20 +17,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime
 
 from archive.access import AccessScope, Reach, Scope, may_read_sessions, report_reach
-from archive.allowance import ZONE, cap_s, end_of
+from archive.allowance import cap_s, forecast_s, month_of, reached_on
 from archive.catalogue import evaluation_results, figures
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.rollups import BELOW_MS
 from archive.errors import NotFound, Refused
 from archive.model import OutcomeKind
-from archive.reports.period import Period, today
+from archive.reports.period import Period
 from archive.reports.report import GROUPINGS, By, Column, Kind, Name, Report, Value, percent, summed
-
-FORECAST_DAYS_MIN = 1
-"""A pace of some hours says nothing of a month."""
 
 _NO_TEAM = "There is no such team whose reports you see."
 
@@ -160,7 +157,7 @@ def _minutes(place: _Place) -> Made:
     rows: Rows = []
     for each in figures.minutes(*place.where):
         cap = cap_s(each.licence)
-        expected = forecast_s(each.booked_s, each.month, place.now)
+        runs = each.month == month_of(place.now)
         rows.append(
             (
                 each.month,
@@ -169,36 +166,11 @@ def _minutes(place: _Place) -> Made:
                 each.booked_s,
                 cap,
                 None if cap is None else percent(each.booked_s, cap),
-                expected,
-                reached_on(each.booked_s, cap, each.month, place.now),
+                forecast_s(each.booked_s, place.now) if runs else None,
+                reached_on(each.booked_s, cap, place.now) if runs else None,
             )
         )
     return columns, rows, "usedSeconds"
-
-
-def forecast_s(used_s: int, month: date, now: datetime) -> int | None:
-    """Return the seconds a month ends with at the pace so far; None for other months, and too early. Pure."""
-    elapsed, whole = _elapsed(month, now)
-    if elapsed < timedelta(days=FORECAST_DAYS_MIN) or elapsed >= whole:
-        return None
-    return int(used_s * (whole / elapsed))
-
-
-def reached_on(used_s: int, cap: int | None, month: date, now: datetime) -> date | None:
-    """Return the day on which the minutes are used up at the pace so far, None when they are not. Pure."""
-    expected = forecast_s(used_s, month, now)
-    if cap is None or expected is None or expected < cap or used_s >= cap:
-        return None
-    elapsed, _ = _elapsed(month, now)
-    began = datetime(month.year, month.month, 1, tzinfo=ZONE)
-    return today(began + elapsed * (cap / used_s))
-
-
-def _elapsed(month: date, now: datetime) -> tuple[timedelta, timedelta]:
-    """Return how much of a month is over, and how long it is; in time that passes, not by the wall clock."""
-    began = datetime(month.year, month.month, 1, tzinfo=ZONE).timestamp()
-    whole = end_of(month).timestamp() - began
-    return timedelta(seconds=now.timestamp() - began), timedelta(seconds=whole)
 
 
 def _duration(place: _Place) -> Made:

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from archive.allowance import is_too_early, reached_on
+from archive.allowance import forecast_s, is_too_early, reached_on
 
 CAP_S = 60_000
 MIDDLE = datetime(2026, 11, 15, 23, 0, tzinfo=UTC)
@@ -44,3 +44,11 @@ def test_what_nothing_caps_is_never_used_up() -> None:
 def test_a_month_begins_in_amsterdam() -> None:
     assert is_too_early(datetime(2026, 10, 31, 23, 30, tzinfo=UTC))
     assert not is_too_early(datetime(2026, 11, 1, 23, 0, tzinfo=UTC))
+
+
+def test_a_forecast_is_the_pace_so_far_and_not_of_the_first_hours() -> None:
+    # October has an hour more: its middle is half past noon.
+    assert forecast_s(1000, datetime(2026, 10, 16, 10, 30, tzinfo=UTC)) == 2000
+    assert forecast_s(1000, datetime(2026, 10, 1, 20, tzinfo=UTC)) is None
+    assert reached_on(1000, 5000, datetime(2026, 10, 16, 10, 30, tzinfo=UTC)) is None
+    assert reached_on(5000, 5000, datetime(2026, 10, 16, 10, 30, tzinfo=UTC)) is None

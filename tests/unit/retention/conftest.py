@@ -20,11 +20,13 @@ from tests.unit.archive.conftest import (
 )
 from tests.unit.archive.sealed.conftest import clock, house, key_directory, make_finished, outcome_of, vault
 from tests.unit.retention.ageing import Ageing, Stubborn
+from tests.unit.retention.mail_desk import desk, server
 
 __all__ = [
     "bakery",
     "clock",
     "database",
+    "desk",
     "florist",
     "house",
     "key_directory",
@@ -34,6 +36,7 @@ __all__ = [
     "outcome_of",
     "portal",
     "recorder",
+    "server",
     "vault",
     "worker",
 ]

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import io
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from email import message_from_bytes, policy
-from email.message import EmailMessage
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
-from aiosmtpd.controller import Controller
 
 from archive.access import Right, Scope
 from archive.audit import AuditWriter
@@ -30,35 +26,9 @@ from keys.envelope import new_key
 from keys.local_keyring import LocalKeyring
 from retention import mail as mail_module
 from retention.mail import Mailer
+from tests.unit.retention.mail_desk import Desk
 
 LINK = "https://opname.example/invitation/geheim-token"
-
-
-class Desk:
-    def __init__(self) -> None:
-        self.mails: list[EmailMessage] = []
-        self.answer = "250 OK"
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
-        if self.answer.startswith("250"):
-            self.mails.append(message_from_bytes(envelope.content, policy=policy.default))  # type: ignore[arg-type]
-        return self.answer
-
-
-@pytest.fixture
-def desk() -> Desk:
-    return Desk()
-
-
-@pytest.fixture
-def server(desk: Desk) -> Iterator[MailServer]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    controller = Controller(desk, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield MailServer("127.0.0.1", port, "noreply@opname.example", starttls=False)
-    controller.stop()
 
 
 @pytest.fixture

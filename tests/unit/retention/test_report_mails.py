@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email import message_from_bytes, policy
-from email.message import EmailMessage
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
 
 from archive.access import AccessScope
 from archive.audit import AuditWriter
@@ -33,6 +29,7 @@ from keys.local_keyring import LocalKeyring
 from retention.exports import Notices
 from retention.mail import Mailer
 from retention.report_mails import ReportMails
+from tests.unit.retention.mail_desk import Desk
 
 MONDAY = datetime(2026, 11, 16, 9, 0, tzinfo=UTC)
 URL = "https://opname.example"
@@ -49,35 +46,6 @@ class Hands:
 
     def monotonic(self) -> float:
         return 0.0
-
-
-class Desk:
-    """A mail server that keeps what it is brought, or asks to come back later."""
-
-    def __init__(self) -> None:
-        self.mails: list[EmailMessage] = []
-        self.answer = "250 OK"
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
-        if self.answer.startswith("250"):
-            self.mails.append(message_from_bytes(envelope.content, policy=policy.default))  # type: ignore[arg-type]
-        return self.answer
-
-
-@pytest.fixture
-def desk() -> Desk:
-    return Desk()
-
-
-@pytest.fixture
-def server(desk: Desk) -> Iterator[MailServer]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    controller = Controller(desk, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield MailServer("127.0.0.1", port, "noreply@opname.example", starttls=False)
-    controller.stop()
 
 
 @pytest.fixture

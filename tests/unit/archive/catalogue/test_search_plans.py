@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import psycopg
 import pytest
-from sqlalchemy import URL, make_url
 
 from archive.access import AccessScope, Hearing, Right
 from archive.catalogue import (
-    directory,
     documents,
     evaluation_results,
     evaluation_samples,
@@ -23,12 +19,12 @@ from archive.catalogue import (
     recording_query,
     recordings,
 )
-from archive.catalogue.engine import Catalogue
 from archive.catalogue.evaluation_results import Wanted
 from archive.catalogue.lexemes import Facet
 from archive.catalogue.recordings import RecordingQuery, Sort
 from archive.model import Direction, Role, TenantId, UserId
-from tests.generated_recordings import COMMON_NAME, COMMON_WORD, OWN_NUMBER, RARE_NAME, RARE_WORD, generate
+from tests.crowd import Crowd, crowded
+from tests.generated_recordings import COMMON_NAME, COMMON_WORD, OWN_NUMBER, RARE_NAME, RARE_WORD
 from tests.query_plans import recorded_plans
 
 RECORDINGS = 20_000
@@ -82,56 +78,11 @@ def scopes(tenant_id: TenantId) -> dict[str, AccessScope]:
     }
 
 
-@dataclass(frozen=True)
-class Crowd:
-    """A database of its own with a tenant of many recordings, and one with none."""
-
-    tenant_id: TenantId
-    other_id: TenantId
-    url: URL
-    portal: Catalogue
-
-    def connect(self, role: str | None = None, tenant_id: str = "") -> psycopg.Connection[Any]:
-        url = self.url if role is None else self.url.set(username=role, password=f"{role}-s3cret")
-        arguments = url.get_dialect()().create_connect_args(url)[1]
-        connection = psycopg.connect(**arguments, autocommit=True)
-        connection.execute("SELECT set_config('app.tenant_id', %s, false)", (tenant_id,))
-        return connection
-
-
 @pytest.fixture(scope="module")
 def crowd(postgres_url: str) -> Iterator[Crowd]:
     """Return a tenant with many recordings and a team of its people; made once, and only read."""
-    passwords = {role: f"{role}-s3cret" for role in migrate.ROLES}
-    migrate.prepare(postgres_url, passwords, "crowded")
-    url = make_url(postgres_url).set(database="crowded")
-    portal, operator = (
-        Catalogue(url.set(username=role, password=passwords[role]).render_as_string(hide_password=False))
-        for role in ("earwitness_portal", "earwitness_operator")
-    )
-    try:
-        tenant, other = (
-            directory.add_tenant(operator, name, f"{name}.example", now=NOW).id
-            for name in ("bakery", "florist")
-        )
-        made = Crowd(tenant, other, url, portal)
-        with made.connect() as admin:
-            generate(admin, tenant, RECORDINGS)
-            admin.execute("INSERT INTO teams (id, tenant_id, name) VALUES ('team-1', %s, 'Balie')", (tenant,))
-            admin.execute(
-                "INSERT INTO team_members (tenant_id, team_id, user_id, capacity, since)"
-                " SELECT tenant_id, 'team-1', id, 'contributor', 'epoch' FROM users WHERE id < 'user-0012'"
-            )
-            admin.execute("ANALYZE team_members, teams")
+    with crowded(postgres_url, "crowded", RECORDINGS) as made:
         yield made
-    finally:
-        portal.close()
-        operator.close()
-        server = make_url(postgres_url)
-        with psycopg.connect(
-            **server.get_dialect()().create_connect_args(server)[1], autocommit=True
-        ) as admin:
-            admin.execute("DROP DATABASE IF EXISTS crowded WITH (FORCE)")
 
 
 def test_no_query_of_a_page_scans_a_large_table(crowd: Crowd) -> None:

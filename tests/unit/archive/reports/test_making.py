@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import insert
 
 from archive.access import AccessScope, Scope
+from archive.allowance import forecast_s, reached_on
 from archive.audit import AuditWriter
 from archive.catalogue import figures, sessions, tables
 from archive.catalogue.engine import Catalogue
@@ -25,7 +26,7 @@ from archive.model import (
     UserId,
     new_id,
 )
-from archive.reports.making import Asked, forecast_s, make, reached_on
+from archive.reports.making import Asked, make
 from archive.reports.period import Period
 from archive.reports.report import By, Name, Report
 from tests.counted_calls import GONE_AT, World, archive, day_in_amsterdam, erase, people_of_teams
@@ -303,8 +304,8 @@ def test_minutes_stand_beside_what_the_licence_allows_with_the_pace_of_the_month
     october, november = told.rows
     assert october == (date(2026, 10, 1), "anna", "7y-1000", 600, 60_000, 1.0, None, None)
     assert november[:6] == (date(2026, 11, 1), "anna", "7y-1000", 45_000, 60_000, 75.0)
-    assert november[6] == forecast_s(45_000, date(2026, 11, 1), NOW)
-    assert november[7] == reached_on(45_000, 60_000, date(2026, 11, 1), NOW) == date(2026, 11, 29)
+    assert november[6] == forecast_s(45_000, NOW)
+    assert november[7] == reached_on(45_000, 60_000, NOW) == date(2026, 11, 29)
 
 
 def test_a_month_stands_beside_the_licence_one_had_last_in_it(
@@ -337,19 +338,6 @@ def test_a_report_of_more_rows_than_there_can_be_is_refused_and_not_cut(
     monkeypatch.setattr(figures, "ROWS_MAX", 1)
     with pytest.raises(Refused, match="at most 1 rows"):
         make(portal, auditor, Asked(Name.USAGE, DAY), now=NOW)
-
-
-def test_a_forecast_is_of_the_running_month_alone_and_not_of_its_first_hours() -> None:
-    month = date(2026, 10, 1)
-    half = datetime(
-        2026, 10, 16, 10, 30, tzinfo=UTC
-    )  # October has an hour more: its middle is half past noon
-    assert forecast_s(1000, month, half) == 2000
-    assert forecast_s(1000, month, datetime(2026, 10, 1, 20, tzinfo=UTC)) is None
-    assert forecast_s(1000, month, datetime(2026, 11, 2, tzinfo=UTC)) is None
-    assert forecast_s(1000, month, datetime(2026, 9, 30, tzinfo=UTC)) is None
-    assert reached_on(1000, 5000, month, half) is None
-    assert reached_on(5000, 5000, month, half) is None
 
 
 def test_rows_by_team_are_not_added_up_for_who_is_in_two_counts_twice(
