@@ -42,6 +42,7 @@ from playback_portal.evaluation_samples import EVALUATION_SAMPLE_API_ROUTES
 from playback_portal.evaluations import EVALUATION_ROUTES
 from playback_portal.exports import EXPORT_ROUTES
 from playback_portal.labels import LABEL_ROUTES
+from playback_portal.notifications import NOTIFICATION_ROUTES
 from playback_portal.operation import OPERATION_ROUTES
 from playback_portal.pages.annotations import ANNOTATION_ROUTES
 from playback_portal.pages.approvals import APPROVAL_PAGE_ROUTES
@@ -62,6 +63,7 @@ from playback_portal.pages.imports import IMPORT_ROUTES
 from playback_portal.pages.invitation import INVITATION_ROUTES
 from playback_portal.pages.labels import LABEL_PAGE_ROUTES
 from playback_portal.pages.live import LIVE_ROUTES
+from playback_portal.pages.notifications import NOTIFICATION_PAGE_ROUTES
 from playback_portal.pages.operation import OPERATION_PAGE_ROUTES
 from playback_portal.pages.organisation import ORGANISATION_ROUTES
 from playback_portal.pages.own_settings import OWN_SETTING_ROUTES
@@ -150,6 +152,7 @@ ROUTES = (
     *AUDIT_ROUTES,
     *SAVED_SEARCH_ROUTES,
     *POSITION_ROUTES,
+    *NOTIFICATION_ROUTES,
     *SHARE_ROUTES,
     *COMMENT_ROUTES,
     *LABEL_ROUTES,
@@ -189,6 +192,7 @@ ROUTES = (
     *POLICY_ROUTES,
     *PREFERENCE_ROUTES,
     *OWN_SETTING_ROUTES,
+    *NOTIFICATION_PAGE_ROUTES,
     *HEARD_ROUTES,
     *OPERATION_ROUTES,
     *OPERATION_PAGE_ROUTES,

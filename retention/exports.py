@@ -19,7 +19,7 @@ import structlog
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from archive.audit import AuditWriter, Json
-from archive.catalogue import accounts, audit_tree, exports, keks, people
+from archive.catalogue import accounts, audit_tree, exports, keks, notifications, people
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.exports import Export, ExportState
 from archive.clock import Clock
@@ -220,6 +220,9 @@ class Exports:
         """Queue the letter to who asked, in the caller's transaction; None where nobody can be told."""
         to = export.mail_to
         if self._notices is None or to is None:
+            return None
+        chosen = notifications.choices_of(connection, export.tenant_id, export.user_id)
+        if not chosen.wanted[notifications.Kind.EXPORT]:
             return None
         tenant = people.tenant_of(self._catalogue, export.tenant_id)
         fields = {

@@ -39,6 +39,96 @@ class Filled:
     text: str
 
 
+_ENDS = {
+    "nl": "\n\nLiever geen mail hierover? Kies het bij je instellingen:\n\n{choosing}\n",
+    "en": "\n\nNo mails about this? Choose so in your settings:\n\n{choosing}\n",
+}
+_HELLO = {"nl": "Hallo,\n\n", "en": "Hello,\n\n"}
+
+_NEWS: Final[Mapping[str, Mapping[str, Words]]] = {
+    "reply": {
+        "nl": Words(
+            "Antwoord op je opmerking",
+            "Bij {organisation} heeft iemand op een opmerking van jou geantwoord.",
+        ),
+        "en": Words(
+            "An answer to your comment",
+            "Somebody at {organisation} answered a comment of yours.",
+        ),
+    },
+    "evaluation": {
+        "nl": Words(
+            "Er is een evaluatie van jou",
+            "Bij {organisation} is een gesprek van jou geëvalueerd. Lees het hier.",
+        ),
+        "en": Words(
+            "You were evaluated",
+            "At {organisation} a call of yours was evaluated. Read it here.",
+        ),
+    },
+    "settlement": {
+        "nl": Words(
+            "Antwoord op je bezwaar",
+            "Bij {organisation} is antwoord gegeven op je bezwaar tegen een evaluatie.",
+        ),
+        "en": Words(
+            "Your objection was answered",
+            "At {organisation} your objection to an evaluation was answered.",
+        ),
+    },
+    "objection": {
+        "nl": Words(
+            "Bezwaar tegen je evaluatie",
+            "Bij {organisation} heeft iemand bezwaar tegen een evaluatie van jou.",
+        ),
+        "en": Words(
+            "An objection to your evaluation",
+            "Somebody at {organisation} objects to an evaluation you made.",
+        ),
+    },
+    "heard": {
+        "nl": Words(
+            "Er is naar je gesprekken geluisterd",
+            "Op {day} hebben anderen bij {organisation} opnames van jou beluisterd of gedeeld. Wie en "
+            "waarom staat hier.",
+        ),
+        "en": Words(
+            "Your calls were listened to",
+            "On {day} others at {organisation} listened to recordings of yours, or passed them on. Who "
+            "and what for stands here.",
+        ),
+    },
+    "link-opened": {
+        "nl": Words(
+            "Je afspeellink is geopend",
+            "Iemand heeft een afspeellink beluisterd die jij bij {organisation} maakte.",
+        ),
+        "en": Words(
+            "Your play link was opened",
+            "Somebody listened by a play link you made at {organisation}.",
+        ),
+    },
+    "link-ends": {
+        "nl": Words(
+            "Je afspeellink loopt af",
+            "Een afspeellink die jij bij {organisation} maakte, werkt nog minder dan een dag.",
+        ),
+        "en": Words(
+            "Your play link ends soon",
+            "A play link you made at {organisation} works for less than a day from now.",
+        ),
+    },
+}
+"""What people are told of when they want to be (`archive.catalogue.notifications`): Dutch, then English."""
+
+
+def _whole(kind: str) -> Mapping[str, Words]:
+    return {
+        language: Words(words.subject, f"{_HELLO[language]}{words.text}\n\n{{link}}{_ENDS[language]}")
+        for language, words in _NEWS[kind].items()
+    }
+
+
 LETTERS: Final[Mapping[str, Mapping[str, Words]]] = {
     "invitation": {
         "nl": Words(
@@ -176,6 +266,7 @@ LETTERS: Final[Mapping[str, Mapping[str, Words]]] = {
             "It is confidential: do not pass it on further, or keep it longer, than needed.\n",
         ),
     },
+    **{kind: _whole(kind) for kind in _NEWS},
 }
 
 PROVING: Final[Mapping[str, Mapping[str, str]]] = {

@@ -2,8 +2,9 @@
 
 A mail with a recording in it is judged once more when it is sent: whether its sender may
 (still) send it and the tenant lets files out. Its audit entry is durable before it leaves
-(invariant I9). Who gets the same mail twice, because a worker died between sending and
-writing it down, gets it under the same Message-ID.
+(invariant I9). One that tells what happened is judged by whether its reader still wants it and may
+still know (`retention.notifications`). Who gets the same mail twice, because a worker died between
+sending and writing it down, gets it under the same Message-ID.
 
 Rules: blocking, for one thread of the worker. Not here: the words (`retention.letters`),
 the connection (`archive.mail`), when it is tried again (`retention.worker`).
@@ -31,7 +32,7 @@ from archive.mail import ATTACHMENT_BYTES_MAX, Attachment, MailServer, message, 
 from archive.model import ArchivedRecording, ObjectKind, TenantId, UserId
 from archive.shared import Derivatives
 from keys.root import Root
-from retention import report_mails
+from retention import notifications, report_mails
 from retention.letters import filled
 
 ACTOR = "service:worker"
@@ -94,6 +95,15 @@ class Mailer:
             raise Refused("No mail is sent from here: set EARWITNESS_SMTP_URL.")
         with translated_key_errors():
             fields = mails.fields_of(self._root(), mail)
+        if mail.kind in notifications.PAGES:
+            notifications.require_told(
+                self._catalogue,
+                mail.tenant_id,
+                mail.kind,
+                mail.recipient,
+                fields,
+                now=self._clock.now(),
+            )
         said = filled(mail.kind, mail.language, fields)
         attachments: tuple[Attachment, ...] = ()
         if mail.kind == FILE:

@@ -51,6 +51,8 @@ SCHEDULES = (
     Schedule("proposals", "retention.proposals_sweep", timedelta(hours=1)),
     # Local hours begin with a quarter of an hour wherever one lives.
     Schedule("reports", "retention.reports_due", timedelta(minutes=15)),
+    # Whoever was answered looks again before long.
+    Schedule("notifications", "retention.notifications_due", timedelta(minutes=1)),
     Schedule("shares", "retention.shares_sweep", timedelta(hours=1)),
     Schedule("calls", "retention.calls_sweep", timedelta(hours=1)),
     # Who removes an entry has this long before its place is known outside the database.

@@ -63,6 +63,7 @@ from retention.hold_jobs import add_holds
 from retention.idle_keys import add_idle_keys
 from retention.mail import Mailer
 from retention.moments import tell_moments
+from retention.notifications import Notifications, add_notifications
 from retention.proposals import add_proposals, end_over
 from retention.quarantine import Quarantine
 from retention.reminders import Reminders, add_reminders
@@ -424,6 +425,7 @@ class Worker:
         stands_on = self._catalogue, audit, self._clock, notices
         add_reminders(self.app, self._tenants, Reminders(*stands_on).remind)
         add_report_mails(self.app, self._tenants, ReportMails(*stands_on).queue_due)
+        add_notifications(self.app, self._tenants, Notifications(*stands_on).queue_due)
 
     def _add_figures(self, expiry: Expiry, tell: Callable[[datetime], None]) -> None:
         """Add what counts, and what of it is counted where it is done; beside it `tell` tells its moments."""

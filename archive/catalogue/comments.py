@@ -5,7 +5,8 @@ and an answer to a reply is one to the same comment. A deleted comment keeps its
 somebody answered it. Every earlier text stays (`archive.catalogue.revisions`).
 
 Rules: who hears a recording comments on it; only its author changes, deletes or restores a
-comment (`archive.access`). Each change makes the search document anew in its transaction.
+comment (`archive.access`). Each change makes the search document anew in its transaction. Who is
+answered is told (`archive.catalogue.notifications`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 from sqlalchemy import Row, func, insert, select, update
 
 from archive.access import AccessScope, may_change_comment
-from archive.catalogue import search
+from archive.catalogue import notifications, search
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.revisions import changed, expect, require_annotating, written
 from archive.catalogue.tables import comments
@@ -119,9 +120,11 @@ def add(
             "deleted": False,
             **changed(scope, now),
         }
-        made = connection.execute(insert(comments).returning(comments), row).one()
+        made = _comment(connection.execute(insert(comments).returning(comments), row).one())
         search.refresh(connection, recording.id)
-        return _comment(made)
+        if answered is not None:
+            _tell(connection, scope, made, answered)
+        return made
 
 
 def edit(
@@ -223,6 +226,22 @@ def _threads(every: Iterable[Comment]) -> list[Thread]:
     shown = [first for first in firsts if not first.deleted or first.id in replies]
     threads = [Thread(first, tuple(replies.get(first.id, ()))) for first in shown]
     return sorted(threads, key=lambda thread: (thread.first.at_ms, thread.first.made_at))
+
+
+def _tell(connection: Connection, scope: AccessScope, made: Comment, answered: Comment) -> None:
+    """Note for who began the thread and for who was answered that somebody did."""
+    began = select(comments.c.author).where(comments.c.id == made.reply_to)
+    actors = {answered.author, connection.execute(began).scalar_one()} - {scope.actor}
+    for person in sorted(filter(None, map(notifications.person_of, actors))):
+        notifications.note(
+            connection,
+            scope.tenant_id,
+            person,
+            notifications.Kind.REPLY,
+            made.id,
+            recording_id=made.recording_id,
+            now=made.made_at,
+        )
 
 
 def _within(recording: Recording, at_ms: int) -> int:

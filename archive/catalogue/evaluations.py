@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, insert, select, update
+from sqlalchemy import ColumnElement, Row, Select, insert, or_, select, update
 
 from archive.access import AccessScope, may_evaluate, may_read_evaluation
 from archive.audit_chain import Json
-from archive.catalogue import evaluation_forms, evaluation_results, search
+from archive.catalogue import evaluation_forms, evaluation_results, notifications, search
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.revisions import changed, expect, written
 from archive.catalogue.tables import evaluation_form_versions, evaluations
@@ -40,7 +40,7 @@ from archive.evaluation import (
     score,
 )
 from archive.evaluation_form import Form, read
-from archive.model import Recording, RecordingId, Role, UserId, new_id
+from archive.model import Recording, RecordingId, Role, TenantId, UserId, new_id
 
 EVALUATIONS_PER_RECORDING_MAX = 100
 """Withdrawn ones count. A call that a hundred people judged is no call but a contest."""
@@ -245,7 +245,9 @@ def move(
         before = _seen(connection, scope, recording, evaluation_id)
         expect(revision, before.revision)
         _require_may(scope, recording, before, event)
-        return _write(connection, scope, before, now, _moved(before, event, words, now))
+        after = _write(connection, scope, before, now, _moved(before, event, words, now))
+        _tell(connection, scope, after, event, now)
+        return after
 
 
 def reply(
@@ -264,7 +266,9 @@ def reply(
     with catalogue.transaction(scope.tenant_id) as connection:
         before = _about(connection, scope, evaluation_id)
         _require_may(scope, None, before, event)
-        return _write(connection, scope, before, now, _moved(before, event, words, now))
+        after = _write(connection, scope, before, now, _moved(before, event, words, now))
+        _tell(connection, scope, after, event, now)
+        return after
 
 
 def _require_may(scope: AccessScope, recording: Recording | None, before: Evaluation, event: Event) -> None:
@@ -291,6 +295,34 @@ def _moved(before: Evaluation, event: Event, words: str, now: datetime) -> dict[
     elif event is Event.SETTLE:
         values["settlement"] = written(words, WORDS_CHARS_MAX)
     return values
+
+
+def _tell(connection: Connection, scope: AccessScope, found: Evaluation, event: Event, now: datetime) -> None:
+    """Note for whom it concerns what was done with an evaluation; of one that is withdrawn nobody hears."""
+    told = {
+        Event.RELEASE: (notifications.Kind.EVALUATION, found.owner),
+        Event.SETTLE: (notifications.Kind.SETTLEMENT, found.owner),
+        Event.DISPUTE: (notifications.Kind.OBJECTION, notifications.person_of(found.evaluator)),
+    }
+    kind, person = told.get(event, (None, None))
+    if kind is not None and person is not None:
+        about, recording_id = found.id, found.recording_id
+        notifications.note(
+            connection, scope.tenant_id, person, kind, about, recording_id=recording_id, now=now
+        )
+
+
+def concerns(catalogue: Catalogue, tenant_id: TenantId, evaluation_id: str, user_id: UserId) -> bool:
+    """Return whether an evaluation that is released is about a person, or was made by them."""
+    columns = evaluations.c
+    statement = select(columns.id).where(
+        columns.tenant_id == tenant_id,
+        columns.id == evaluation_id,
+        columns.state.in_(RELEASED_STATES),
+        or_(columns.owner == user_id, columns.evaluator == f"user:{user_id}"),
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        return connection.execute(statement).first() is not None
 
 
 def _write(

@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, insert, or_, select, update
 
+from archive.catalogue import notifications
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.rows import in_utc
 from archive.catalogue.shares import TOKEN_BYTES, Derivative, Share
@@ -111,7 +112,7 @@ def count(connection: Connection, share: Share, visit_id: str, *, now: datetime)
     """Count a visit as a play in the caller's transaction; return which one it is, None when none is left.
 
     The caller makes the audit entry in the same transaction. A visit that is counted begins anew:
-    pressing play again after it was over is another play.
+    pressing play again after it was over is another play. At the first play its maker is told.
     """
     columns = shares.c
     left = or_(columns.plays_max.is_(None), columns.plays < columns.plays_max)
@@ -121,6 +122,11 @@ def count(connection: Connection, share: Share, visit_id: str, *, now: datetime)
     number = connection.execute(played).scalar()
     if number is None:
         return None
+    if number == 1 and share.user_id is not None:
+        opened, of_call = notifications.Kind.LINK_OPENED, share.recording_id
+        notifications.note(
+            connection, share.tenant_id, share.user_id, opened, share.id, recording_id=of_call, now=now
+        )
     of_visit = (share_visits.c.tenant_id == share.tenant_id, share_visits.c.id == visit_id)
     counted = update(share_visits).where(*of_visit).values(counted_at=now, sent_bytes=0)
     return number if connection.execute(counted).rowcount > 0 else None

@@ -2,7 +2,7 @@
 
 Rules: of nobody else, and only a person's. What the administrator allows is asked when it
 is changed (`archive.catalogue.directory`); the page offers nothing else. The rest of
-their page is of their browser (`preferences`).
+their page is of their browser (`preferences`), and what they are told of by mail (`notifications`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from playback_portal.documents import time_of
 from playback_portal.language import mark
 from playback_portal.me import KEEP_NEXT_MIN_DEFAULT, own_id
 from playback_portal.page import render, see_other
+from playback_portal.pages.notifications import WORDS as MAIL_WORDS
+from playback_portal.pages.notifications import own_mails
 from playback_portal.parameters import read_form
 from playback_portal.problems import ParameterFault, wrong_parameters
 from playback_portal.route import DETAILS, Route
@@ -67,6 +69,7 @@ async def get_me(request: web.Request) -> web.StreamResponse:
             return Own(user, keep_next.until_of(services.catalogue, tenant_id, user_id, now=now))
 
         own = await asyncio.to_thread(read)
+    mails = await asyncio.to_thread(own_mails, request)
     return render(
         request,
         "me/page.html",
@@ -75,6 +78,9 @@ async def get_me(request: web.Request) -> web.StreamResponse:
         words=words,
         explained=EXPLAINED,
         keep_next_choices=KEEP_NEXT_CHOICES,
+        mails=mails,
+        mail_words=MAIL_WORDS,
+        told=request.query.get("told") == "1",
     )
 
 

@@ -69,6 +69,7 @@ from archive.catalogue.tables.find import (
     searchable,
 )
 from archive.catalogue.tables.keys import retired_keks
+from archive.catalogue.tables.notifications import notification_choices, notifications
 from archive.catalogue.tables.operation import known_moments
 from archive.catalogue.tables.positions import positions
 from archive.catalogue.tables.proposals import proposals
@@ -168,6 +169,8 @@ __all__ = [
     "minute_bookings",
     "minute_months",
     "notes",
+    "notification_choices",
+    "notifications",
     "passkeys",
     "peers",
     "portal_sessions",

@@ -76,6 +76,8 @@ async def test_responses_have_the_shape_that_is_told(api: Any, path: str, schema
         ("GET", "/v1/me/recording-settings", None, "RecordingSettings"),
         ("PATCH", "/v1/me/recording-settings", {"mode": "on-demand"}, "RecordingSettings"),
         ("PUT", "/v1/me/keep-next", {"minutes": 1}, "KeepNext"),
+        ("GET", "/v1/me/notifications", None, "Notifications"),
+        ("PATCH", "/v1/me/notifications", {"wanted": {"heard": True}, "language": "en"}, "Notifications"),
         ("POST", "/v1/what-if", {"caller": "+31612345678", "callee": "+31201230001"}, "ImaginedDecision"),
         ("POST", "/v1/what-if", {"caller": "112", "callee": "+31201230001"}, "ImaginedDecision"),
     ],

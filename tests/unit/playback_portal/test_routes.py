@@ -101,6 +101,7 @@ OWN = [
 BODIES: dict[str, Any] = {
     "/v1/what-if": {"caller": "+31612345678", "callee": "+31201230001"},
     "/v1/me/recording-settings": {"mode": "on-demand"},
+    "/v1/me/notifications": {"wanted": {"reply": True}},
 }
 STATUSES = {"GET": 200, "POST": 201, "PATCH": 200, "PUT": 200, "DELETE": 204}
 

@@ -20,6 +20,7 @@ FIELDS = {
     "startedAt": "2026-11-20T23:30:00.000Z",
     "named": "Gebruik",
     "period": "16 november 2026 t/m 22 november 2026",
+    "choosing": "https://opname.example/me",
     "ending": "https://opname.example/reports/mails",
 }
 

@@ -31,6 +31,7 @@ from archive.catalogue import (
     keks,
     labels,
     notes,
+    notifications,
     passwords,
     policies,
     proposals,
@@ -155,6 +156,10 @@ def filled(
         _fill_proposals(operator, tenant, now)
         _fill_trash(portal, archived, now)
         _fill_reports(database, user, now)
+        with portal.transaction(tenant.id) as connection:
+            wanted = notifications.Choices(dict.fromkeys(notifications.Kind, True))
+            notifications.choose(connection, tenant.id, user.id, wanted, now=now)
+            notifications.note(connection, tenant.id, user.id, notifications.Kind.HEARD, "x", now=now)
         keks.retire(operator, tenant.id, f"{tenant.id}/2027-02-20/1", now=now)
     return database
 

@@ -1,0 +1,226 @@
+"""What people are told of by mail: what happened that is about them, and what they want to hear of.
+
+A notification is noted in the transaction of what it tells of, once for each thing it is about, and
+settled in the transaction that queues its mail: of two workers that look, one makes it. It holds
+ids alone. What somebody chose counts at the moment the mail is made, and once more when it leaves.
+
+Rules: a person's own, for their own address. Security is no choice: mails about passwords, addresses
+and codes do not come from here. Not here: making and sending mails (`retention.notifications`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Row, delete, exists, func, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from archive.catalogue.engine import Connection
+from archive.catalogue.tables import notification_choices, notifications, shares, users
+from archive.model import RecordingId, TenantId, UserId, new_id
+
+KEPT = timedelta(days=30)
+"""Until then it is remembered what was told, so that nothing is told twice."""
+
+WAITED_MAX = timedelta(days=3)
+"""Older news nobody is told: no mail was sent from here for that long."""
+
+PER_PERSON_MAX = 20
+"""Mails to one person within COUNTED; what is above waits for room. A long talk is read, not mailed."""
+
+COUNTED = timedelta(hours=1)
+LOOKED_AT_MAX = 200
+"""Of one tenant at a time; the rest a minute later."""
+
+LINK_ENDS_WITHIN = timedelta(days=1)
+
+
+class Kind(StrEnum):
+    """What somebody may want to be told of."""
+
+    REPLY = "reply"
+    EVALUATION = "evaluation"
+    SETTLEMENT = "settlement"
+    OBJECTION = "objection"
+    HEARD = "heard"
+    LINK_OPENED = "link-opened"
+    LINK_ENDS = "link-ends"
+    EXPORT = "export"
+
+
+OFF_BY_DEFAULT = frozenset({Kind.HEARD, Kind.LINK_ENDS})
+"""What comes again and again by itself; the rest is an answer to something one did."""
+
+
+@dataclass(frozen=True)
+class Notification:
+    """Something to be told to one person; `about` is the id of the thing, or the day."""
+
+    id: str
+    tenant_id: TenantId
+    user_id: UserId
+    kind: Kind
+    about: str
+    recording_id: RecordingId | None
+    noted_at: datetime
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a person wants to be told of, and in which language."""
+
+    wanted: Mapping[Kind, bool]
+    language: str = "nl"
+
+
+def note(
+    connection: Connection,
+    tenant_id: TenantId,
+    user_id: UserId,
+    kind: Kind,
+    about: str,
+    *,
+    recording_id: RecordingId | None = None,
+    settled: bool = False,
+    now: datetime,
+) -> bool:
+    """Note something to be told in the caller's transaction; False when it was noted, or for nobody.
+
+    One that is noted as `settled` is told to nobody: it was looked at, and there was nothing.
+    """
+    row = {
+        "id": new_id(now),
+        "tenant_id": tenant_id,
+        "user_id": user_id,
+        "kind": kind.value,
+        "about": about,
+        "recording_id": recording_id,
+        "noted_at": now,
+        "settled_at": now if settled else None,
+    }
+    # Who wrote something may be gone: that must not stop whoever answers.
+    there = select(*(literal(value, notifications.c[name].type) for name, value in row.items())).where(
+        exists().where(users.c.tenant_id == tenant_id, users.c.id == user_id)
+    )
+    statement = upsert(notifications).from_select(list(row), there).on_conflict_do_nothing()
+    return connection.execute(statement).rowcount > 0
+
+
+def is_noted(connection: Connection, tenant_id: TenantId, user_id: UserId, kind: Kind, about: str) -> bool:
+    """Return whether something was noted already."""
+    columns = notifications.c
+    own = (columns.tenant_id == tenant_id, columns.user_id == user_id)
+    statement = select(columns.id).where(*own, columns.kind == kind.value, columns.about == about)
+    return connection.execute(statement).first() is not None
+
+
+def person_of(actor: str) -> UserId | None:
+    """Return who an actor of the audit log is, None for a program."""
+    kind, _, name = actor.partition(":")
+    return UserId(name) if kind == "user" else None
+
+
+def choices_of(connection: Connection, tenant_id: TenantId, user_id: UserId) -> Choices:
+    """Return what a person wants to be told of; who never chose gets what is usual."""
+    columns = notification_choices.c
+    own = (columns.tenant_id == tenant_id, columns.user_id == user_id)
+    row = connection.execute(select(columns.wanted, columns.language).where(*own)).one_or_none()
+    usual = {kind: kind not in OFF_BY_DEFAULT for kind in Kind}
+    if row is None:
+        return Choices(usual)
+    return Choices({kind: bool(row.wanted.get(kind, usual[kind])) for kind in Kind}, row.language)
+
+
+def choose(
+    connection: Connection, tenant_id: TenantId, user_id: UserId, chosen: Choices, *, now: datetime
+) -> None:
+    """Set what a person wants to be told of; the caller has the audit entry."""
+    row = {
+        "tenant_id": tenant_id,
+        "user_id": user_id,
+        "wanted": {kind.value: wanted for kind, wanted in chosen.wanted.items()},
+        "language": chosen.language,
+        "changed_at": now,
+    }
+    statement = upsert(notification_choices).values(row)
+    changed = {name: row[name] for name in ("wanted", "language", "changed_at")}
+    connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "user_id"], set_=changed))
+
+
+def who_wants(connection: Connection, tenant_id: TenantId, kind: Kind) -> list[UserId]:
+    """Return who chose to be told of something that is off by default."""
+    columns = notification_choices.c
+    chosen = columns.wanted.contains({kind.value: True})
+    statement = select(columns.user_id).where(columns.tenant_id == tenant_id, chosen)
+    return [UserId(each) for each in connection.execute(statement.order_by(columns.user_id)).scalars()]
+
+
+def waiting(connection: Connection, tenant_id: TenantId) -> list[Notification]:
+    """Return what is to be told and nobody else is telling just now, oldest first; its rows are locked."""
+    columns = notifications.c
+    statement = (
+        select(notifications)
+        .where(columns.tenant_id == tenant_id, columns.settled_at.is_(None))
+        .order_by(columns.noted_at, columns.id)
+        .limit(LOOKED_AT_MAX)
+        .with_for_update(skip_locked=True)
+    )
+    return [_notification(row) for row in connection.execute(statement)]
+
+
+def has_room(connection: Connection, told: Notification, *, now: datetime) -> bool:
+    """Return whether a person may get one more mail now."""
+    columns = notifications.c
+    statement = select(func.count()).where(
+        columns.tenant_id == told.tenant_id,
+        columns.user_id == told.user_id,
+        columns.mailed,
+        columns.settled_at > now - COUNTED,
+    )
+    return connection.execute(statement).scalar_one() < PER_PERSON_MAX
+
+
+def settle(connection: Connection, told: Notification, *, mailed: bool, now: datetime) -> None:
+    """Note in the caller's transaction that a notification was told, or is not to be."""
+    columns = notifications.c
+    statement = update(notifications).where(columns.tenant_id == told.tenant_id, columns.id == told.id)
+    connection.execute(statement.values(settled_at=now, mailed=mailed))
+
+
+def address_of(connection: Connection, user_id: UserId) -> str | None:
+    """Return the proved address of somebody there is something to tell, None where there is none."""
+    proved = func.addresses_of_notified().table_valued("user_id", "email")
+    return connection.execute(select(proved.c.email).where(proved.c.user_id == user_id)).scalar()
+
+
+def note_ending_links(connection: Connection, tenant_id: TenantId, user_id: UserId, *, now: datetime) -> None:
+    """Note the play links of a person that work and end within a day; of one made for a day, nothing."""
+    columns = shares.c
+    statement = select(columns.id, columns.recording_id).where(
+        columns.tenant_id == tenant_id,
+        columns.user_id == user_id,
+        columns.revoked_at.is_(None),
+        columns.ends_at > now,
+        columns.ends_at <= now + LINK_ENDS_WITHIN,
+        columns.made_at < columns.ends_at - 2 * LINK_ENDS_WITHIN,
+    )
+    for row in connection.execute(statement).all():
+        recording_id = RecordingId(row.recording_id)
+        note(connection, tenant_id, user_id, Kind.LINK_ENDS, row.id, recording_id=recording_id, now=now)
+
+
+def sweep(connection: Connection, tenant_id: TenantId, *, now: datetime) -> None:
+    """Forget what was told long ago, and what nobody could be told."""
+    columns = notifications.c
+    old = or_(columns.settled_at < now - KEPT, columns.noted_at < now - KEPT - WAITED_MAX)
+    connection.execute(delete(notifications).where(columns.tenant_id == tenant_id, old))
+
+
+def _notification(row: Row[Any]) -> Notification:
+    recording_id = None if row.recording_id is None else RecordingId(row.recording_id)
+    ids = row.id, TenantId(row.tenant_id), UserId(row.user_id)
+    return Notification(*ids, Kind(row.kind), row.about, recording_id, row.noted_at.astimezone(UTC))
