@@ -194,6 +194,13 @@ def every_row(connection: Connection) -> int:
     return plan_rows(connection, select(searchable.c.recording_id))
 
 
+def period(connection: Connection) -> tuple[datetime, datetime] | None:
+    """Return when the oldest and the newest document's call began, None where there is none."""
+    began = searchable.c.started_at
+    oldest, newest = connection.execute(select(func.min(began), func.max(began))).one()
+    return None if oldest is None else (oldest, newest)
+
+
 def few_rows_max(rows: int) -> int:
     """Return how many of so many documents are put in order sooner than walking finds a page of them.
 

@@ -29,6 +29,7 @@ recording_documents = Table(
     of_recording(),
     Index(None, "tenant_id", "started_at", "recording_id"),
     Index(None, "document", postgresql_using="gin"),
+    Index(None, "started_at", postgresql_using="brin"),
 )
 
 searchable = table(

@@ -180,6 +180,36 @@ def test_a_glance_at_the_next_recordings_of_a_few_finds_the_page_the_index_of_wo
     assert pages() == glanced
 
 
+@pytest.mark.parametrize("sort", [Sort.NEWEST, Sort.OLDEST])
+@pytest.mark.parametrize(
+    "within", [{}, {"since": NOW - timedelta(days=900), "until": NOW - timedelta(days=90)}]
+)
+def test_a_period_that_is_looked_through_first_changes_no_page(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch, within: dict[str, datetime], sort: Sort
+) -> None:
+    """Page after page, also where the period holds too few."""
+    scope, query = scopes(crowd.tenant_id)["auditor"], RecordingQuery(text=COMMON_NAME, sort=sort, **within)
+
+    def pages() -> tuple[list[list[str]], int]:
+        found, cursor = [], None
+        with recorded_plans(crowd.portal) as plans:
+            while not found or cursor is not None:
+                page = recordings.find(crowd.portal, scope, query, 20, cursor)
+                found.append([each.id for each in page.items])
+                cursor = page.next
+        return found, sum("LIMIT" in plan.statement for plan in plans)
+
+    monkeypatch.setattr(recording_query, "NARROWED_ROWS_MIN", RECORDINGS)
+    whole, asked = pages()
+    assert len(whole) > 3
+    monkeypatch.setattr(recording_query, "NARROWED_ROWS_MIN", 1)
+    for rows, short in ((10, True), (60, False)):
+        monkeypatch.setattr(recording_query, "NARROWED_ROWS", rows)
+        found, again = pages()
+        assert found == whole
+        assert (again > asked * 3 // 2) == short
+
+
 def test_generated_documents_hold_what_the_program_would_make_of_them(crowd: Crowd) -> None:
     scope = scopes(crowd.tenant_id)["auditor"]
     with crowd.connect() as admin:
