@@ -101,18 +101,20 @@ Missed = Callable[[Place, ArchiveError], None]
 """Is told of each recording that can't be rebuilt, and why."""
 
 
-def rebuild(
+def rebuild(  # noqa: PLR0917 - what it stands on, and what it tells
     store: Store,
     vault: Vault,
     catalogue: Catalogue,
     missed: Missed | None = None,
     doubt: Doubt = lambda _line: None,
+    bury: Callable[[Doubt], None] = lambda _doubt: None,
 ) -> int:
     """Bring back the cases, and insert every recording of the bucket that opens; return how many.
 
-    `doubt` is told what of the cases somebody has to look at. Tenants that are missing are made
-    under their id, with a name to be corrected. Raises `DependencyUnavailable` when store, key
-    store or database are away; what was inserted until then stays, and a second run goes on.
+    `doubt` is told what somebody has to look at; `bury` lets go what the bucket proves to be destroyed.
+    Tenants that are missing are made under their id, with a name to be corrected. Raises
+    `DependencyUnavailable` when store, key store or database are away; what was inserted until then
+    stays, and a second run goes on.
     """
     cases = rebuild_cases(store, vault, catalogue, doubt)
     added, now = 0, store.clock()
@@ -126,6 +128,7 @@ def rebuild(
             added += 1
         else:
             _rekey(vault, catalogue, rebuilt.archived)
+    bury(doubt)
     restores.settle(catalogue, now=now)
     return added
 

@@ -3,7 +3,8 @@
 1. The row is claimed, with the entry of the audit log that says so, before any effect.
 2. Under the lock of the row it is asked once more whether a hold keeps it; what is about
    to be deleted is written down.
-3. Each version of each object is deleted, and the store's own list must show none.
+3. Each version of each object is deleted, and the store's own list must show none. Of what goes
+   before its term a tombstone says so in the bucket (`archive.tombstone`).
 4. The row is replaced by one without names and numbers, and with it goes what hung from it.
 
 A claim that was broken off is taken up again where it stopped. Where the store refuses the
@@ -34,10 +35,13 @@ from archive.catalogue import destructions
 from archive.catalogue.destructions import DestroyedObject, Destruction
 from archive.catalogue.engine import Catalogue, Connection
 from archive.clock import Clock
+from archive.data_key import translated_key_errors
 from archive.errors import Conflict, DependencyUnavailable, NotFound, Refused, StoreUnavailable
 from archive.model import RecordingId, TenantId, new_id
 from archive.placing import objects_prefix
 from archive.store.object import Store
+from archive.tombstone import Tombstone, lay
+from keys.signatory import Signatory
 
 ACTOR = "service:worker"
 
@@ -61,7 +65,16 @@ class Outcome(Enum):
 class Destroyer:
     """Destroys recordings whose time is over, all but their keys."""
 
-    def __init__(self, store: Store, catalogue: Catalogue, audit: AuditWriter, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        catalogue: Catalogue,
+        audit: AuditWriter,
+        clock: Clock,
+        signatory: Callable[[], Signatory] | None = None,
+    ) -> None:
+        """Remember what it stands on; `signatory` signs tombstones, for what two people let go early."""
+        self._signatory = signatory
         self._store = store
         self._catalogue = catalogue
         self._audit = audit
@@ -182,7 +195,27 @@ class Destroyer:
         """Return how a version is deleted: before its lock ends only what two people approved."""
         return self._store.delete if destruction.proposal_id is None else self._store.delete_governed
 
+    def _lay_tombstone(self, destruction: Destruction) -> None:
+        """Say in the bucket that a recording went early, before the database forgets what it was."""
+        if destruction.proposal_id is None or self._signatory is None:
+            return
+        stone = Tombstone(
+            destruction.tenant_id,
+            destruction.recording_id,
+            destruction.proposal_id,
+            destruction.retain_until,
+            self._clock.now(),
+            tuple(each for each in destruction.objects or () if each.found),
+        )
+        with translated_key_errors():
+            try:
+                signatory = self._signatory()
+            except Refused as error:
+                raise DependencyUnavailable(f"Nobody can sign that a recording went: {error}") from error
+            lay(self._store, signatory, stone, destruction.claim)
+
     def _erase(self, destruction: Destruction) -> None:
+        self._lay_tombstone(destruction)
         objects = destruction.objects or ()
         missing = sum(not each.found for each in objects)
         with self._audit.transaction(destruction.tenant_id) as connection:

@@ -87,7 +87,7 @@ class Expiry:
         timekeeper: Timekeeper,
         signatory: Callable[[], Signatory],
     ) -> None:
-        """Remember what it stands on; `vault` and `signatory` are asked for when a key goes."""
+        """Remember what it stands on; `vault` and `signatory` are asked for when something goes."""
         self._store = store
         self._vault = vault
         self._catalogue = catalogue
@@ -95,7 +95,7 @@ class Expiry:
         self._clock = clock
         self._timekeeper = timekeeper
         self._signatory = signatory
-        self._destroyer = Destroyer(store, catalogue, audit, clock)
+        self._destroyer = Destroyer(store, catalogue, audit, clock, signatory)
         self._idle_keys = IdleKeys(store, vault, catalogue, audit, clock)
 
     def check_clocks(self) -> datetime:

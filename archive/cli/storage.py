@@ -9,10 +9,11 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from archive.burial import Burial
 from archive.cli.operator import operator
 from archive.cli.outcome import DONE, FAILED, Row, add_json, parser, print_row, print_rows
 from archive.cli.service import add_data, settings_of
-from archive.cli.vault import open_store, open_vault
+from archive.cli.vault import open_authority, open_store, open_vault
 from archive.cli.worm import custody_of, prove_lock
 from archive.rebuild import rebuild
 from archive.settings import Settings
@@ -88,11 +89,13 @@ def _rebuild(options: argparse.Namespace, settings: Settings) -> int:
     try:
         with operator(options) as acting:
             doubts: list[str] = []
-            count = rebuild(store, vault, acting.catalogue, doubt=doubts.append)
+            authority = open_authority(settings, acting.clock.now())
+            burial = Burial(store, acting.catalogue, acting.audit, acting.clock, authority, acting.actor)
+            count = rebuild(store, vault, acting.catalogue, doubt=doubts.append, bury=burial.every_tenant)
             acting.record("catalogue.rebuilt", settings.s3_bucket)
     finally:
         store.close()
-    print_row({"recordings": count}, as_json=options.json)
+    print_row({"recordings": count, "destroyed since": burial.buried}, as_json=options.json)
     for line in doubts:
         print(f"look at this: {line}", file=sys.stderr)
     return FAILED if doubts else DONE

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import Certificate
 
 from archive.errors import Refused
 from archive.evidence.authorities import Authorities
@@ -133,9 +134,14 @@ def open_signatory(settings: Settings, now: datetime) -> Signatory:
     return load_signatory(open_key_store(settings), open_keyring(settings), ORGANISATION, now)
 
 
+def open_authority(settings: Settings, now: datetime) -> Certificate:
+    """Return the certificate that vouches for what this archive signs; raises as `open_signatory`."""
+    return load_authority(open_key_store(settings), open_keyring(settings), ORGANISATION, now)
+
+
 def open_authorities(settings: Settings, now: datetime) -> Authorities:
     """Return whom others trust who check packages of this archive; raises Refused, KeysError."""
-    authority = load_authority(open_key_store(settings), open_keyring(settings), ORGANISATION, now)
+    authority = open_authority(settings, now)
     if not settings.tsa_url or settings.tsa_certificates is None:
         return Authorities(authority)
     stamping = certificates_in(settings.tsa_certificates)

@@ -1,0 +1,255 @@
+"""What two people let go since the backup was made goes again; what is merely missing stays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from archive import tombstone
+from archive.audit import AuditWriter
+from archive.backup.making import Backup
+from archive.backup.restoring import Restored, Target
+from archive.burial import Burial
+from archive.catalogue import destructions, recordings
+from archive.catalogue.audit_entries import of_object
+from archive.catalogue.engine import Catalogue
+from archive.model import ArchivedRecording, RecordingState, Tenant
+from archive.playback import Action, ObjectKind, Playback
+from archive.rebuild import rebuild
+from archive.store.object import sha256_hex
+from keys.key_store import DirectoryKeyStore
+from keys.local_keyring import LocalKeyring
+from keys.signatory import load_authority, load_or_create
+from tests.unit.archive.sealed.backups import administrator_url, back_up, out, vault
+from tests.unit.archive.sealed.test_restoring import catalogue, restore, target
+from tests.unit.retention.ageing import ROOT, Ageing, auditor, objects_of
+from tests.unit.retention.holding import assert_destroyed, hold, release
+from tests.unit.retention.test_early_destruction import approve, people, propose, state_of
+
+__all__ = ["administrator_url", "back_up", "catalogue", "out", "restore", "target", "vault"]
+
+
+@pytest.fixture
+def root() -> LocalKeyring:
+    """The root the signatory of `Ageing` is sealed by."""
+    return ROOT
+
+
+@dataclass
+class Restoring:
+    """A host that was lost, and what takes its place."""
+
+    before: Ageing
+    restore: Callable[..., Restored]
+    catalogue: Callable[[str], Catalogue]
+    target: Target
+
+    def after(self, backup: Backup) -> Ageing:
+        """Restore the backup, with the bucket and the key store that still live."""
+        self.restore(backup)
+        worker, portal = self.catalogue("earwitness_worker"), self.catalogue("earwitness_portal")
+        return replace(self.before, worker=worker, portal=portal)
+
+    def rebuild(self, after: Ageing) -> tuple[int, list[str]]:
+        """Build the catalogue again as the command does; return how many are let go, and what is in doubt."""
+        operator, doubts, house = self.catalogue("earwitness_operator"), list[str](), after.house
+        keys = DirectoryKeyStore(after.key_directory)
+        authority = load_authority(keys, ROOT, "earwitness", house.clock.now())
+        audit = AuditWriter(operator, "operator/new")
+        burial = Burial(after.store, operator, audit, house.clock, authority, "operator:0")
+        rebuild(after.store, house.vault, operator, doubt=doubts.append, bury=burial.every_tenant)
+        return burial.buried, doubts
+
+
+@pytest.fixture
+def restoring(
+    ageing: Ageing, restore: Callable[..., Restored], catalogue: Callable[[str], Catalogue], target: Target
+) -> Restoring:
+    return Restoring(ageing, restore, catalogue, target)
+
+
+def let_go(ageing: Ageing, operator: Catalogue, tenant: Tenant, *several: ArchivedRecording) -> None:
+    """Have two people let recordings go, and the worker destroy them."""
+    ada, otto = people(ageing, operator, tenant)
+    for archived in several:
+        approve(ageing, otto, propose(ageing, ada, archived))
+    assert ageing.sweep().batch(tenant.id).destroyed == len(several)
+    for archived in several:
+        assert_destroyed(ageing, tenant, archived)
+
+
+def parties_of(ageing: Ageing, tenant: Tenant, archived: ArchivedRecording) -> tuple[object, ...]:
+    found = recordings.get(ageing.portal, auditor(tenant), archived.recording.id).recording
+    return found.parties, found.call_id
+
+
+def assert_opens(ageing: Ageing, tenant: Tenant, archived: ArchivedRecording) -> None:
+    audit = AuditWriter(ageing.portal, "portal/test")
+    playback = Playback(ageing.store, ageing.house.vault, ageing.portal, audit, ageing.house.clock)
+    reader = playback.open_object(auditor(tenant), archived.recording.id, ObjectKind.AUDIO, Action.PLAY)
+    assert reader.read(0, 4) == b"fLaC"
+
+
+def test_what_two_people_let_go_since_the_backup_goes_again_with_its_names_and_numbers(
+    restoring: Restoring, ageing: Ageing, operator: Catalogue, bakery: Tenant, back_up: Callable[[], Backup]
+) -> None:
+    """Also what was on its way out when the backup was made; what hung from the same key stays and opens."""
+    gone, going, stays = (ageing.archive(bakery, days=2000) for _ in range(3))
+    ada, otto = people(ageing, operator, bakery)
+    approve(ageing, otto, propose(ageing, ada, going))
+    now = ageing.house.clock.now()
+    with ageing.worker.transaction(bakery.id) as connection:
+        assert destructions.claim(
+            connection, bakery.id, going.recording.id, claim="of-the-dead", until=now, now=now
+        )
+    backup = back_up()
+    ageing.live(minutes=11)
+    approve(ageing, otto, propose(ageing, ada, gone))
+    ageing.sweep().batch(bakery.id)
+    after = restoring.after(backup)
+    assert parties_of(after, bakery, gone) == (gone.recording.parties, gone.recording.call_id)
+    assert gone.recording.parties, "the database of yesterday names who called"
+    assert restoring.rebuild(after) == (2, [])
+    after.sweep().batch(bakery.id)
+    for each in (gone, going):
+        assert_destroyed(after, bakery, each)
+        assert parties_of(after, bakery, each) == ((), "")
+    assert after.entries(gone) == [
+        ("recording.destroy", "ok"),
+        ("recording.destroy", "ok"),
+        ("recording.erased", "ok"),
+        ("recording.destroyed", "ok"),
+    ]
+    [begun, *_] = of_object(after.portal, bakery.id, f"recording:{gone.recording.id}")[-4:]
+    assert (begun.actor, begun.action) == ("operator:0", "recording.destroy")
+    destruction, _ = destructions.certificate_of(after.portal, auditor(bakery), gone.recording.id)
+    assert destruction.proposal_id is not None
+    assert all(each.found for each in destruction.objects or ())
+    assert_opens(after, bakery, stays)
+    assert restoring.rebuild(after) == (0, []), "a second run changes nothing"
+
+
+def test_what_was_let_go_goes_again_where_the_keys_of_the_backup_alone_are_left(
+    restoring: Restoring,
+    ageing: Ageing,
+    operator: Catalogue,
+    bakery: Tenant,
+    back_up: Callable[[], Backup],
+) -> None:
+    """The key that was destroyed came back with the backup, and is destroyed once more."""
+    ageing.signatory()
+    gone, stays = ageing.archive(bakery, days=2000), ageing.archive(bakery, days=2000)
+    backup = back_up()
+    let_go(ageing, operator, bakery, gone)
+    after = restoring.after(backup)
+    key_directory = Path(restoring.target.key_store._path)
+    vault = type(ageing.house.vault)(ROOT, restoring.target.key_store)
+    after = replace(after, house=replace(ageing.house, vault=vault), key_directory=key_directory)
+    assert restoring.rebuild(after) == (1, [])
+    after.sweep().batch(bakery.id)
+    assert_destroyed(after, bakery, gone)
+    assert gone.kek_id in restoring.target.key_store.destroyed()
+    assert_opens(after, bakery, stays)
+
+
+def test_nothing_goes_by_an_empty_place_a_forged_tombstone_or_against_a_hold(
+    restoring: Restoring,
+    ageing: Ageing,
+    operator: Catalogue,
+    bakery: Tenant,
+    back_up: Callable[[], Backup],
+    tmp_path: Path,
+) -> None:
+    """A bucket may lack anything, and a key that gave way to its next one is destroyed as well."""
+    missing, moved, forged, again, held, gone = (ageing.archive(bakery, days=2000) for _ in range(6))
+    copies = [(each.key, ageing.store.get(each.key, each.version_id)) for each in again.objects]
+    case_id = hold(ageing, bakery, held)
+    backup = back_up()
+    release(ageing, bakery, case_id)
+    let_go(ageing, operator, bakery, again, held, gone)
+    for key, octets in copies:
+        ageing.store.put(key, octets, None, sha256=sha256_hex(octets))
+    lay_strange(ageing, bakery, gone, moved, forged, tmp_path)
+    for archived in (missing, moved, forged):
+        for version in ageing.store.versions(f"{bakery.id}/{archived.recording.id}/"):
+            ageing.store.lose(version.key, version.version_id)
+    after = restoring.after(backup)
+    buried, doubts = restoring.rebuild(after)
+    assert buried == 1
+    of_it = {
+        archived.recording.id: [line for line in doubts if archived.recording.id in line]
+        for archived in (missing, moved, forged, again, held)
+    }
+    assert of_it[missing.recording.id] == []
+    for archived, what in (
+        (moved, "none this archive signed"),
+        (forged, "none this archive signed"),
+        (again, "stands in the bucket again"),
+        (held, "is held by a case"),
+    ):
+        assert what in of_it[archived.recording.id][0]
+    after.sweep().attempt(bakery.id)
+    assert parties_of(after, bakery, gone) == ((), "")
+    for archived in (missing, moved, forged, again, held):
+        assert state_of(after, bakery, archived) is RecordingState.AVAILABLE
+        assert parties_of(after, bakery, archived)[1] == archived.recording.call_id
+    assert len(objects_of(after.store, bakery, again.recording.id)) == len(copies)
+    release(after, bakery, case_id)
+    assert restoring.rebuild(after)[0] == 1
+    after.sweep().attempt(bakery.id)
+    assert parties_of(after, bakery, held) == ((), "")
+
+
+def lay_strange(
+    ageing: Ageing,
+    tenant: Tenant,
+    gone: ArchivedRecording,
+    moved: ArchivedRecording,
+    forged: ArchivedRecording,
+    folder: Path,
+) -> None:
+    """Put what somebody can who writes to the bucket: a copy elsewhere, and a signature of their own."""
+    now = ageing.house.clock.now()
+    [real] = [
+        each
+        for each in ageing.store.versions(tombstone.tombstones_prefix(tenant.id))
+        if gone.recording.id in each.key
+    ]
+    octets = ageing.store.get(real.key, real.version_id)
+    key = real.key.replace(gone.recording.id, moved.recording.id)
+    ageing.store.put(key, octets, None, sha256=sha256_hex(octets))
+    ours = load_authority(DirectoryKeyStore(ageing.key_directory), ROOT, "earwitness", now)
+    stone = replace(tombstone.read(real.key, octets, ours), recording_id=forged.recording.id)
+    (folder / "theirs").mkdir()
+    theirs = load_or_create(DirectoryKeyStore(folder / "theirs"), ROOT, "earwitness", now)
+    tombstone.lay(ageing.store, theirs, stone, "forged")
+
+
+def test_a_tombstone_says_nothing_of_anybody_and_is_locked_until_the_term_would_be_over(
+    ageing: Ageing, operator: Catalogue, bakery: Tenant
+) -> None:
+    gone, over = ageing.archive(bakery, days=2000), ageing.archive(bakery, days=1)
+    let_go(ageing, operator, bakery, gone)
+    ageing.live(days=2)
+    ageing.sweep().batch(bakery.id)
+    assert_destroyed(ageing, bakery, over)
+    [stone] = ageing.store.versions(tombstone.tombstones_prefix(bakery.id))
+    octets, facts = ageing.store.fetch(stone.key, stone.version_id)
+    assert facts.retain_until == gone.recording.retain_until
+    statement = tombstone._LINE.validate_json(octets).statement.decode()
+    told = json.loads(statement)
+    assert set(told) == {
+        "format",
+        "tenant_id",
+        "recording_id",
+        "proposal_id",
+        "retain_until",
+        "gone_at",
+        "objects",
+    }
+    assert gone.recording.call_id not in statement
+    assert of_object(ageing.portal, bakery.id, f"recording:{gone.recording.id}")
