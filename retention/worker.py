@@ -7,7 +7,7 @@ of one due time, and takes up the jobs of workers that died. Jobs carry ids and 
 else, and may run twice.
 
 Not here: what jobs do (`retention.scrub`, `retention.quarantine`, `retention.expiry`, `retention.mail`),
-what is due when (`retention.schedule`).
+what is due when (`retention.schedule`), and what stands still after a restore (`retention.standing`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, Unique
 from procrastinate.jobs import Status
 
 from archive.audit import AuditWriter
-from archive.catalogue import call_events, commands, live_calls, recorder_nodes
+from archive.catalogue import call_events, commands, live_calls, recorder_nodes, restores
 from archive.catalogue.directory import list_tenants
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.mails import ATTEMPTS_MAX
@@ -72,6 +72,7 @@ from retention.request_terms import add_request_terms, forget_over
 from retention.schedule import SCHEDULES, Schedule
 from retention.scrub import Scrub
 from retention.shares import Shares
+from retention.standing import UntilRebuilt, standing_still
 from retention.store_holds import StoreHolds
 from retention.terms import Terms
 from retention.timekeeper import Timekeeper
@@ -174,14 +175,15 @@ def _add_quarantine(app: procrastinate.App, work: Work) -> None:
     retry = procrastinate.RetryStrategy(
         max_attempts=RETRY_ATTEMPTS_MAX, exponential_wait=4, retry_exceptions=[DependencyUnavailable]
     )
+    handed_over = UntilRebuilt(retry)
 
-    @app.task(name=QUARANTINE_ASSIGN, retry=retry)
+    @app.task(name=QUARANTINE_ASSIGN, retry=handed_over)
     async def assign(tenant_id: str, recording_id: str, user_id: str, actor: str) -> None:
         """Make a recording in quarantine that of a person."""
         ids = TenantId(tenant_id), RecordingId(recording_id)
         await _decided(recording_id, functools.partial(work.quarantine.assign, *ids, UserId(user_id), actor))
 
-    @app.task(name=QUARANTINE_DESTROY, retry=retry)
+    @app.task(name=QUARANTINE_DESTROY, retry=handed_over)
     async def destroy(tenant_id: str, recording_id: str, actor: str) -> None:
         """Destroy a recording in quarantine."""
         ids = TenantId(tenant_id), RecordingId(recording_id)
@@ -234,7 +236,7 @@ def _add_exports(app: procrastinate.App, work: Work) -> None:
         max_attempts=RETRY_ATTEMPTS_MAX, exponential_wait=4, retry_exceptions=[DependencyUnavailable]
     )
 
-    @app.task(name=EXPORT, retry=retry)
+    @app.task(name=EXPORT, retry=UntilRebuilt(retry))
     async def export(tenant_id: str, export_id: str) -> None:
         """Make an export of evidence."""
         await asyncio.to_thread(work.exports.make, TenantId(tenant_id), export_id)
@@ -457,6 +459,7 @@ class Worker:
             clock = AsyncIOScheduler(timezone="UTC")
             clock.add_job(self.look, "interval", seconds=LOOK_INTERVAL_S, max_instances=1, coalesce=True)
             clock.start()
+            not_rebuilt = functools.partial(restores.not_rebuilt, self._catalogue)
             when_ready()
             try:
                 await self.app.run_worker_async(
@@ -464,6 +467,7 @@ class Worker:
                     shutdown_graceful_timeout=STOP_GRACE_S,
                     delete_jobs="successful",
                     install_signal_handlers=True,
+                    worker_middleware=[standing_still(not_rebuilt)],
                 )
             finally:
                 clock.shutdown(wait=False)

@@ -2,7 +2,8 @@
 
 A subscription is a person's own and goes to their own address, once that was proved. A period has
 one row for ever, made in the transaction that queues its mail (`claim`): whoever comes second
-finds it there. Periods a worker was away for are made up for, the newest CATCH_UP_MAX of them.
+finds it there. Periods a worker was away for are made up for, the newest CATCH_UP_MAX of them. What was
+due before a backup was restored is not sent: nobody knows whether it was.
 
 Rules: one subscription of each report, team and frequency a person; asking again changes hour and
 form. Not here: making and sending the mail (`retention.report_mails`).
@@ -19,6 +20,7 @@ from sqlalchemy import Row, delete, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.access import AccessScope, report_reach
+from archive.catalogue import restores
 from archive.catalogue.engine import Connection
 from archive.catalogue.tables import report_sendings, report_subscriptions
 from archive.errors import Conflict, NotFound, Refused
@@ -145,11 +147,13 @@ def due(connection: Connection, tenant_id: TenantId, now: datetime) -> list[Due]
         .where(columns.tenant_id == tenant_id)
         .order_by(columns.id)
     )
+    restored_at = restores.newest(connection)
     return [
         Due(subscription, period, row.email)
         for row in connection.execute(statement)
         for subscription in [_subscription(row)]
         for period in reversed(list(_unsent(subscription, row.newest, now)))
+        if restored_at is None or period.first > _due_at(subscription, restored_at).first
     ]
 
 
@@ -169,13 +173,17 @@ def claim(connection: Connection, found: Due, *, now: datetime) -> bool:
 
 def _unsent(subscription: Subscription, newest: date | None, now: datetime) -> Iterator[Period]:
     """Yield the periods behind the newest one that was sent, none from before one asked; newest first."""
-    frequency = subscription.wanted.frequency
-    period = over(frequency, now, subscription.wanted.hour)
+    frequency, period = subscription.wanted.frequency, _due_at(subscription, now)
     for _ in range(CATCH_UP_MAX):
         if period.ended <= subscription.made_at or (newest is not None and period.first <= newest):
             return
         yield period
         period = before(period, frequency)
+
+
+def _due_at(subscription: Subscription, moment: datetime) -> Period:
+    """Return the newest period whose mail was due at a moment."""
+    return over(subscription.wanted.frequency, moment, subscription.wanted.hour)
 
 
 def _person(scope: AccessScope) -> UserId:

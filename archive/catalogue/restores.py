@@ -15,7 +15,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, func, select, update
 
-from archive.catalogue.engine import Catalogue
+from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.rows import in_utc
 from archive.catalogue.tables import restores
 
@@ -25,6 +25,11 @@ def not_rebuilt(catalogue: Catalogue) -> datetime | None:
     statement = select(func.min(restores.c.made_at)).where(restores.c.rebuilt_at.is_(None))
     with catalogue.transaction() as connection:
         return in_utc(connection.execute(statement).scalar())
+
+
+def newest(connection: Connection) -> datetime | None:
+    """Return when a backup was restored last, None when none was."""
+    return in_utc(connection.execute(select(func.max(restores.c.restored_at))).scalar())
 
 
 def settle(catalogue: Catalogue, *, now: datetime) -> None:

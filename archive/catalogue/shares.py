@@ -24,7 +24,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, true, tuple_, update
 
 from archive.access import AccessScope
-from archive.catalogue import search, share_search, share_source
+from archive.catalogue import restores, search, share_search, share_source
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recordings import PAGE_ROWS_MAX, decode_cursor, encode_cursor
 from archive.catalogue.rows import by_name
@@ -295,9 +295,13 @@ def revoke(connection: Connection, scope: AccessScope, share_id: str, *, now: da
 def restore(connection: Connection, scope: AccessScope, share_id: str, *, now: datetime) -> Share:
     """Undo the ending of a link within RESTORED_S_MAX in the caller's transaction.
 
-    Raises Conflict when it is too late, and as `revoke`.
+    Raises Conflict when it is too late or a backup was restored since, and as `revoke`.
     """
     share = _answered_for(connection, scope, share_id)
+    restored_at = restores.newest(connection)
+    if share.revoked_at is not None and restored_at is not None and share.revoked_at <= restored_at:
+        # Ended by the restore, or before it: whether it was ended for good since, nobody knows.
+        raise Conflict("This play link ended when a backup was restored: make a new one.")
     if share.revoked_at is not None and (now - share.revoked_at).total_seconds() > RESTORED_S_MAX:
         raise Conflict("This play link was ended a while ago: make a new one.")
     columns = shares.c

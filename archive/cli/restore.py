@@ -135,6 +135,8 @@ def _told(backup: OpenedBackup, restored: Restored, *, as_json: bool) -> None:
             "play links ended": restored.taken_away.shares,
             "API keys suspended": restored.taken_away.api_clients,
             "taken out of the trash": restored.taken_away.trash,
+            "mails given up": restored.taken_away.mails,
+            "jobs dropped": restored.taken_away.jobs,
         },
         as_json=as_json,
     )

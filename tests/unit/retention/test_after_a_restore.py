@@ -4,39 +4,67 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from sqlalchemy import text
 
-from archive.access import Scope
+from archive import jobs
+from archive.access import AccessScope, Right, Scope
 from archive.approval import Event, Kind, Wanted
+from archive.audit import AuditWriter
+from archive.backup.dump import connected
 from archive.backup.making import Backup
-from archive.backup.restoring import Restored
+from archive.backup.restoring import Restored, Target
 from archive.backup.taking_away import TakenAway
 from archive.catalogue import (
     accounts,
     approved,
+    directory,
     invitations,
+    mails,
     portal_sessions,
     proposals,
     restores,
+    rights,
     shares,
     terms,
 )
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.identities import Account
+from archive.catalogue.lexemes import Facet
 from archive.catalogue.portal_sessions import Stage
 from archive.catalogue.retention_figures import Figure
-from archive.model import TRASH_DAYS_DEFAULT, RecordingState, Tenant, UserId
+from archive.errors import Conflict
+from archive.evidence.exports import Downloads
+from archive.mail import MailServer
+from archive.model import (
+    TRASH_DAYS_DEFAULT,
+    ArchivedRecording,
+    RecordingId,
+    RecordingState,
+    Tenant,
+    UserId,
+)
+from archive.playback import Playback
+from archive.post import NoPost
 from archive.rebuild import rebuild
+from archive.shared import Derivatives
+from keys.local_keyring import LocalKeyring
+from playback_portal.app import create_app
+from playback_portal.services import Services
 from retention.due_time import NotRebuilt
 from retention.figures import Figures
+from retention.mail import Mailer
 from retention.terms import Terms
 from tests.unit.archive.sealed.backups import administrator_url, back_up, out, root, vault
 from tests.unit.archive.sealed.test_restoring import catalogue, restore, target
 from tests.unit.retention.ageing import Ageing
 from tests.unit.retention.holding import assert_destroyed, hold, on_hold
+from tests.unit.retention.mail_desk import Desk
 from tests.unit.retention.test_case_copies import copies
 from tests.unit.retention.test_early_destruction import approve, people, propose, state_of
 
@@ -199,37 +227,50 @@ def following(ageing: Ageing) -> Terms:
     return Terms(ageing.store, lambda: house.vault, ageing.worker, house.audit, house.clock)
 
 
-def test_what_was_taken_away_since_the_backup_is_not_given_back(
+async def test_what_was_taken_away_since_the_backup_is_not_given_back(
     ageing: Ageing,
     operator: Catalogue,
     bakery: Tenant,
-    database: Any,
     back_up: Callable[[], Backup],
     restore: Callable[..., Restored],
     catalogue: Callable[[str], Catalogue],
+    root: LocalKeyring,
 ) -> None:
     """A link works no more, nobody is signed in, and a key opens when somebody says that it still may."""
     ada, otto = people(ageing, operator, bakery)
-    now, archived = ageing.house.clock.now(), ageing.archive(bakery, days=2000)
-    wanted = shares.NewShare(archived.recording.id, "For the insurer", 0, 1000, now + timedelta(days=3))
-    with ageing.portal.transaction(bakery.id) as connection:
-        _, token = shares.add(connection, otto, wanted, now=now)
+    now = ageing.house.clock.now()
+    user = directory.add_user(operator, bakery.id, "anna", now=now)
+    rights.set_rights(operator, bakery.id, user.id, {Right.SHARE: True})
+    anna = accounts.scope_of_user(ageing.portal, bakery.id, user.id)
+    archived, trashed = (ageing.archive(bakery, days=2000, owner=user.id) for _ in range(2))
+    share, token = linked(ageing, anna, archived)
     client = accounts.add_api_client(operator, bakery.id, "crm", [Scope.RECORDINGS_READ], now=now)
-    approve(ageing, otto, propose(ageing, ada, archived, at_once=False))
+    approve(ageing, otto, propose(ageing, ada, trashed, at_once=False))
     account = Account(bakery.id, ada.user_id or UserId(""))
     with ageing.portal.transaction(bakery.id) as connection:
         invitation = invitations.make(connection, account, invitations.Kind.RESET, now=now)
         signed_in, _ = portal_sessions.open_session(
             connection, bakery.id, account.user_id, stage=Stage.SIGNED_IN, proofs=[], now=now
         )
+    assert await visited(ageing, ageing.portal, root, token) == HTTPStatus.OK
+    assert is_found_by_its_link(ageing.portal, bakery, archived)
     backup = back_up()
     assert restore(backup).taken_away == TakenAway(
-        sessions=1, invitations=1, shares=1, api_clients=1, trash=1
+        sessions=1, invitations=1, shares=1, api_clients=1, trash=1, mails=0, jobs=0
     )
     portal = catalogue("earwitness_portal")
-    found = shares.find(portal, token)
-    assert found is not None
-    assert found.state(ageing.house.clock.now()) is shares.ShareState.REVOKED
+    assert await visited(ageing, portal, root, token) == HTTPStatus.NOT_FOUND
+    assert not is_found_by_its_link(portal, bakery, archived)
+    # For good: the undo of a moment is for whoever ended it.
+    with pytest.raises(Conflict, match="a backup was restored"), portal.transaction(bakery.id) as connection:
+        shares.restore(connection, anna, share.id, now=now)
+    assert await visited(ageing, portal, root, token) == HTTPStatus.NOT_FOUND
+    ageing.live(minutes=1)
+    other, other_token = linked(dataclasses.replace(ageing, portal=portal), anna, archived)
+    with portal.transaction(bakery.id) as connection:
+        shares.revoke(connection, anna, other.id, now=ageing.house.clock.now())
+        shares.restore(connection, anna, other.id, now=ageing.house.clock.now())
+    assert await visited(ageing, portal, root, other_token) == HTTPStatus.OK
     assert portal_sessions.find(portal, signed_in, now=now) is None
     assert invitations.find(portal, invitation, now=now) is None
     assert accounts.authenticate_key(portal, client.key) is None
@@ -237,3 +278,93 @@ def test_what_was_taken_away_since_the_backup_is_not_given_back(
     scope = accounts.authenticate_key(portal, client.key)
     assert scope is not None
     assert scope.scopes == {Scope.RECORDINGS_READ}
+
+
+def linked(ageing: Ageing, scope: AccessScope, archived: ArchivedRecording) -> tuple[shares.Share, str]:
+    """Make a play link; return it and its token."""
+    now = ageing.house.clock.now()
+    wanted = shares.NewShare(archived.recording.id, "For the insurer", 0, 1000, now + timedelta(days=3))
+    with ageing.portal.transaction(scope.tenant_id) as connection:
+        return shares.add(connection, scope, wanted, now=now)
+
+
+def is_found_by_its_link(portal: Catalogue, tenant: Tenant, archived: ArchivedRecording) -> bool:
+    statement = text(
+        "SELECT document @@ CAST(:wanted AS tsquery) FROM recording_documents WHERE recording_id = :id"
+    )
+    asked = {"id": archived.recording.id, "wanted": f"'{Facet.SHARE.lexeme}'"}
+    with portal.transaction(tenant.id) as connection:
+        return bool(connection.execute(statement, asked).scalar_one())
+
+
+async def visited(ageing: Ageing, portal: Catalogue, root: LocalKeyring, token: str) -> int:
+    """Open a play link as a visitor does, at a portal on this database; return the status."""
+    house, audit = ageing.house, AuditWriter(portal, "portal/new")
+    playback = Playback(ageing.store, house.vault, portal, audit, house.clock)
+    services = Services(
+        catalogue=portal,
+        playback=playback,
+        derivatives=Derivatives(ageing.store, house.vault, portal),
+        downloads=Downloads(ageing.store, house.vault, portal, playback),
+        audit=audit,
+        clock=house.clock,
+        checks={},
+        root=root,
+        post=NoPost(),
+    )
+    async with TestClient(TestServer(create_app(services))) as client:
+        answer = await client.get(f"/s/{token}")
+        return answer.status
+
+
+def test_no_mail_and_no_job_of_a_backup_goes_on(
+    ageing: Ageing,
+    bakery: Tenant,
+    database: Any,
+    back_up: Callable[[], Backup],
+    restore: Callable[..., Restored],
+    catalogue: Callable[[str], Catalogue],
+    target: Target,
+    root: LocalKeyring,
+    server: MailServer,
+    desk: Desk,
+) -> None:
+    """One was sent since, one held a link that was ended since: nobody can tell them from a third."""
+    clock = ageing.house.clock
+    sent_since = queued(ageing.portal, bakery, root, clock.now())
+    jobs.defer(database.url("earwitness_portal"), jobs.MAIL, tenant_id=bakery.id, mail_id=sent_since)
+    jobs.destroy(database.url("earwitness_portal"), bakery.id, RecordingId("r1"), actor="user:x")
+    backup = back_up()
+    mailer_on(ageing.worker, clock, root, server).send(bakery.id, sent_since)
+    assert len(desk.mails) == 1
+    taken_away = restore(backup).taken_away
+    assert (taken_away.mails, taken_away.jobs) == (1, 2)
+    after = mailer_on(catalogue("earwitness_worker"), clock, root, server)
+    ageing.live(minutes=5)
+    assert after.forgotten(bakery.id) == []
+    after.send(bakery.id, sent_since)
+    assert len(desk.mails) == 1
+    with connected(target.url(target.database)) as connection:
+        waiting = connection.execute("SELECT count(*) FROM jobs.procrastinate_jobs").fetchone()
+        mail = connection.execute("SELECT state, sealed, reason FROM mails").fetchone()
+    assert waiting == (0,)
+    assert mail is not None
+    assert mail[:2] == ("failed", None)
+    assert "may have been sent already" in mail[2]
+    again = queued(catalogue("earwitness_portal"), bakery, root, clock.now())
+    after.send(bakery.id, again)
+    assert len(desk.mails) == 2, "what is asked for anew is sent"
+
+
+def queued(portal: Catalogue, tenant: Tenant, root: LocalKeyring, now: datetime) -> str:
+    said = {"organisation": "De Warme Bakker", "login": "anna", "by": "ada"}
+    words = (tenant.id, "address-changed", "anna@mail.example", "nl", said)
+    with portal.transaction(tenant.id) as connection:
+        return mails.queue(connection, root, *words, actor="user:ada", now=now)
+
+
+def mailer_on(worker: Catalogue, clock: Any, root: LocalKeyring, server: MailServer) -> Mailer:
+    def nothing() -> Any:
+        raise AssertionError("This mail needs no sound.")
+
+    return Mailer(worker, AuditWriter(worker, "worker/mails"), clock, server, lambda: root, nothing)

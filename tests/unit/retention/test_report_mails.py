@@ -254,6 +254,26 @@ def test_nothing_is_sent_of_a_time_before_one_asked_nor_to_an_address_nobody_pro
     assert one.look(bakery) == 1
 
 
+def test_what_was_due_before_a_backup_was_restored_is_not_sent_again(
+    database: Any,
+    scheduler: Callable[[str], Scheduler],
+    portal: Catalogue,
+    boss: User,
+    bakery: Tenant,
+    hands: Hands,
+) -> None:
+    """The database of yesterday knows nothing of the mails of today; those of tomorrow come."""
+    subscribe(portal, boss, DAILY, MONDAY - timedelta(days=3))
+    restored_at, made_at = MONDAY - timedelta(minutes=1), MONDAY - timedelta(days=2)
+    database.connect().execute(
+        "INSERT INTO restores (restored_at, made_at) VALUES (%s, %s)", (restored_at, made_at)
+    )
+    one = scheduler("one")
+    assert one.look(bakery) == 0
+    hands.moment = MONDAY + timedelta(days=1)
+    assert one.look(bakery) == 1
+
+
 def test_who_manages_a_team_no_longer_gets_its_numbers_no_longer(
     operator: Catalogue, portal: Catalogue, database: Any, bakery: Tenant, desk: Desk, hands: Hands,
     scheduler: Callable[[str], Scheduler],
