@@ -116,23 +116,20 @@ def test_every_job_that_stands_still_is_one_there_is(app: Any) -> None:
 async def test_the_worker_itself_asks_before_such_jobs(
     database: Any, worker: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restored: None
 ) -> None:
-    given: dict[str, Any] = {}
+    done: list[str] = []
+
+    async def call_next() -> None:
+        done.append("done")
 
     async def run(**options: Any) -> None:
-        given.update(options)
+        [asking] = options["worker_middleware"]
+        for task in (archive_jobs.STORE_HOLDS, archive_jobs.MAIL):
+            await asking(call_next, SimpleNamespace(job=SimpleNamespace(task_name=task)), None)
 
     running = worker_of(database, tmp_path)
     monkeypatch.setattr(running.app, "run_worker_async", run)
     await running.run(lambda: None)
-    [asking] = given["worker_middleware"]
-    called: list[str] = []
-
-    async def call_next() -> None:
-        called.append("done")
-
-    for task in (archive_jobs.STORE_HOLDS, archive_jobs.MAIL):
-        await asking(call_next, SimpleNamespace(job=SimpleNamespace(task_name=task)), None)
-    assert called == ["done"], "the mail, and not what follows the holds"
+    assert done == ["done"], "the mail, and not what follows the holds"
 
 
 def worker_of(database: Any, tmp_path: Path) -> Worker:

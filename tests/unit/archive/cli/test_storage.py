@@ -47,7 +47,7 @@ def test_rebuilding_from_an_empty_bucket_finds_nothing_and_is_logged(
     store = ObjectStore(s3_endpoint, "earwitness", "a", "s")
     store.ensure_bucket()
     store.close()
-    assert data("storage", "rebuild-catalogue") == {"recordings": 0}
+    assert data("storage", "rebuild-catalogue") == {"recordings": 0, "destroyed since": 0}
     assert data("audit", "verify")[0]["entries"] == 1
 
 
