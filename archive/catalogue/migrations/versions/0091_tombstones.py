@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0091"
-down_revision = "0084"
+down_revision = "0090"
 
 GRANTS = """
 GRANT INSERT, UPDATE (objects) ON destructions TO earwitness_operator;
