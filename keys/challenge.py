@@ -31,14 +31,17 @@ def seal(root: Root, purpose: str, fields: Mapping[str, str], *, ends: datetime)
     """Return `fields` sealed for a purpose until `ends`, as text; ValueError when they are too much."""
     document = json.dumps({**fields, _ENDS: ends.astimezone(UTC).isoformat()}).encode()
     sealed = root.wrap(document, _context(purpose))
-    text = base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+    text = _spelled(sealed)
     if len(text) > CHALLENGE_CHARS_MAX:
         raise ValueError(f"A challenge has at most {CHALLENGE_CHARS_MAX} characters, this one {len(text)}.")
     return text
 
 
 def unseal(root: Root, purpose: str, text: str, *, now: datetime) -> dict[str, str] | None:
-    """Return the fields of a challenge for this purpose, or None when it is not ours or has ended."""
+    """Return the fields of a challenge for this purpose, or None when it is not ours or has ended.
+
+    A challenge has one spelling, so that whoever remembers it as answered knows it again.
+    """
     if len(text) > CHALLENGE_CHARS_MAX or not text.isascii():
         return None
     try:
@@ -46,7 +49,13 @@ def unseal(root: Root, purpose: str, text: str, *, now: datetime) -> dict[str, s
         fields: dict[str, str] = json.loads(root.unwrap(sealed, _context(purpose)))
     except (binascii.Error, SealBroken):
         return None
+    if _spelled(sealed) != text:
+        return None
     return fields if now < datetime.fromisoformat(fields.pop(_ENDS)) else None
+
+
+def _spelled(sealed: bytes) -> str:
+    return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
 
 
 def _context(purpose: str) -> bytes:

@@ -83,6 +83,9 @@ class Wish:
     proof: Proof | None = None
     pin: str | None = None
     to: str | None = None
+    mailed: bool = True
+    """Whether the link itself goes to that address; a code by mail goes there when it is asked for."""
+
     message: str = ""
     proof_of_policy: Proof = Proof.PIN
     """What it asks for where the policy wants something: a PIN is for who is told of it."""
@@ -353,7 +356,7 @@ def _add(
     with request[ENTRY].transaction() as connection:
         share, token = shares.add(connection, scope, wanted, now=services.clock.now())
         mail_id = None
-        if wish.to is not None:
+        if wish.to is not None and wish.mailed:
             letter = _letter(services, scope, share, token, organisation, wish, language)
             mail_id = outbox.queue(services, connection, letter)
         told: dict[str, Json] = {

@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, true, tuple_, update
+from sqlalchemy import ColumnElement, Row, and_, case, func, insert, or_, select, true, tuple_, update
 
 from archive.access import AccessScope
 from archive.catalogue import restores, search, share_search, share_source
@@ -134,6 +134,7 @@ class Share:
     made_at: datetime
     ends_at: datetime
     revoked_at: datetime | None
+    revoked_by: str | None
     plays_max: int | None
     plays: int
     played_at: datetime | None
@@ -176,12 +177,7 @@ def add(connection: Connection, scope: AccessScope, wanted: NewShare, *, now: da
     """
     _check(wanted, now)
     search.begin(connection, wanted.recording_id)
-    columns = shares.c
-    of_recording = (columns.tenant_id == scope.tenant_id, columns.recording_id == wanted.recording_id)
-    working = (columns.revoked_at.is_(None), columns.ends_at > now)
-    counted = select(func.count()).select_from(shares).where(*of_recording, *working)
-    if connection.execute(counted).scalar_one() >= SHARES_PER_RECORDING_MAX:
-        raise Conflict(f"This recording has {SHARES_PER_RECORDING_MAX} play links already; end one first.")
+    _require_room(connection, scope.tenant_id, wanted.recording_id, now)
     token = new_token(scope.tenant_id)
     client_id = None if scope.user_id is not None else scope.actor.removeprefix("api-client:")
     row = {
@@ -285,7 +281,11 @@ def revoke(connection: Connection, scope: AccessScope, share_id: str, *, now: da
     _answered_for(connection, scope, share_id)
     columns = shares.c
     of_share = (columns.tenant_id == scope.tenant_id, columns.id == share_id)
-    values = {"revoked_at": func.coalesce(columns.revoked_at, now)}
+    first = columns.revoked_at.is_(None)
+    values = {
+        "revoked_at": func.coalesce(columns.revoked_at, now),
+        "revoked_by": case((first, scope.actor), else_=columns.revoked_by),
+    }
     statement = update(shares).where(*of_share).values(values).returning(shares)
     share = _share(connection.execute(statement).one())
     search.refresh(connection, share.recording_id)
@@ -295,18 +295,25 @@ def revoke(connection: Connection, scope: AccessScope, share_id: str, *, now: da
 def restore(connection: Connection, scope: AccessScope, share_id: str, *, now: datetime) -> Share:
     """Undo the ending of a link within RESTORED_S_MAX in the caller's transaction.
 
-    Raises Conflict when it is too late or a backup was restored since, and as `revoke`.
+    Whoever ended it does, or an administrator. Raises Conflict when it is too late, a backup was
+    restored since or there are as many links by now, Refused where somebody else ended it, and as `revoke`.
     """
     share = _answered_for(connection, scope, share_id)
+    if share.revoked_at is None:
+        return share
     restored_at = restores.newest(connection)
-    if share.revoked_at is not None and restored_at is not None and share.revoked_at <= restored_at:
+    if restored_at is not None and share.revoked_at <= restored_at:
         # Ended by the restore, or before it: whether it was ended for good since, nobody knows.
         raise Conflict("This play link ended when a backup was restored: make a new one.")
-    if share.revoked_at is not None and (now - share.revoked_at).total_seconds() > RESTORED_S_MAX:
+    if share.revoked_by != scope.actor and scope.role is not Role.ADMINISTRATOR:
+        raise Refused("Somebody else ended this play link: they can bring it back, or an administrator.")
+    if (now - share.revoked_at).total_seconds() > RESTORED_S_MAX:
         raise Conflict("This play link was ended a while ago: make a new one.")
+    search.begin(connection, share.recording_id)
+    _require_room(connection, scope.tenant_id, share.recording_id, now)
     columns = shares.c
     of_share = (columns.tenant_id == scope.tenant_id, columns.id == share_id)
-    statement = update(shares).where(*of_share).values(revoked_at=None).returning(shares)
+    statement = update(shares).where(*of_share).values(revoked_at=None, revoked_by=None).returning(shares)
     restored = _share(connection.execute(statement).one())
     search.refresh(connection, restored.recording_id)
     return restored
@@ -417,6 +424,18 @@ def new_pin() -> str:
 
 def _named(tenant_id: TenantId) -> str:
     return base64.urlsafe_b64encode(uuid.UUID(tenant_id).bytes).decode().rstrip("=")
+
+
+def _require_room(
+    connection: Connection, tenant_id: TenantId, recording_id: RecordingId, now: datetime
+) -> None:
+    """Raise Conflict where a recording has as many working links as it may."""
+    columns = shares.c
+    of_recording = (columns.tenant_id == tenant_id, columns.recording_id == recording_id)
+    working = (columns.revoked_at.is_(None), columns.ends_at > now)
+    counted = select(func.count()).select_from(shares).where(*of_recording, *working)
+    if connection.execute(counted).scalar_one() >= SHARES_PER_RECORDING_MAX:
+        raise Conflict(f"This recording has {SHARES_PER_RECORDING_MAX} play links already; end one first.")
 
 
 def _answered_for(connection: Connection, scope: AccessScope, share_id: str) -> Share:

@@ -53,6 +53,9 @@ STATES = {
     ShareState.REVOKED: mark("Ended"),
     ShareState.SPENT: mark("Played out"),
 }
+SEND = "send"
+"""What the button says that sends; the other only makes a link."""
+
 NO_ADDRESS = mark("This is no e-mail address.")
 NO_TIME = mark("Write a time as 2:10.")
 NO_SPAN = mark("The end lies after the beginning, and within the call.")
@@ -84,15 +87,16 @@ async def get_dialog(request: web.Request) -> web.StreamResponse:
 
 
 async def post_share(request: web.Request) -> web.StreamResponse:
-    """Make a link, and send it or the file when an address was given."""
+    """Make a link, and send it or the file when that was asked for."""
     archived = await archived_recording(request)
     form = await fields_of(request)
     wish, faults = _wish(form, archived.recording.duration_ms)
-    if form.get("do") == "send" and wish.to is None:
+    sends = form.get("do") == SEND
+    if sends and wish.to is None:
         faults.setdefault("to", NO_ADDRESS)
     if faults:
         return await _dialog(request, archived, form, faults, HTTPStatus.BAD_REQUEST)
-    language, file_format = language_of(request), _format(form)
+    language, file_format = language_of(request), _format(form) if sends else None
     try:
         if file_format is not None and wish.to is not None:
             made: Made | None = None
@@ -114,7 +118,9 @@ async def post_share(request: web.Request) -> web.StreamResponse:
         known = str(error) if isinstance(error, Refused) else ""
         told = known if known in {emails.NO_FILES, emails.TOO_LONG} else NOT_ALLOWED
         return await _dialog(request, archived, form, {"": told}, HTTPStatus.CONFLICT)
-    return partial(request, "sharing/made.html", made=made, to=wish.to, recording=archived.recording)
+    return partial(
+        request, "sharing/made.html", made=made, to=wish.to if sends else None, recording=archived.recording
+    )
 
 
 async def get_links(request: web.Request) -> web.StreamResponse:
@@ -256,7 +262,9 @@ def _wish(form: Mapping[str, str], duration_ms: int) -> tuple[Wish, dict[str, st
     end_ms = duration_ms if whole else to_ms or 0
     if not faults and ((to_ms or 0) > duration_ms or end_ms - (from_ms or 0) < shares.SPAN_MS_MIN):
         faults["until"] = NO_SPAN
-    proof = form.get("proof", "")
+    proof, sends = form.get("proof", ""), form.get("do") == SEND
+    # Who wants only a link sends nothing to an address that was typed; a code needs it later.
+    needed = sends or proof == Proof.EMAIL
     wish = Wish(
         title=one_line(form.get("title", ""))[:TITLE_CHARS_MAX],
         from_ms=from_ms or 0,
@@ -264,7 +272,8 @@ def _wish(form: Mapping[str, str], duration_ms: int) -> tuple[Wish, dict[str, st
         days=_number(form.get("days", ""), DAYS_MAX),
         plays_max=_number(form.get("plays", ""), PLAYS_COUNT_MAX),
         proof=Proof(proof) if proof in set(Proof) else None,
-        to=to or None,
+        to=(to or None) if needed else None,
+        mailed=sends,
         message=form.get("message", "").strip()[:MESSAGE_CHARS_MAX],
     )
     if wish.proof is Proof.EMAIL and wish.to is None:

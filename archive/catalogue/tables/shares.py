@@ -47,6 +47,7 @@ shares = Table(
     time("made_at"),
     time("ends_at"),
     time("revoked_at", nullable=True),
+    maybe("revoked_by"),
     Column("plays_max", Integer, nullable=True),
     Column("plays", Integer, nullable=False, server_default=text("0")),
     time("played_at", nullable=True),

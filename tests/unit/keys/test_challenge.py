@@ -40,6 +40,16 @@ def test_every_altered_letter_is_noticed() -> None:
         assert challenge.unseal(ROOT, "purpose", altered, now=NOW) is None
 
 
+@pytest.mark.parametrize("added", ["!", "\n", "=", "====", " ", "+", "A"])
+def test_a_challenge_has_one_spelling(added: str) -> None:
+    """Who remembers it as answered knows it by its letters."""
+    text = sealed(user="anna")
+    for respelled in (text + added, added + text, text[:9] + added + text[9:]):
+        assert challenge.unseal(ROOT, "purpose", respelled, now=NOW) is None
+    last = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    assert sum(challenge.unseal(ROOT, "purpose", text[:-1] + one, now=NOW) is not None for one in last) == 1
+
+
 @pytest.mark.parametrize("text", ["", "x", "é", "=" * 9, "A" * 100, "A" * (CHALLENGE_CHARS_MAX + 1)])
 def test_what_is_no_challenge_opens_nothing(text: str) -> None:
     assert challenge.unseal(ROOT, "purpose", text, now=NOW) is None

@@ -12,7 +12,7 @@ from aiohttp import ClientResponse
 
 from archive.access import Right
 from archive.audit import AuditWriter
-from archive.catalogue import rights
+from archive.catalogue import rights, shares
 from archive.errors import CatalogueUnavailable
 from archive.model import Recording, User
 from playback_portal.pages import sharing
@@ -181,6 +181,59 @@ async def test_the_list_shows_ones_own_links_and_ends_them_with_a_way_back(
     assert (await anna.post(f"/shares/{share['id']}/restoration"))[0] == 409
     assert "no play links that work" in (await anna.get("/shares"))[1]
     assert share["id"] in (await anna.get("/shares?state=ended"))[1]
+
+
+@pytest.mark.parametrize("what", ["link", "file-wav", "file-flac"])
+async def test_who_wants_only_a_link_sends_nothing_to_the_address_that_was_typed(
+    office: Any, anna: Browser, recording: Recording, what: str
+) -> None:
+    form = {"do": "link", "to": "klant@voorbeeld.nl", "what": what, "proof": "none", "message": "Hoor eens"}
+    status, page = await anna.post(f"/recordings/{recording.id}/share", **form)
+    assert status == 200
+    assert "Sent to" not in page
+    assert office.house.post.sent == []
+    assert (await (await office.visitor(link_in(page))).get()).status == 200
+    listed = (await (await office.api("GET", "/v1/shares")).json())["items"][0]
+    assert "klant@voorbeeld.nl" not in str(listed)
+
+
+async def test_only_a_link_with_a_code_by_mail_mails_the_code_when_it_is_asked_for(
+    office: Any, anna: Browser, recording: Recording
+) -> None:
+    form = {"do": "link", "to": "klant@voorbeeld.nl", "proof": "email"}
+    status, page = await anna.post(f"/recordings/{recording.id}/share", **form)
+    assert status == 200
+    assert office.house.post.sent == []
+    visitor = await office.visitor(link_in(page))
+    assert (await visitor.post("/codes")).status in {200, 303}
+    assert [letter.to for letter in office.house.post.sent] == ["klant@voorbeeld.nl"]
+
+
+async def test_a_link_an_administrator_ended_is_brought_back_by_no_maker(
+    office: Any, anna: Browser, ada: Browser, recording: Recording
+) -> None:
+    share = await office.share(recording)
+    await ada.post(f"/shares/{share['id']}/revocation")
+    # Pressing once more changes nothing of who ended it.
+    await anna.post(f"/shares/{share['id']}/revocation")
+    assert (await anna.post(f"/shares/{share['id']}/restoration"))[0] == 403
+    assert (await (await office.visitor(share)).get()).status == 404
+    assert (await ada.post(f"/shares/{share['id']}/restoration"))[0] == 200
+    assert (await (await office.visitor(share)).get()).status == 200
+    await anna.post(f"/shares/{share['id']}/revocation")
+    assert (await ada.post(f"/shares/{share['id']}/restoration"))[0] == 200
+
+
+async def test_bringing_back_a_link_makes_no_more_of_them_than_there_may_be(
+    office: Any, anna: Browser, recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shares, "SHARES_PER_RECORDING_MAX", 1)
+    share = await office.share(recording)
+    await anna.post(f"/shares/{share['id']}/revocation")
+    other = await office.share(recording)
+    assert (await anna.post(f"/shares/{share['id']}/restoration"))[0] == 409
+    await anna.post(f"/shares/{other['id']}/revocation")
+    assert (await anna.post(f"/shares/{share['id']}/restoration"))[0] == 200
 
 
 @pytest.mark.parametrize("act", ["revocation", "restoration"])

@@ -167,6 +167,9 @@ async def test_an_answer_counts_once(browsers: Callable[[], Any], owned: Any) ->
     answer = {"challenge": asked["challenge"], "credential": device.sign(asked["options"])}
     assert (await first.send("/sign-in/passkey", answer)).status == 200
     assert (await second.send("/sign-in/passkey", answer)).status == 403
+    for more in ("!!!!", "=", "\n"):
+        respelled = {**answer, "challenge": asked["challenge"] + more}
+        assert (await second.send("/sign-in/passkey", respelled)).status == 403
 
 
 async def test_an_answer_late_of_another_page_or_to_another_question_is_refused(
