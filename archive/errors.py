@@ -4,6 +4,7 @@
     ├── NotFound                 it is not there, or this scope may not know that it is
     ├── Refused                  the request breaks a rule; asking again will not help
     │   └── PurposeRequired          unless it says why the recording is opened
+    ├── GroundsMissing           recording is switched on by nobody who did not write down why
     ├── Conflict                 it clashes with what is already there
     ├── VerificationFailed       stored bytes are not what was written
     │   └── ChainBroken              an audit chain is not, from `position` on
@@ -35,6 +36,10 @@ class Refused(ArchiveError):  # noqa: N818 - the word of the field
 
 class PurposeRequired(Refused):
     """The tenant wants to know why somebody else's recording is opened."""
+
+
+class GroundsMissing(ArchiveError):  # noqa: N818 - a state of the customer
+    """The customer has not written down why it records; then nobody's recording is switched on."""
 
 
 class Conflict(ArchiveError):  # noqa: N818 - the word of the field, as in HTTP 409

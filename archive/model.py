@@ -164,6 +164,15 @@ EXPORTS_ALONE_MAX = 10_000
 TRASH_DAYS_DEFAULT = 7
 """A slip of two people is noticed within a week."""
 
+IDLE_MINUTES_DEFAULT = 30
+"""A browser left alone this long is one that anybody may sit down at; listening is no such thing."""
+
+IDLE_MINUTES_MIN = 5
+"""Fewer and somebody who reads a page is asked all day whether they are still there."""
+
+IDLE_MINUTES_MAX = 120
+"""A long meeting; beyond it a browser left alone is open to who comes by."""
+
 TRASH_DAYS_MAX = 30
 """What somebody wanted gone for a reason does not stay for longer than a month because of a window."""
 
@@ -180,6 +189,8 @@ class TenantPolicy:
     """Recordings one person exports within a day without a second person; 0 is every export by two."""
     trash_days: int = TRASH_DAYS_DEFAULT
     """How long what two people let go before its term can be put back; 0 is not at all."""
+    idle_minutes: int = IDLE_MINUTES_DEFAULT
+    """After how many minutes without anything done a browser is signed out."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from archive.catalogue.directory import NAME_CHARS_MAX, NUMBERS_PER_USER_MAX
 from archive.model import (
     CUSTOMER_ROLES,
     EXPORTS_ALONE_MAX,
+    IDLE_MINUTES_MAX,
+    IDLE_MINUTES_MIN,
     KEEP_GRACE_H_MAX,
     TRASH_DAYS_MAX,
     AboveCap,
@@ -19,6 +21,7 @@ from archive.model import (
     RetentionClass,
 )
 from archive.roster import COLUMNS, NONE, RESULTS
+from playback_portal.grounds_schemas import GROUNDS_OPERATIONS, GROUNDS_SCHEMAS
 from playback_portal.operations import JSON, MERGE_PATCH, Operation
 from playback_portal.rights_schemas import RIGHTS_OPERATIONS, RIGHTS_PARAMETERS, RIGHTS_SCHEMAS
 from playback_portal.schemas import (
@@ -50,6 +53,8 @@ _ALONE: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": EXPORTS_ALO
 _ALONE_MEANS: Final = "recordings one person exports within a day without a second person"
 _TRASH: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": TRASH_DAYS_MAX}
 _TRASH_MEANS: Final = "days what two people let go early can be put back; fewer takes a second person"
+_IDLE: Final[Schema] = {"type": "integer", "minimum": IDLE_MINUTES_MIN, "maximum": IDLE_MINUTES_MAX}
+_IDLE_MEANS: Final = "minutes without anything done after which a browser is signed out"
 _WHOSE_LIST: Final = "the person for whose calls it counts; null for all calls of the tenant"
 _PURPOSE: Final = "whether opening a recording of somebody else takes the header X-Purpose"
 
@@ -73,6 +78,7 @@ def _fields(properties: dict[str, Schema], required: tuple[str, ...] = ()) -> Sc
 
 ADMINISTRATION_SCHEMAS: Final[dict[str, Schema]] = {
     **RIGHTS_SCHEMAS,
+    **GROUNDS_SCHEMAS,
     "User": object_of(
         id=ID,
         login=_LOGIN,
@@ -133,6 +139,7 @@ ADMINISTRATION_SCHEMAS: Final[dict[str, Schema]] = {
         purposeRequired={"type": "boolean", "description": _PURPOSE},
         exportsAloneMax={**_ALONE, "description": _ALONE_MEANS},
         trashDays={**_TRASH, "description": _TRASH_MEANS},
+        idleMinutes={**_IDLE, "description": _IDLE_MEANS},
     ),
     "PolicyPatch": _fields(
         {
@@ -141,6 +148,7 @@ ADMINISTRATION_SCHEMAS: Final[dict[str, Schema]] = {
             "purposeRequired": {"type": ["boolean", "null"], "description": _PURPOSE},
             "exportsAloneMax": {**_ALONE, "type": ["integer", "null"], "description": _ALONE_MEANS},
             "trashDays": {**_TRASH, "type": ["integer", "null"], "description": _TRASH_MEANS},
+            "idleMinutes": {**_IDLE, "type": ["integer", "null"], "description": _IDLE_MEANS},
         }
     ),
     "DoNotRecordEntry": object_of(
@@ -190,6 +198,7 @@ ADMINISTRATION_PARAMETERS: Final[dict[str, Schema]] = {
 
 ADMINISTRATION_OPERATIONS: Final[dict[str, Operation]] = {
     **RIGHTS_OPERATIONS,
+    **GROUNDS_OPERATIONS,
     "list_users": Operation("People, by login", ("q", "limit", "cursor"), "UserPage", refusals=(400,)),
     "post_user": Operation("Add a person", (), "User", refusals=(409,), status=201, body="NewUser"),
     "post_import": Operation(

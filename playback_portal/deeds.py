@@ -71,6 +71,8 @@ DEEDS = {
     "passkey.removed": mark("removed a passkey"),
     "password.changed": mark("changed a password"),
     "policies.viewed": mark("looked at the settings of the organisation"),
+    "grounds.registered": mark("wrote down why is recorded, and what people are told"),
+    "grounds.viewed": mark("looked at why is recorded"),
     "policy.changed": mark("changed the settings of the organisation"),
     "policy.viewed": mark("looked at what is kept and exported"),
     "position.kept": mark("kept the place in a recording"),

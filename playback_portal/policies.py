@@ -16,7 +16,15 @@ from aiohttp import web
 from archive.approval import Kind, Proposal, Wanted, loosens
 from archive.audit import Json
 from archive.catalogue import policies
-from archive.model import EXPORTS_ALONE_MAX, KEEP_GRACE_H_MAX, TRASH_DAYS_MAX, AboveCap, TenantPolicy
+from archive.model import (
+    EXPORTS_ALONE_MAX,
+    IDLE_MINUTES_MAX,
+    IDLE_MINUTES_MIN,
+    KEEP_GRACE_H_MAX,
+    TRASH_DAYS_MAX,
+    AboveCap,
+    TenantPolicy,
+)
 from playback_portal.entity_tag import require_match, tagged_response
 from playback_portal.parameters import Body, Parameters, json_flag, json_whole_number, json_word_of, read_body
 from playback_portal.proposal import propose, waiting_response
@@ -34,6 +42,7 @@ class Changes(TypedDict, total=False):
     purpose_required: bool
     exports_alone_max: int
     trash_days: int
+    idle_minutes: int
 
 
 async def get_policy(request: web.Request) -> web.StreamResponse:
@@ -82,6 +91,7 @@ def policy_document(policy: TenantPolicy) -> dict[str, Json]:
         "purposeRequired": policy.purpose_required,
         "exportsAloneMax": policy.exports_alone_max,
         "trashDays": policy.trash_days,
+        "idleMinutes": policy.idle_minutes,
     }
 
 
@@ -104,6 +114,9 @@ def _changes(body: Body) -> Changes:
     if "trashDays" in body.names:
         days = _or(defaults.trash_days, json_whole_number(0, TRASH_DAYS_MAX))
         wanted["trash_days"] = body.read("trashDays", days, 0)
+    if "idleMinutes" in body.names:
+        minutes = _or(defaults.idle_minutes, json_whole_number(IDLE_MINUTES_MIN, IDLE_MINUTES_MAX))
+        wanted["idle_minutes"] = body.read("idleMinutes", minutes, IDLE_MINUTES_MIN)
     return wanted
 
 

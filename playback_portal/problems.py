@@ -22,6 +22,7 @@ from archive.errors import (
     ArchiveError,
     Conflict,
     DependencyUnavailable,
+    GroundsMissing,
     NotFound,
     PurposeRequired,
     Refused,
@@ -112,6 +113,7 @@ def unexpected() -> Problem:
 _STATUS_OF: tuple[tuple[type[ArchiveError], HTTPStatus, str], ...] = (
     (PurposeRequired, HTTPStatus.FORBIDDEN, "purpose-required"),
     (Refused, HTTPStatus.FORBIDDEN, "refused"),
+    (GroundsMissing, HTTPStatus.CONFLICT, "grounds-missing"),
     (Conflict, HTTPStatus.CONFLICT, "conflict"),
     (VerificationFailed, HTTPStatus.INTERNAL_SERVER_ERROR, "verification-failed"),
 )

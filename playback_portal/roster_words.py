@@ -57,6 +57,10 @@ _KINDS: Final = (
         r"It clashes with what is there already .*",
         mark("The login or BroadWorks ID belongs to somebody already."),
     ),
+    (
+        r"Recording can't be switched on yet: .*",
+        mark("Recording can't be switched on: purpose, legal basis and notice text are missing."),
+    ),
     (r"This person left\. .*", mark("This person left. Take their departure back first.")),
     (r"Access is none or own\.", mark("The access is none or own.")),
     (

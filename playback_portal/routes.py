@@ -56,6 +56,7 @@ from playback_portal.pages.evaluation_results import EVALUATION_RESULT_ROUTES
 from playback_portal.pages.evaluation_samples import EVALUATION_SAMPLE_ROUTES
 from playback_portal.pages.evaluations import EVALUATION_PAGE_ROUTES
 from playback_portal.pages.exports import EXPORT_PAGE_ROUTES
+from playback_portal.pages.grounds import GROUNDS_ROUTES
 from playback_portal.pages.heard import HEARD_ROUTES
 from playback_portal.pages.help import HELP_ROUTES
 from playback_portal.pages.holds import HOLD_ROUTES
@@ -189,6 +190,7 @@ ROUTES = (
     *WHAT_IF_ROUTES,
     *PLAY_LINK_ROUTES,
     *SHARING_ROUTES,
+    *GROUNDS_ROUTES,
     *POLICY_ROUTES,
     *PREFERENCE_ROUTES,
     *OWN_SETTING_ROUTES,

@@ -12,6 +12,7 @@ from typing import Any, Final
 from archive.call_commands import LIVE_STATES, VERBS
 from archive.catalogue.purposes import PURPOSE_CHARS_MAX
 from archive.catalogue.recordings import PAGE_ROWS_MAX, SEARCH_CHARS_MAX
+from archive.grounds import LegalBasis
 from archive.model import (
     Direction,
     Layout,
@@ -167,6 +168,14 @@ SCHEMAS: Final[dict[str, Schema]] = {
                 recordedS=COUNT,
                 bookedS=COUNT,
                 aboveCap={"type": "boolean"},
+            )
+        ),
+        grounds=maybe(
+            object_of(
+                id=ID,
+                purposes=list_of(TEXT),
+                legalBasis=words_of(LegalBasis),
+                standard={"type": "boolean", "description": "whether it was the provider's text"},
             )
         ),
     ),

@@ -14,8 +14,9 @@ from aiohttp import web
 
 from archive.access import AccessScope, may_read_sessions
 from archive.audit import Json
-from archive.catalogue import directory, minutes, recordings, sessions, tenant_directory
+from archive.catalogue import directory, grounds, minutes, recordings, sessions, tenant_directory
 from archive.catalogue.engine import Catalogue
+from archive.catalogue.grounds import Version
 from archive.catalogue.minutes import Booking
 from archive.catalogue.snapshot import Directory
 from archive.clock import Clock
@@ -64,10 +65,12 @@ async def get_why(request: web.Request) -> web.StreamResponse:
         recording = recordings.get(catalogue, scope, recording_id).recording
         with catalogue.transaction(scope.tenant_id) as connection:
             booking = minutes.booking_of(connection, scope.tenant_id, recording_id)
+            written = grounds.in_force(connection, scope.tenant_id, recording.started_at)
         licence = None
         if recording.owner is not None:
             licence = directory.licence_at(catalogue, scope.tenant_id, recording.owner, recording.started_at)
-        return why_document(recording, _outcome(catalogue, scope, recording), booking, licence)
+        outcome = _outcome(catalogue, scope, recording)
+        return why_document(recording, outcome, booking, licence, written)
 
     return documents.json_response(await asyncio.to_thread(read))
 
@@ -103,8 +106,9 @@ def why_document(
     outcome: SessionOutcome | None,
     booking: Booking | None,
     licence: RetentionClass | None,
+    written: Version | None,
 ) -> dict[str, Json]:
-    """Return the reasons of a recording; `licence` is the one in force when it began."""
+    """Return the reasons of a recording; `licence` and what was `written` are those of when it began."""
     return {
         "recording": recording.id,
         "session": recording.session_id,
@@ -119,6 +123,17 @@ def why_document(
         "commands": [_command(recording, span) for span in recording.spans if _is_commanded(span)],
         "flags": list(recording.flags),
         "minutes": None if booking is None else _minutes(booking),
+        "grounds": None if written is None else _grounds(written),
+    }
+
+
+def _grounds(written: Version) -> dict[str, Json]:
+    """Return for what and on which legal basis the tenant recorded, as it had written down."""
+    return {
+        "id": written.id,
+        "purposes": list(written.grounds.purposes),
+        "legalBasis": written.grounds.legal_basis.value,
+        "standard": written.standard,
     }
 
 

@@ -132,9 +132,8 @@ def _destroy_key(connection: Connection, proposal: Proposal, _now: datetime) -> 
 def _change_policy(connection: Connection, proposal: Proposal, _now: datetime) -> Effect:
     given = proposal.parameters
     before = policies.locked(connection, proposal.tenant_id)
-    grace_h, alone, purpose, trash_days = (
-        given.get(name) for name in ("keepGraceHours", "exportsAloneMax", "purposeRequired", "trashDays")
-    )
+    named = ("keepGraceHours", "exportsAloneMax", "purposeRequired", "trashDays", "idleMinutes")
+    grace_h, alone, purpose, trash_days, idle_minutes = (given.get(name) for name in named)
     policies.set_within(
         connection,
         proposal.tenant_id,
@@ -143,6 +142,7 @@ def _change_policy(connection: Connection, proposal: Proposal, _now: datetime) -
         purpose_required=purpose if isinstance(purpose, bool) else None,
         exports_alone_max=alone if isinstance(alone, int) else None,
         trash_days=trash_days if isinstance(trash_days, int) else None,
+        idle_minutes=idle_minutes if isinstance(idle_minutes, int) else None,
     )
     was: dict[str, Json] = {
         "keepGraceHours": before.keep_grace_h,
@@ -150,6 +150,7 @@ def _change_policy(connection: Connection, proposal: Proposal, _now: datetime) -
         "purposeRequired": before.purpose_required,
         "exportsAloneMax": before.exports_alone_max,
         "trashDays": before.trash_days,
+        "idleMinutes": before.idle_minutes,
     }
     changed: dict[str, Json] = {name: {"from": was[name], "to": given[name]} for name in given}
     return Effect("policy.changed", "policy", {"changed": changed})

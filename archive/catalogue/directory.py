@@ -25,6 +25,7 @@ from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.catalogue import directory_rows as rows
+from archive.catalogue import grounds
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.snapshot import Directory, NumberRange
 from archive.catalogue.tables import (
@@ -37,6 +38,7 @@ from archive.catalogue.tables import (
     users,
 )
 from archive.errors import Conflict, NotFound, Refused
+from archive.grounds import STANDARD, Grounds
 from archive.model import (
     Peer,
     PeerId,
@@ -113,10 +115,13 @@ def add_tenant(
     broadworks_service_provider: str | None = None,
     broadworks_group: str | None = None,
     operates: bool = False,
+    why: Grounds | None = STANDARD,
 ) -> Tenant:
     """Add a customer, or the provider's own tenant, which `operates`.
 
-    Raises Conflict when domain or BroadWorks group has one, Refused for a bad name.
+    `why` it records is the provider's text, or what was agreed; without any nobody is recorded
+    before an administrator writes it. Raises Conflict when domain or BroadWorks group has one,
+    Refused for a bad name.
     """
     domain = domain.strip().lower()
     if not _DOMAIN.fullmatch(domain) or len(domain) > NAME_CHARS_MAX:
@@ -134,6 +139,8 @@ def add_tenant(
             "operates": operates,
         }
         connection.execute(insert(tenants), row)
+        if why is not None and not operates:
+            grounds.register(connection, tenant.id, why, "operator", now=now, standard=why is STANDARD)
         announce(connection)
     return tenant
 
@@ -207,8 +214,8 @@ def add_user(
 ) -> User:
     """Add a person to a tenant; `login` is the part before the @.
 
-    Raises Conflict when login, number or BroadWorks id belongs to somebody else, and
-    Refused for a mode that records without a licence or for a value that is not one.
+    Raises Conflict when login, number or BroadWorks id belongs to somebody else, Refused for a
+    mode that records without a licence or for a value that is not one, and GroundsMissing.
     """
     with catalogue.transaction(tenant_id) as connection:
         return insert_user(connection, tenant_id, login, now=now, **fields)
@@ -386,6 +393,7 @@ def _change(connection: Connection, before: User, fields: UserFields, now: datet
     licence, mode = fields.get("licence", before.licence), fields.get("mode", before.mode)
     if licence is None and mode is not RecordingMode.NEVER:
         raise Refused(f"The mode {mode} records, which needs a licence; give one, or set the mode to never.")
+    grounds.require(connection, before, licence, mode)
     own = {"tenant_id": before.tenant_id, "user_id": before.id}
     columns = {name: value for name, value in fields.items() if name not in {"numbers", "licence"}}
     if "own_modes" in fields:

@@ -147,6 +147,7 @@ def _tenant_rows(connection: Connection, *conditions: ColumnElement[bool]) -> li
             tenant_policies.c.purpose_required,
             tenant_policies.c.exports_alone_max,
             tenant_policies.c.trash_days,
+            tenant_policies.c.idle_minutes,
         )
         .outerjoin(tenant_policies, tenant_policies.c.tenant_id == tenants.c.id)
         .where(*conditions)
@@ -165,6 +166,7 @@ def _tenant(row: Row[Any]) -> Tenant:
             row.purpose_required,
             row.exports_alone_max,
             row.trash_days,
+            row.idle_minutes,
         )
     return Tenant(TenantId(row.id), row.name, row.domain, policy, row.operates)
 

@@ -16,12 +16,13 @@ from sqlalchemy import func, or_, select
 
 from archive.access import UNSEEN_STATES
 from archive.allowance import cap_s, month_of
+from archive.catalogue import grounds
 from archive.catalogue.directory_rows import users_where
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.rows import in_utc
 from archive.catalogue.tables import minute_months, recordings, user_licences, users
-from archive.errors import NotFound
-from archive.model import GOING_STATES, RecordingMode, RecordingState, RetentionClass, TenantId, UserId
+from archive.errors import GroundsMissing, NotFound
+from archive.model import GOING_STATES, RecordingMode, RecordingState, RetentionClass, TenantId, User, UserId
 
 _NOT_THERE = UNSEEN_STATES | GOING_STATES | {RecordingState.QUARANTINED, RecordingState.FAILED}
 
@@ -101,8 +102,8 @@ def preview(
         user = found[0]
         kept = kept_of(connection, tenant_id, [user.id])
         used_s = _used_s(connection, tenant_id, user.id, now)
+        obstacle = _obstacle(connection, user, licence)
     cap = cap_s(licence)
-    idle = licence is None and user.mode is not RecordingMode.NEVER
     return LicencePreview(
         user_id=user.id,
         login=user.login,
@@ -113,8 +114,19 @@ def preview(
         used_s=used_s,
         cap_s=cap,
         above_cap=cap is not None and used_s >= cap,
-        obstacle=f"the mode {user.mode} needs a licence; set the mode to never with it" if idle else None,
+        obstacle=obstacle,
     )
+
+
+def _obstacle(connection: Connection, user: User, licence: RetentionClass | None) -> str | None:
+    """Return why giving a person this licence alone would be refused, None when it would not."""
+    if licence is None and user.mode is not RecordingMode.NEVER:
+        return f"the mode {user.mode} needs a licence; set the mode to never with it"
+    try:
+        grounds.require(connection, user, licence, user.mode)
+    except GroundsMissing as missing:
+        return str(missing)
+    return None
 
 
 def kept_of(connection: Connection, tenant_id: TenantId, user_ids: Iterable[UserId]) -> tuple[KeptClass, ...]:

@@ -18,7 +18,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, func, select
 
 from archive.allowance import cap_s, month_of
-from archive.catalogue import directory, directory_rows, people
+from archive.catalogue import directory, directory_rows, grounds, people
 from archive.catalogue.directory import UserFields
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.licences import KeptClass, kept_of
@@ -42,7 +42,8 @@ class AssignmentPreview:
     `licences` counts the people whose licence changes by the one they had, `modes` by the
     mode they had and get. `kept` is what exists of those whose licence changes: it keeps its
     term. `above_cap` are the logins whose minutes of this month would be used up, `obstacles`
-    those for whom it is refused, and with them for all.
+    those for whom it is refused, and with them for all. With `grounds_missing` it is refused too:
+    it would switch recording on, and nobody wrote down why the customer records.
     """
 
     people: int
@@ -51,6 +52,7 @@ class AssignmentPreview:
     kept: tuple[KeptClass, ...]
     above_cap: tuple[str, ...]
     obstacles: tuple[str, ...]
+    grounds_missing: bool = False
 
     @property
     def changes(self) -> bool:
@@ -114,6 +116,8 @@ def preview(
         outcomes = [assignment.of(user) for user in _people(connection, tenant_id, user_ids)]
         changing = [each.user.id for each in outcomes if each.changes_licence]
         kept = kept_of(connection, tenant_id, changing) if changing else ()
+        begins = any(grounds.is_begun(each.user, each.licence, each.mode) for each in outcomes)
+        grounds_missing = begins and grounds.in_force(connection, tenant_id) is None
     modes = Counter((each.user.mode, each.mode) for each in outcomes if each.changes_mode)
     return AssignmentPreview(
         people=len(outcomes),
@@ -122,6 +126,7 @@ def preview(
         kept=kept,
         above_cap=tuple(each.user.login for each in outcomes if _is_used_up(each, now)),
         obstacles=_obstacles(outcomes),
+        grounds_missing=grounds_missing,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a customer decided for all of its people: the grace of unkept calls, the cap, exports, the trash.
+"""What a customer decided for all of its people: unkept calls, the cap, exports, the trash, idle browsers.
 
 Rules: a tenant that decided nothing has the defaults of `TenantPolicy`; what is not given
 stays. Not here: how a policy is followed (`archive.decision`, `recorder.srs`, `retention`),
@@ -17,6 +17,8 @@ from archive.catalogue.tables import tenant_policies, tenants
 from archive.errors import NotFound, Refused
 from archive.model import (
     EXPORTS_ALONE_MAX,
+    IDLE_MINUTES_MAX,
+    IDLE_MINUTES_MIN,
     KEEP_GRACE_H_MAX,
     TRASH_DAYS_MAX,
     AboveCap,
@@ -42,6 +44,7 @@ def set_policy(
     purpose_required: bool | None = None,
     exports_alone_max: int | None = None,
     trash_days: int | None = None,
+    idle_minutes: int | None = None,
 ) -> TenantPolicy:
     """Change what is given and return all of it.
 
@@ -56,6 +59,7 @@ def set_policy(
             purpose_required=purpose_required,
             exports_alone_max=exports_alone_max,
             trash_days=trash_days,
+            idle_minutes=idle_minutes,
         )
 
 
@@ -68,6 +72,7 @@ def set_within(
     purpose_required: bool | None = None,
     exports_alone_max: int | None = None,
     trash_days: int | None = None,
+    idle_minutes: int | None = None,
 ) -> TenantPolicy:
     """Do as `set_policy` in the caller's transaction."""
     if keep_grace_h is not None and not 0 <= keep_grace_h <= KEEP_GRACE_H_MAX:
@@ -76,6 +81,8 @@ def set_within(
         raise Refused(f"One person alone exports 0 to {EXPORTS_ALONE_MAX} recordings a day.")
     if trash_days is not None and not 0 <= trash_days <= TRASH_DAYS_MAX:
         raise Refused(f"What is let go early waits in the trash for 0 to {TRASH_DAYS_MAX} days.")
+    if idle_minutes is not None and not IDLE_MINUTES_MIN <= idle_minutes <= IDLE_MINUTES_MAX:
+        raise Refused(f"A browser is signed out after {IDLE_MINUTES_MIN} to {IDLE_MINUTES_MAX} minutes.")
     given = {
         name: value
         for name, value in (
@@ -84,6 +91,7 @@ def set_within(
             ("purpose_required", purpose_required),
             ("exports_alone_max", exports_alone_max),
             ("trash_days", trash_days),
+            ("idle_minutes", idle_minutes),
         )
         if value is not None
     }

@@ -23,12 +23,15 @@ from enum import StrEnum
 from sqlalchemy import Row, delete, insert, or_, select, update
 
 from archive.catalogue.engine import Catalogue, Connection
-from archive.catalogue.tables import portal_sessions, tenants, users
-from archive.model import Role, TenantId, UserId, new_id
+from archive.catalogue.tables import portal_sessions, tenant_policies, tenants, users
+from archive.model import IDLE_MINUTES_DEFAULT, Role, TenantId, UserId, new_id
 
 TOKEN_BYTES = 32
-IDLE_S_MAX = 30 * 60
-"""A browser left alone; listening asks for audio and so counts as activity."""
+IDLE_S = IDLE_MINUTES_DEFAULT * 60
+"""A browser left alone, where the tenant decided nothing else (`TenantPolicy.idle_minutes`).
+
+Who listens tells where they are every half minute, and so counts as active.
+"""
 
 SESSION_S_MAX = 12 * 3600
 """The longest working day; then everybody proves who they are again."""
@@ -98,11 +101,13 @@ class PortalSession:
     ends_at: datetime
     address: str = ""
     agent: str = ""
+    idle_s: int = IDLE_S
+    """How long its tenant leaves a browser alone."""
 
     @property
     def idle_ends_at(self) -> datetime:
         """When it ends if nobody does anything meanwhile."""
-        return min(self.ends_at, self.seen_at + timedelta(seconds=IDLE_S_MAX))
+        return min(self.ends_at, self.seen_at + timedelta(seconds=self.idle_s))
 
     def left_s(self, now: datetime) -> int:
         """Return how many seconds it lasts still if nobody does anything."""
@@ -161,15 +166,18 @@ def open_session(
         ends_at=now + timedelta(seconds=life_s),
         address=address[:ADDRESS_CHARS_MAX],
         agent=_shown(agent),
+        idle_s=_idle_s(connection, tenant_id),
     )
     token = f"{tenant_id}.{secrets.token_urlsafe(TOKEN_BYTES)}"
     of_tenant = columns.tenant_id == tenant_id
-    over = or_(columns.ends_at <= now, columns.seen_at <= now - timedelta(seconds=IDLE_S_MAX))
+    over = or_(columns.ends_at <= now, columns.seen_at <= now - timedelta(seconds=session.idle_s))
     connection.execute(delete(portal_sessions).where(of_tenant, or_(over, columns.id == instead_of)))
     of_user = (of_tenant, columns.user_id == user_id)
     newest = select(columns.id).where(*of_user).order_by(columns.id.desc()).limit(SESSIONS_PER_USER_MAX - 1)
     connection.execute(delete(portal_sessions).where(*of_user, columns.id.not_in(newest)))
     row = {**vars(session), "proofs": sorted(proved), "token_hash": _hash(token)}
+    # That is the tenant's to say, at each moment anew.
+    del row["idle_s"]
     connection.execute(insert(portal_sessions), row)
     return token, session
 
@@ -185,9 +193,17 @@ def find(catalogue: Catalogue, token: str, *, now: datetime, noting: bool = True
     tenant_id = TenantId(match[1])
     columns = portal_sessions.c
     statement = (
-        select(portal_sessions, users.c.login, users.c.role, tenants.c.name, tenants.c.domain)
+        select(
+            portal_sessions,
+            users.c.login,
+            users.c.role,
+            tenants.c.name,
+            tenants.c.domain,
+            tenant_policies.c.idle_minutes,
+        )
         .join(users, users.c.id == columns.user_id)
         .join(tenants, tenants.c.id == columns.tenant_id)
+        .outerjoin(tenant_policies, tenant_policies.c.tenant_id == columns.tenant_id)
         .where(columns.tenant_id == tenant_id, columns.token_hash == _hash(token))
         .where(users.c.left_at.is_(None))
     )
@@ -195,9 +211,9 @@ def find(catalogue: Catalogue, token: str, *, now: datetime, noting: bool = True
         row = connection.execute(statement).one_or_none()
         if row is None:
             return None
-        session = _session(row)
+        session = _session(row, _seconds(row.idle_minutes))
         idle = now - session.seen_at
-        if now >= session.ends_at or idle >= timedelta(seconds=IDLE_S_MAX):
+        if now >= session.ends_at or idle >= timedelta(seconds=session.idle_s):
             connection.execute(delete(portal_sessions).where(columns.id == session.id))
             return None
         if noting and idle >= timedelta(seconds=SEEN_EVERY_S):
@@ -212,13 +228,12 @@ def of_user(
     """Return the open sessions of a person, the newest first."""
     columns = portal_sessions.c
     statement = select(portal_sessions).where(
-        columns.tenant_id == tenant_id,
-        columns.user_id == user_id,
-        columns.ends_at > now,
-        columns.seen_at > now - timedelta(seconds=IDLE_S_MAX),
+        columns.tenant_id == tenant_id, columns.user_id == user_id, columns.ends_at > now
     )
     with catalogue.transaction(tenant_id) as connection:
-        return [_session(row) for row in connection.execute(statement.order_by(columns.id.desc()))]
+        idle_s = _idle_s(connection, tenant_id)
+        found = [_session(row, idle_s) for row in connection.execute(statement.order_by(columns.id.desc()))]
+    return [session for session in found if session.idle_ends_at > now]
 
 
 def end(connection: Connection, tenant_id: TenantId, user_id: UserId, session_id: str) -> bool:
@@ -246,7 +261,18 @@ def end_all(connection: Connection, tenant_id: TenantId, user_id: UserId, *, but
     return connection.execute(statement).rowcount
 
 
-def _session(row: Row[tuple[object, ...]]) -> PortalSession:
+def _idle_s(connection: Connection, tenant_id: TenantId) -> int:
+    """Return how long a tenant leaves a browser alone, in seconds."""
+    columns = tenant_policies.c
+    decided = select(columns.idle_minutes).where(columns.tenant_id == tenant_id)
+    return _seconds(connection.execute(decided).scalar())
+
+
+def _seconds(idle_minutes: int | None) -> int:
+    return IDLE_S if idle_minutes is None else idle_minutes * 60
+
+
+def _session(row: Row[tuple[object, ...]], idle_s: int) -> PortalSession:
     fields = row._mapping  # noqa: SLF001 - the public name of a row's columns, despite its underscore
     moments = {name: fields[name].astimezone(UTC) for name in ("opened_at", "seen_at", "ends_at")}
     return PortalSession(
@@ -257,6 +283,7 @@ def _session(row: Row[tuple[object, ...]]) -> PortalSession:
         proofs=frozenset(map(Proof, fields["proofs"])),
         address=fields["address"],
         agent=fields["agent"],
+        idle_s=idle_s,
         **moments,
     )
 

@@ -9,10 +9,12 @@ import argparse
 
 from archive.access import Scope
 from archive.catalogue import accounts, directory, policies
+from archive.cli import grounds
 from archive.cli.licences import person
 from archive.cli.operator import Operator, operator
 from archive.cli.outcome import DONE, Row, add_json, parser, print_row, print_rows
 from archive.cli.service import add_data
+from archive.grounds import STANDARD
 from archive.model import KEEP_GRACE_H_MAX, AboveCap, Peer, Tenant
 
 
@@ -26,6 +28,8 @@ def run_tenant(arguments: list[str]) -> int:
                 print_rows([_tenant_row(each) for each in found], as_json=options.json)
             case "policy":
                 print_row(_policy(acting, options), as_json=options.json)
+            case "grounds":
+                print_row(grounds.run(acting, options), as_json=options.json)
             case _:
                 print_row(_tenant_row(_add_tenant(acting, options)), as_json=options.json)
     return DONE
@@ -37,7 +41,7 @@ def _tenant_parser() -> argparse.ArgumentParser:
         "Customers of the operator.",
         "earwitness tenant add 'Bakkerij Jansen' --domain jansen.example",
     )
-    actions = made.add_subparsers(dest="action", required=True, metavar="add|list|policy")
+    actions = made.add_subparsers(dest="action", required=True, metavar="add|list|policy|grounds")
     add = actions.add_parser("add", help="add a customer", epilog=made.epilog)
     add.add_argument("name", help="name for people")
     add.add_argument("--domain", required=True, help="domain of its logins and SIP addresses")
@@ -47,6 +51,13 @@ def _tenant_parser() -> argparse.ArgumentParser:
         "--operators",
         action="store_true",
         help="the provider's own: its people are operators, who see how the instance runs and hear nothing",
+    )
+    add.add_argument(
+        "--grounds",
+        choices=("standard", "none"),
+        default="standard",
+        help="why it records: the provider's text until it writes its own, or nothing yet, so that "
+        "nobody is recorded before it did",
     )
     listing = actions.add_parser(
         "list", help="list customers", epilog="example: earwitness tenant list --json"
@@ -69,7 +80,13 @@ def _tenant_parser() -> argparse.ArgumentParser:
         help="what becomes of recordings above the minutes of a 7-year licence: "
         "kept 7 years, kept 90 days, or not recorded",
     )
-    for each in (add, listing, policy):
+    why = actions.add_parser(
+        "grounds",
+        help="show or write down why it records: purposes, legal basis and notice",
+        epilog="example: earwitness tenant grounds jansen.example",
+    )
+    grounds.add_words(why)
+    for each in (add, listing, policy, why):
         add_data(each)
         add_json(each)
     return made
@@ -84,6 +101,7 @@ def _add_tenant(acting: Operator, options: argparse.Namespace) -> Tenant:
         broadworks_service_provider=options.service_provider,
         broadworks_group=options.group,
         operates=options.operators,
+        why=STANDARD if options.grounds == "standard" else None,
     )
     acting.record("tenant.added", tenant.id, tenant.id)
     return tenant

@@ -35,6 +35,14 @@ SCOPES = (
     "administration",
 )
 EXEMPT = "112"
+GROUNDS = (
+    "--purpose", "To try the service with sample calls that nobody holds",
+    "--legal-basis", "consent",
+    "--notice-nl", "Dit zijn voorbeeldgesprekken met gemaakte stemmen. Ze worden opgenomen.",
+    "--notice-en", "These are sample calls with made voices. They are recorded.",
+    "--told-by", "privacy-statement",
+)  # fmt: skip
+"""Why the sample calls are recorded: nobody is, before that is written down."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +169,7 @@ def _people(verbs: Verbs) -> dict[str, str]:
     """Make tenant, peer and people where they are missing; return new passwords by login."""
     if DOMAIN not in _values(verbs.data("tenant", "list"), "domain"):
         verbs.data("tenant", "add", "Demo", "--domain", DOMAIN)
+        verbs.data("tenant", "grounds", DOMAIN, *GROUNDS)
     if "demo-exchange" not in _values(verbs.data("peer", "list"), "name"):
         verbs.data(
             "peer",

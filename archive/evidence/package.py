@@ -32,9 +32,10 @@ from pydantic import TypeAdapter
 
 from archive.access import AccessScope
 from archive.audit import AuditEntry, canonical_json
-from archive.catalogue import audit_entries, recordings, waveforms
+from archive.catalogue import audit_entries, grounds, recordings, waveforms
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.exports import Container
+from archive.catalogue.grounds import Version
 from archive.errors import Refused, VerificationFailed
 from archive.evidence import authorities, report, vcon
 from archive.evidence.bag import PAYLOAD, RECORDINGS, Bag, BagFile, Origin, Shelf
@@ -139,7 +140,7 @@ class Packer:
                 told = f"Recording {recording_id}: {error} No package is made of it."
                 raise VerificationFailed(told) from error
             bag.finish(place)
-        return report.Exhibit(archived.recording, self._waveform(archived))
+        return report.Exhibit(archived.recording, self._waveform(archived), self._why(archived))
 
     def _add_recording(
         self, bag: Bag, commission: Commission, archived: ArchivedRecording, place: str
@@ -171,6 +172,12 @@ class Packer:
         recording = archived.recording
         with self._catalogue.transaction(recording.tenant_id) as connection:
             return waveforms.of_recordings(connection, [recording.id]).get(recording.id)
+
+    def _why(self, archived: ArchivedRecording) -> Version | None:
+        """Return what its customer had written down when the recording began."""
+        recording = archived.recording
+        with self._catalogue.transaction(recording.tenant_id) as connection:
+            return grounds.in_force(connection, recording.tenant_id, recording.started_at)
 
     def _custody(self, archived: ArchivedRecording) -> list[AuditEntry]:
         recording = archived.recording

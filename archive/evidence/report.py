@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from archive.catalogue.grounds import Version
 from archive.model import Recording, SpanKind
 from archive.waveform import LANES_MAX, POINTS, Waveform
 
@@ -33,10 +34,11 @@ _TOLD_KINDS = (SpanKind.PAUSE, SpanKind.HOLD, SpanKind.LOSS, SpanKind.LATE)
 
 @dataclass(frozen=True)
 class Exhibit:
-    """One recording of a report, and how loud it is over its time."""
+    """One recording of a report, how loud it is over its time, and why it was made, as written down then."""
 
     recording: Recording
     waveform: Waveform | None
+    why: Version | None = None
 
 
 @dataclass(frozen=True)

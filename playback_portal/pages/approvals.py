@@ -80,6 +80,7 @@ FIELDS = {
     "keepGraceHours": mark("Hours a call nobody kept waits"),
     "purposeRequired": mark("Ask for a purpose"),
     "trashDays": mark("Days in the trash"),
+    "idleMinutes": mark("Minutes until a browser is signed out"),
 }
 ABOVE_CAP = {
     AboveCap.KEEP: mark("Kept for 7 years and flagged"),

@@ -1,4 +1,4 @@
-"""What an organisation allows all of its people: sharing, mail of files, and asking for a purpose.
+"""What an organisation allows all of its people: sharing, mail of files, asking for a purpose, idle browsers.
 
 Rules: for administrators. A switch counts at once and can be undone for a moment; the audit
 log tells what changed. Who may share is not here: it is a right of teams and people.
@@ -13,10 +13,10 @@ from typing import cast
 from aiohttp import web
 
 from archive.approval import Proposal
-from archive.catalogue import policies, share_policies
+from archive.catalogue import grounds, policies, share_policies
 from archive.catalogue.share_policies import DAYS_MAX, Changes, SharePolicy
 from archive.errors import Conflict
-from archive.model import EXPORTS_ALONE_MAX, TRASH_DAYS_MAX, AboveCap
+from archive.model import EXPORTS_ALONE_MAX, IDLE_MINUTES_MAX, IDLE_MINUTES_MIN, TRASH_DAYS_MAX, AboveCap
 from playback_portal import policies as tenant_policy
 from playback_portal import shares as sharing
 from playback_portal.language import mark
@@ -81,6 +81,15 @@ async def post_purpose(request: web.Request) -> web.StreamResponse:
     return partial(request, "policies/purpose_switched.html", on=on)
 
 
+async def post_idle(request: web.Request) -> web.StreamResponse:
+    """Change after how many minutes a browser that nobody uses is signed out."""
+    minutes = _whole((await fields_of(request)).get("idle_minutes", ""), IDLE_MINUTES_MAX)
+    if minutes is None or minutes < IDLE_MINUTES_MIN:
+        return await _page(request, wrong_idle=True)
+    await asyncio.to_thread(tenant_policy.change, request, tenant_policy.Changes(idle_minutes=minutes))
+    return see_other(request, PAGE)
+
+
 async def post_keeping(request: web.Request) -> web.StreamResponse:
     """Change what is kept above the minutes, and how much one person exports; less or more takes two."""
     form = await fields_of(request)
@@ -116,17 +125,19 @@ async def _page(
     wrong_days: bool = False,
     wrong_count: bool = False,
     wrong_trash: bool = False,
+    wrong_idle: bool = False,
     waits_already: bool = False,
 ) -> web.Response:
     services, tenant_id = request.app[SERVICES], request[SCOPE].tenant_id
     tenant = await asyncio.to_thread(policies.policy_of, services.catalogue, tenant_id)
+    why = await asyncio.to_thread(grounds.current, services.catalogue, tenant_id)
     return render(
         request,
         "policies/page.html",
         status=HTTPStatus.CONFLICT
         if waits_already
         else HTTPStatus.BAD_REQUEST
-        if wrong_days or wrong_count or wrong_trash
+        if wrong_days or wrong_count or wrong_trash or wrong_idle
         else HTTPStatus.OK,
         policy=await _policy(request),
         rules=RULES,
@@ -140,6 +151,10 @@ async def _page(
         trash_days_max=TRASH_DAYS_MAX,
         wrong_trash=wrong_trash,
         waits_already=waits_already,
+        idle_min=IDLE_MINUTES_MIN,
+        idle_max=IDLE_MINUTES_MAX,
+        wrong_idle=wrong_idle,
+        why=why,
     )
 
 
@@ -147,5 +162,6 @@ POLICY_ROUTES = (
     row("GET", PAGE, get_policies, "policies.viewed", "policies"),
     row("POST", f"{PAGE}/sharing", post_sharing, "share-policy.changed", "share-policy"),
     row("POST", f"{PAGE}/purpose", post_purpose, "policy.changed", "policy"),
+    row("POST", f"{PAGE}/idle", post_idle, "policy.changed", "policy"),
     row("POST", f"{PAGE}/keeping", post_keeping, "policy.changed", "policy"),
 )

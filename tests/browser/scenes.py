@@ -129,6 +129,14 @@ def _wrong_code(page: Page) -> None:
     page.locator("[role=alert]").wait_for()
 
 
+def _without_purpose(page: Page) -> None:
+    page.locator("[name=told_by]").first.uncheck()
+    for each in page.locator("[name=told_by]:checked").all():
+        each.uncheck()
+    page.get_by_role("main").get_by_role("button", name=re.compile("Bewaren|Save|Opslaan")).click()
+    page.locator(".error").first.wait_for()
+
+
 def _submitted(field: str, text: str, shows: str) -> Callable[[Page], None]:
     """Return what types into a field, sends the form, and waits for what is then to be seen."""
 
@@ -370,6 +378,8 @@ SCENES = (
     Scene("new-team", FAULT, "/admin/teams/new", BEHEER, _submitted("[name=name]", SALES, ".error")),
     Scene("rights", FULL, "/admin/rights", BEHEER, _switched),
     Scene("policies", FULL, "/admin/policies", BEHEER),
+    Scene("grounds", FULL, "/admin/policies/grounds", BEHEER),
+    Scene("grounds", FAULT, "/admin/policies/grounds", BEHEER, _without_purpose),
     Scene("rights", EMPTY, "/admin/rights", LEEGBEHEER),
     Scene("audit", FULL, "/admin/audit", BEHEER),
     Scene("reports", FULL, "/reports/usage", BEHEER, _charted),

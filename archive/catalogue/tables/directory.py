@@ -49,6 +49,24 @@ tenant_policies = Table(
     Column("purpose_required", Boolean, nullable=False, server_default=text("false")),
     Column("exports_alone_max", Integer, nullable=False, server_default=text("100")),
     Column("trash_days", Integer, nullable=False, server_default=text("7")),
+    Column("idle_minutes", Integer, nullable=False, server_default=text("30")),
+)
+
+recording_grounds = Table(
+    "recording_grounds",
+    metadata,
+    Column("id", Text, primary_key=True),
+    tenant(),
+    words("purposes"),
+    word("legal_basis"),
+    word("balancing"),
+    word("notice_nl"),
+    word("notice_en"),
+    words("told_by"),
+    Column("standard", Boolean, nullable=False),
+    word("registered_by"),
+    time("registered_at"),
+    Index("recording_grounds_tenant_id_registered_at_id_idx", "tenant_id", "registered_at", "id"),
 )
 
 peers = Table(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from archive.catalogue import directory
+from archive.catalogue import directory, grounds
 from archive.catalogue.directory import LEFT, NAME_CHARS_MAX, NUMBERS_PER_USER_MAX
 from archive.catalogue.snapshot import NumberRange
 from archive.errors import ArchiveError
@@ -59,6 +59,7 @@ def reason_of(words: dict[str, str | list[str]]) -> str:
         reason_of({"number": [f"{'a' * 300}@x"]}),
         reason_of({"site": "x" * (NAME_CHARS_MAX + 1)}),
         reason_of({"site": "a\nb"}),
+        grounds.MISSING,
     ],
 )
 def test_every_reason_has_words_in_both_languages(reason: str) -> None:

@@ -68,6 +68,7 @@ async def test_a_recording_tells_why_it_is_there_and_who_paused_it(api: Any) -> 
         ],
         "flags": ["late-start"],
         "minutes": None,
+        "grounds": None,
     }
 
 
@@ -103,7 +104,7 @@ def test_the_class_is_explained_by_licence_and_minutes(
         above_cap=above_cap,
         retention_class=recording.retention_class,
     )
-    shown = why_document(recording, None, booking, licence)
+    shown = why_document(recording, None, booking, licence, None)
     assert reason in str(shown["retentionReason"])
     assert shown["minutes"] == {"month": "2026-11", "recordedS": 40, "bookedS": 39, "aboveCap": above_cap}
 
@@ -111,7 +112,7 @@ def test_the_class_is_explained_by_licence_and_minutes(
 def test_only_what_somebody_commanded_is_listed_as_a_command(house: Any) -> None:
     recording = house.recordings["two-party"]
     assert {span.kind for span in recording.spans} == {SpanKind.LOSS, SpanKind.PAUSE}
-    shown = why_document(recording, None, None, None)
+    shown = why_document(recording, None, None, None, None)
     assert isinstance(shown["commands"], list)
     assert len(shown["commands"]) == 1
 

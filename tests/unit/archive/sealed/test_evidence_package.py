@@ -7,12 +7,14 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from archive.access import AccessScope
+from archive.catalogue import grounds
 from archive.catalogue.audit_entries import of_object
 from archive.catalogue.engine import Catalogue
 from archive.errors import DependencyUnavailable, NotFound, Refused, VerificationFailed
@@ -20,6 +22,7 @@ from archive.evidence.bag import BAG_INFO, SIGNATURE, TAG_MANIFEST, read_manifes
 from archive.evidence.folder import FolderShelf
 from archive.evidence.package import RECORDINGS_COUNT_MAX, Commission, Packer, TimeStamping
 from archive.evidence.verification import Trust, verify_package
+from archive.grounds import STANDARD, LegalBasis
 from archive.model import ArchivedRecording, FinishedRecording, ObjectKind, Party, RecordingId, Role, Tenant
 from archive.playback import Playback
 from keys.key_store import DirectoryKeyStore
@@ -27,6 +30,7 @@ from keys.local_keyring import LocalKeyring
 from keys.signatory import Signatory, load_or_create
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 HOSTILE = "<script>alert(1)</script>\u202egnp"
 XML = b"<recording xmlns='urn:ietf:params:xml:ns:recording:1'/>"
 
@@ -98,6 +102,30 @@ def test_the_package_passes_the_check_and_holds_what_it_promises(
         "="
     )
     assert "wrapped" not in (tmp_path / "bag" / place / "record.json").read_text()
+
+
+def test_the_report_tells_why_it_was_recorded_as_written_down_when_the_call_began(
+    packer: Packer,
+    operator: Catalogue,
+    database: Any,
+    bakery: Tenant,
+    archived: ArchivedRecording,
+    tmp_path: Path,
+) -> None:
+    """What is written later does not count for it; where nothing was written by then, it says so."""
+    database.connect().execute("DELETE FROM recording_grounds")
+    packer.pack(commission(bakery, archived.recording.id), FolderShelf(tmp_path / "before"), NOW)
+    assert "Nothing was written down about that" in (tmp_path / "before/data/report-en.html").read_text()
+    began = archived.recording.started_at
+    for at, purpose in ((began - HOUR, "<i>Orders</i>"), (began + HOUR, "Training")):
+        own = dataclasses.replace(STANDARD, purposes=(purpose,), legal_basis=LegalBasis.CONTRACT)
+        with operator.transaction(bakery.id) as connection:
+            grounds.register(connection, bakery.id, own, "user:boss", now=at)
+    packer.pack(commission(bakery, archived.recording.id), FolderShelf(tmp_path / "bag"), NOW)
+    page = (tmp_path / "bag/data/report-nl.html").read_text()
+    assert "&lt;i&gt;Orders&lt;/i&gt;" in page
+    assert "Grondslag (artikel 6 AVG): overeenkomst" in page
+    assert "Training" not in page
 
 
 def test_a_hostile_name_is_text_in_both_reports(

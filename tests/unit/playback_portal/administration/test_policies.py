@@ -17,6 +17,7 @@ async def test_a_tenant_that_decided_nothing_has_the_defaults(office: Any) -> No
         "purposeRequired": False,
         "exportsAloneMax": 100,
         "trashDays": 7,
+        "idleMinutes": 30,
     }
 
 
@@ -28,6 +29,7 @@ async def test_a_patch_changes_what_it_names_and_null_is_the_default_again(offic
         "purposeRequired": False,
         "exportsAloneMax": 100,
         "trashDays": 7,
+        "idleMinutes": 30,
     }
     policies.set_policy(office.house.operator, office.tenant.id, above_cap=AboveCap.STOP)
     second = await office.send("PATCH", "/v1/policy", {"aboveCap": "90d", "exportsAloneMax": 0})
@@ -37,6 +39,7 @@ async def test_a_patch_changes_what_it_names_and_null_is_the_default_again(offic
         "purposeRequired": False,
         "exportsAloneMax": 0,
         "trashDays": 7,
+        "idleMinutes": 30,
     }
     assert office.log("policy")[-1].body["changed"] == {
         "aboveCap": {"from": "stop", "to": "90d"},
@@ -49,6 +52,7 @@ async def test_a_patch_changes_what_it_names_and_null_is_the_default_again(offic
         "purposeRequired": False,
         "exportsAloneMax": 0,
         "trashDays": 7,
+        "idleMinutes": 30,
     }
 
 
@@ -60,6 +64,8 @@ async def test_a_patch_changes_what_it_names_and_null_is_the_default_again(offic
         ({"keepGraceHours": "24"}, "/keepGraceHours"),
         ({"aboveCap": "delete"}, "/aboveCap"),
         ({"exportsAloneMax": 10_001}, "/exportsAloneMax"),
+        ({"idleMinutes": 4}, "/idleMinutes"),
+        ({"idleMinutes": 121}, "/idleMinutes"),
         ({"grace": 1}, "/grace"),
     ],
 )

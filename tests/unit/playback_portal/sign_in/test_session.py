@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from archive.catalogue.portal_sessions import IDLE_S_MAX, SESSION_S_MAX
+import pytest
+
+from archive.catalogue import policies
+from archive.catalogue.portal_sessions import IDLE_S, SESSION_S_MAX
+from archive.model import IDLE_MINUTES_DEFAULT, IDLE_MINUTES_MAX
 
 HERE = "/me/session"
 GIVEN = re.compile(r'data-session-s="([0-9]+)"')
@@ -24,7 +29,7 @@ async def test_a_page_knows_how_long_its_session_lasts_and_has_the_warning_ready
     await browser.get("/me")
     found = GIVEN.search(browser.page)
     assert found is not None
-    assert int(found[1]) == IDLE_S_MAX
+    assert int(found[1]) == IDLE_S
     assert 'role="alertdialog"' in browser.page
     assert browser.page.count('id="session-ends"') == 1
 
@@ -34,13 +39,13 @@ async def test_asking_keeps_nothing_open_and_saying_that_one_is_there_does(
 ) -> None:
     await browser.sign_in(door.login(door.person()))
     await browser.get("/me")
-    clock.passes(IDLE_S_MAX - 100)
+    clock.passes(IDLE_S - 100)
     assert await left(browser) == {"seconds": 100, "lasts": True}
     clock.passes(40)
     assert await left(browser) == {"seconds": 60, "lasts": True}
     answer = await browser.send(HERE, {})
-    assert (answer.status, await answer.json()) == (200, {"seconds": IDLE_S_MAX, "lasts": True})
-    clock.passes(IDLE_S_MAX - 1)
+    assert (answer.status, await answer.json()) == (200, {"seconds": IDLE_S, "lasts": True})
+    clock.passes(IDLE_S - 1)
     assert await left(browser) == {"seconds": 1, "lasts": True}
     clock.passes(1)
     assert await left(browser) == {"seconds": 0, "lasts": False}
@@ -49,12 +54,12 @@ async def test_asking_keeps_nothing_open_and_saying_that_one_is_there_does(
 
 async def test_no_word_makes_a_day_longer(browser: Any, door: Any, clock: Any) -> None:
     await browser.sign_in(door.login(door.person()))
-    for _ in range(SESSION_S_MAX // (IDLE_S_MAX - 60)):
-        clock.passes(IDLE_S_MAX - 60)
+    for _ in range(SESSION_S_MAX // (IDLE_S - 60)):
+        clock.passes(IDLE_S - 60)
         await browser.get("/me")
     told = await (await browser.send(HERE, {})).json()
     assert told["lasts"] is False
-    assert 0 < told["seconds"] < IDLE_S_MAX
+    assert 0 < told["seconds"] < IDLE_S
 
 
 async def test_a_stranger_and_who_is_not_in_yet_have_no_seconds(browser: Any, door: Any) -> None:
@@ -69,3 +74,35 @@ async def test_only_our_own_pages_keep_a_session_open(browser: Any, door: Any) -
     await browser.sign_in(door.login(door.person()))
     headers = {"Sec-Fetch-Site": "same-origin", "X-CSRF-Token": "guessed"}
     assert (await browser.client.post(HERE, headers=headers)).status == 403
+
+
+@pytest.fixture
+def leave_alone(door: Any) -> Iterator[Callable[[int], object]]:
+    """Return what sets for how many minutes the tenant of `house` leaves a browser alone."""
+
+    def decide(minutes: int) -> object:
+        return policies.set_policy(door.house.operator, door.tenant_id, idle_minutes=minutes)
+
+    yield decide
+    decide(IDLE_MINUTES_DEFAULT)
+
+
+async def test_a_tenant_says_how_long_a_browser_may_be_left_alone(
+    browser: Any, door: Any, clock: Any, leave_alone: Callable[[int], object]
+) -> None:
+    """It counts at once, for browsers that are open too, and for the time a page warns by."""
+    await browser.sign_in(door.login(door.person()))
+    leave_alone(5)
+    await browser.get("/me")
+    found = GIVEN.search(browser.page)
+    assert found is not None
+    assert int(found[1]) == 5 * 60
+    clock.passes(5 * 60 - 1)
+    assert await left(browser) == {"seconds": 1, "lasts": True}
+    leave_alone(IDLE_MINUTES_MAX)
+    assert (await left(browser))["seconds"] == IDLE_MINUTES_MAX * 60 - 5 * 60 + 1
+    clock.passes(IDLE_MINUTES_MAX * 60 - 5 * 60)
+    assert (await browser.get("/me")).status == 200
+    leave_alone(5)
+    clock.passes(5 * 60)
+    assert (await browser.get("/me")).status == 303
