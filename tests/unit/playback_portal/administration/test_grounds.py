@@ -111,10 +111,10 @@ async def test_a_form_is_saved_as_text_and_the_log_tells_the_fields_and_no_text(
 async def test_earlier_versions_stay_with_who_wrote_them(office: Any) -> None:
     first = grounds.current(office.house.portal, office.tenant.id)
     assert first is not None
-    assert "Dit is de tekst van uw aanbieder." in await office.opened("boss", PAGE)
+    assert "Dit is de tekst van je aanbieder." in await office.opened("boss", PAGE)
     assert (await office.posted("boss", PAGE, [*FORM, ("seen", first.id)])).status == 303
     page = await office.opened("boss", PAGE)
-    assert "Dit is de tekst van uw aanbieder." not in page
+    assert "Dit is de tekst van je aanbieder." not in page
     assert "Eerdere versies" in page
     assert "door de aanbieder" in page
     assert re.search(r"Sinds [^<]*, door boss", page)
@@ -142,7 +142,7 @@ async def test_what_somebody_else_saved_meanwhile_is_not_passed_over(office: Any
         ({"legal_basis": "because"}, "Kies de grondslag."),
         ({"purposes": " \r\n"}, "Schrijf minstens één doel"),
         ({"notice_en": ""}, "Schrijf de tekst in het Engels."),
-        ({"legal_basis": "legitimate-interest"}, "Schrijf kort waarom uw belang"),
+        ({"legal_basis": "legitimate-interest"}, "Schrijf kort waarom jullie belang"),
         ({"told_by": "shouting"}, "Vink er minstens één aan."),
     ],
 )
