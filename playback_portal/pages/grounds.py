@@ -39,13 +39,18 @@ from playback_portal.services import ENTRY, SCOPE, SERVICES
 PAGE = "/admin/policies/grounds"
 
 BASES = {
-    LegalBasis.CONSENT: mark("Consent: everybody who is heard agreed"),
-    LegalBasis.CONTRACT: mark("Contract: needed for a contract with the person"),
-    LegalBasis.LEGAL_OBLIGATION: mark("Legal obligation: a law says so"),
-    LegalBasis.VITAL_INTERESTS: mark("Vital interests: a life may depend on it"),
-    LegalBasis.PUBLIC_TASK: mark("Public task: a task of general interest that a law gave you"),
-    LegalBasis.LEGITIMATE_INTEREST: mark("Legitimate interest: yours outweighs that of who is heard"),
+    LegalBasis.CONSENT: (mark("Consent"), mark("Everybody who is heard agreed, and may take it back.")),
+    LegalBasis.CONTRACT: (mark("Contract"), mark("It is needed for a contract with the person.")),
+    LegalBasis.LEGAL_OBLIGATION: (mark("Legal obligation"), mark("A law says so.")),
+    LegalBasis.VITAL_INTERESTS: (mark("Vital interests"), mark("A life may depend on it.")),
+    LegalBasis.PUBLIC_TASK: (mark("Public task"), mark("It belongs to a task of general interest.")),
+    LegalBasis.LEGITIMATE_INTEREST: (
+        mark("Legitimate interest"),
+        mark("Your interest outweighs that of who is heard."),
+    ),
 }
+"""What a basis is called, and what it means."""
+
 TELLINGS = {
     Telling.ANNOUNCEMENT: mark("An announcement at the beginning of the call"),
     Telling.PRIVACY_STATEMENT: mark("The privacy statement"),

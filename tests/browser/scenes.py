@@ -133,7 +133,7 @@ def _without_purpose(page: Page) -> None:
     page.locator("[name=told_by]").first.uncheck()
     for each in page.locator("[name=told_by]:checked").all():
         each.uncheck()
-    page.get_by_role("main").get_by_role("button", name=re.compile("Bewaren|Save|Opslaan")).click()
+    page.locator("main button.primary[type=submit]").click()
     page.locator(".error").first.wait_for()
 
 

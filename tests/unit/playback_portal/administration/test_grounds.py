@@ -127,7 +127,7 @@ async def test_what_somebody_else_saved_meanwhile_is_not_passed_over(office: Any
     answer = await office.posted("boss", PAGE, [*FORM, ("seen", first.id)])
     assert answer.status == 409
     page = await answer.text()
-    assert "Iemand anders heeft intussen een andere tekst bewaard." in page
+    assert "Iemand anders heeft intussen een andere tekst opgeslagen." in page
     assert "Few calls" in page
     assert "Wij &lt;b&gt;nemen" in page, "what was typed is kept"
     seen = re.search(r'name="seen" value="([^"]+)"', page)
