@@ -8,7 +8,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0095"
-down_revision = "0091"
+down_revision = "0100"
 
 TABLES = """
 CREATE TABLE recording_grounds (
