@@ -20,7 +20,16 @@ from sqlalchemy import func, select
 from archive.access import UNSEEN_STATES
 from archive.approval import Kind, NotDecidable, Proposal
 from archive.audit_chain import Json
-from archive.catalogue import directory, exports, identities, legal_duties, policies, store_holds, trash
+from archive.catalogue import (
+    directory,
+    early,
+    exports,
+    identities,
+    legal_duties,
+    policies,
+    store_holds,
+    trash,
+)
 from archive.catalogue.engine import Connection
 from archive.catalogue.exports import Container, Order
 from archive.catalogue.identities import Account
@@ -126,6 +135,7 @@ def _destroy_key(connection: Connection, proposal: Proposal, _now: datetime) -> 
         raise Conflict(f"{counted.held} recordings under these keys are on hold: they can't be destroyed.")
     if counted.by_duty:
         raise Conflict(f"A legal duty keeps {counted.by_duty} recordings under these keys until their term.")
+    early.condemn(connection, proposal.tenant_id, proposal.id, day, proposal.proposed_at)
     return Effect("key.destruction-approved", proposal.subject, {"recordings": counted.all})
 
 

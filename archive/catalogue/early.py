@@ -3,8 +3,8 @@
 A recording waits in the trash first (`archive.catalogue.trash`). Behind that, and of keys at once, an
 approval is good for a week, and only while no hold keeps the recording: the sweep asks anew, in
 the statement that claims it. What was approved before a backup was restored is asked for anew. Keys
-are approved by their day, so that a KEK that gives way to its next version meanwhile changes
-nothing; what began after the proposal is not meant.
+are approved by their day, so that a KEK that gives way to its next version meanwhile changes nothing;
+what comes to that day after the approval is not meant (`condemn`).
 
 Rules: conditions of SQL over `recordings`, run by whoever claims (`archive.catalogue.destructions`).
 """
@@ -14,12 +14,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import Select, and_, func, insert, literal, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from archive.approval import LIFE, Kind, State
 from archive.catalogue import restores, store_holds
-from archive.catalogue.tables import legal_duties, proposals, recordings, trash
+from archive.catalogue.engine import Connection
+from archive.catalogue.tables import condemned, legal_duties, proposals, recordings, trash
 from archive.model import KEPT_STATES, TenantId
 
 APPROVAL_LASTS = LIFE
@@ -51,6 +52,19 @@ def is_early(tenant_id: TenantId, until: datetime) -> ColumnElement[bool]:
     return and_(*free, ~_is_of_duty(tenant_id).exists(), early)
 
 
+def condemn(
+    connection: Connection, tenant_id: TenantId, proposal_id: str, day: str, before: datetime
+) -> None:
+    """Note what hangs from the keys of a day and began before a moment as what an approval is about."""
+    columns = recordings.c
+    hanging = select(columns.tenant_id, columns.id, literal(proposal_id)).where(
+        columns.tenant_id == tenant_id,
+        columns.kek_id.like(f"{tenant_id}/{day}/%"),
+        columns.started_at <= before,
+    )
+    connection.execute(insert(condemned).from_select(["tenant_id", "recording_id", "proposal_id"], hanging))
+
+
 def approval() -> ColumnElement[str | None]:
     """Return the last approval by which a recording goes before its term."""
     of_it = proposals.c
@@ -68,12 +82,15 @@ def approval() -> ColumnElement[str | None]:
 
 
 def _is_of_key() -> ColumnElement[bool]:
-    """Whether a proposal is about the keys a recording hangs from: of a day, as far as it began before."""
+    """Whether a proposal is about the keys a recording hangs from, and hung from when it was approved."""
     columns, of_it = recordings.c, proposals.c
+    meant = select(condemned.c.recording_id).where(
+        condemned.c.recording_id == columns.id, condemned.c.proposal_id == of_it.id
+    )
     return and_(
         of_it.kind == Kind.KEY_DESTRUCTION.value,
         columns.kek_id.like(func.concat(func.split_part(of_it.subject, ":", 2), "/%")),
-        columns.started_at <= of_it.proposed_at,
+        meant.exists(),
     )
 
 

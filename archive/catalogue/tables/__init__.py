@@ -91,6 +91,7 @@ from archive.catalogue.tables.reports import (
     report_subscriptions,
 )
 from archive.catalogue.tables.retention import (
+    condemned,
     destructions,
     restores,
     retention_clocks,
@@ -138,6 +139,7 @@ __all__ = [
     "cases",
     "commands",
     "comments",
+    "condemned",
     "data_subject_calls",
     "data_subject_requests",
     "data_subject_searches",

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, DateTime, Double, ForeignKey, Index, Integer, LargeBinary, Table, Text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+)
 from sqlalchemy import text as sql_text
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -76,6 +88,18 @@ trash = Table(
     of_recording(),
     Index(None, "tenant_id", "until", "recording_id"),
 )
+
+condemned = Table(
+    "condemned",
+    metadata,
+    word("recording_id"),
+    tenant(),
+    Column("proposal_id", Text, ForeignKey("proposals.id"), nullable=False),
+    PrimaryKeyConstraint("recording_id", "proposal_id"),
+    of_recording(),
+    Index(None, "proposal_id"),
+)
+"""The recordings that hung from keys when two people approved the end of these."""
 
 retention_figures = Table(
     "retention_figures",

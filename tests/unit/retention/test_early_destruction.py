@@ -22,6 +22,7 @@ from archive.store.object import COMPLIANCE
 from retention.proposals import end_over
 from tests.unit.retention.ageing import Ageing, auditor, objects_of
 from tests.unit.retention.holding import assert_destroyed, assert_held_and_whole, hold, release
+from tests.unit.retention.test_terms import follow, lengthen
 
 
 def people(ageing: Ageing, operator: Catalogue, tenant: Tenant) -> tuple[AccessScope, AccessScope]:
@@ -154,6 +155,27 @@ def test_the_keys_of_a_day_go_with_all_that_hung_from_them_by_operator_and_tenan
     assert first.kek_id not in keks.used(ageing.portal, bakery.id)
     assert keks.unfinished(ageing.portal, bakery.id) == ()
     assert state_of(ageing, bakery, other) is RecordingState.AVAILABLE
+
+
+def test_what_comes_to_the_day_of_approved_keys_afterwards_is_not_meant(
+    ageing: Ageing, operator: Catalogue, bakery: Tenant
+) -> None:
+    """Somebody made it to be kept until that very day; or it was archived late."""
+    _ada, otto = people(ageing, operator, bakery)
+    meant, longer = ageing.archive(bakery, days=2000), ageing.archive(bakery, days=1000)
+    _, day, _ = meant.kek_id.split("/")
+    made = key_proposal(ageing, operator, bakery, day, ageing.house.clock.now())
+    approve(ageing, otto, made)
+    ageing.sweep().batch(bakery.id)
+    assert_destroyed(ageing, bakery, meant)
+    lengthen(ageing, longer, days=2000)
+    assert follow(ageing, bakery) == 0
+    late = ageing.archive(bakery, days=2000)
+    moved = recordings.get(ageing.portal, auditor(bakery), longer.recording.id)
+    assert {moved.kek_id.split("/")[1], late.kek_id.split("/")[1]} == {day}
+    ageing.sweep().batch(bakery.id)
+    for each in (longer, late):
+        assert state_of(ageing, bakery, each) is RecordingState.AVAILABLE
 
 
 def test_keys_of_what_is_held_are_not_destroyed(ageing: Ageing, operator: Catalogue, bakery: Tenant) -> None:

@@ -23,6 +23,7 @@ from archive.catalogue import (
     data_subjects,
     directory,
     do_not_record,
+    early,
     evaluation_forms,
     evaluations,
     exempt_numbers,
@@ -153,7 +154,7 @@ def filled(
         _fill_cases(portal, auditor, archived, now)
         _fill_data_subjects(portal, auditor, now)
         _fill_storage(database, archived, now)
-        _fill_proposals(operator, tenant, now)
+        _fill_proposals(operator, portal, tenant, archived, now)
         _fill_trash(portal, archived, now)
         _fill_reports(database, user, now)
         with portal.transaction(tenant.id) as connection:
@@ -385,10 +386,15 @@ def _fill_data_subjects(portal: Catalogue, scope: AccessScope, now: datetime) ->
         data_subject_calls.search(connection, scope, made.id, SoughtBy.NUMBER, "0612345678", now=now)
 
 
-def _fill_proposals(operator: Catalogue, tenant: Tenant, now: datetime) -> None:
+def _fill_proposals(
+    operator: Catalogue, portal: Catalogue, tenant: Tenant, archived: ArchivedRecording, now: datetime
+) -> None:
     wanted = Wanted(Kind.KEY_DESTRUCTION, f"kek:{tenant.id}/2027-02-20", {"day": "2027-02-20"})
     with operator.transaction(tenant.id) as connection:
-        proposals.propose_as_operator(connection, tenant.id, "operator:0", wanted, now=now)
+        made = proposals.propose_as_operator(connection, tenant.id, "operator:0", wanted, now=now)
+    day = archived.kek_id.split("/")[1]
+    with portal.transaction(tenant.id) as connection:
+        early.condemn(connection, tenant.id, made.id, day, archived.recording.started_at)
 
 
 def _fill_trash(portal: Catalogue, archived: ArchivedRecording, now: datetime) -> None:
