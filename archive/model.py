@@ -216,6 +216,8 @@ class Peer:
     dialect: str = "auto"
     srtp: str = "allow"
     star_codes: bool = False
+    enabled: bool = True
+    """Switched off, its calls are refused; its addresses stay its own."""
 
 
 @dataclass(frozen=True)
@@ -377,3 +379,5 @@ class SessionOutcome:
     tenant_id: TenantId | None = None
     recording_ids: tuple[RecordingId, ...] = ()
     trace: tuple[str, ...] = field(default=())
+    transport: str = ""
+    """How the signalling came: udp, tcp or tls; '' where nobody told."""

@@ -27,6 +27,7 @@ from playback_portal import (
     notifications,
     operation_schemas,
     operations,
+    peer_schemas,
     positions,
     problems,
     report_schemas,
@@ -62,6 +63,7 @@ OPERATIONS = {
     **terms.TERM_OPERATIONS,
     **trash.TRASH_OPERATIONS,
     **operation_schemas.OPERATION_OPERATIONS,
+    **peer_schemas.PEER_OPERATIONS,
 }
 SCHEMAS = {
     **schemas.SCHEMAS,
@@ -81,6 +83,7 @@ SCHEMAS = {
     **trash.TRASH_SCHEMAS,
     **report_schemas.REPORT_SCHEMAS,
     **operation_schemas.OPERATION_SCHEMAS,
+    **peer_schemas.PEER_SCHEMAS,
 }
 PARAMETERS = {
     **schemas.PARAMETERS,

@@ -69,6 +69,7 @@ from playback_portal.pages.operation import OPERATION_PAGE_ROUTES
 from playback_portal.pages.organisation import ORGANISATION_ROUTES
 from playback_portal.pages.own_settings import OWN_SETTING_ROUTES
 from playback_portal.pages.passkeys import PASSKEY_ROUTES
+from playback_portal.pages.peers import PEER_PAGE_ROUTES
 from playback_portal.pages.people import PEOPLE_ROUTES
 from playback_portal.pages.play_link import PLAY_LINK_ROUTES
 from playback_portal.pages.policies import POLICY_ROUTES
@@ -87,6 +88,7 @@ from playback_portal.pages.trash import TRASH_PAGE_ROUTES
 from playback_portal.pages.verification import VERIFICATION_ROUTES
 from playback_portal.pages.what_if import WHAT_IF_ROUTES
 from playback_portal.pages.why import WHY_ROUTES
+from playback_portal.peers import PEER_ROUTES
 from playback_portal.positions import POSITION_ROUTES
 from playback_portal.problems import Problem, problem_of
 from playback_portal.reports import REPORT_ROUTES
@@ -198,6 +200,8 @@ ROUTES = (
     *HEARD_ROUTES,
     *OPERATION_ROUTES,
     *OPERATION_PAGE_ROUTES,
+    *PEER_ROUTES,
+    *PEER_PAGE_ROUTES,
     *PURPOSE_ROUTES,
     *CASE_PAGE_ROUTES,
     *DATA_SUBJECT_PAGE_ROUTES,

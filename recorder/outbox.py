@@ -185,4 +185,5 @@ def _from_json(document: bytes) -> SessionOutcome:
         tenant_id=None if tenant is None else TenantId(tenant),
         recording_ids=tuple(RecordingId(item) for item in fields["recording_ids"]),
         trace=tuple(fields["trace"]),
+        transport=fields.get("transport", ""),
     )

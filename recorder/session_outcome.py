@@ -30,6 +30,7 @@ def outcome(state: CallState, finished: FinishedRecording) -> SessionOutcome:
         tenant_id=recording.tenant_id,
         recording_ids=(recording.id,),
         trace=(*state.trace[: TRACE_LINES_MAX - 2], _media_line(state, recording), _term_line(recording)),
+        transport=state.dialog.transport,
     )
 
 

@@ -1,20 +1,19 @@
-"""Tenants, peers, people and teams: read as a whole by recorders, changed one by one.
+"""Tenants, people and teams: read as a whole by recorders, changed one by one.
 
 `load_directory` takes the frozen copy every recorder carries; each change tells the
 channel `directory_changed`, so that copies are taken afresh at once. Licences are
 kept as history: what was in force when a recording began can be told later.
 
-Rules: operators change tenants and peers, the portal and operators the rest, each
+Rules: operators change tenants, the portal and operators the rest, each
 within one tenant. A name or number that is taken is a Conflict. Every change calls
 `announce`, in whichever module it is made. Not here: how rows are read
-(`archive.catalogue.directory_rows`), policies, promises and lists of numbers
+(`archive.catalogue.directory_rows`), `peers`, policies, promises and lists of numbers
 (`policies`, `keep_next`, `do_not_record`, `exempt_numbers`), the history of licences
 (`licences`), passwords and API keys (`accounts`).
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -29,7 +28,6 @@ from archive.catalogue import grounds
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.snapshot import Directory, NumberRange
 from archive.catalogue.tables import (
-    peers,
     team_members,
     teams,
     tenants,
@@ -40,8 +38,6 @@ from archive.catalogue.tables import (
 from archive.errors import Conflict, NotFound, Refused
 from archive.grounds import STANDARD, Grounds
 from archive.model import (
-    Peer,
-    PeerId,
     RecordingMode,
     RetentionClass,
     Role,
@@ -58,9 +54,6 @@ NAME_CHARS_MAX = 200
 NUMBERS_PER_USER_MAX = 200
 """Ranges count as one. A switchboard has some dozens; more belongs to several users."""
 
-ADDRESSES_PER_PEER_MAX = 64
-DIALECTS = ("auto", "broadworks", "cube", "oracle", "audiocodes", "ribbon", "rfc7866")
-SRTP_POLICIES = ("allow", "require", "off")
 
 LEFT = "This person left. Take their departure back before you change something of them."
 
@@ -168,45 +161,6 @@ def tenant_by_domain(catalogue: Catalogue, domain: str) -> Tenant:
     if not found:
         raise NotFound(f"There is no tenant with the domain {domain!r}; `earwitness tenant list` shows them.")
     return found[0]
-
-
-def add_peer(
-    catalogue: Catalogue,
-    name: str,
-    addresses: Sequence[str],
-    *,
-    now: datetime,
-    tenant_id: TenantId | None = None,
-    dialect: str = "auto",
-    srtp: str = "allow",
-    star_codes: bool = False,
-) -> Peer:
-    """Add a trusted session recording client; raises Refused for what is not an address range.
-
-    Raises Conflict when the name or exactly one of the ranges belongs to another peer.
-    """
-    if dialect not in DIALECTS or srtp not in SRTP_POLICIES:
-        raise Refused(f"A dialect is one of {', '.join(DIALECTS)}; srtp one of {', '.join(SRTP_POLICIES)}.")
-    ranges = tuple(dict.fromkeys(map(_network, addresses)))
-    if not 1 <= len(ranges) <= ADDRESSES_PER_PEER_MAX:
-        raise Refused(f"A peer has 1 to {ADDRESSES_PER_PEER_MAX} address ranges.")
-    peer = Peer(PeerId(new_id(now)), named(name), ranges, tenant_id, dialect, srtp, star_codes)
-    with catalogue.transaction() as connection:
-        connection.execute(LOCK_NUMBERS, {"tenant_id": "peers"})
-        taken = connection.execute(
-            select(peers.c.name).where(peers.c.addresses.op("&&")(list(ranges)))
-        ).scalar()
-        if taken is not None:
-            raise Conflict(f"The peer {taken} has one of these address ranges already.")
-        connection.execute(insert(peers), {**vars(peer), "addresses": list(ranges)})
-        announce(connection)
-    return peer
-
-
-def list_peers(catalogue: Catalogue) -> list[Peer]:
-    """Return all peers by name, as recorder, worker or operator."""
-    with catalogue.transaction() as connection:
-        return sorted(rows.all_peers(connection), key=lambda peer: peer.name)
 
 
 def add_user(
@@ -484,13 +438,3 @@ def named(name: str) -> str:
     if not name or len(name) > NAME_CHARS_MAX or not name.isprintable():
         raise Refused(f"A name has 1 to {NAME_CHARS_MAX} printable characters.")
     return name
-
-
-def _network(text: str) -> str:
-    try:
-        network = ipaddress.ip_network(text.strip(), strict=False)
-    except ValueError as error:
-        raise Refused(f"{text!r} is not an address or range such as 192.0.2.0/24.") from error
-    if network.prefixlen == 0:
-        raise Refused(f"{text!r} trusts the whole internet; name the addresses of the peer.")
-    return str(network)

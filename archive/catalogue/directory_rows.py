@@ -69,6 +69,7 @@ def all_peers(connection: Connection) -> tuple[Peer, ...]:
             dialect=row.dialect,
             srtp=row.srtp,
             star_codes=row.star_codes,
+            enabled=row.enabled,
         )
         for row in connection.execute(select(peers).order_by(peers.c.id))
     )

@@ -186,6 +186,7 @@ def _row(outcome: SessionOutcome) -> dict[str, object]:
         "peer_id": outcome.peer_id,
         "recording_ids": list(outcome.recording_ids),
         "trace": [storable(line) for line in outcome.trace[:TRACE_LINES_MAX]],
+        "transport": outcome.transport,
     }
 
 
@@ -201,4 +202,5 @@ def _outcome(row: Row[Any]) -> SessionOutcome:
         tenant_id=None if row.tenant_id is None else TenantId(row.tenant_id),
         recording_ids=tuple(RecordingId(each) for each in row.recording_ids),
         trace=tuple(row.trace),
+        transport=row.transport,
     )

@@ -204,7 +204,10 @@ class Directory:
     exempt_numbers: tuple[ExemptNumber, ...] = ()
 
     def peer_of(self, address: str) -> Peer | None:
-        """Return the peer whose range holds the IP address most narrowly; None for a stranger."""
+        """Return the peer whose range holds the IP address most narrowly; None for a stranger.
+
+        What is switched off is a stranger, and never gives its calls to a wider range around it.
+        """
         try:
             asked = ipaddress.ip_address(address.partition("%")[0])
         except ValueError:
@@ -212,7 +215,10 @@ class Directory:
         if isinstance(asked, ipaddress.IPv6Address) and asked.ipv4_mapped is not None:
             asked = asked.ipv4_mapped
         holding = [(network.prefixlen, peer) for network, peer in self._networks if asked in network]
-        return max(holding, key=lambda item: item[0])[1] if holding else None
+        if not holding:
+            return None
+        narrowest = max(holding, key=lambda item: item[0])[1]
+        return narrowest if narrowest.enabled else None
 
     def tenant_of(
         self, peer: Peer | None, service_provider_id: str | None = None, group_id: str | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 
 from archive.access import Scope
-from archive.catalogue import accounts, directory, policies
+from archive.catalogue import accounts, directory, peers, policies
 from archive.cli import grounds
 from archive.cli.licences import person
 from archive.cli.operator import Operator, operator
@@ -145,8 +145,8 @@ def run_peer(arguments: list[str]) -> int:
         help="address or range it sends from",
     )
     add.add_argument("--tenant", metavar="DOMAIN", help="its calls belong to this customer")
-    add.add_argument("--dialect", default="auto", choices=directory.DIALECTS, help="how it describes calls")
-    add.add_argument("--srtp", default="allow", choices=directory.SRTP_POLICIES, help="encrypted media")
+    add.add_argument("--dialect", default="auto", choices=peers.DIALECTS, help="how it describes calls")
+    add.add_argument("--srtp", default="allow", choices=peers.SRTP_POLICIES, help="encrypted media")
     add.add_argument("--star-codes", default="off", choices=("on", "off"), help="*44, *45, *48, *49 in calls")
     listing = actions.add_parser("list", help="list clients", epilog="example: earwitness peer list --json")
     for each in (add, listing):
@@ -155,9 +155,7 @@ def run_peer(arguments: list[str]) -> int:
     options = made.parse_args(arguments)
     with operator(options) as acting:
         if options.action == "list":
-            print_rows(
-                [_peer_row(each) for each in directory.list_peers(acting.catalogue)], as_json=options.json
-            )
+            print_rows([_peer_row(each) for each in peers.list_peers(acting.catalogue)], as_json=options.json)
             return DONE
         print_row(_peer_row(_add_peer(acting, options)), as_json=options.json)
     return DONE
@@ -165,7 +163,7 @@ def run_peer(arguments: list[str]) -> int:
 
 def _add_peer(acting: Operator, options: argparse.Namespace) -> Peer:
     tenant = directory.tenant_by_domain(acting.catalogue, options.tenant) if options.tenant else None
-    peer = directory.add_peer(
+    peer = peers.add_peer(
         acting.catalogue,
         options.name,
         options.address,

@@ -38,6 +38,7 @@ def outcome_of(state: CallState, kind: OutcomeKind, reason: str) -> SessionOutco
         peer_id=PeerId(state.peer_id) if state.peer_id else None,
         tenant_id=TenantId(state.tenant_id),
         trace=state.trace,
+        transport=state.dialog.transport,
     )
 
 
@@ -64,6 +65,7 @@ def _outcome(session: RecordingSession, kind: OutcomeKind, reason: str, now: Mom
         peer_id=session.peer.id if session.peer else None,
         tenant_id=decision.tenant_id if decision else None,
         trace=decision.trace if decision else (),
+        transport=session.transport,
     )
 
 

@@ -62,6 +62,7 @@ def restored(
         flags=first.flags,
         networks=(first.dialog.remote_address,),
         call_group=first.call_group,
+        transport=first.dialog.transport,
     )
     _replay_metadata(session)
     session.recording_type = recording_type(session.model)

@@ -137,6 +137,7 @@ class SessionRecordingServer:
             session_id=self._new_id(now.wall_ns),
             call_id=event.request.call_id,
             peer=peer,
+            transport=event.flow.transport,
             address=self._address_for(event.flow.local[0]),
             invite_key=event.key,
             dialog_id=event.dialog_id,

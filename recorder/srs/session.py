@@ -118,6 +118,7 @@ class RecordingSession:
     returned_ns: int = 0
     pending_key: TransactionKey | None = None
     flags: tuple[str, ...] = ()
+    transport: str = ""
     networks: tuple[str, ...] = ()
     barred: bool = False
     """Somebody on the do-not-record list is on the call: nothing is captured meanwhile."""

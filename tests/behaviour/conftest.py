@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from archive.catalogue import directory
+from archive.catalogue import peers
 from tests.behaviour.customer import Customer, known, operating
 from tests.crash.calls import is_ready
 from tests.running_service import RunningService, eventually
@@ -71,10 +71,8 @@ def entered(service: RunningService) -> Provider:
     cafe = Customer.add(service, "cafe.example", "cafe.example")
     now = datetime.now(UTC)
     with operating(service) as catalogue:
-        directory.add_peer(
-            catalogue, "own", ["127.0.0.1/32"], now=now, tenant_id=acme.tenant_id, star_codes=True
-        )
-        directory.add_peer(catalogue, "shared", ["::1/128"], now=now)
+        peers.add_peer(catalogue, "own", ["127.0.0.1/32"], now=now, tenant_id=acme.tenant_id, star_codes=True)
+        peers.add_peer(catalogue, "shared", ["::1/128"], now=now)
     eventually(lambda: len(known(service).peers) == 2, "the recorder knows its peers")
     eventually(Steady(service), "the recorder takes calls, and goes on to")
     return Provider(service, acme, bakery, cafe)

@@ -19,8 +19,8 @@ import psutil
 import pytest
 from sqlalchemy import make_url
 
-from archive.catalogue.directory import add_peer
 from archive.catalogue.engine import Catalogue
+from archive.catalogue.peers import PeerFields, add_peer, change_within, list_peers
 from archive.embedded.service_file import read_service
 from archive.model import TenantId
 from tests import at_rest, rtp_ports
@@ -53,6 +53,12 @@ class SecondRecorder:
             if item.laddr
         }
         return {port for port in found if self.rtp_first <= port < self.rtp_first + 100}
+
+
+def operating(service: RunningService) -> Catalogue:
+    """Return the copied database as the operator has it."""
+    url = make_url(read_service(service.directory).database_urls["operator"]).set(database=DATABASE)
+    return Catalogue(url.render_as_string(hide_password=False))
 
 
 def copied_database(service: RunningService) -> str:
@@ -165,3 +171,21 @@ def test_the_peer_is_recorded_and_nobody_talks_into_its_call(second: SecondRecor
     rows = eventually(lambda: at_rest.query(second.service, found, DATABASE), "the call is archived")
     assert rows == [(100, 0)]
     eventually(lambda: not second.bound(), "its ports are closed")
+
+
+def test_a_peer_that_is_switched_off_is_a_stranger_within_seconds(second: SecondRecorder) -> None:
+    """As a page of an operator does it; the recorder is never started anew."""
+    catalogue = operating(second.service)
+    try:
+        (peer,) = list_peers(catalogue)
+        for enabled, status in ((False, 403), (True, 200)):
+            with catalogue.transaction() as connection:
+                change_within(connection, peer.id, PeerFields(enabled=enabled))
+
+            def answered(wanted: int = status) -> bool:
+                with RawPeer(second.sip_port, host=PEER) as asking:
+                    return asking.ask("OPTIONS").status == wanted
+
+            eventually(answered, f"OPTIONS is answered with {status}", 5)
+    finally:
+        catalogue.close()

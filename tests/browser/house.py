@@ -32,6 +32,7 @@ from archive.catalogue import (
     identities,
     invitations,
     passwords,
+    peers,
     proposals,
     recordings,
     report_subscriptions,
@@ -43,6 +44,7 @@ from archive.catalogue.directory import Capacity
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.identities import Account
 from archive.catalogue.invitations import Kind
+from archive.catalogue.peers import PeerFields
 from archive.catalogue.tables import minute_months
 from archive.model import (
     RecordingId,
@@ -170,6 +172,7 @@ class House:
     evaluations: dict[str, str] = field(default_factory=dict)
     invitation: str = ""
     destroyed: str = ""
+    exchange: str = ""
 
     @property
     def url(self) -> str:
@@ -252,6 +255,11 @@ def _entered(service: RunningService, catalogue: Catalogue, box: Letterbox) -> H
     now = datetime.now(UTC)
     tenant = directory.add_tenant(catalogue, "Lindekade Techniek", DOMAIN, now=now)
     house = House(service, tenant.id, box)
+    here = ("127.0.0.0/8", "::1/128")
+    exchange = peers.add_peer(
+        catalogue, "Centrale Lindekade", here, now=now, tenant_id=tenant.id, star_codes=True
+    )
+    house.exchange = exchange.id
     for person in PEOPLE:
         if person.domain == DOMAIN:
             _enter(catalogue, house, tenant.id, person)
@@ -324,13 +332,16 @@ def _let_in(catalogue: Catalogue, house: House) -> None:
 
 
 def _enter_the_empty(catalogue: Catalogue, house: House) -> None:
-    """Add the organisation without calls, and the provider with an operator, after those of the other came in by the only peer there is."""
+    """Add the organisation without calls, an exchange that several share, and the provider with an operator."""
     tenant = directory.add_tenant(catalogue, "Nog leeg", EMPTY_DOMAIN, now=datetime.now(UTC))
     for person in PEOPLE:
         if person.domain == EMPTY_DOMAIN:
             _enter(catalogue, house, tenant.id, person)
             passwords.set_password(catalogue, tenant.id, person.login, PASSWORD)
     _leave_one_unknown(catalogue, house, tenant.id)
+    shared = peers.add_peer(catalogue, "Gedeelde centrale", ["192.0.2.0/28"], now=datetime.now(UTC))
+    with catalogue.transaction() as connection:
+        peers.change_within(connection, shared.id, PeerFields(enabled=False))
     provider = directory.add_tenant(
         catalogue, "De aanbieder", PROVIDER_DOMAIN, now=datetime.now(UTC), operates=True
     )

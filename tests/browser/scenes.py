@@ -203,6 +203,14 @@ def _drawn_twice(page: Page) -> None:
     page.locator("[role=alert]").wait_for()
 
 
+def _address_taken(page: Page) -> None:
+    """Add an exchange where another one is."""
+    page.fill("#f-name", "Nog een centrale")
+    page.fill("#f-addresses", "127.0.0.0/8")
+    page.locator("#add button[type=submit]").click()
+    page.locator("#f-addresses-error").wait_for()
+
+
 def _verified(page: Page) -> None:
     file = FilePayload(name="package.zip", mimeType="application/zip", buffer=b"no zip")
     page.locator("#package").set_input_files(file)
@@ -344,6 +352,8 @@ SCENES = (
     ),
     Scene("quarantine-list", FULL, "/admin/quarantine", LEEGBEHEER),
     Scene("quarantine", EMPTY, "/admin/quarantine", BEHEER),
+    Scene("peers", FULL, "/admin/peers", BEHEER),
+    Scene("peers", EMPTY, "/admin/peers", LEEGBEHEER),
     Scene("import", FULL, "/admin/users/import", BEHEER, _looked_at),
     Scene("import", EMPTY, "/admin/users/import", BEHEER),
     Scene("import", FAULT, "/admin/users/import", BEHEER, _no_table),
@@ -465,6 +475,9 @@ SCENES = (
     Scene("operator-status", FULL, "/operator", BEDRIJF),
     Scene("operator-tenants", FULL, "/operator/tenants", BEDRIJF),
     Scene("operator-nodes", FULL, "/operator/nodes", BEDRIJF),
+    Scene("operator-peers", FULL, "/operator/peers", BEDRIJF),
+    Scene("operator-peers", FAULT, "/operator/peers", BEDRIJF, _address_taken),
+    Scene("operator-peer", FULL, lambda house: f"/operator/peers/{house.exchange}", BEDRIJF),
     Scene("operator-sessions", FULL, "/operator/sessions", BEDRIJF),
     Scene("operator-sessions", EMPTY, "/operator/sessions?q=niemand", BEDRIJF),
     Scene("not-allowed", FAULT, "/recordings", BEDRIJF, status=403),

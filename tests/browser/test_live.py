@@ -55,10 +55,6 @@ def house() -> Iterator[House]:
         furnished(Path(directory_name), pause_reminder_s=str(REMINDER_S)) as it,
     ):
         with operating(it.service) as catalogue:
-            # With a second organisation in the house the exchange has to be somebody's.
-            directory.add_peer(
-                catalogue, "centrale", ["127.0.0.0/8"], now=datetime.now(UTC), tenant_id=it.tenant_id
-            )
             for mode, person in BY_MODE.items():
                 user = directory.add_user(
                     catalogue,

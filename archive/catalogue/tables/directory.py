@@ -79,6 +79,7 @@ peers = Table(
     word("dialect"),
     word("srtp"),
     Column("star_codes", Boolean, nullable=False),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
     UniqueConstraint("name"),
 )
 

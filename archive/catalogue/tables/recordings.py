@@ -89,6 +89,12 @@ recordings = Table(
             "(on_hold AND store_hold <> 'held') OR (NOT on_hold AND store_hold <> 'none')"
         ),
     ),
+    Index(
+        "recordings_quarantined_idx",
+        "tenant_id",
+        "peer_id",
+        postgresql_where=sql_text("state = 'quarantined'"),
+    ),
     Index("recordings_term_behind_idx", "tenant_id", "id", postgresql_where=sql_text("term_behind")),
     Index(
         "recordings_due_idx",
@@ -147,8 +153,10 @@ sessions = Table(
     maybe("peer_id"),
     words("recording_ids"),
     words("trace"),
+    Column("transport", Text, nullable=False, server_default=sql_text("''")),
     Index(None, "tenant_id", "started_at", "id"),
     Index(None, "tenant_id", "call_id"),
+    Index(None, "tenant_id", "peer_id", "started_at"),
 )
 
 exempt_days = Table(

@@ -154,7 +154,13 @@ OF_RECORDINGS = [
 ]
 READS = [route for route in OF_RECORDINGS if route.method == "GET"]
 OF_OTHER_THINGS = [
-    route for route in ROUTES if "{id}" in route.path and route.permission and route not in OF_RECORDINGS
+    route
+    for route in ROUTES
+    if "{id}" in route.path
+    and route.permission
+    and route not in OF_RECORDINGS
+    # What operators do is of no tenant and has a table of its own.
+    and route.permission is not Scope.OPERATION
 ]
 ADMINISTRATION = [route for route in ROUTES if route.permission is Scope.ADMINISTRATION]
 GUARDED = [route for route in ROUTES if route.permission is not None]

@@ -38,7 +38,7 @@ from tests.unit.playback_portal.conftest import NOW
 OPERATION = [route for route in ROUTES if route.permission is Scope.OPERATION]
 GUARDED = [route for route in ROUTES if route.permission is not None]
 ALLOWED = {Scope.OPERATION, Scope.SETTINGS}
-PAGES = ("/operator", "/operator/tenants", "/operator/nodes", "/operator/sessions")
+PAGES = ("/operator", "/operator/tenants", "/operator/nodes", "/operator/peers", "/operator/sessions")
 
 
 @pytest.fixture(scope="module")
@@ -149,8 +149,9 @@ async def test_nobody_else_reaches_what_is_an_operators(desk: Desk, route: Any) 
             house.operator, tenant.id, f"{user_id}", [*Scope], now=NOW, user_id=user_id
         )
         headers.append({"Authorization": f"Bearer {made.key}"})
+    path = route.path.replace("{id}", house.recordings["two-party"].id)
     for each in headers:
-        answer = await desk.client.get(route.path, headers=each, allow_redirects=False)
+        answer = await desk.client.request(route.method, path, headers=each, json={}, allow_redirects=False)
         assert answer.status == 403
 
 

@@ -27,6 +27,7 @@ from playback_portal.evaluations import EVALUATION_ROUTES
 from playback_portal.exports import EXPORT_ROUTES
 from playback_portal.labels import LABEL_ROUTES
 from playback_portal.operation import OPERATION_ROUTES
+from playback_portal.peers import PEER_ROUTES
 from playback_portal.positions import POSITION_ROUTES
 from playback_portal.reports import REPORT_ROUTES
 from playback_portal.route import Route
@@ -96,6 +97,7 @@ OWN = [
         *EVALUATION_SAMPLE_API_ROUTES,
         *REPORT_ROUTES,
         *OPERATION_ROUTES,
+        *PEER_ROUTES,
     )
 ]
 BODIES: dict[str, Any] = {

@@ -11,10 +11,10 @@ import structlog
 
 from archive.catalogue import (
     audit_entries,
-    directory,
     do_not_record,
     exempt_numbers,
     minutes,
+    peers,
     tenant_directory,
 )
 from archive.catalogue.minutes import Booking
@@ -191,10 +191,8 @@ async def test_peers_are_the_tenants_own_or_shared_by_group_and_a_wrong_name_is_
     api: Any, clock: Any
 ) -> None:
     house = api.house
-    directory.add_peer(house.operator, "shared-sbc", ["192.0.2.1/32"], now=clock.now())
-    directory.add_peer(
-        house.operator, "bakery-sbc", ["192.0.2.2/32"], now=clock.now(), tenant_id=house.tenant_id
-    )
+    peers.add_peer(house.operator, "shared-sbc", ["192.0.2.1/32"], now=clock.now())
+    peers.add_peer(house.operator, "bakery-sbc", ["192.0.2.2/32"], now=clock.now(), tenant_id=house.tenant_id)
     assert "peer bakery-sbc" in (await what_if(api, OUTSIDE, ANNA, peer="bakery-sbc"))["trace"]
     body = {"caller": OUTSIDE, "callee": ANNA, "peer": "shared-sbc"}
     answer = await api.send("POST", "/v1/what-if", body=body)

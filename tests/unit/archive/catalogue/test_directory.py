@@ -9,9 +9,16 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, insert
 
-from archive.catalogue import directory, do_not_record, exempt_numbers, keep_next, policies, tables
+from archive.catalogue import (
+    directory,
+    do_not_record,
+    exempt_numbers,
+    keep_next,
+    peers,
+    policies,
+    tables,
+)
 from archive.catalogue.directory import (
-    ADDRESSES_PER_PEER_MAX,
     NAME_CHARS_MAX,
     NUMBERS_PER_USER_MAX,
     Capacity,
@@ -46,7 +53,7 @@ def test_what_was_added_is_what_a_recorder_carries(operator: Catalogue, recorder
         broadworks_service_provider="bw",
         broadworks_group="shop",
     )
-    peer = directory.add_peer(
+    peer = peers.add_peer(
         operator, "sbc", ["192.0.2.9/24", "2001:db8::/32"], now=NOW, tenant_id=tenant.id, star_codes=True
     )
     user = directory.add_user(
@@ -76,7 +83,7 @@ def test_what_was_added_is_what_a_recorder_carries(operator: Catalogue, recorder
     assert loaded.peer_of("192.0.2.200") == peer
     assert loaded.tenant_of(None, "bw", "shop") == tenant
     assert directory.list_tenants(operator) == [tenant]
-    assert directory.list_peers(operator) == [peer]
+    assert peers.list_peers(operator) == [peer]
     assert directory.list_users(operator, tenant.id) == [user]
     assert directory.tenant_by_domain(operator, "BAKERY.example") == tenant
 
@@ -293,7 +300,7 @@ def test_an_emergency_number_belongs_to_nobody(operator: Catalogue, bakery: Tena
 
 def test_login_domain_peer_and_team_names_are_taken_once(operator: Catalogue, bakery: Tenant) -> None:
     directory.add_user(operator, bakery.id, "anna", now=NOW, broadworks_id="a@bw")
-    directory.add_peer(operator, "sbc", ["192.0.2.1"], now=NOW)
+    peers.add_peer(operator, "sbc", ["192.0.2.1"], now=NOW)
     directory.add_team(operator, bakery.id, "Sales", now=NOW)
     with pytest.raises(Conflict):
         directory.add_user(operator, bakery.id, "ANNA", now=NOW)
@@ -302,9 +309,9 @@ def test_login_domain_peer_and_team_names_are_taken_once(operator: Catalogue, ba
     with pytest.raises(Conflict):
         directory.add_tenant(operator, "X", "bakery.example", now=NOW)
     with pytest.raises(Conflict):
-        directory.add_peer(operator, "sbc", ["192.0.2.2"], now=NOW)
-    with pytest.raises(Conflict, match="sbc"):
-        directory.add_peer(operator, "other", ["192.0.2.1/32"], now=NOW)
+        peers.add_peer(operator, "sbc", ["192.0.2.2"], now=NOW)
+    with pytest.raises(Conflict, match="belongs to another peer"):
+        peers.add_peer(operator, "other", ["192.0.2.1/32"], now=NOW)
     with pytest.raises(Conflict):
         directory.add_team(operator, bakery.id, "Sales", now=NOW)
 
@@ -345,23 +352,23 @@ def test_a_name_may_be_as_long_as_its_limit(operator: Catalogue, bakery: Tenant)
 @pytest.mark.parametrize("address", ["", "x", "192.0.2.1/33", "0.0.0.0/0", "::/0"])
 def test_what_is_no_address_of_a_peer_is_refused(operator: Catalogue, address: str) -> None:
     with pytest.raises(Refused):
-        directory.add_peer(operator, "sbc", [address], now=NOW)
+        peers.add_peer(operator, "sbc", [address], now=NOW)
 
 
 def test_a_peer_has_a_bounded_number_of_addresses(operator: Catalogue) -> None:
-    addresses = [f"192.0.2.{n}" for n in range(ADDRESSES_PER_PEER_MAX + 1)]
+    addresses = [f"192.0.2.{n}" for n in range(peers.ADDRESSES_PER_PEER_MAX + 1)]
     for wrong in ([], addresses):
         with pytest.raises(Refused, match="1 to 64"):
-            directory.add_peer(operator, "sbc", wrong, now=NOW)
+            peers.add_peer(operator, "sbc", wrong, now=NOW)
     assert (
-        len(directory.add_peer(operator, "sbc", addresses[1:], now=NOW).addresses) == ADDRESSES_PER_PEER_MAX
+        len(peers.add_peer(operator, "sbc", addresses[1:], now=NOW).addresses) == peers.ADDRESSES_PER_PEER_MAX
     )
 
 
 @pytest.mark.parametrize("wrong", [{"dialect": "esperanto"}, {"srtp": "maybe"}])
 def test_an_unknown_dialect_or_srtp_policy_is_refused(operator: Catalogue, wrong: Any) -> None:
     with pytest.raises(Refused, match="one of"):
-        directory.add_peer(operator, "sbc", ["192.0.2.1"], now=NOW, **wrong)
+        peers.add_peer(operator, "sbc", ["192.0.2.1"], now=NOW, **wrong)
 
 
 @pytest.mark.parametrize("wrong", [{"site": "a\0"}, {"broadworks_id": ""}, {"broadworks_id": "x" * 201}])
@@ -410,7 +417,7 @@ def test_every_change_is_announced(
     with recorder.listen(directory.CHANNEL) as listener:
         changes = (
             lambda: directory.add_tenant(operator, "X", "x.example", now=NOW),
-            lambda: directory.add_peer(operator, "sbc", ["192.0.2.1"], now=NOW),
+            lambda: peers.add_peer(operator, "sbc", ["192.0.2.1"], now=NOW),
             lambda: directory.add_user(portal, bakery.id, "anna", now=NOW),
             lambda: directory.set_user(portal, bakery.id, "anna", now=NOW, site="Goes"),
             lambda: directory.add_team(portal, bakery.id, "Sales", now=NOW),

@@ -34,6 +34,7 @@ from archive.catalogue import (
     notes,
     notifications,
     passwords,
+    peers,
     policies,
     proposals,
     recordings,
@@ -103,7 +104,7 @@ def filled(
     """Return two tenants that each have at least one row in every table."""
     for n, tenant in enumerate((bakery, florist)):
         now = make_recording(tenant.id).recording.started_at
-        directory.add_peer(operator, f"sbc-{n}", [f"192.0.2.{n}"], now=now, tenant_id=tenant.id)
+        peers.add_peer(operator, f"sbc-{n}", [f"192.0.2.{n}"], now=now, tenant_id=tenant.id)
         user = directory.add_user(
             operator,
             tenant.id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from archive.catalogue import directory, do_not_record, exempt_numbers, tenant_directory
+from archive.catalogue import directory, do_not_record, exempt_numbers, peers, tenant_directory
 from archive.catalogue.engine import Catalogue
 from archive.model import RecordingMode, RetentionClass, Tenant
 
@@ -24,10 +24,10 @@ def test_the_portal_reads_all_of_its_tenant_and_nothing_of_another(
             licence=RetentionClass.DAYS_90,
             mode=RecordingMode.ALWAYS,
         )
-        directory.add_peer(operator, f"sbc-{number}", [f"192.0.2.{number}/32"], now=NOW, tenant_id=tenant.id)
+        peers.add_peer(operator, f"sbc-{number}", [f"192.0.2.{number}/32"], now=NOW, tenant_id=tenant.id)
         do_not_record.add(operator, tenant.id, f"+3161111111{number}", "doctor", now=NOW)
         exempt_numbers.add(operator, tenant.id, f"+3162222222{number}", now=NOW)
-    directory.add_peer(operator, "shared", ["198.51.100.0/24"], now=NOW)
+    peers.add_peer(operator, "shared", ["198.51.100.0/24"], now=NOW)
     exempt_numbers.add(operator, None, "+31633333333", now=NOW)
     whole, own = directory.load_directory(operator), tenant_directory.load(portal, bakery.id)
     assert own.tenants == (bakery,)
