@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import cast
 
 import procrastinate
@@ -106,8 +106,12 @@ def sequencer_of(  # noqa: PLR0917 - what it stands on, named by its one caller
     root: Callable[[], Root],
     audit: AuditWriter,
     clock: Clock,
+    believed_time: Callable[[], datetime],
 ) -> Sequencer:
-    """Return the sequencer of the settings; keys are opened when it signs for the first time."""
+    """Return the sequencer of the settings; keys are opened when it signs for the first time.
+
+    `believed_time` tells the time by which it signs and locks; raises ClockDisbelieved.
+    """
     key = functools.cache(lambda: open_signing_key(settings, root()))
     custody = Custody(
         timedelta(days=settings.audit_kept_days),
@@ -116,7 +120,8 @@ def sequencer_of(  # noqa: PLR0917 - what it stands on, named by its one caller
     )
     name = f"earwitness/{settings.s3_bucket}"
     stamper = authority_of(settings)
-    return Sequencer(catalogue, store, key, audit, clock, custody, name, stamper=stamper)
+    stands_on = (catalogue, store, key, audit, clock, custody, name)
+    return Sequencer(*stands_on, stamper=stamper, believed_time=believed_time)
 
 
 def sealed(sequencer: Sequencer) -> int:

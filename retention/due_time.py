@@ -11,6 +11,10 @@ runs behind by the pause, and what is over goes later by it. It is exact again w
 machine's clock is proved right: by NTP, as the kernel tells, or by the operator. A longer
 pause has to be confirmed by the operator, because a clock that is wrong looks the same.
 
+A clock that is within the minute and not proved moves the third one by no more than DRIFT_PPM_MAX
+of the time that was measured, however often somebody looks: set ahead a little between any two
+looks, it would walk away from what was right.
+
 Rules: pure. What proves a clock may move it back as well: that deletes nothing early. Not
 here: where the readings come from (`retention.timekeeper`).
 """
@@ -29,6 +33,9 @@ PAUSE_HOURS_MAX = 72
 LOCK_HOURS_MAX = 24
 """How wrong a clock may be and still lock: a host that finds the time after its start must not keep
 recordings waiting for a person, and a term that is a day off is none that is lost."""
+
+DRIFT_PPM_MAX = 200
+"""17 s a day: more than a machine's oscillator is off, and nothing that adds up to a day within ten years."""
 
 TOLERANCE = timedelta(seconds=CLOCK_DIFFERENCE_S_MAX)
 
@@ -97,9 +104,18 @@ def judge(readings: Readings) -> Judgement:
         return Judgement(here, here, exact=True)
     if _is_exact(local, readings.checkpoint, proved=readings.proved):
         close = abs(local - readings.checkpoint.now) <= TOLERANCE
-        return Judgement(min(here, readings.checkpoint.now) if close else here, here, exact=True)
+        until = min(here, readings.checkpoint.now) if close else here
+        return Judgement(until, _anchor(here, readings.checkpoint, proved=readings.proved), exact=True)
     third = readings.checkpoint.now
     return Judgement(min(here, third), third, exact=False)
+
+
+def _anchor(here: datetime, checkpoint: Checkpoint, *, proved: bool) -> datetime:
+    """Return what to remember of a time that was found right."""
+    if proved or not checkpoint.exact:
+        return here
+    drift = timedelta(seconds=checkpoint.elapsed_s * DRIFT_PPM_MAX / 1_000_000)
+    return min(max(here, checkpoint.now - drift), checkpoint.now + drift)
 
 
 def _is_exact(local: datetime, checkpoint: Checkpoint, *, proved: bool) -> bool:

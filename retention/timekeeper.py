@@ -16,6 +16,7 @@ new reason, and so is one that lets deletions come late. Not here: what is belie
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -51,6 +52,9 @@ RENEWAL_S = 60.0
 
 LATE = timedelta(hours=6)
 """Who knows of it then has time to say that the clock is right: nothing expired is alive a day later."""
+
+_DIGITS = re.compile(r"\d+")
+"""By how much a clock is off is another number at each look; it is one reason."""
 
 _log = structlog.get_logger()
 
@@ -135,7 +139,7 @@ class Timekeeper:
         self._node = node
         self._uptime = uptime
         self._kept_clock = kept_clock
-        self._alarmed: str | None = None
+        self._alarmed: set[str] = set()
 
     def due_time(self) -> datetime:
         """Return the moment up to which recordings are over, and remember what is known of the time now.
@@ -146,11 +150,8 @@ class Timekeeper:
         self._require_rebuilt()
         up, known = self._uptime(), retention_clocks.good_times(self._catalogue)
         readings = self._readings(up, known)
-        try:
-            found = judge(readings)
-        except ClockDisbelieved as error:
-            self._alarm(str(error), DISBELIEVED)
-            raise
+        readings = replace(readings, newest_entry=self._newest_entry(readings.local, known))
+        found = self._judged(readings)
         if readings.local - found.until > LATE:
             self._alarm(
                 "Deletions come late by the time this machine was off, which nobody measured. When its clock "
@@ -158,9 +159,29 @@ class Timekeeper:
                 "failed",
             )
         else:
-            self._alarmed = None
+            self._alarmed.clear()
         retention_clocks.keep(self._catalogue, _good(self._node, found, up))
         return found.until
+
+    def believed_time(self) -> datetime:
+        """Return this machine's time when it may date and lock for good what is sealed now.
+
+        Entries of others that are dated ahead do not speak against it: they would keep the log from being
+        sealed until somebody looks. Raises ClockDisbelieved, and DependencyUnavailable when store or
+        database are away.
+        """
+        up, known = self._uptime(), retention_clocks.good_times(self._catalogue)
+        readings = self._readings(up, known)
+        found = self._judged(readings)
+        retention_clocks.keep(self._catalogue, _good(self._node, found, up))
+        return readings.local
+
+    def _judged(self, readings: Readings) -> Judgement:
+        try:
+            return judge(readings)
+        except ClockDisbelieved as error:
+            self._alarm(str(error), DISBELIEVED)
+            raise
 
     def _require_rebuilt(self) -> None:
         made_at = restores.not_rebuilt(self._catalogue)
@@ -196,7 +217,7 @@ class Timekeeper:
         return Readings(
             local,
             self._store.clock(),
-            self._newest_entry(local, known),
+            None,
             checkpoint,
             _is_proved(local, self._kept_clock),
         )
@@ -211,8 +232,8 @@ class Timekeeper:
     def _alarm(self, reason: str, result: str) -> None:
         what = "nothing is deleted" if result == DISBELIEVED else "deletions come late"
         _log.error(f"ALARM: no clock is believed, {what}", reason=reason)
-        kind = reason.partition(" by ")[0]
-        if kind == self._alarmed:
+        kind = _DIGITS.sub("", reason.partition(" by ")[0])
+        if kind in self._alarmed:
             return
         with self._audit.transaction(None) as connection:
             self._audit.append(
@@ -225,7 +246,7 @@ class Timekeeper:
                 at=self._clock.now(),
                 body={"reason": reason},
             )
-        self._alarmed = kind
+        self._alarmed.add(kind)
 
 
 def _good(node: str, found: Judgement, up: Uptime) -> GoodTime:

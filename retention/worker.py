@@ -388,15 +388,8 @@ class Worker:
             functools.cache(lambda: open_signing_key(settings, keyring())),
             notices,
         )
-        expiry = Expiry(
-            self._store,
-            vault,
-            self._catalogue,
-            audit,
-            clock,
-            Timekeeper(self._catalogue, self._store, audit, clock, settings.node_name),
-            signatory,
-        )
+        keeper = Timekeeper(self._catalogue, self._store, audit, clock, settings.node_name)
+        expiry = Expiry(self._store, vault, self._catalogue, audit, clock, keeper, signatory)
         quarantine = Quarantine(self._store, vault, self._catalogue, audit, clock, expiry.check_clocks)
         following = (
             StoreHolds(self._store, self._catalogue, clock),
@@ -406,7 +399,8 @@ class Worker:
         shares = Shares(self._store, self._catalogue, clock).sweep
         asked = (scrub, quarantine, self._sweep_calls, mailer, shares, expiry, making)
         self.app = make_app(settings.database_url, Work(self._tenants, *asked, *following))
-        sequencer = sequencer_of(settings, self._catalogue, self._store, keyring, audit, clock)
+        sealing = (self._catalogue, self._store, keyring, audit, clock, keeper.believed_time)
+        sequencer = sequencer_of(settings, *sealing)
         check = functools.partial(check_log, self._catalogue, self._store, audit, clock)
         add_audit_log(self.app, functools.partial(sealed, sequencer), check)
         self._add_letters(audit, notices)

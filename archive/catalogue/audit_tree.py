@@ -18,6 +18,7 @@ from sqlalchemy import insert as insert_into
 
 from archive.audit_chain import ChainHead
 from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.rows import in_utc
 from archive.catalogue.tables import (
     audit_checkpoints,
     audit_entries,
@@ -98,6 +99,18 @@ def newest_stamped(connection: Connection, log: int) -> CheckpointRow | None:
     """Return the newest checkpoint with a time-stamp token."""
     columns = audit_checkpoints.c
     return _one(connection, and_(columns.log == log, columns.token_version.is_not(None)))
+
+
+def written_at(connection: Connection, row: CheckpointRow) -> datetime | None:
+    """Return when the last entry under a checkpoint was written, by the clock of its writer."""
+    leaf, entry = audit_leaves.c, audit_entries.c
+    same = and_(entry.writer == leaf.writer, entry.sequence == leaf.sequence)
+    statement = (
+        select(entry.at)
+        .select_from(audit_leaves.join(audit_entries, same))
+        .where(leaf.log == row.log, leaf["index"] == row.size - 1)
+    )
+    return in_utc(connection.execute(statement).scalar_one_or_none())
 
 
 def unpublished(catalogue: Catalogue, log: int) -> list[CheckpointRow]:

@@ -17,6 +17,7 @@ from archive.cli.operator import Operator, operator
 from archive.cli.outcome import DONE, Row, add_json, parser, print_row, print_rows
 from archive.cli.service import add_data, settings_of
 from archive.cli.vault import open_store
+from archive.clock import SystemClock
 from archive.errors import NotFound, Refused
 from archive.model import TenantId
 from archive.timestamp import certificates_in, stamped_at
@@ -63,7 +64,7 @@ def run_audit(arguments: list[str]) -> int:
     )
     begin = actions.add_parser(
         "begin",
-        help="begin a new log where the former can't be gone on with, after a restore",
+        help="begin a new log where the former can't be gone on with: after a restore, or a clock ahead",
         epilog="example: earwitness audit begin --reason 'database restored from 2026-11-21'",
     )
     begin.add_argument("--reason", required=True, metavar="TEXT", help="what happened; it stands in the log")
@@ -145,6 +146,7 @@ def _verify_folder(options: argparse.Namespace) -> int:
             keys,
             known=known,
             as_of=as_of if newest else None,
+            now=SystemClock().now() if newest else None,
             check_token=lambda token, note: stamped_at(token, note, trusted),
         )
         rows.append(

@@ -53,7 +53,7 @@ from archive.transparency.leaves import (
     tokens_prefix,
 )
 from archive.transparency.tree import EMPTY_ROOT, Tree
-from archive.transparency.verification import SILENCE_MAX, LogBroken
+from archive.transparency.verification import SILENCE_MAX, LogBroken, dated_ahead
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,9 @@ def compare(
         found.append(_compare(catalogue, store, log, own, ended=log is not logs[-1]))
         _compare_objects(catalogue, store, log, share or Share(), ended=log is not logs[-1])
     newest = found[-1].sealed_at if found else None
+    ahead = "" if newest is None else dated_ahead(newest, now)
+    if ahead:
+        raise LogBroken(found[-1].log, found[-1].leaves, ahead)
     if newest is not None and now - newest > SILENCE_MAX:
         raise LogBroken(
             found[-1].log,

@@ -8,8 +8,9 @@ broken off anywhere is gone on with by the next one: what was signed is in the
 database, so that the same octets are put again, or found there and adopted.
 
 An entry is durable before the sequencer sees it; a bucket that is away delays
-checkpoints and nothing else. When nothing happens for an hour an entry says so, so that
-a tail cut off shows by its age.
+checkpoints and nothing else, and so does a clock that is not believed: neither date nor
+lock of what is sealed can be taken back. When nothing happens for an hour an entry says
+so, so that a tail cut off shows by its age.
 
 Rules: never two checkpoints of one size, never an object replaced. A bucket that holds
 a later checkpoint than the database knows is a database that was set back: nothing is
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from archive.audit import AuditWriter
 from archive.audit_chain import verify_chain
@@ -110,9 +111,15 @@ class Sequencer:
         name: str,
         *,
         stamper: Stamper | None = None,
+        believed_time: Callable[[], datetime] | None = None,
     ) -> None:
-        """Remember what it stands on; `name` begins the origin of logs, `key` is asked for when it signs."""
+        """Remember what it stands on; `name` begins the origin of logs, `key` is asked for when it signs.
+
+        `believed_time` tells the time by which may be signed and locked, and raises DependencyUnavailable
+        while there is none; without it this machine's clock and the store's have to agree.
+        """
         self._stamper = stamper
+        self._believed_time = believed_time or self._agreed_time
         self._catalogue = catalogue
         self._store = store
         self._key = key
@@ -124,42 +131,49 @@ class Sequencer:
     def round(self) -> int:
         """Give every waiting entry its place; return how many checkpoints were locked away.
 
-        Raises StoreUnavailable, CatalogueUnavailable (the next round goes on), and
-        VerificationFailed when chain, tree or bucket are not as they were written.
+        Raises StoreUnavailable, CatalogueUnavailable and what `believed_time` does (the next round goes
+        on), and VerificationFailed when chain, tree or bucket are not as they were written.
         """
         with translated_key_errors():
             key = self._key()
-        log = self._log()
-        self._announce(log, key)
-        count = self._publish_waiting(log)
+        now = self._believed_time()
+        log = self._log(now)
+        self._announce(log, key, now)
+        count = self._publish_waiting(log, now)
         self._refuse_set_back(log, PublicKey(log.origin, key.public))
         while count < ROUND_CHECKPOINTS_MAX:
-            row = self._sequence(log, key)
+            # Asked again for each: a round of many takes minutes, in which a clock may be set.
+            now = self._believed_time()
+            row = self._sequence(log, key, now)
             if row is None:
                 break
-            self._publish(row)
+            self._publish(row, now)
             count += 1
         return count
 
     def stamp(self) -> bool:
         """Have the newest checkpoint stamped, when that was not done for an hour; return whether it was.
 
-        Raises DependencyUnavailable when the authority is away; the next round asks again.
+        Raises DependencyUnavailable when the authority is away, and what `believed_time` does; the next
+        round asks again.
         """
         if self._stamper is None:
             return False
-        log = self._log()
+        now = self._believed_time()
+        log = self._log(now)
         with self._catalogue.transaction() as connection:
             newest = audit_tree.newest_published(connection, log.number)
             stamped = audit_tree.newest_stamped(connection, log.number)
-        if newest is None or (stamped is not None and newest.at - stamped.at < STAMP_INTERVAL):
-            return False
+            if newest is None or (
+                stamped is not None and not _stamp_is_due(connection, newest, stamped, now)
+            ):
+                return False
         key = token_key(log.number, newest.size)
         # Each stamp is another one: what an earlier round put there before it died is taken as it is.
         version = self._stamped(self._stamper, key, newest.note)
         if version is None:
             try:
-                version = self._place(key, self._stamper.stamp(newest.note))
+                version = self._place(key, self._stamper.stamp(newest.note), now)
             except LogOverruled:
                 # Another worker was as quick: its stamp counts as well, if it is one.
                 version = self._stamped(self._stamper, key, newest.note)
@@ -183,18 +197,23 @@ class Sequencer:
         self._require_locked(facts)
         return found[-1].version_id
 
-    def _log(self) -> Log:
+    def _agreed_time(self) -> datetime:
+        now = self._clock.now()
+        compare_clocks(self._store.clock(), now)
+        return now
+
+    def _log(self, now: datetime) -> Log:
         with self._catalogue.transaction() as connection:
             found = audit_tree.newest_log(connection)
             if found is None:
                 audit_tree.lock(connection)
                 found = audit_tree.newest_log(connection)
             if found is None:
-                found = Log(1, f"{self._name}/1", self._clock.now(), FIRST_REASON)
+                found = Log(1, f"{self._name}/1", now, FIRST_REASON)
                 audit_tree.begin_log(connection, found)
         return found
 
-    def _announce(self, log: Log, key: SigningKey) -> None:
+    def _announce(self, log: Log, key: SigningKey, now: datetime) -> None:
         """See to it that the key that signs stands in the bucket, for everybody who checks."""
         public = PublicKey(log.origin, key.public)
         name = f"{KEYS_PREFIX}{log.number}-{public.id.hex()}"
@@ -202,7 +221,7 @@ class Sequencer:
         if self._store.versions(name):
             self._adopted(name, line)
         else:
-            self._place(name, line)
+            self._place(name, line, now)
 
     def _refuse_set_back(self, log: Log, key: PublicKey) -> None:
         with self._catalogue.transaction() as connection:
@@ -246,14 +265,13 @@ class Sequencer:
         except NotFound:
             return False
 
-    def _sequence(self, log: Log, key: SigningKey) -> CheckpointRow | None:
+    def _sequence(self, log: Log, key: SigningKey, now: datetime) -> CheckpointRow | None:
         """Add waiting entries to the tree, with a signed checkpoint; None when there are none."""
         with self._catalogue.transaction() as connection:
             audit_tree.lock(connection)
             last = audit_tree.newest_checkpoint(connection, log.number)
             leaves = self._waiting(connection, log)
-            now = self._clock.now()
-            if not leaves and (last is None or now - last.at >= HEARTBEAT):
+            if not leaves and (last is None or abs(now - _made_at(connection, last, now)) >= HEARTBEAT):
                 self._beat(connection, log)
                 leaves = self._waiting(connection, log)
             if not leaves:
@@ -311,25 +329,23 @@ class Sequencer:
             )
         return tree
 
-    def _publish_waiting(self, log: Log) -> int:
+    def _publish_waiting(self, log: Log, now: datetime) -> int:
         waiting = audit_tree.unpublished(self._catalogue, log.number)
         for row in waiting:
-            self._publish(row)
+            self._publish(row, now)
         return len(waiting)
 
-    def _publish(self, row: CheckpointRow) -> None:
+    def _publish(self, row: CheckpointRow, now: datetime) -> None:
         """Put segment and checkpoint into the bucket, and write down where they stand."""
         with self._catalogue.transaction() as connection:
             leaves = audit_tree.leaves(connection, row.log, row.first, row.size)
-        leaves_version = self._place(segment_key(row.log, row.first, row.size), segment(leaves))
-        note_version = self._place(checkpoint_key(row.log, row.size), row.note)
+        leaves_version = self._place(segment_key(row.log, row.first, row.size), segment(leaves), now)
+        note_version = self._place(checkpoint_key(row.log, row.size), row.note, now)
         self._store.barrier()
         audit_tree.placed(self._catalogue, row, leaves_version=leaves_version, note_version=note_version)
 
-    def _place(self, key: str, data: bytes) -> str:
+    def _place(self, key: str, data: bytes, now: datetime) -> str:
         """Put an object under its lock, or adopt the same one an earlier round put; return its version."""
-        now = self._clock.now()
-        compare_clocks(self._store.clock(), now)
         until = now + self._custody.kept if self._store.locks else None
         digest = sha256_hex(data)
         try:
@@ -365,3 +381,23 @@ class Sequencer:
         raise LogOverruled(
             f"Something else stands at {key}: the database was set back, or another writes there."
         )
+
+
+def _made_at(connection: Connection, row: CheckpointRow, now: datetime) -> datetime:
+    """Return when a checkpoint was made; of one dated ahead, when its last entry was written.
+
+    A clock that was wrong once dates every checkpoint after it, for no date goes back. Without this
+    there would be neither a sign of life nor a time stamp until that date.
+    """
+    if row.at <= now:
+        return row.at
+    return audit_tree.written_at(connection, row) or row.at
+
+
+def _stamp_is_due(
+    connection: Connection, newest: CheckpointRow, stamped: CheckpointRow, now: datetime
+) -> bool:
+    if newest.size == stamped.size:
+        return False
+    apart = _made_at(connection, newest, now) - _made_at(connection, stamped, now)
+    return abs(apart) >= STAMP_INTERVAL

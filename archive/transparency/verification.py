@@ -37,6 +37,9 @@ from archive.transparency.tree import Tree, leaf_hash
 SILENCE_MAX = timedelta(hours=2)
 """An idle log writes a sign of life every hour; twice as long is a tail that is missing."""
 
+AHEAD_MAX = timedelta(minutes=1)
+"""As far as two right clocks differ; what is dated further ahead was signed by one that is wrong."""
+
 TokenCheck = Callable[[bytes, bytes], datetime]
 """Checks a time-stamp token over a checkpoint and returns its time; raises VerificationFailed."""
 
@@ -143,12 +146,14 @@ def verify_folder(
     *,
     known: Sequence[bytes] = (),
     as_of: datetime | None = None,
+    now: datetime | None = None,
     check_token: TokenCheck | None = None,
 ) -> Verified:
     """Check one log; raises LogBroken, with the place, at the first thing that is wrong.
 
     `known` are checkpoints kept elsewhere, each of which must be one of the log's; `as_of`
-    is when the log was downloaded: its newest checkpoint is at most SILENCE_MAX older.
+    is when the log was downloaded: its newest checkpoint is at most SILENCE_MAX older, and no
+    later than AHEAD_MAX after it; `now` is when it is checked, which no checkpoint is later than either.
     """
     walk = _Walk(folder.number)
     notes = dict(folder.checkpoints())
@@ -161,9 +166,10 @@ def verify_folder(
             _check_note(walk, size, notes[size], keys)
             if size in wanted and wanted.pop(size) != notes[size]:
                 raise walk.broken(f"checkpoint {size} is another one than is known: the log was forked", size)
-    _check_end(walk, covered, wanted, as_of)
-    tokens = _check_tokens(walk, folder, notes, check_token)
+    _check_end(walk, covered, wanted)
     assert walk.last is not None
+    _check_age(walk, walk.last.at, as_of, now)
+    tokens = _check_tokens(walk, folder, notes, check_token)
     return Verified(
         log=walk.log,
         origin=walk.last.origin,
@@ -313,9 +319,7 @@ def _check_note(walk: _Walk, size: int, note: bytes, keys: Mapping[bytes, Public
     walk.checkpoints += 1
 
 
-def _check_end(
-    walk: _Walk, uncovered: list[int], wanted: Mapping[int, bytes], as_of: datetime | None
-) -> None:
+def _check_end(walk: _Walk, uncovered: list[int], wanted: Mapping[int, bytes]) -> None:
     """Check that the log reaches as far as its checkpoints, and whoever checks, say."""
     if uncovered:
         raise walk.broken(f"the leaves of checkpoint {uncovered[0]} are missing")
@@ -329,11 +333,34 @@ def _check_end(
         size = min(wanted)
         place = min(size, walk.tree.size)
         raise walk.broken(f"checkpoint {size} is known and not there: the log was cut or set back", place)
-    if as_of is not None and as_of - walk.last.at > SILENCE_MAX:
+
+
+def _check_age(walk: _Walk, newest: datetime, as_of: datetime | None, now: datetime | None) -> None:
+    """Check that the newest checkpoint is about as old as whoever checks says the log is."""
+    latest = min((each for each in (as_of, now) if each is not None), default=None)
+    if latest is not None:
+        found = dated_ahead(newest, latest)
+        if found:
+            raise walk.broken(found)
+    if as_of is not None and as_of - newest > SILENCE_MAX:
         raise walk.broken(
-            f"the newest checkpoint is of {walk.last.at.isoformat(timespec='seconds')}, more than "
+            f"the newest checkpoint is of {newest.isoformat(timespec='seconds')}, more than "
             f"{SILENCE_MAX.seconds // 3600} hours before the log was taken: its tail is missing"
         )
+
+
+def dated_ahead(newest: datetime, now: datetime) -> str:
+    """Say that a newest checkpoint is dated later than `now`; "" where it is not. Pure.
+
+    By its age such a log tells no tail that is missing any more, so that it has to be followed by another.
+    """
+    if newest - now <= AHEAD_MAX:
+        return ""
+    return (
+        f"the newest checkpoint is dated {newest.isoformat(timespec='seconds')}, which is yet to come: a "
+        "clock that signed it was ahead, or the one here is behind. When the clock here is right, begin the "
+        "next log: earwitness audit begin"
+    )
 
 
 def _check_tokens(

@@ -20,9 +20,11 @@ from archive.store.memory import MemoryStore
 from archive.transparency.checkpoint import open_note, public_key
 from keys.local_keyring import LocalKeyring
 from retention.audit_log import AUDIT_CHECK, AUDIT_ROUND, add_audit_log, check_log, sequencer_of
+from retention.due_time import ClockDisbelieved
 from retention.schedule import SCHEDULES
 from retention.worker import defer_due
 from tests.unit.archive.sealed.conftest import NOW, SettableClock
+from tests.unit.retention.ageing import Ageing
 
 
 def prove(audit: AuditWriter, result: str, clock: SettableClock) -> None:
@@ -50,7 +52,9 @@ def test_compliance_is_used_only_on_a_bucket_that_is_proved_to_lock(
     settings = Settings(key_store=f"dir:{tmp_path / 'keys'}", audit_lock_mode="COMPLIANCE")
     clock = SettableClock()
     store, audit = MemoryStore(clock), AuditWriter(worker, "worker/one")
-    sequencer = sequencer_of(settings, worker, store, lambda: LocalKeyring(bytes(32)), audit, clock)
+    sequencer = sequencer_of(
+        settings, worker, store, lambda: LocalKeyring(bytes(32)), audit, clock, clock.now
+    )
     modes = []
     for result in (None, "ok", "failed", "ok"):
         if result is not None:
@@ -75,7 +79,7 @@ def test_the_log_of_the_settings_signs_with_the_key_of_the_key_store(
     audit = AuditWriter(worker, "worker/one")
     prove(audit, "ok", clock)
     for _ in range(2):
-        sequencer = sequencer_of(settings, worker, store, lambda: root, audit, clock)
+        sequencer = sequencer_of(settings, worker, store, lambda: root, audit, clock, clock.now)
         with audit.transaction(None) as connection:
             audit.append(connection, tenant_id=None, actor="a", action="b", object="c", at=clock.now())
         assert sequencer.round() == 1
@@ -90,6 +94,32 @@ def test_the_log_of_the_settings_signs_with_the_key_of_the_key_store(
         assert facts.mode == "COMPLIANCE"
         assert facts.retain_until is not None
         assert (facts.retain_until - NOW).days == 10
+
+
+def test_r3_by_a_clock_eight_years_ahead_nothing_is_sealed_and_it_is_told(
+    ageing: Ageing, database: Any, tmp_path: Path
+) -> None:
+    """Entries wait, with the one that tells of it; once the clock is right they are sealed by it."""
+    (tmp_path / "keys").mkdir()
+    settings, clock = Settings(key_store=f"dir:{tmp_path / 'keys'}"), ageing.house.clock
+    audit = AuditWriter(ageing.worker, "worker/one")
+    keeper = ageing.timekeeper()
+    stands_on = (ageing.worker, ageing.store, lambda: LocalKeyring(bytes(32)), audit, clock)
+    sequencer = sequencer_of(settings, *stands_on, keeper.believed_time)
+    sequencer.round()
+    ageing.set_clock(days=8 * 365)
+    for _ in range(3):
+        with pytest.raises(ClockDisbelieved, match="did not go by"):
+            sequencer.round()
+    ageing.set_clock(days=-8 * 365)
+    assert sequencer.round() == 1
+    rows = database.connect().execute("SELECT at FROM audit_checkpoints ORDER BY size").fetchall()
+    assert [at for (at,) in rows] == [clock.now(), clock.now()]
+    locked = [ageing.store.head(each.key, each.version_id) for each in ageing.store.versions("audit/")]
+    assert {each.retain_until for each in locked} == {clock.now() + timedelta(days=settings.audit_kept_days)}
+    query = "SELECT result FROM audit_entries WHERE action = 'retention.clock'"
+    assert database.connect().execute(query).fetchall() == [("refused",)]
+    assert check_log(ageing.worker, ageing.store, audit, clock) == 2
 
 
 @pytest.mark.parametrize(
@@ -135,7 +165,9 @@ def test_what_a_check_found_stands_in_the_log(worker: Catalogue, database: Any, 
     (tmp_path / "keys").mkdir()
     settings, clock = Settings(key_store=f"dir:{tmp_path / 'keys'}"), SettableClock()
     store, audit = MemoryStore(clock), AuditWriter(worker, "worker/one")
-    sequencer = sequencer_of(settings, worker, store, lambda: LocalKeyring(bytes(32)), audit, clock)
+    sequencer = sequencer_of(
+        settings, worker, store, lambda: LocalKeyring(bytes(32)), audit, clock, clock.now
+    )
     assert check_log(worker, store, audit, clock) == 0, "before there is a log there is nothing to tell"
     sequencer.round()
     assert check_log(worker, store, audit, clock) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retention.due_time import (
+    DRIFT_PPM_MAX,
     PAUSE_HOURS_MAX,
     Checkpoint,
     ClockDisbelieved,
@@ -94,3 +96,23 @@ def test_r3_eight_years_are_explained_by_nothing(proved: bool) -> None:
 def test_what_to_do_stands_in_the_message() -> None:
     with pytest.raises(ClockDisbelieved, match="earwitness retention trust-clock"):
         judge(Readings(NOW, NOW, at(100), None))
+
+
+@given(st.floats(-60, 60), st.floats(0, 86_400))
+def test_r3_a_clock_within_the_minute_moves_what_is_remembered_by_its_drift_alone(
+    off: float, elapsed: float
+) -> None:
+    readings = Readings(at(off), at(off), None, Checkpoint(at(-elapsed), elapsed, exact=True))
+    moved = abs((judge(readings).at - readings.checkpoint.now).total_seconds())  # type: ignore[union-attr]
+    assert moved <= elapsed * DRIFT_PPM_MAX / 1e6 + 1e-5
+    assert judge(replace(readings, proved=True)).at == readings.local
+
+
+def test_r3_no_number_of_looks_walks_the_third_clock() -> None:
+    """1,465 looks, with the clock set 59 s ahead between any two of them, within 25 minutes."""
+    checkpoint, local = Checkpoint(NOW, 0.0, exact=True), NOW
+    for look in range(1465):
+        local = checkpoint.now + timedelta(seconds=59)
+        found = judge(Readings(local, local, None, checkpoint))
+        checkpoint = Checkpoint(found.at, 1.0, exact=found.exact)
+        assert found.until - at(look) < timedelta(seconds=1)

@@ -195,6 +195,39 @@ def test_after_a_restore_a_new_log_goes_on_and_says_what_was_lost(
     assert (new.log, new.leaves, new.lost) == (2, 6, 0)
 
 
+def test_a_checkpoint_dated_ahead_is_found_until_the_next_log_is_begun(
+    sealed: LogHouse, tmp_path: Path
+) -> None:
+    """Its age says nothing any more, here or in a download: the way on is the next log."""
+    sealed.later(days=8 * 365)
+    sealed.play()
+    sealed.sequencer().round()
+    sealed.later(days=-8 * 365)
+    now = sealed.clock.now()
+    with pytest.raises(LogBroken, match=r"yet to come.*earwitness audit begin"):
+        compared(sealed)
+    export(sealed.worker, sealed.store, tmp_path / "poisoned", None)
+    lines, (folder,) = open_folder(tmp_path / "poisoned")
+    for said in ({"as_of": now}, {"now": now}):
+        with pytest.raises(LogBroken, match="yet to come"):
+            verify_folder(folder, read_keys(lines), **said)
+    with sealed.worker.transaction() as connection:
+        audit_tree.begin_log(connection, Log(2, "earwitness/test/2", now, "a clock was ahead"))
+    sealed.sequencer().round()
+    former, new = compared(sealed)
+    assert (former.leaves, new.leaves, new.sealed_at) == (13, 13, now)
+    sealed.later(hours=3)
+    with pytest.raises(LogBroken, match="no worker seals the log"):
+        compared(sealed)
+
+
+def test_two_clocks_a_minute_apart_are_no_finding(sealed: LogHouse) -> None:
+    newest = compared(sealed)[-1].sealed_at
+    compare(sealed.worker, sealed.store, now=newest - timedelta(seconds=60))
+    with pytest.raises(LogBroken, match="yet to come"):
+        compare(sealed.worker, sealed.store, now=newest - timedelta(seconds=61))
+
+
 def test_a_log_that_was_taken_along_is_checked_without_any_service(sealed: LogHouse, tmp_path: Path) -> None:
     """A1: keys, leaves and checkpoints from the bucket, entries from the database, with bodies or without."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from archive.audit import AuditWriter
 from archive.catalogue import audit_tree
 from archive.catalogue.migrate import ROLES
-from archive.errors import ChainBroken, Refused, StoreUnavailable, VerificationFailed
+from archive.errors import ChainBroken, DependencyUnavailable, Refused, StoreUnavailable, VerificationFailed
 from archive.store.memory import MemoryStore
 from archive.store.object import StoreCorrupts, sha256_hex
 from archive.timestamp import TimeUnavailable
@@ -23,7 +23,7 @@ from archive.transparency.leaves import checkpoint_key, read_leaf, segment_key
 from archive.transparency.sequencer import HEARTBEAT, LogOverruled
 from archive.transparency.tree import Tree, inclusion_proof, verify_inclusion
 from keys.signing_key import SigningKey
-from tests.unit.archive.transparency.conftest import CUSTODY, KEY, LogHouse
+from tests.unit.archive.transparency.conftest import CUSTODY, KEY, NOW, LogHouse
 
 ORIGIN = "earwitness/test/1"
 PUBLIC = PublicKey(ORIGIN, KEY.public)
@@ -119,6 +119,66 @@ def test_a_clock_set_back_never_makes_a_checkpoint_older_than_the_one_before(log
     log.play()
     log.sequencer().round()
     assert opened(log, 2).at == first
+
+
+def test_a_clock_that_is_not_believed_signs_and_locks_nothing(log: LogHouse) -> None:
+    """Eight years ahead, of machine and store alike: entries wait, and are sealed by the right clock."""
+
+    def believed() -> datetime:
+        if log.clock.now() > NOW + timedelta(days=365):
+            raise Disbelieved
+        return log.clock.now()
+
+    sequencer = log.sequencer(believed_time=believed, stamper=Stamping())
+    log.play()
+    sequencer.round()
+    before = log.keys()
+    log.later(days=8 * 365)
+    log.play()
+    for act in (sequencer.round, sequencer.stamp):
+        with pytest.raises(Disbelieved):
+            act()
+    assert log.keys() == before
+    assert len(list(audit_tree.checkpoints(log.worker, 1))) == 1
+    log.later(days=-8 * 365)
+    assert sequencer.round() == 1
+    assert sequencer.stamp()
+    assert opened(log, 2).at == log.clock.now()
+    (version,) = log.store.versions(checkpoint_key(1, 2))
+    assert log.store.head(version.key, version.version_id).retain_until == log.clock.now() + CUSTODY.kept
+
+
+def test_a_clock_set_ahead_in_the_middle_of_a_round_signs_no_more(
+    log: LogHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sequencer_module, "SEGMENT_LEAVES_MAX", 1)
+    log.play(3)
+    answers = [NOW, NOW, NOW]
+
+    def believed() -> datetime:
+        if not answers:
+            raise Disbelieved
+        return answers.pop()
+
+    with pytest.raises(Disbelieved):
+        log.sequencer(believed_time=believed).round()
+    assert [row.at for row in audit_tree.checkpoints(log.worker, 1)] == [NOW, NOW]
+
+
+def test_a_log_that_was_dated_ahead_once_still_tells_of_idle_hours_and_is_stamped(log: LogHouse) -> None:
+    """Its dates can't go back; that it lives, and a stamp each hour, show all the same."""
+    sequencer = log.sequencer(stamper=Stamping())
+    log.later(days=8 * 365)
+    log.play()
+    sequencer.round()
+    sequencer.stamp()
+    log.later(days=-8 * 365)
+    beats = stamps = 0
+    for _ in range(10 * 6):
+        beats += sequencer.round()
+        stamps += sequencer.stamp()
+        log.later(minutes=10)
+    assert (beats, stamps) == (10, 10)
 
 
 class Dying(MemoryStore):
@@ -308,6 +368,10 @@ def test_a_sign_of_life_is_an_entry_of_the_worker(log: LogHouse) -> None:
     with log.worker.transaction() as connection:
         (leaf,) = audit_tree.leaves(connection, 1, 0, 10)
     assert (leaf.writer, leaf.sequence) == ("worker/two", 1)
+
+
+class Disbelieved(DependencyUnavailable):
+    """No clock is believed."""
 
 
 class Stamping:
