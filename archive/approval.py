@@ -32,7 +32,7 @@ LIFE = timedelta(days=7)
 
 HELP_LASTS = timedelta(days=7)
 """Who let somebody in anew (a link, a second factor) could be that somebody: for as long as a proposal
-lives, they approve nothing of each other's in that direction. The true owner notices meanwhile."""
+lives, neither approves what the other one wants. The true owner notices meanwhile."""
 
 REASON_CHARS_MAX = 1000
 OPERATOR = "operator:"

@@ -156,6 +156,7 @@ DEEDS = {
     "user.licences-viewed": mark("looked at the licences of a person"),
     "user.minutes-viewed": mark("looked at the minutes of a person"),
     "user.returned": mark("took the departure of a person back"),
+    "user.role-given": mark("gave a person another role"),
     "user.rights-changed": mark("changed the rights of a person"),
     "user.viewed": mark("looked at a person"),
     "users.import-checked": mark("looked at a file of people before importing it"),

@@ -273,7 +273,7 @@ def refuse_release(connection: Connection, scope: AccessScope, case_id: str) -> 
 def grant_release(connection: Connection, scope: AccessScope, case_id: str, *, now: datetime) -> None:
     """Release a case whose release another person asked for; a job lets its recordings go.
 
-    Raises Refused (no right, the same person, or one whom that person lately let in), NotFound, Conflict
+    Raises Refused (no right, the same person, or two who lately could have become one), NotFound, Conflict
     when nobody asked, when that is longer ago than a proposal lives, or by somebody who may not any more.
     """
     require_releaser(scope)
@@ -288,7 +288,7 @@ def grant_release(connection: Connection, scope: AccessScope, case_id: str, *, n
         raise NotDecidable("It was asked for too long ago: refuse it, and ask for the release anew.")
     roles = second_person.roles_of(connection, scope.tenant_id, (row.release_asked_by, scope.actor))
     require_releasers(roles.get(row.release_asked_by), roles.get(scope.actor))
-    second_person.require_own_hand(connection, scope, row.release_asked_by, now)
+    second_person.require_own_hand(connection, scope, row.release_asked_by, row.release_asked_at, now)
     values = {"released_by": scope.actor, "released_at": now}
     connection.execute(update(cases).where(_is(scope.tenant_id, case_id)).values(values))
 

@@ -93,7 +93,7 @@ def decide(
     if event is Event.APPROVE:
         roles = second_person.roles_of(connection, scope.tenant_id, (proposal.proposed_by, scope.actor))
         require_standing(proposal, roles.get(proposal.proposed_by), roles.get(scope.actor))
-        second_person.require_own_hand(connection, scope, proposal.proposed_by, now)
+        second_person.require_own_hand(connection, scope, proposal.proposed_by, proposal.proposed_at, now)
     return _settle(connection, proposal, following, scope.actor, now)
 
 

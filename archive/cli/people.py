@@ -42,7 +42,9 @@ def run_user(arguments: list[str]) -> int:
             return _import(acting, options)
         password = _password() if options.password_stdin else None
         said = {name: value for name, value in vars(options).items() if name in SAID and value is not None}
-        user, tenant = _store(acting, options.login, roster.fields_of(said), new=options.action == "add")
+        new = options.action == "add"
+        role = None if new or "role" not in said else licences.person(acting, options.login)[0].role
+        user, tenant = _store(acting, options.login, roster.fields_of(said), new=new, role=role)
         if password is not None:
             passwords.set_password(acting.catalogue, tenant.id, user.login, password)
             acting.record("user.password-set", user.id, tenant.id)
@@ -105,7 +107,10 @@ def _add_fields(to: argparse.ArgumentParser) -> None:
     add("--password-stdin", action="store_true", help="read the password from standard input")
 
 
-def _store(acting: Operator, login: str, fields: UserFields, *, new: bool) -> tuple[User, Tenant]:
+def _store(
+    acting: Operator, login: str, fields: UserFields, *, new: bool, role: Role | None = None
+) -> tuple[User, Tenant]:
+    """Add or change somebody, who has the `role` by now, together with an entry each."""
     name, at, domain = login.rpartition("@")
     if not at:
         raise Refused(f"{login!r} is not LOGIN@DOMAIN, for instance anna@jansen.example.")
@@ -113,6 +118,10 @@ def _store(acting: Operator, login: str, fields: UserFields, *, new: bool) -> tu
     change = directory.add_user if new else directory.set_user
     user = change(acting.catalogue, tenant.id, name, now=acting.clock.now(), **fields)
     acting.record("user.added" if new else "user.changed", user.id, tenant.id)
+    if not new and user.role is not role and "role" in fields:
+        # Said apart, so that who gives a role alone makes no second person of their own by it, and a
+        # file of every night, which gives nobody another one, keeps nobody from deciding.
+        acting.record("user.role-given", user.id, tenant.id, {"role": user.role.value})
     return user, tenant
 
 
@@ -139,12 +148,12 @@ def _listed(acting: Operator, domain: str | None) -> list[Row]:
 
 def _import(acting: Operator, options: argparse.Namespace) -> int:
     """Add or change each person of a file; a row that is refused does not stop the others."""
-    known = {str(row["login"]) for row in _listed(acting, None)}
+    known = {str(row["login"]): Role(str(row["role"])) for row in _listed(acting, None)}
 
     def store(login: str, fields: UserFields) -> str:
         new = login not in known
-        _store(acting, login, fields, new=new)
-        known.add(login)
+        user, _ = _store(acting, login, fields, new=new, role=known.get(login))
+        known[login] = user.role
         return roster.ADDED if new else roster.CHANGED
 
     try:

@@ -87,7 +87,10 @@ def test_a_release_takes_two_people_and_no_key(ageing: Ageing, bakery: Tenant) -
     tries(lambda c: cases.add(c, anna, case_id, [archived.recording.id], now=now), Conflict)
 
 
-def test_whom_the_first_person_let_in_releases_nothing_with_them(ageing: Ageing, bakery: Tenant) -> None:
+@pytest.mark.parametrize("asked_by", ["who let in", "who was let in"])
+def test_whom_one_person_let_in_releases_nothing_with_them(
+    ageing: Ageing, bakery: Tenant, asked_by: str
+) -> None:
     """Who sends somebody a link or sets their second factor anew can sign in as them, and would be alone."""
     ada, otto = person(bakery, "ada", Role.ADMINISTRATOR), person(bakery, "otto")
     carl = person(bakery, "carl")
@@ -96,14 +99,15 @@ def test_whom_the_first_person_let_in_releases_nothing_with_them(ageing: Ageing,
     case_id = hold(ageing, bakery, archived)
     audit, clock = AuditWriter(ageing.portal, "portal/test"), ageing.house.clock
     with audit.transaction(bakery.id) as connection:
-        cases.ask_release(connection, ada, case_id, "Settled", now=clock.now())
+        asker, granter = (ada, otto) if asked_by == "who let in" else (otto, ada)
+        cases.ask_release(connection, asker, case_id, "Settled", now=clock.now())
         helped = {"actor": ada.actor, "action": "second-factor.reset", "object": otto.actor}
         audit.append(connection, tenant_id=bakery.id, at=clock.now(), **helped)
     with (
         pytest.raises(Refused, match="can't be told from one person"),
         ageing.portal.transaction(bakery.id) as connection,
     ):
-        cases.grant_release(connection, otto, case_id, now=clock.now())
+        cases.grant_release(connection, granter, case_id, now=clock.now())
     assert_held_and_whole(ageing, bakery, archived)
     with ageing.portal.transaction(bakery.id) as connection:
         cases.grant_release(connection, carl, case_id, now=clock.now())

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from archive.catalogue import identities, passwords
+from archive.catalogue import audit_entries, identities, passwords
 from archive.catalogue.engine import Catalogue
 from archive.cli import people
 
@@ -40,6 +40,27 @@ def test_a_person_is_added_changed_and_listed(data: Callable[..., Any]) -> None:
     changed = data("user", "set", ANNA, "--mode", "never", "--licence", "none")
     assert (changed["mode"], changed["licence"], changed["numbers"]) == ("never", None, added["numbers"])
     assert data("user", "list") == data("user", "list", "--tenant", "bakery.example") == [changed]
+
+
+def test_a_role_that_a_command_gives_stands_in_the_log_and_one_that_stays_does_not(
+    run: Callable[..., str], portal: Catalogue, tmp_path: Path
+) -> None:
+    """By a role given alone nobody is a second person; a file of every night, which gives none, is no help."""
+    run("user", "add", ANNA)
+    account = identities.find(portal, ANNA)
+    assert account is not None
+
+    def told() -> list[str]:
+        return [each.action for each in audit_entries.of_object(portal, account.tenant_id, account.user_id)]
+
+    run("user", "set", ANNA, "--site", "Goes", "--role", "user")
+    assert told() == ["user.added", "user.changed"]
+    run("user", "set", ANNA, "--role", "auditor")
+    assert told()[2:] == ["user.changed", "user.role-given"]
+    file = tmp_path / "people.csv"
+    file.write_text(f"login,role\n{ANNA},auditor\n{ANNA},administrator\n")
+    run("user", "import", str(file))
+    assert told()[4:] == ["user.changed", "user.changed", "user.role-given"]
 
 
 def test_a_password_is_read_from_standard_input(

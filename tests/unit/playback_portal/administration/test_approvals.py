@@ -190,14 +190,31 @@ async def test_who_lost_the_role_approves_nothing(office: Any) -> None:
         proposals.decide(connection, scope, made["id"], Event.APPROVE, now=office.now)
 
 
-async def test_who_was_let_in_by_the_proposer_lately_is_no_second_person(office: Any) -> None:
-    """An administrator who sends a link for the auditor's account could be the auditor."""
-    path = f"/admin/users/{office.people['ella'].id}/second-factor/resets"
-    headers = office.signed_in(office.boss)
-    assert (await office.client.post(path, headers=headers, allow_redirects=False)).status == 303
-    made = await role_proposed(office)
-    assert await decided(office, "ella", made) == 403
+@pytest.mark.parametrize(("proposer", "approver"), [("boss", "ella"), ("ella", "boss")])
+@pytest.mark.parametrize(
+    ("way", "form"), [("second-factor/resets", {}), ("invitations", {"email": "mine@mail.example"})]
+)
+async def test_of_two_one_of_whom_let_the_other_in_lately_neither_is_the_second(
+    office: Any, way: str, form: dict[str, str], proposer: str, approver: str
+) -> None:
+    """An administrator who sends a link for the auditor's account could be the auditor, and ask as them."""
+    assert (
+        await office.posted("boss", f"/admin/users/{office.people['ella'].id}/{way}", **form)
+    ).status == 303
+    recording = office.stored()
+    if proposer == "boss":
+        made = await role_proposed(office)
+    else:
+        policies.set_policy(office.house.operator, office.tenant.id, exports_alone_max=0)
+        body = {"reference": "12", "purpose": "Claim", "recordingIds": [recording.id]}
+        made = await proposed(office, await office.as_person("ella", "POST", "/v1/exports", body))
+    assert await decided(office, approver, made) == 403
     assert await decided(office, "carl", made) == 201
+
+
+async def test_a_week_after_one_let_the_other_in_they_are_two_again(office: Any) -> None:
+    path = f"/admin/users/{office.people['ella'].id}/second-factor/resets"
+    assert (await office.posted("boss", path)).status == 303
     scope = AccessScope(
         office.tenant.id, f"user:{office.people['ella'].id}", Role.AUDITOR, office.people["ella"].id
     )
@@ -342,7 +359,7 @@ async def test_operators_are_one_hand_whatever_account_of_the_machine_they_use(o
         made = proposals.propose_as_operator(connection, tenant_id, "operator:0", wanted, now=now)
     path = f"/v1/approvals/{made.id}/approval"
     refused = await office.as_person("ella", "POST", path)
-    assert (await office.problem(refused, 403))["detail"].startswith("Who wants it let you in")
+    assert (await office.problem(refused, 403))["detail"].startswith("One of you let the other in")
     assert (await office.as_person("carl", "POST", path)).status == 201
 
 
