@@ -14,6 +14,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -98,7 +99,7 @@ def add_api_client(
 
 
 def authenticate_key(catalogue: Catalogue, key: str) -> AccessScope | None:
-    """Return the scope of an API key, or None when no client has it.
+    """Return the scope of an API key, or None when no client has it, or its person left.
 
     A key of a person gives that person's scope, narrowed to the scopes of the key.
     """
@@ -121,7 +122,9 @@ def authenticate_key(catalogue: Catalogue, key: str) -> AccessScope | None:
         if row.user_id is None:
             actor = f"api-client:{row.id}"
             return AccessScope(tenant_id, actor, scopes=scopes, asks_purpose=row.asks_purpose)
-        return replace(_scope_of_user(connection, tenant_id, UserId(row.user_id)), scopes=scopes)
+        with suppress(NotFound):
+            return replace(_scope_of_user(connection, tenant_id, UserId(row.user_id)), scopes=scopes)
+    return None
 
 
 def scope_of_client(catalogue: Catalogue, tenant_id: TenantId, client_id: str) -> AccessScope:

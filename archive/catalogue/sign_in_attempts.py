@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive import throttle
@@ -68,11 +68,13 @@ def _locked(connection: Connection, subjects: tuple[Subject, ...], now: datetime
     # In one order, so that two attempts never wait for each other.
     hashes = sorted({subject.hash for subject in subjects})
     fresh = [{"subject": each, "failures": 0, "failed_at": now} for each in hashes]
-    connection.execute(upsert(sign_in_attempts).values(fresh).on_conflict_do_nothing())
-    statement = select(sign_in_attempts).where(columns.subject.in_(hashes)).order_by(columns.subject)
+    # In one statement that changes nothing: of a row that is forgiven meanwhile it makes another.
+    statement = upsert(sign_in_attempts).values(fresh)
+    as_it_was = {"failures": columns.failures}
+    statement = statement.on_conflict_do_update(index_elements=["subject"], set_=as_it_was)
     return {
         row.subject: Tally(row.failures, _utc(row.failed_at), row.succeeded_at and _utc(row.succeeded_at))
-        for row in connection.execute(statement.with_for_update())
+        for row in connection.execute(statement.returning(sign_in_attempts))
     }
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from archive.access import AccessScope, Scope
 from archive.catalogue import accounts, directory
@@ -54,6 +54,19 @@ def test_a_user_who_is_gone_has_no_scope(
     for tenant_id, user_id in ((bakery.id, UserId("nobody")), (florist.id, anna.id)):
         with pytest.raises(NotFound):
             accounts.scope_of_user(portal, tenant_id, user_id)
+
+
+def test_the_key_of_somebody_who_left_or_is_gone_is_no_key(
+    operator: Catalogue, portal: Catalogue, bakery: Tenant, anna: User
+) -> None:
+    """Also of one who leaves at this moment, before their keys are taken away."""
+    made = accounts.add_api_client(
+        operator, bakery.id, "crm", [Scope.RECORDINGS_READ], now=NOW, user_id=anna.id
+    )
+    assert accounts.authenticate_key(portal, made.key) is not None
+    with operator.transaction(bakery.id) as connection:
+        connection.execute(update(users).where(users.c.id == anna.id).values(left_at=NOW))
+    assert accounts.authenticate_key(portal, made.key) is None
 
 
 def test_an_api_key_gives_its_scopes_and_is_stored_as_a_hash(

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from psycopg.errors import LockNotAvailable
+from sqlalchemy import Engine, event
 
 from archive import throttle
 from archive.catalogue import sign_in_attempts
@@ -62,3 +66,28 @@ def test_forgiven_failures_make_nobody_wait(portal: Catalogue) -> None:
         sign_in_attempts.begin(portal, SUBJECTS, NOW)
     sign_in_attempts.forgive(portal, SUBJECTS[:2])
     assert sign_in_attempts.begin(portal, SUBJECTS, NOW) == 0
+
+
+def test_who_is_forgiven_in_the_middle_of_another_attempt_breaks_nothing(
+    portal: Catalogue, database: Any
+) -> None:
+    """What is forgiven waits for the attempt, or the attempt for it: no row is missing in between."""
+    sign_in_attempts.begin(portal, SUBJECTS, NOW)
+    forgiving = database.connect()
+    forgiving.execute("SET lock_timeout = '100ms'")
+    tries = []
+
+    def forgive(*executed: Any) -> None:
+        if executed[2].startswith("INSERT INTO sign_in_attempts"):
+            with suppress(LockNotAvailable):
+                tries.append(executed[2])
+                forgiving.execute("DELETE FROM sign_in_attempts")
+
+    event.listen(Engine, "after_cursor_execute", forgive)
+    try:
+        assert sign_in_attempts.begin(portal, SUBJECTS, NOW) == 0
+    finally:
+        event.remove(Engine, "after_cursor_execute", forgive)
+    assert tries
+    counted = database.connect().execute("SELECT failures FROM sign_in_attempts").fetchall()
+    assert counted == [(2,)] * len(SUBJECTS)
