@@ -40,10 +40,18 @@ FRESH_S_MAX = 15 * 60
 NOT_FRESH = mark("Sign in again to change this. We want to be sure it is you.")
 
 
-async def admit(request: web.Request, account: Account, proofs: Iterable[Proof], back: str) -> web.Response:
+async def admit(
+    request: web.Request,
+    account: Account,
+    proofs: Iterable[Proof],
+    back: str,
+    *,
+    going_on: PortalSession | None = None,
+) -> web.Response:
     """Open the session these proofs are good for, and lead on; `back` is where somebody was going.
 
-    A session the request came with ends. Raises the 404 Problem when the person is gone.
+    A session the request came with ends. One that is `going_on`, because nothing was proved anew,
+    keeps its age and its end. Raises the 404 Problem when the person is gone.
     """
     services = request.app[SERVICES]
     stage = await _stage(request, account, proofs := frozenset(proofs))
@@ -61,6 +69,7 @@ async def admit(request: web.Request, account: Account, proofs: Iterable[Proof],
                 now=now,
                 address=address,
                 agent=request.headers.get("User-Agent", ""),
+                going_on=going_on,
             )
             services.audit.append(
                 connection,

@@ -152,7 +152,8 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     response.headers.update({name: SECURITY_HEADERS[name] for name in SECURITY_HEADERS if name not in own})
     if REFERENCE in request:
         response.headers["X-Request-Id"] = request[REFERENCE]
-    if request.app[SERVICES].exposure.tls:
+    exposure = request.app[SERVICES].exposure
+    if exposure.came_by_tls(request.remote, request.headers.get("X-Forwarded-Proto")):
         response.headers["Strict-Transport-Security"] = TRANSPORT_SECURITY
     if request.path == openapi.PATH:
         response.headers["Access-Control-Allow-Origin"] = "*"

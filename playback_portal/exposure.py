@@ -29,6 +29,11 @@ class Exposure:
         """Return whether a connection from the address `remote` may speak to us."""
         return self.tls or is_loopback(remote or "") or self._is_proxy(remote)
 
+    def came_by_tls(self, remote: str | None, forwarded_proto: str | None) -> bool:
+        """Return whether a browser's request came by TLS: to us, or to the proxy, which says so."""
+        told = (forwarded_proto or "").rpartition(",")[2].strip().lower()
+        return self.tls or (self._is_proxy(remote) and told == "https")
+
     def client_address(self, remote: str | None, forwarded_for: str | None) -> str:
         """Return the address of who asks: the last one the proxy added, or the connection's own."""
         if forwarded_for is not None and self._is_proxy(remote):

@@ -33,8 +33,8 @@ IDLE_S = IDLE_MINUTES_DEFAULT * 60
 Who listens tells where they are every half minute, and so counts as active.
 """
 
-SESSION_S_MAX = 12 * 3600
-"""The longest working day; then everybody proves who they are again."""
+SESSION_S_MAX = 8 * 3600
+"""A working day; then everybody proves who they are again."""
 
 STEP_S_MAX = 15 * 60
 """Between the password and the second factor, or to set one up."""
@@ -150,20 +150,26 @@ def open_session(
     address: str = "",
     agent: str = "",
     instead_of: str | None = None,
+    going_on: PortalSession | None = None,
 ) -> tuple[str, PortalSession]:
-    """Open a session in the caller's transaction, ending the one it replaces; return its token, once."""
+    """Open a session in the caller's transaction, ending the one it replaces; return its token, once.
+
+    One that is `going_on` has another token from then on: it ends when it would have ended, and is as
+    old as it was.
+    """
     columns = portal_sessions.c
     life_s = SESSION_S_MAX if stage is Stage.SIGNED_IN else STEP_S_MAX
     proved = frozenset(proofs)
+    ends_at = now + timedelta(seconds=life_s)
     session = PortalSession(
         id=new_id(now),
         tenant_id=tenant_id,
         user_id=user_id,
         stage=stage,
         proofs=proved,
-        opened_at=now,
+        opened_at=now if going_on is None else going_on.opened_at,
         seen_at=now,
-        ends_at=now + timedelta(seconds=life_s),
+        ends_at=ends_at if going_on is None else min(ends_at, going_on.ends_at),
         address=address[:ADDRESS_CHARS_MAX],
         agent=_shown(agent),
         idle_s=_idle_s(connection, tenant_id),

@@ -90,7 +90,8 @@ async def post_password(request: web.Request) -> web.StreamResponse:
         passwords.store(connection, account.tenant_id, account.user_id, password_hash)
 
     await change(request, visit, None, store)
-    return await admission.admit(request, account, visit.session.proofs, HERE)
+    # A password alone is no sign-in: whoever knows it and found the browser open stays in no longer by it.
+    return await admission.admit(request, account, visit.session.proofs, HERE, going_on=visit.session)
 
 
 async def _knows_password(request: web.Request, account: Account, typed: str) -> bool:

@@ -1,5 +1,6 @@
 """What holds for every response: headers, references, problems."""
 
+import ipaddress
 import uuid
 from typing import Any
 
@@ -76,6 +77,27 @@ async def test_over_tls_browsers_are_told_to_stay_there(house: Any) -> None:
         assert (
             (await client.get("/livez")).headers["Strict-Transport-Security"].startswith("max-age=31536000")
         )
+
+
+@pytest.mark.parametrize(
+    ("network", "told", "stays"),
+    [
+        ("127.0.0.0/8", "https", True),
+        ("127.0.0.0/8", "http, HTTPS", True),
+        ("127.0.0.0/8", "https, http", False),
+        ("127.0.0.0/8", None, False),
+        ("192.0.2.0/24", "https", False),
+    ],
+)
+async def test_behind_the_proxy_browsers_that_came_to_it_by_tls_are_told_to_stay_there(
+    house: Any, network: str, told: str | None, stays: bool
+) -> None:
+    """The proxy's own word counts, and nobody else's."""
+    services = house.services(exposure=exposure.Exposure(proxy=ipaddress.ip_network(network)))
+    async with TestClient(TestServer(create_app(services))) as client:
+        headers = {} if told is None else {"X-Forwarded-Proto": told}
+        answer = await client.get("/livez", headers=headers)
+    assert ("Strict-Transport-Security" in answer.headers) is stays
 
 
 async def test_requests_are_counted_by_route_and_never_by_id(api: Any) -> None:

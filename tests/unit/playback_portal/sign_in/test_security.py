@@ -7,14 +7,16 @@ import html
 import re
 import secrets
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pyotp
 import pytest
 
 from archive.audit import AuditWriter
-from archive.catalogue import invitations, passkeys, second_factors
+from archive.catalogue import invitations, passkeys, portal_sessions, second_factors
 from archive.catalogue.identities import Account
+from archive.catalogue.portal_sessions import SESSION_S_MAX
 from archive.catalogue.second_factors import Factors
 from archive.errors import CatalogueUnavailable
 from archive.model import Role
@@ -61,6 +63,22 @@ async def test_a_new_password_ends_all_other_sessions_and_not_this_one(
     assert (await other.sign_in(door.login(anna), PASSWORD)).status == 403
     assert (await other.sign_in(door.login(anna), NEW)).status == 303
     assert ("password.changed", "ok") in door.events(anna)
+
+
+async def test_a_new_password_lengthens_no_session_and_is_no_fresh_sign_in(
+    browser: Any, door: Any, clock: Any, anna: Any
+) -> None:
+    """Who knows the password and found the browser open would else stay in for as long as they like."""
+    began = clock.now()
+    clock.passes(FRESH_S_MAX - 60)
+    form = {"now": PASSWORD, "password": NEW, "again": NEW}
+    assert (await browser.post("/me/security/password", form)).status == 303
+    (session,) = portal_sessions.of_user(door.house.portal, door.tenant_id, anna.id, now=clock.now())
+    assert (session.opened_at, session.ends_at) == (began, began + timedelta(seconds=SESSION_S_MAX))
+    clock.passes(60)
+    await browser.get("/me/security")
+    answer = await browser.post("/me/security/password", {**form, "now": NEW, "password": PASSWORD})
+    assert answer.headers["Location"] == "/sign-in?again=yes&next=/me/security"
 
 
 async def test_the_password_of_now_is_asked(browser: Any, anna: Any) -> None:
