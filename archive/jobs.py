@@ -24,6 +24,7 @@ QUARANTINE_ASSIGN = "retention.quarantine_assign"
 QUARANTINE_DESTROY = "retention.quarantine_destroy"
 MAIL = "retention.mail"
 EXPORT = "retention.export"
+IMPORT = "retention.import"
 STORE_HOLDS = "retention.store_holds"
 EXPIRY_BATCH = "retention.expiry_batch"
 
@@ -55,6 +56,11 @@ def lock_of_export(export_id: str) -> str:
     return f"export/{export_id}"
 
 
+def lock_of_import(import_id: str) -> str:
+    """Return the name under which jobs of one import of people wait for each other."""
+    return f"import/{import_id}"
+
+
 _OF_TENANT = {EXPIRY_BATCH: "expiry"}
 """Jobs of which one of each tenant waits at a time, and the name under which it does."""
 
@@ -71,15 +77,20 @@ def locks_of_holds(tenant_id: str) -> HoldLocks:
     return HoldLocks(lock=f"holds/{tenant_id}", queueing_lock=f"holds/{tenant_id}")
 
 
-_LOCKS = {"recording_id": lock_of, "mail_id": lock_of_mail, "export_id": lock_of_export}
+_LOCKS = {
+    "recording_id": lock_of,
+    "mail_id": lock_of_mail,
+    "export_id": lock_of_export,
+    "import_id": lock_of_import,
+}
 
 
 def defer(database_url: str, task: str, **arguments: str) -> bool:
     """Hand a task over; return False when the same one waits already.
 
     `database_url` is that of the caller's role, `earwitness_portal` or `earwitness_worker`.
-    A `recording_id`, `mail_id` or `export_id` among the arguments names what it is about. Raises
-    CatalogueUnavailable; then nothing was handed over, or it was and the answer got lost.
+    A `recording_id`, `mail_id`, `export_id` or `import_id` among the arguments names what it is about.
+    Raises CatalogueUnavailable; then nothing was handed over, or it was and the answer got lost.
     """
     connector = procrastinate.SyncPsycopgConnector()
     app = procrastinate.App(connector=connector)

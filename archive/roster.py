@@ -117,7 +117,7 @@ def enter(rows: Iterable[RosterRow], store: Callable[[str, UserFields], str]) ->
     results = []
     for row in rows:
         try:
-            result = store(row.login, fields_of(_words(row.cells)))
+            result = store(row.login, fields_of_row(row))
         except DependencyUnavailable:
             raise
         except ArchiveError as error:
@@ -125,6 +125,11 @@ def enter(rows: Iterable[RosterRow], store: Callable[[str, UserFields], str]) ->
         else:
             results.append(RosterResult(row.line, row.login, result))
     return results
+
+
+def fields_of_row(row: RosterRow) -> UserFields:
+    """Return the fields a row sets; raises Refused for one that can't be read."""
+    return fields_of(_words(row.cells))
 
 
 def fields_of(words: Words) -> UserFields:

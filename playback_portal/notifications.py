@@ -12,7 +12,7 @@ from typing import Final
 
 from aiohttp import web
 
-from archive.access import Scope, evaluating, may_take_evidence
+from archive.access import Scope, evaluating, may_administer, may_take_evidence
 from archive.audit import Json
 from archive.catalogue import notifications
 from archive.catalogue.notifications import Choices, Kind
@@ -37,6 +37,7 @@ def offered(request: web.Request) -> list[Kind]:
         Kind.LINK_OPENED: writes,
         Kind.LINK_ENDS: writes,
         Kind.EXPORT: may_take_evidence(scope),
+        Kind.IMPORT: may_administer(scope),
     }
     return [kind for kind in Kind if asked.get(kind, True)]
 

@@ -28,9 +28,9 @@ from archive.catalogue import directory, licences, minutes, people
 from archive.catalogue.directory import NAME_CHARS_MAX, NUMBERS_PER_USER_MAX, UserFields
 from archive.catalogue.engine import Connection
 from archive.catalogue.licences import LicencePreview
-from archive.catalogue.portal_sessions import SECOND_FACTOR_ROLES
 from archive.errors import Refused
 from archive.model import RecordingMode, RetentionClass, Role, Tenant, User, UserId
+from archive.roll import BY_KEY, OWN_ROLE, TOLD_FIELDS, changes, changes_power, login_within, particulars
 from playback_portal import documents
 from playback_portal.entity_tag import require_match, tagged_response
 from playback_portal.parameters import (
@@ -50,14 +50,6 @@ from playback_portal.services import ENTRY, SCOPE, SERVICES, Services, recording
 
 NUMBER_CHARS_MAX = 256
 """A range of two E.164 numbers has 33; an address of record may be longer."""
-
-BY_KEY = (
-    "No key makes somebody an administrator or auditor, or takes it from them: an administrator who is "
-    "signed in does, or the operator (`earwitness user set`)."
-)
-OWN_ROLE = "Nobody changes their own role: ask another administrator."
-TOLD_FIELDS = ("role", "access", "licence", "mode", "ownModes")
-"""What the audit log says from what to what; of the rest only that it changed."""
 
 _T = TypeVar("_T")
 
@@ -236,14 +228,7 @@ def user_document(user: User, tenant: Tenant) -> dict[str, Json]:
     return {
         "id": user.id,
         "login": f"{user.login}@{tenant.domain}",
-        "numbers": list(user.numbers),
-        "broadworksId": user.broadworks_id,
-        "role": user.role.value,
-        "access": user.access,
-        "site": user.site,
-        "licence": licence_word(user.licence),
-        "mode": user.mode.value,
-        "ownModes": [each.value for each in user.own_modes],
+        **particulars(user),
         "leftAt": None if user.left_at is None else documents.time_of(user.left_at),
     }
 
@@ -303,28 +288,6 @@ def check_role(request: web.Request, before: Role, fields: UserFields) -> None:
     after = fields.get("role", before)
     if "Authorization" in request.headers and changes_power(before, after):
         raise Problem(HTTPStatus.FORBIDDEN, "role-by-key", BY_KEY)
-
-
-def changes_power(before: Role, after: Role) -> bool:
-    """Return whether somebody becomes, or is no longer, one who decides for others or hears all."""
-    return after is not before and bool({before, after} & SECOND_FACTOR_ROLES)
-
-
-def login_within(tenant: Tenant, login: str) -> str:
-    """Return the login before the @; raises Refused for one of another domain."""
-    name, at, domain = login.strip().lower().rpartition("@")
-    if at and domain != tenant.domain:
-        raise Refused(f"Logins of this tenant end on @{tenant.domain}.")
-    return name if at else domain
-
-
-def changes(before: dict[str, Json], after: dict[str, Json]) -> dict[str, Json]:
-    """Return what changed for the audit log: from what to what where that is no personal data."""
-    return {
-        name: {"from": before[name], "to": after[name]} if name in TOLD_FIELDS else "changed"
-        for name in after
-        if before[name] != after[name]
-    }
 
 
 def as_fault(change: Callable[[], _T]) -> _T:

@@ -28,6 +28,10 @@ _KINDS: Final = (
         mark("Administrators and auditors take two people: propose it on the person's page."),
     ),
     (
+        r"Whoever asked for this may not administer any more\.",
+        mark("Whoever asked for this may not administer any more."),
+    ),
+    (
         r"'.*' is not LOGIN@DOMAIN, for instance anna@(?P<word>.*)\.",
         mark("The login does not end on @%(word)s."),
     ),

@@ -118,6 +118,16 @@ _NEWS: Final[Mapping[str, Mapping[str, Words]]] = {
             "A play link you made at {organisation} works for less than a day from now.",
         ),
     },
+    "import": {
+        "nl": Words(
+            "Je import is klaar",
+            "Je import van gebruikers bij {organisation} is klaar. Bekijk de uitkomst per rij.",
+        ),
+        "en": Words(
+            "Your import is done",
+            "Your import of users at {organisation} is done. See what became of each row.",
+        ),
+    },
 }
 """What people are told of when they want to be (`archive.catalogue.notifications`): Dutch, then English."""
 

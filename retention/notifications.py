@@ -22,7 +22,7 @@ import procrastinate
 import structlog
 
 from archive import shared
-from archive.access import AccessScope, may_evaluate, may_read
+from archive.access import AccessScope, may_administer, may_evaluate, may_read
 from archive.allowance import ZONE
 from archive.audit import AuditWriter
 from archive.catalogue import accounts, evaluations, heard, notifications, people, recordings, shares
@@ -48,6 +48,7 @@ PAGES: Final[Mapping[Kind, str]] = {
     Kind.HEARD: "/me/heard",
     Kind.LINK_OPENED: "/shares",
     Kind.LINK_ENDS: "/shares",
+    Kind.IMPORT: "/admin/users/import/{about}",
 }
 """Where it is read of each; exports have letters of their own (`retention.exports`)."""
 
@@ -189,6 +190,8 @@ def _may(catalogue: Catalogue, scope: AccessScope, told: Notification, now: date
     if told.kind in {Kind.EVALUATION, Kind.SETTLEMENT}:
         # Whom it is about sees it without hearing the recording.
         return evaluations.concerns(catalogue, told.tenant_id, told.about, told.user_id)
+    if told.kind is Kind.IMPORT:
+        return may_administer(scope)
     if told.kind in {Kind.HEARD, Kind.EXPORT}:
         return True
     if told.kind in {Kind.LINK_OPENED, Kind.LINK_ENDS}:

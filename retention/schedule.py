@@ -43,6 +43,8 @@ SCHEDULES = (
     Schedule("mails", "retention.mail_sweep", timedelta(minutes=1)),
     # An export nobody took up, and those whose week is over.
     Schedule("exports", "retention.exports_sweep", timedelta(minutes=10)),
+    # Somebody looks at the progress of an import nobody took up.
+    Schedule("imports", "retention.imports_sweep", timedelta(minutes=1)),
     # A request is answered within a month; an hour more or less is none.
     Schedule("data-subjects", "retention.data_subjects_remind", timedelta(hours=1)),
     # Their term is counted in years.

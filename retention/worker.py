@@ -61,6 +61,7 @@ from retention.exports import Exports, Notices, stamping_of
 from retention.figures import Figures, add_figures
 from retention.hold_jobs import add_holds
 from retention.idle_keys import add_idle_keys
+from retention.imports import Imports, add_imports
 from retention.mail import Mailer
 from retention.moments import tell_moments
 from retention.notifications import Notifications, add_notifications
@@ -417,11 +418,12 @@ class Worker:
         add_request_terms(self.app, self._tenants, forget)
 
     def _add_letters(self, audit: AuditWriter, notices: Notices | None) -> None:
-        """Add the jobs that write to people by themselves."""
+        """Add the jobs that write to people by themselves, and the one that writes people."""
         stands_on = self._catalogue, audit, self._clock, notices
         add_reminders(self.app, self._tenants, Reminders(*stands_on).remind)
         add_report_mails(self.app, self._tenants, ReportMails(*stands_on).queue_due)
         add_notifications(self.app, self._tenants, Notifications(*stands_on).queue_due)
+        add_imports(self.app, self._tenants, Imports(self._catalogue, audit, self._clock))
 
     def _add_figures(self, expiry: Expiry, tell: Callable[[datetime], None]) -> None:
         """Add what counts, and what of it is counted where it is done; beside it `tell` tells its moments."""

@@ -202,7 +202,7 @@ def update_user(
     connection: Connection, tenant_id: TenantId, login: str, *, now: datetime, **fields: Unpack[UserFields]
 ) -> User:
     """Change a person in the caller's transaction; raises as `set_user`."""
-    user = _load_user(connection, tenant_id, login)
+    user = user_of_login(connection, tenant_id, login)
     if user is None:
         raise NotFound(f"There is no user {login!r} in this tenant.")
     return _change(connection, lock_user(connection, tenant_id, user.id, fields), fields, now)
@@ -301,7 +301,7 @@ def set_team_member(
         team_id = connection.execute(
             select(teams.c.id).where(teams.c.tenant_id == tenant_id, teams.c.name == team_name.strip())
         ).scalar()
-        user = _load_user(connection, tenant_id, login)
+        user = user_of_login(connection, tenant_id, login)
         if team_id is None or user is None:
             raise NotFound(
                 f"There is no {'team' if team_id is None else 'user'} of that name in this tenant."
@@ -418,7 +418,8 @@ def _exempted(connection: Connection, tenant_id: TenantId) -> set[str]:
     }
 
 
-def _load_user(connection: Connection, tenant_id: TenantId, login: str) -> User | None:
+def user_of_login(connection: Connection, tenant_id: TenantId, login: str) -> User | None:
+    """Return the person of a login, None for nobody."""
     found = rows.users_where(
         connection, users.c.tenant_id == tenant_id, users.c.login == login.strip().lower()
     )

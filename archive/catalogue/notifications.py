@@ -50,6 +50,7 @@ class Kind(StrEnum):
     LINK_OPENED = "link-opened"
     LINK_ENDS = "link-ends"
     EXPORT = "export"
+    IMPORT = "import"
 
 
 OFF_BY_DEFAULT = frozenset({Kind.HEARD, Kind.LINK_ENDS})

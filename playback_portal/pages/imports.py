@@ -1,9 +1,10 @@
 """A file of people: looked at row by row before anything is written; then what became of each row.
 
-Rules: for administrators, who signed in a short while ago. The portal keeps no file: the
-browser carries it from the preview to the import, which reads and judges it afresh. A file
-that was imported can be imported again and changes nothing twice. Not here: what a row may
-do (`playback_portal.imports`), and the columns (`archive.roster`).
+Rules: for administrators, who signed in a short while ago. The browser carries the file from the
+preview to the import; from there a worker writes its rows (`retention.imports`), and the page of the
+import shows how far it is and what became of each row, for as long as that is kept. A file that was
+imported can be imported again and changes nothing twice. Not here: what a row may do (`archive.roll`),
+and the columns (`archive.roster`).
 """
 
 from __future__ import annotations
@@ -12,26 +13,30 @@ import asyncio
 import base64
 import binascii
 import io
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
+import structlog
 from aiohttp import web
 
-from archive import comma_separated, roster
-from archive.errors import Refused
+from archive import comma_separated, jobs, roster
+from archive.catalogue import roster_imports
+from archive.catalogue.roster_imports import Import
+from archive.errors import DependencyUnavailable, Refused
 from archive.roster import RosterResult, RosterRow
 from playback_portal import roster_words
 from playback_portal.admission import again
 from playback_portal.imports import ROWS_MAX, counts_of, roll_of
 from playback_portal.language import language_of, mark, translated
-from playback_portal.page import PAGE_HEADERS, render
+from playback_portal.me import own_id
+from playback_portal.page import PAGE_HEADERS, render, see_other
 from playback_portal.pages.teams import row
 from playback_portal.problems import ParameterFault, wrong_parameters
-from playback_portal.route import DETAILS
-from playback_portal.services import ENTRY
+from playback_portal.route import DETAILS, SUBJECT
+from playback_portal.services import ENTRY, SCOPE, SERVICES
 
+_log = structlog.get_logger()
 PAGE = "/admin/users/import"
 FILE_BYTES_MAX = 524_288
 """Far more than ROWS_MAX of rows in use; carried back as base64 it stays below a form's 1 MiB."""
@@ -90,7 +95,7 @@ class Sheet:
 
 async def get_import(request: web.Request) -> web.StreamResponse:
     """Show where a file is chosen, and what its columns are."""
-    return _form(request)
+    return await _form(request)
 
 
 async def post_import(request: web.Request) -> web.StreamResponse:
@@ -109,38 +114,87 @@ async def post_import(request: web.Request) -> web.StreamResponse:
     except Refused as error:
         return await _refused(request, roster_words.told_of_file(str(error), language_of(request)))
     request[DETAILS] = {"rows": dict(counts_of(results))}
-    return _told(request, sheet, results, done=False)
+    return _told(request, sheet, results)
 
 
 async def post_run(request: web.Request) -> web.StreamResponse:
-    """Write a file that was looked at, and show what became of each row."""
+    """Have a file written that was looked at, and go on to the page of its import."""
     content = _unpacked(str((await request.post()).get("content", "")))
+    user_id = own_id(request)
     try:
         sheet = await asyncio.to_thread(Sheet.read, content)
-        results = await asyncio.to_thread(lambda: roll_of(request).enter(sheet.rows))
     except Refused as error:
         return await _refused(request, roster_words.told_of_file(str(error), language_of(request)))
-    request[DETAILS] = {"rows": dict(counts_of(results))}
-    return _told(request, sheet, results, done=True)
+    if not sheet.rows:
+        raise _no_content()
+    services, tenant_id = request.app[SERVICES], request[SCOPE].tenant_id
+
+    def begin() -> str:
+        with request[ENTRY].transaction() as connection:
+            now = services.clock.now()
+            import_id = roster_imports.begin(connection, tenant_id, user_id, sheet.rows, now=now)
+            request[SUBJECT], request[DETAILS] = "users", {"import": import_id, "rows": len(sheet.rows)}
+            return import_id
+
+    import_id = await asyncio.to_thread(begin)
+    try:
+        url = services.database_url
+        await asyncio.to_thread(jobs.defer, url, jobs.IMPORT, tenant_id=tenant_id, import_id=import_id)
+    except DependencyUnavailable as error:
+        _log.warning("an import waits until a worker finds it", import_id=import_id, reason=str(error))
+    return see_other(request, f"{PAGE}/{import_id}")
 
 
-async def post_results(request: web.Request) -> web.StreamResponse:
-    """Hand out what became of each row as a table, as the page was told it."""
+async def get_one(request: web.Request) -> web.StreamResponse:
+    """Show how far an import is, and what became of its rows."""
+    found, results = await asyncio.to_thread(_read, request)
     language = language_of(request)
-    rows = _rows_of(_unpacked(str((await request.post()).get("results", ""))))
+    faulty = [each for each in results if each.result == roster.REFUSED]
+    others = [each for each in results if each.result != roster.REFUSED]
+    return render(
+        request,
+        "imports/one.html",
+        status=HTTPStatus.OK,
+        found=found,
+        going=found.counts.get(roster.ADDED, 0) + found.counts.get(roster.CHANGED, 0),
+        faulty=faulty,
+        others=others[:SHOWN_ROWS_MAX],
+        rest=max(0, len(others) - SHOWN_ROWS_MAX),
+        outcomes=OUTCOMES,
+        reason_of=lambda reason: roster_words.told(reason, language),
+    )
+
+
+async def get_results(request: web.Request) -> web.StreamResponse:
+    """Hand out what became of each row as a table."""
+    _, results = await asyncio.to_thread(_read, request)
+    language = language_of(request)
     heads = [
         translated(language, each) for each in (mark("Line"), mark("Login"), mark("Result"), mark("Reason"))
     ]
     cells = (
-        [str(line), login, translated(language, OUTCOMES[result]), roster_words.told(reason, language)]
-        for line, login, result, reason in rows
+        [
+            str(each.line),
+            each.login,
+            translated(language, OUTCOMES[each.result]),
+            roster_words.told(each.reason, language),
+        ]
+        for each in results
     )
     body = comma_separated.table(heads, cells, ";")
     headers = {**PAGE_HEADERS, "Content-Disposition": 'attachment; filename="import.csv"'}
     return web.Response(body=body, content_type=comma_separated.MEDIA_TYPE, charset="utf-8", headers=headers)
 
 
-def _form(request: web.Request, fault: str = "") -> web.Response:
+def _read(request: web.Request) -> tuple[Import, list[RosterResult]]:
+    """Return an import of the tenant and what became of its rows so far; raises NotFound. Blocks."""
+    catalogue, tenant_id = request.app[SERVICES].catalogue, request[SCOPE].tenant_id
+    found = roster_imports.get(catalogue, tenant_id, request.match_info["import"])
+    return found, roster_imports.results(catalogue, tenant_id, found.id)
+
+
+async def _form(request: web.Request, fault: str = "") -> web.Response:
+    catalogue, tenant_id = request.app[SERVICES].catalogue, request[SCOPE].tenant_id
     return render(
         request,
         "imports/page.html",
@@ -149,22 +203,22 @@ def _form(request: web.Request, fault: str = "") -> web.Response:
         columns=COLUMNS,
         rows_max=ROWS_MAX,
         again=again(request),
+        latest=await asyncio.to_thread(roster_imports.latest, catalogue, tenant_id),
     )
 
 
 async def _refused(request: web.Request, fault: str) -> web.Response:
     await request[ENTRY].make("refused")
-    return _form(request, fault)
+    return await _form(request, fault)
 
 
-def _told(request: web.Request, sheet: Sheet, results: Sequence[RosterResult], *, done: bool) -> web.Response:
-    """Show a file with what became of its rows, or would."""
+def _told(request: web.Request, sheet: Sheet, results: Sequence[RosterResult]) -> web.Response:
+    """Show a file with what would become of its rows."""
     language = language_of(request)
     both = list(zip(sheet.rows, results, strict=True))
     return render(
         request,
         "imports/rows.html",
-        done=done,
         sheet=sheet,
         counts=counts_of(results),
         faulty=[each for each in both if each[1].result == roster.REFUSED],
@@ -172,25 +226,7 @@ def _told(request: web.Request, sheet: Sheet, results: Sequence[RosterResult], *
         outcomes=OUTCOMES,
         separators=SEPARATORS,
         reason_of=lambda reason: roster_words.told(reason, language),
-        results=_packed_results(results) if done else "",
     )
-
-
-def _packed_results(results: Iterable[RosterResult]) -> str:
-    rows = [[each.line, each.login, each.result, each.reason] for each in results]
-    return base64.b64encode(json.dumps(rows).encode()).decode()
-
-
-def _rows_of(content: bytes) -> list[tuple[int, str, str, str]]:
-    """Read what `_packed_results` wrote; raises the 400 Problem for anything else."""
-    try:
-        rows = list(json.loads(content) or [None])
-        found = [(int(line), str(login), str(result), str(reason)) for line, login, result, reason in rows]
-    except (ValueError, TypeError, RecursionError):
-        raise _no_content() from None
-    if len(found) > ROWS_MAX or any(each[2] not in OUTCOMES for each in found):
-        raise _no_content()
-    return found
 
 
 def _unpacked(text: str) -> bytes:
@@ -207,6 +243,7 @@ def _no_content() -> Exception:
 IMPORT_ROUTES = (
     row("GET", PAGE, get_import, "users.listed", "users"),
     row("POST", PAGE, post_import, "users.import-checked", "users"),
-    row("POST", f"{PAGE}/run", post_run, "users.imported", "users"),
-    row("POST", f"{PAGE}/results", post_results, "users.import-taken", "users"),
+    row("POST", f"{PAGE}/run", post_run, "users.import-begun", "users"),
+    row("GET", f"{PAGE}/{{import}}", get_one, "users.import-viewed", "users"),
+    row("GET", f"{PAGE}/{{import}}/results", get_results, "users.import-taken", "users"),
 )

@@ -29,6 +29,7 @@ from archive.catalogue.recordings import SEARCH_CHARS_MAX
 from archive.errors import Refused
 from archive.licensing import Assignment
 from archive.model import RecordingMode, RetentionClass, Tenant, User, UserId
+from archive.roll import changes
 from archive.roster import NONE
 from playback_portal import words
 from playback_portal.admission import again
@@ -36,7 +37,7 @@ from playback_portal.language import mark
 from playback_portal.page import is_htmx, partial, render, see_other
 from playback_portal.pages.approvals import ABOVE_CAP
 from playback_portal.pages.teams import row
-from playback_portal.people import changes, user_document
+from playback_portal.people import user_document
 from playback_portal.problems import Problem, not_found
 from playback_portal.route import DETAILS
 from playback_portal.services import ENTRY, SCOPE, SERVICES

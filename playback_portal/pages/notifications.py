@@ -39,6 +39,7 @@ WORDS: Mapping[Kind, tuple[str, str]] = {
         mark("Once for each link, at the first play."),
     ),
     Kind.LINK_ENDS: (mark("My play link ends within a day"), ""),
+    Kind.IMPORT: (mark("My import of users is done"), ""),
     Kind.EXPORT: (mark("My package of evidence is ready, or can't be made"), ""),
 }
 

@@ -28,6 +28,7 @@ from archive.catalogue.rights import Hearer, PersonRights
 from archive.catalogue.teams import Membership
 from archive.errors import ArchiveError, Conflict, Refused
 from archive.model import Role, Tenant, User, UserId
+from archive.roll import login_within
 from playback_portal import words
 from playback_portal.admission import again
 from playback_portal.language import mark
@@ -38,7 +39,7 @@ from playback_portal.pages.licences import LICENCE_ROUTES
 from playback_portal.pages.numbers import NUMBER_ROUTES
 from playback_portal.pages.rights import RIGHTS_ROUTES
 from playback_portal.pages.teams import TEAM_ROUTES, row
-from playback_portal.people import add_user, change_user, check_role, login_within
+from playback_portal.people import add_user, change_user, check_role
 from playback_portal.problems import not_found
 from playback_portal.route import DETAILS
 from playback_portal.services import ENTRY, SCOPE, SERVICES, recording_id_of

@@ -21,7 +21,7 @@ from typing import Any
 import pyotp
 from sqlalchemy import insert
 
-from archive import approval
+from archive import approval, roster
 from archive.access import AccessScope, Right, Scope
 from archive.allowance import month_of
 from archive.catalogue import (
@@ -37,6 +37,7 @@ from archive.catalogue import (
     recordings,
     report_subscriptions,
     rights,
+    roster_imports,
     trash,
 )
 from archive.catalogue.destructions import DestroyedObject, Signed
@@ -59,6 +60,7 @@ from archive.model import (
 )
 from archive.reports.period import Frequency
 from archive.reports.report import Name
+from archive.roster import RosterResult, RosterRow
 from recorder.client.call import SAMPLE_RATE_HZ, SILENCE, CallPlan, Delivery, StreamPlan
 from recorder.client.session import SessionRecordingClient
 from recorder.client.speech import conversation
@@ -173,6 +175,7 @@ class House:
     invitation: str = ""
     destroyed: str = ""
     exchange: str = ""
+    imported: str = ""
 
     @property
     def url(self) -> str:
@@ -244,6 +247,7 @@ def _furnished(service: RunningService, box: Letterbox, calls: tuple[SampleCall,
         put_one_in_the_trash(house)
         leave_one_destroyed(house)
         have_a_report_mailed(house)
+        import_people(house)
         yield house
         code = service.stop()
         assert code == 0, f"up ended with {code}"
@@ -511,6 +515,28 @@ def have_a_report_mailed(house: House) -> None:
         wanted = report_subscriptions.Wanted(Name.USAGE, Frequency.MONTHLY, house.teams[SALES])
         with catalogue.transaction(house.tenant_id) as connection:
             report_subscriptions.set_one(connection, scope, wanted, now=now)
+
+
+def import_people(house: House) -> None:
+    """Take a file of two people in and settle its rows as a worker does; nobody is added by that."""
+    now, boss = datetime.now(UTC), house.ids[BEHEER.login]
+    named = [f"{SANNE.login}@{DOMAIN}", "roos@elders.example"]
+    rows = [RosterRow(line, login, {}) for line, login in enumerate(named, 2)]
+    became = [
+        RosterResult(2, named[0], roster.UNCHANGED),
+        RosterResult(3, named[1], roster.REFUSED, f"Logins of this tenant end on @{DOMAIN}."),
+    ]
+    with (
+        operating(house.service, "portal") as catalogue,
+        catalogue.transaction(house.tenant_id) as connection,
+    ):
+        house.imported = roster_imports.begin(connection, house.tenant_id, boss, rows, now=now)
+    with operating(house.service, "worker") as catalogue:
+        found = roster_imports.get(catalogue, house.tenant_id, house.imported)
+        with catalogue.transaction(house.tenant_id) as connection:
+            for place, each in enumerate(became):
+                roster_imports.settle(connection, found, place, each)
+            roster_imports.end(connection, house.tenant_id, house.imported, now=now)
 
 
 def leave_one_destroyed(house: House) -> None:

@@ -355,6 +355,7 @@ SCENES = (
     Scene("peers", FULL, "/admin/peers", BEHEER),
     Scene("peers", EMPTY, "/admin/peers", LEEGBEHEER),
     Scene("import", FULL, "/admin/users/import", BEHEER, _looked_at),
+    Scene("import-done", FULL, lambda house: f"/admin/users/import/{house.imported}", BEHEER),
     Scene("import", EMPTY, "/admin/users/import", BEHEER),
     Scene("import", FAULT, "/admin/users/import", BEHEER, _no_table),
     Scene("do-not-record", FULL, "/admin/do-not-record", BEHEER, _listed),

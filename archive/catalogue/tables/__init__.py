@@ -98,6 +98,7 @@ from archive.catalogue.tables.retention import (
     retention_figures,
     trash,
 )
+from archive.catalogue.tables.rosters import roster_imports, roster_rows
 from archive.catalogue.tables.shares import mails, share_policies, share_visits, shares
 from archive.catalogue.tables.sign_in import (
     identities,
@@ -197,6 +198,8 @@ __all__ = [
     "retention_clocks",
     "retention_figures",
     "retired_keks",
+    "roster_imports",
+    "roster_rows",
     "saved_searches",
     "scrub_findings",
     "scrub_progress",

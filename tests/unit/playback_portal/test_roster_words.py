@@ -9,17 +9,18 @@ from archive.catalogue.directory import LEFT, NAME_CHARS_MAX, NUMBERS_PER_USER_M
 from archive.catalogue.snapshot import NumberRange
 from archive.errors import ArchiveError
 from archive.model import RecordingMode
+from archive.roll import BY_KEY, BY_TWO, OWN_ROLE
 from archive.roster import fields_of
 from playback_portal import roster_words
-from playback_portal.imports import BY_TWO
 from playback_portal.language import Language
-from playback_portal.people import BY_KEY, OWN_ROLE
+from retention.imports import LOST
 
 REASONS = (
     "The row has more cells than the heading.",
     OWN_ROLE,
     BY_TWO,
     BY_KEY,
+    LOST,
     "'anna' is not LOGIN@DOMAIN, for instance anna@jansen.example.",
     "Logins of this tenant end on @jansen.example.",
     "'a b' is not a login: letters, digits and . _ % + - only.",

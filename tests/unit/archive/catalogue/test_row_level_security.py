@@ -38,6 +38,7 @@ from archive.catalogue import (
     policies,
     proposals,
     recordings,
+    roster_imports,
     saved_searches,
     sessions,
     share_policies,
@@ -66,6 +67,7 @@ from archive.model import (
     UserId,
     new_id,
 )
+from archive.roster import RosterRow
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 TENANT_TABLES = sorted(set(metadata.tables) - INSTANCE_TABLES)
@@ -161,6 +163,8 @@ def filled(
         with portal.transaction(tenant.id) as connection:
             wanted = notifications.Choices(dict.fromkeys(notifications.Kind, True))
             notifications.choose(connection, tenant.id, user.id, wanted, now=now)
+            row = RosterRow(2, "x", {})
+            roster_imports.begin(connection, tenant.id, user.id, [row], now=now)
             notifications.note(connection, tenant.id, user.id, notifications.Kind.HEARD, "x", now=now)
         keks.retire(operator, tenant.id, f"{tenant.id}/2027-02-20/1", now=now)
     return database

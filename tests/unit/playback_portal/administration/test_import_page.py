@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import csv
 import html
 import io
 import re
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
 import pytest
+from sqlalchemy import select
 
-from archive.catalogue import directory
+from archive import roll
+from archive.audit import AuditWriter
+from archive.catalogue import directory, roster_imports, tables
+from archive.model import Role
 from archive.roster import COLUMNS as KNOWN_COLUMNS
 from playback_portal import imports
 from playback_portal.pages.imports import COLUMNS, FILE_BYTES_MAX, SHOWN_ROWS_MAX
+from retention.imports import Imports
 
 PAGE = "/admin/users/import"
 
@@ -31,19 +39,44 @@ async def sent(office: Any, content: str | bytes, who: str = "boss", status: int
     return page
 
 
-async def run(office: Any, page: str) -> str:
-    """Press the button of a page that looked at a file."""
+@pytest.fixture(autouse=True)
+def handed_over(deferred: list[tuple[str, dict[str, str]]]) -> list[tuple[str, dict[str, str]]]:
+    """Take what is handed over to the workers."""
+    return deferred
+
+
+async def begun(office: Any, page: str) -> str:
+    """Press the button of a page that looked at a file; return the path of the import."""
     (content,) = re.findall(r'name="content" value="([^"]*)"', page)
     answer = await office.posted("boss", f"{PAGE}/run", content=content)
-    assert answer.status == 200, await answer.text()
-    text: str = await answer.text()
+    assert answer.status == 303, await answer.text()
+    path: str = answer.headers["Location"]
+    return path
+
+
+def worked(office: Any, path: str, name: str = "one") -> None:
+    """Let a worker write the rows."""
+    worker = office.house.worker
+    clock = office.house.services().clock
+    Imports(worker, AuditWriter(worker, f"worker/{name}"), clock).write(
+        office.tenant.id, path.rpartition("/")[2]
+    )
+
+
+async def run(office: Any, page: str) -> str:
+    """Press the button, let a worker do the work, and return the page of the import."""
+    path = await begun(office, page)
+    await asyncio.to_thread(worked, office, path)
+    text: str = await office.opened("boss", path)
     return text
 
 
 async def results(office: Any, page: str) -> list[list[str]]:
     """Download what became of each row, and read it as a spreadsheet does."""
-    (packed,) = re.findall(r'name="results" value="([^"]*)"', page)
-    answer = await office.posted("boss", f"{PAGE}/results", results=packed)
+    (path,) = re.findall(r'href="([^"]*/results)"', page)
+    answer = await office.client.get(
+        path, headers={**office.signed_in(office.people["boss"]), "Accept-Language": "nl"}
+    )
     assert answer.headers["Content-Disposition"] == 'attachment; filename="import.csv"'
     text = (await answer.read()).decode("utf-8-sig")
     return list(csv.reader(io.StringIO(text, newline=""), delimiter=";"))
@@ -81,7 +114,8 @@ async def test_a_file_is_looked_at_before_anything_is_written_and_then_written(o
     assert (found["bert"].numbers, str(found["anna"].licence)) == (("+31201234570", "101"), "365d")
     assert "carl" not in found
     assert office.events(f"user:{found['bert'].id}") == [("user.added", "ok")]
-    assert office.log("users")[-1].body["rows"] == {"added": 1, "changed": 1, "refused": 2}
+    [imported] = [each for each in office.log("users") if each.action == "users.imported"]
+    assert imported.body["rows"] == {"added": 1, "changed": 1, "refused": 2}
     table = await results(office, done)
     assert table[0] == ["Regel", "Inlognaam", "Resultaat", "Reden"]
     assert [each[:3] for each in table[1:]] == [
@@ -91,6 +125,81 @@ async def test_a_file_is_looked_at_before_anything_is_written_and_then_written(o
         ["5", f"anna@{domain}", "gewijzigd"],
     ]
     assert domain in table[3][3]
+
+
+async def test_how_far_it_is_stands_on_a_page_that_can_be_left_and_opened_again(
+    office: Any, handed_over: list[tuple[str, dict[str, str]]]
+) -> None:
+    domain = office.tenant.domain
+    file = "login\n" + "\n".join(f"p{n}@{domain}" for n in range(3)) + "\nno login\n"
+    path = await begun(office, await sent(office, file))
+    [(task, arguments)] = handed_over
+    assert (task, arguments["import_id"]) == ("retention.import", path.rpartition("/")[2])
+    waiting = await office.opened("boss", path)
+    assert 'value="0" max="4"' in waiting
+    assert "hx-trigger" in waiting.partition('id="import"')[2].partition(">")[0]
+    assert path in await office.opened("boss", PAGE)
+    await asyncio.to_thread(worked, office, path)
+    done = await office.opened("boss", path)
+    assert counts(done) == "nieuw 3 geweigerd 1"
+    assert "hx-trigger" not in done.partition('id="import"')[2].partition(">")[0]
+    await office.opened("anna", path, 403)
+
+
+async def test_a_worker_that_is_killed_leaves_the_rest_to_the_next_one_and_no_row_is_written_twice(
+    office: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed behind each row in turn, before and after what it wrote is durable."""
+    domain = office.tenant.domain
+    logins = [f"p{n}" for n in range(6)]
+    path = await begun(office, await sent(office, "login\n" + "".join(f"{n}@{domain}\n" for n in logins)))
+    settled, entered = roster_imports.settle, roll.enter
+    for victim in range(6):
+        for name, original, module in (("settle", settled, roster_imports), ("enter", entered, roll)):
+            left = iter(range(victim % 3))
+
+            def dies(*arguments: Any, original: Any = original, left: Any = left, **named: Any) -> None:
+                original(*arguments, **named)
+                if next(left, None) is None:
+                    raise SystemExit
+
+            with monkeypatch.context() as patch:
+                patch.setattr(module, name, dies)
+                with contextlib.suppress(SystemExit):
+                    await asyncio.to_thread(worked, office, path, f"{name}-{victim}")
+    await asyncio.gather(*(asyncio.to_thread(worked, office, path, name) for name in "ab"))
+    found = people(office)
+    assert counts(await office.opened("boss", path)) == "nieuw 6"
+    for login in logins:
+        assert office.events(f"user:{found[login].id}") == [("user.added", "ok")]
+    assert [each.action for each in office.log("users")].count("users.imported") == 1
+
+
+async def test_who_administers_no_longer_writes_no_row_more(office: Any) -> None:
+    domain = office.tenant.domain
+    path = await begun(office, await sent(office, f"login\np1@{domain}\n"))
+    boss = office.people["boss"]
+    operator = office.house.operator
+    directory.set_user(operator, office.tenant.id, boss.login, now=office.now, role=Role.USER)
+    await asyncio.to_thread(worked, office, path)
+    directory.set_user(operator, office.tenant.id, boss.login, now=office.now, role=Role.ADMINISTRATOR)
+    page = await office.opened("boss", path)
+    assert counts(page) == "geweigerd 1"
+    assert "geen beheerder meer" in page.partition('id="faulty"')[2]
+    assert "p1" not in people(office)
+
+
+async def test_what_a_row_said_goes_when_it_is_written_and_the_import_after_a_month(
+    office: Any,
+) -> None:
+    domain = office.tenant.domain
+    path = await begun(office, await sent(office, f"login;site\np1@{domain};Goes\n"))
+    await asyncio.to_thread(worked, office, path)
+    with office.house.worker.transaction(office.tenant.id) as connection:
+        assert connection.execute(select(tables.roster_rows.c.cells)).scalars().all() == [{}]
+    later = office.now + roster_imports.KEPT + timedelta(days=1)
+    roster_imports.sweep(office.house.worker, office.tenant.id, now=later)
+    await office.opened("boss", path, 404)
 
 
 async def test_the_same_file_again_changes_nothing(office: Any) -> None:
@@ -166,10 +275,10 @@ async def test_without_a_file_or_with_what_no_page_sent_nothing_happens(office: 
     assert "Kies een CSV-bestand" in await office.opened("boss", PAGE)
     answer = await office.posted("boss", PAGE, file="")
     assert (answer.status, "Kies eerst een bestand" in await answer.text()) == (400, True)
-    for path, name in ((f"{PAGE}/run", "content"), (f"{PAGE}/results", "results")):
-        for wrong in ("%", "bG9naW4=x", "W1sxXV0=", "e30="):
-            answer = await office.posted("boss", path, **{name: wrong})
-            assert answer.status == 400, (path, wrong)
+    for wrong in ("%", "bG9naW4=x", "W1sxXV0=", "e30="):
+        answer = await office.posted("boss", f"{PAGE}/run", content=wrong)
+        assert answer.status == 400, wrong
+    await office.opened("boss", f"{PAGE}/nothing", 404)
     await office.opened("anna", PAGE, 403)
 
 
