@@ -21,6 +21,7 @@ import structlog
 from aiohttp import web
 
 from archive import comma_separated, jobs, roster
+from archive.audit import Json
 from archive.catalogue import roster_imports
 from archive.catalogue.roster_imports import Import
 from archive.errors import DependencyUnavailable, Refused
@@ -133,7 +134,9 @@ async def post_run(request: web.Request) -> web.StreamResponse:
         with request[ENTRY].transaction() as connection:
             now = services.clock.now()
             import_id = roster_imports.begin(connection, tenant_id, user_id, sheet.rows, now=now)
-            request[SUBJECT], request[DETAILS] = "users", {"import": import_id, "rows": len(sheet.rows)}
+            request[SUBJECT] = "users"
+            told: dict[str, Json] = {"import": import_id, "rows": len(sheet.rows)}
+            request[DETAILS] = told
             return import_id
 
     import_id = await asyncio.to_thread(begin)
