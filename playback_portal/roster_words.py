@@ -28,6 +28,10 @@ _KINDS: Final = (
         mark("Administrators and auditors take two people: propose it on the person's page."),
     ),
     (
+        r"A backup was restored: this row .*",
+        mark("A backup was restored, and this row may have been written already. Import the file again."),
+    ),
+    (
         r"Whoever asked for this may not administer any more\.",
         mark("Whoever asked for this may not administer any more."),
     ),

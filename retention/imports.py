@@ -30,6 +30,7 @@ from archive.jobs import IMPORT, lock_of_import
 from archive.model import TenantId
 from archive.roll import Enrolment, Roll
 from archive.roster import RosterResult
+from retention.standing import UntilRebuilt
 
 log = structlog.get_logger()
 
@@ -122,8 +123,10 @@ class Imports:
 
 def add_imports(app: procrastinate.App, tenants: Callable[[], list[TenantId]], imports: Imports) -> None:
     """Add the jobs."""
-    retry = procrastinate.RetryStrategy(
-        max_attempts=ATTEMPTS_MAX, exponential_wait=4, retry_exceptions=[DependencyUnavailable]
+    retry = UntilRebuilt(
+        procrastinate.RetryStrategy(
+            max_attempts=ATTEMPTS_MAX, exponential_wait=4, retry_exceptions=[DependencyUnavailable]
+        )
     )
 
     @app.task(name=IMPORT, retry=retry)

@@ -23,7 +23,7 @@ import structlog
 from procrastinate.jobs import Job
 from procrastinate.worker import Worker as JobWorker
 
-from archive.jobs import EXPIRY_BATCH, EXPORT, QUARANTINE_ASSIGN, QUARANTINE_DESTROY, STORE_HOLDS
+from archive.jobs import EXPIRY_BATCH, EXPORT, IMPORT, QUARANTINE_ASSIGN, QUARANTINE_DESTROY, STORE_HOLDS
 from retention.due_time import NotRebuilt
 
 PASSING_BY = frozenset(
@@ -33,7 +33,9 @@ PASSING_BY = frozenset(
         "retention.expiry_sweep",
         "retention.exports_sweep",
         "retention.holds_sweep",
+        "retention.imports_sweep",
         "retention.keys_sweep",
+        "retention.notifications_due",
         "retention.proposals_sweep",
         "retention.quarantine_sweep",
         "retention.reports_due",
@@ -42,7 +44,7 @@ PASSING_BY = frozenset(
 )
 """Jobs the clock makes anew; the next one does what this one left."""
 
-WAITING = frozenset({EXPORT, QUARANTINE_ASSIGN, QUARANTINE_DESTROY})
+WAITING = frozenset({EXPORT, IMPORT, QUARANTINE_ASSIGN, QUARANTINE_DESTROY})
 """Jobs somebody handed over: they are tried again each minute."""
 
 TRIED_AGAIN_S = 60

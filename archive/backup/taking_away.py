@@ -3,6 +3,7 @@
 The backup knows a link that was ended since as one that works, a recording that was put back as one
 in the trash. Nothing outside the database tells; so all of it ends with the restore, and is given anew.
 A mail that waited may have been sent since, and a job that waited may have been done: neither goes on.
+So it is with what was to be told to people, and with rows of a file of people.
 
 Rules: in the database that is not in use yet, as its administrator, for all tenants; done before the
 entry of the restore, which tells the counts. What a recording is found by follows its links. Accounts,
@@ -51,6 +52,8 @@ def take_away(administrator_url: str, *, made_at: datetime, now: datetime) -> Ta
         # Triggers of the tables of jobs name others without their schema (migration 0002).
         connection.execute("SET LOCAL search_path TO public, jobs")
         change("INSERT INTO restores (restored_at, made_at) VALUES (%(now)s, %(made_at)s)")
+        for statement in (_SETTLE_NOTIFICATIONS, _REFUSE_ROWS, _END_IMPORTS):
+            change(statement)
         ended = connection.execute(_END_SHARES, {"now": now}).fetchall()
         taken = TakenAway(
             sessions=change("DELETE FROM portal_sessions"),
@@ -88,6 +91,15 @@ _GIVE_UP_MAILS: LiteralString = (
     "reason = 'A backup was restored: this may have been sent already. Send it again if it was not.' "
     "WHERE state = 'queued'"
 )
+_SETTLE_NOTIFICATIONS: LiteralString = (
+    "UPDATE notifications SET settled_at = %(now)s WHERE settled_at IS NULL"
+)
+_REFUSE_ROWS: LiteralString = (
+    "UPDATE roster_rows SET result = 'refused', cells = '{}', "
+    "reason = 'A backup was restored: this row may have been written already. Import the file again.' "
+    "WHERE result IS NULL"
+)
+_END_IMPORTS: LiteralString = "UPDATE roster_imports SET ended_at = %(now)s WHERE ended_at IS NULL"
 _SUSPEND: LiteralString = (
     f"UPDATE api_clients SET key_hash = '{SUSPENDED}' || key_hash "  # noqa: S608 - a constant
     f"WHERE NOT starts_with(key_hash, '{SUSPENDED}')"

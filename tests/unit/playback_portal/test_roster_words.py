@@ -21,6 +21,7 @@ REASONS = (
     BY_TWO,
     BY_KEY,
     LOST,
+    "A backup was restored: this row may have been written already. Import the file again.",
     "'anna' is not LOGIN@DOMAIN, for instance anna@jansen.example.",
     "Logins of this tenant end on @jansen.example.",
     "'a b' is not a login: letters, digits and . _ % + - only.",

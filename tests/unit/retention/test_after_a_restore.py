@@ -26,10 +26,12 @@ from archive.catalogue import (
     directory,
     invitations,
     mails,
+    notifications,
     portal_sessions,
     proposals,
     restores,
     rights,
+    roster_imports,
     shares,
     terms,
 )
@@ -46,12 +48,14 @@ from archive.model import (
     ArchivedRecording,
     RecordingId,
     RecordingState,
+    Role,
     Tenant,
     UserId,
 )
 from archive.playback import Playback
 from archive.post import NoPost
 from archive.rebuild import rebuild
+from archive.roster import REFUSED, RosterRow
 from archive.shared import Derivatives
 from keys.local_keyring import LocalKeyring
 from playback_portal.app import create_app
@@ -354,6 +358,30 @@ def test_no_mail_and_no_job_of_a_backup_goes_on(
     again = queued(catalogue("earwitness_portal"), bakery, root, clock.now())
     after.send(bakery.id, again)
     assert len(desk.mails) == 2, "what is asked for anew is sent"
+
+
+def test_what_was_to_be_told_and_written_in_a_backup_is_not_done_again(
+    ageing: Ageing,
+    operator: Catalogue,
+    bakery: Tenant,
+    back_up: Callable[[], Backup],
+    restore: Callable[..., Restored],
+    catalogue: Callable[[str], Catalogue],
+) -> None:
+    """Somebody may have been told since, and rows of a file written and then changed by hand."""
+    now = ageing.house.clock.now()
+    ada = directory.add_user(operator, bakery.id, "ada", now=now, role=Role.ADMINISTRATOR).id
+    rows = [RosterRow(2, f"bert@{bakery.domain}", {"site": "Goes"})]
+    with ageing.portal.transaction(bakery.id) as connection:
+        import_id = roster_imports.begin(connection, bakery.id, ada, rows, now=now)
+        notifications.note(connection, bakery.id, ada, notifications.Kind.HEARD, "x", now=now)
+    restore(back_up())
+    after = catalogue("earwitness_worker")
+    assert roster_imports.unfinished(after, bakery.id) == []
+    [row] = roster_imports.results(after, bakery.id, import_id)
+    assert (row.result, "Import the file again" in row.reason) == (REFUSED, True)
+    with after.transaction(bakery.id) as connection:
+        assert notifications.waiting(connection, bakery.id) == []
 
 
 def queued(portal: Catalogue, tenant: Tenant, root: LocalKeyring, now: datetime) -> str:

@@ -16,6 +16,7 @@ from archive.catalogue import restores
 from archive.catalogue.engine import Catalogue
 from archive.model import RecordingId, Tenant, TenantId, UserId
 from archive.settings import Settings
+from retention.imports import add_imports
 from retention.schedule import SCHEDULES
 from retention.standing import PASSING_BY, WAITING, standing_still
 from retention.worker import Worker, defer_due
@@ -109,6 +110,8 @@ async def test_mail_that_is_asked_for_now_is_sent_by_a_database_of_yesterday_too
 
 def test_every_job_that_stands_still_is_one_there_is(app: Any) -> None:
     """A name that was changed would let its job go on."""
+    nothing: Any = None
+    add_imports(app, list, nothing)
     known = set(app.tasks) | {each.task for each in SCHEDULES}
     assert known >= PASSING_BY | WAITING
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0099"
-down_revision = "0098"
+down_revision = "0093"
 
 TABLES = """
 CREATE TABLE roster_imports (
