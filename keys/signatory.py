@@ -26,7 +26,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from keys.binding import length_prefixed
-from keys.cms import sign_detached
 from keys.errors import KeyExists, KeyNotFound, SealBroken
 from keys.key_store import KeyStore
 from keys.root import Root
@@ -60,6 +59,8 @@ class Signatory:
 
     def sign(self, content: bytes, now: datetime) -> bytes:
         """Return the DER of a detached CMS signature over `content`, dated `now`."""
+        from keys.cms import sign_detached  # noqa: PLC0415 - few who open keys sign, and ASN.1 loads slowly
+
         return sign_detached(self.key, self.certificate, content, now)
 
     def authority_pem(self) -> bytes:

@@ -42,7 +42,6 @@ from archive.evidence.bag import (
     read_manifest,
 )
 from archive.timestamp import stamped_at
-from keys.cms import is_issued_by, verify_detached
 from keys.errors import SealBroken
 
 SMALL_FILE_BYTES_MAX = 64 * 1024 * 1024
@@ -114,6 +113,8 @@ def _container_faults(
     folder: Path, container: frozenset[str], hashes: Mapping[str, str], trust: Trust, at: datetime
 ) -> list[str]:
     """Check the files that make an ASiC-E container of a package: all of them, over all of the others."""
+    from keys.cms import is_issued_by, verify_detached  # noqa: PLC0415 - who only makes packages needs no ASN.1
+
     faults = [f"{name} is missing" for name in ASIC_FILES if name not in container]
     if faults:
         return faults
@@ -179,6 +180,8 @@ def _is_stamp_required(folder: Path, faults: list[str]) -> bool:
 def _signed(
     folder: Path, trust: Trust, now: datetime, faults: list[str]
 ) -> tuple[str | None, datetime | None]:
+    from keys.cms import is_issued_by, verify_detached  # noqa: PLC0415 - as above
+
     stamped_at = None
     try:
         signature = _small(folder / SIGNATURE)

@@ -1,18 +1,20 @@
 """A report as PDF, to be printed or attached: what it is, as of when, and the table.
 
 Rules: pure but for the moment the library writes, which is the report's. Letters beyond Latin 1
-are a question mark: the fonts every reader has hold no others, and none is brought along.
+are a question mark: the fonts every reader has hold no others, and none is brought along. What
+draws is loaded by the first report, for it takes longer to load than most of what starts.
 """
 
 from __future__ import annotations
 
-from fpdf import FPDF
-from fpdf.enums import TableBordersLayout, TextEmphasis
-from fpdf.fonts import FontFace
+from typing import TYPE_CHECKING
 
 from archive.errors import Refused
 from archive.reports import words
 from archive.reports.report import NUMBERS, Column, Report, Value
+
+if TYPE_CHECKING:
+    from fpdf import FPDF
 
 MEDIA_TYPE = "application/pdf"
 ROWS_MAX = 1000
@@ -25,6 +27,8 @@ def page(report: Report, organisation: str, language: str) -> bytes:
     """Return a report as PDF; raises Refused above ROWS_MAX rows."""
     if len(report.rows) > ROWS_MAX:
         raise Refused(f"A PDF has at most {ROWS_MAX} rows: take the report as CSV or XLSX.")
+    from fpdf import FPDF  # noqa: PLC0415 - see the rules above
+
     made = FPDF(orientation="landscape", format="A4")
     made.set_creation_date(report.as_of)
     made.set_lang(language)
@@ -50,6 +54,9 @@ def page(report: Report, organisation: str, language: str) -> bytes:
 
 
 def _table(made: FPDF, report: Report, language: str) -> None:
+    from fpdf.enums import TableBordersLayout, TextEmphasis  # noqa: PLC0415
+    from fpdf.fonts import FontFace  # noqa: PLC0415
+
     aligned = tuple("RIGHT" if column.kind in NUMBERS else "LEFT" for column in report.columns)
     bold = FontFace(emphasis=TextEmphasis.B)
     with made.table(

@@ -12,8 +12,6 @@ from __future__ import annotations
 import io
 from datetime import date
 
-from xlsxwriter import Workbook
-
 from archive import comma_separated
 from archive.reports import words
 from archive.reports.report import Column, Kind, Report, Value
@@ -42,6 +40,8 @@ def comma_separated_values(report: Report, language: str) -> bytes:
 
 def workbook(report: Report, language: str) -> bytes:
     """Return a report as XLSX: what it is, as of when, the table, and its sums."""
+    from xlsxwriter import Workbook  # noqa: PLC0415 - most of what starts never writes one
+
     content = io.BytesIO()
     with Workbook(content, {"in_memory": True}) as book:
         book.set_properties(
