@@ -68,9 +68,12 @@ def lasting(postgres_url: str) -> Iterator[Callable[[str], Catalogue]]:
         catalogue.close()
 
 
-@pytest.fixture(scope="module")
-def cheap_passwords() -> Iterator[None]:
-    """Let passwords cost next to nothing: a real hash is 64 MiB and three rounds, and these tests make hundreds."""
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_passwords() -> Iterator[None]:
+    """Let passwords cost next to nothing: a real hash is 64 MiB and three rounds, and these tests make hundreds.
+
+    What a password costs elsewhere is asked of a process of its own (`test_passwords`).
+    """
     cheap = PasswordHasher(time_cost=1, memory_cost=512, parallelism=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "_HASHER", cheap)

@@ -390,9 +390,7 @@ PASSWORD, SECRET = "correct horse battery", "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
 
 @pytest.fixture
-def signs_in(
-    office: Office, cheap_passwords: None, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., list[str]]:
+def signs_in(office: Office, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """Give somebody of the office a password and an authenticator; return what the command is called with."""
 
     def with_login(who: str = "otto", password: str = PASSWORD) -> list[str]:

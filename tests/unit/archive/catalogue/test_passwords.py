@@ -17,7 +17,6 @@ from archive.model import Tenant, User
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 PASSWORD = "correct horse battery"
-pytestmark = pytest.mark.usefixtures("cheap_passwords")
 
 
 @pytest.fixture

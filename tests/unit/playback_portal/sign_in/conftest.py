@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import socket
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import ClientResponse, CookieJar
-from aiohttp.test_utils import TestClient, TestServer, unused_port
+from aiohttp.test_utils import TestClient, TestServer
 from sqlalchemy import delete
 
 from archive.catalogue import (
@@ -32,11 +33,6 @@ NOW = datetime.fromisoformat("2026-11-22T09:30:00+00:00")
 PASSWORD = "correct horse battery"
 DOMAIN = "bakery.example"
 CSRF = re.compile(r'name="csrf" value="([^"]*)"')
-
-
-@pytest.fixture(autouse=True)
-def _cheap(cheap_passwords: None) -> None:
-    """These tests ask what passwords open, not how hard they are to guess."""
 
 
 class PassingClock:
@@ -161,9 +157,14 @@ def clock() -> PassingClock:
 
 @pytest.fixture
 def door(house: Any, clock: PassingClock) -> Any:
-    """People at the door; afterwards nobody has to wait any more. Letters of other tests are gone."""
-    house.post.sent.clear()
+    """People at the door; nobody has to wait for what others tried before. Letters of other tests are gone."""
+    _forget_attempts(house)
     yield Door(house, clock)
+    _forget_attempts(house)
+
+
+def _forget_attempts(house: Any) -> None:
+    """Take counted attempts and letters away: all tests on the house come from one address, at one time."""
     with house.portal.transaction() as connection:
         connection.execute(delete(sign_in_attempts))
     house.post.sent.clear()
@@ -172,10 +173,13 @@ def door(house: Any, clock: PassingClock) -> Any:
 @pytest.fixture
 async def browsers(house: Any, clock: PassingClock) -> AsyncIterator[Callable[[], Browser]]:
     """Return a maker of browsers of one portal."""
-    port = unused_port()
-    origin = f"http://localhost:{port}"
+    # Held from here on: a port that was free a moment ago may be somebody else's by now.
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    origin = f"http://localhost:{listening.getsockname()[1]}"
     made: list[TestClient[Any, Any]] = []
-    server = TestServer(create_app(house.services(clock=clock, url=origin)), host="localhost", port=port)
+    app = create_app(house.services(clock=clock, url=origin))
+    server = TestServer(app, host="localhost", socket_factory=lambda *_: listening)
     await server.start_server()
 
     def make() -> Browser:
