@@ -94,6 +94,8 @@ class RunningService:
         self._process: subprocess.Popen[bytes] | None = None
         self.api_key = ""
         self.tenant_id = ""
+        self.start_s = 0.0
+        """How long the last start took, which tells how busy the machine is."""
         self._keys: dict[str, str] = {}
 
     @property
@@ -114,6 +116,7 @@ class RunningService:
         ]
         command += ["--rtp-ports", self.rtp_ports]
         self.directory.mkdir(parents=True, exist_ok=True)
+        began_s = time.monotonic()
         output = self.directory.with_suffix(".out")
         with output.open("ab") as file:
             begin = file.tell()
@@ -128,6 +131,7 @@ class RunningService:
             return b"\nready " in said or said.startswith(b"ready ")
 
         eventually(ready, f"up says ready; see {output}", START_S_MAX)
+        self.start_s = time.monotonic() - began_s
 
     def processes(self) -> list[psutil.Process]:
         """Return every process of the service, the supervisor first."""
