@@ -11,13 +11,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --progress-bar o
 # them compiles all of earwitness anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-# These levels take whole cores, one each. The others place real calls and open real browsers; they wait
-# most of the time, so that two at once share even one core well; they keep the order of tests/two_ends.py,
-# so that few services are started. What failed is shown, and tried once more, alone and in services of its
-# own: a machine that others use is late at times. Who fails twice has failed.
-SHARED := tests/architecture tests/unit
-WAITING = $(addprefix --ignore ,$(SHARED)) tests
-AGAIN = $(BIN)/python -m pytest --last-failed --last-failed-no-failures none
+# Two workers place real calls and open real browsers, and wait most of the time; the others take the tests
+# that need no whole service meanwhile. There is one worker more than there are cores. The order is that
+# of tests/two_ends.py, so that few services are started. What failed is shown, and tried once more, alone
+# and in services of its own: a machine that others use is late at times. Who fails twice has failed.
+WORKERS = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+TOGETHER = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+AGAIN = --last-failed --last-failed-no-failures none
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test soak pictures check bench docs messages constraints clean
@@ -61,8 +61,7 @@ run: $(PAGES) ## start everything, place sample calls, show what was recorded
 test: $(VENV)/.test $(PAGES) node_modules/axe-core ## lint, types, architecture contracts, every level of tests
 	@sh tests/system_packages.sh
 	@$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(SHARED) || $(AGAIN) $(SHARED)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(WAITING) || $(AGAIN) $(WAITING)
+	$(BIN)/python -m pytest $(TOGETHER) || $(BIN)/python -m pytest $(AGAIN)
 
 soak: $(VENV)/.test $(PAGES) node_modules/axe-core ## what make test does in small: every combination of pages, 10,000 tampered logs, 10,000 steps of retention
 	@sh tests/system_packages.sh
