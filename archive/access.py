@@ -32,6 +32,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 
 from archive.model import (
     PLAYABLE_STATES,
@@ -118,6 +119,7 @@ UNSEEN_STATES = frozenset({RecordingState.UNKEPT, RecordingState.GRACE})
 """A call that nobody kept (yet) can't be found by anyone (invariant I9)."""
 
 
+@cache
 def scopes_of(role: Role) -> frozenset[Scope]:
     """Return what a person who signed in may ask for at all; the rules below say of which recordings."""
     return frozenset(Scope) - _DENIED[role]

@@ -38,9 +38,10 @@ def pairwise(factors: Mapping[str, Sequence[Value]], seed: int = 1) -> list[Row]
         for value, others_value in product(factors[one], factors[other])
     }
     rows: list[Row] = []
-    while missing:
-        # Sorted, for the order of a set is not the same in two processes.
-        around = min(missing, key=repr)
+    # Sorted, for the order of a set is not the same in two processes.
+    for around in sorted(missing, key=repr):
+        if around not in missing:
+            continue
         candidates = [_built(around, factors, missing, random) for _ in range(CANDIDATES_COUNT)]
         best = max(candidates, key=lambda row: len(pairs_of(row) & missing))
         missing -= pairs_of(best)
