@@ -107,7 +107,7 @@ async def _visit(request: web.Request, *, noting: bool) -> Visit | None:
 def introduce(request: web.Request, visit: Visit) -> None:
     """Let pages greet whose session this is."""
     login = f"{visit.login}@{visit.domain}"
-    request[ME] = Person(name=visit.login, login=login, role=visit.role.value, tenant=visit.tenant_name)
+    request[ME] = Person(visit.login, login, visit.role.value, visit.tenant_name, visit.look)
 
 
 def require_own_site(request: web.Request) -> None:

@@ -13,7 +13,8 @@ How to write one
   begins `{% extends "frame.html" %}` (signed in, with the menu) or `"public.html"` (a sheet
   for strangers) and fills the blocks `title` and `content`; `head` is for
   `{{ ui.script("player.js") }}` and the like.
-- Every template has `me` (None or `Person`), `csrf`, `language` ("nl", "en"), `theme`
+- Every template has `me` (None or `Person`), `look` (None or that of the organisation),
+  `csrf`, `language` ("nl", "en"), `theme`
   ("light", "dark" or "" for the system's), `path`, `here` (with its query), `shortcuts`,
   `may_enter(path)`, the macros as `ui.icon("play")` and so on (`templates/macros.html` lists
   them), `asset(name)`, gettext as `_("...")`, `ngettext(...)` and `{% trans %}`, and the
@@ -41,11 +42,12 @@ from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 
+from archive.catalogue.brandings import Look
 from playback_portal import navigation
 from playback_portal.authentication import authenticate
 from playback_portal.browser_session import SESSION, token_of
 from playback_portal.language import Language, language_of
-from playback_portal.person import CSRF, ME
+from playback_portal.person import CSRF, LOOK, ME
 from playback_portal.problems import Problem
 from playback_portal.refusals import explanation_of
 from playback_portal.rendering import environment_of
@@ -124,6 +126,7 @@ def surroundings(request: web.Request) -> dict[str, object]:
     theme = request.cookies.get(THEME_COOKIE, "")
     return {
         "me": request.get(ME),
+        "look": _look(request),
         "csrf": request.get(CSRF, ""),
         "theme": theme if theme in THEMES else "",
         "path": request.path,
@@ -164,6 +167,13 @@ def refusal(request: web.Request, problem: Problem) -> web.Response:
         {name: problem.headers[name] for name in problem.headers if name != "WWW-Authenticate"}
     )
     return response
+
+
+def _look(request: web.Request) -> Look | None:
+    """Return how a page looks: as it was told to, or as the organisation of who signed in does."""
+    if LOOK in request:
+        return request[LOOK]
+    return request[ME].look if ME in request else None
 
 
 def _session_s(request: web.Request) -> int:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from archive.catalogue.brandings import Look
+
 
 @dataclass(frozen=True)
 class Person:
@@ -19,9 +21,13 @@ class Person:
     login: str
     role: str
     tenant: str = ""
+    look: Look | None = None
 
 
 ME = web.RequestKey("ME", Person)
+
+LOOK = web.RequestKey("LOOK", Look)
+"""How a page looks that is not that of somebody who signed in, or is looked at before it is theirs."""
 
 CSRF = web.RequestKey("CSRF", str)
 """The token of the session; a page carries it in `hx-headers` and in the field `csrf` of its forms."""

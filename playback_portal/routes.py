@@ -32,6 +32,7 @@ from playback_portal.admission import require_fresh
 from playback_portal.approvals import APPROVAL_ROUTES
 from playback_portal.audit import AUDIT_ROUTES
 from playback_portal.authentication import authenticate, authenticate_again, require
+from playback_portal.branding import BRANDING_FILE_ROUTES
 from playback_portal.cases import CASE_ROUTES
 from playback_portal.comments import COMMENT_ROUTES
 from playback_portal.data_subjects import DATA_SUBJECT_ROUTES
@@ -47,6 +48,7 @@ from playback_portal.operation import OPERATION_ROUTES
 from playback_portal.pages.annotations import ANNOTATION_ROUTES
 from playback_portal.pages.approvals import APPROVAL_PAGE_ROUTES
 from playback_portal.pages.audit import AUDIT_PAGE_ROUTES
+from playback_portal.pages.branding import BRANDING_ROUTES
 from playback_portal.pages.cases import CASE_PAGE_ROUTES
 from playback_portal.pages.data_subjects import DATA_SUBJECT_PAGE_ROUTES
 from playback_portal.pages.do_not_record import DO_NOT_RECORD_ROUTES
@@ -193,6 +195,8 @@ ROUTES = (
     *PLAY_LINK_ROUTES,
     *SHARING_ROUTES,
     *GROUNDS_ROUTES,
+    *BRANDING_FILE_ROUTES,
+    *BRANDING_ROUTES,
     *POLICY_ROUTES,
     *PREFERENCE_ROUTES,
     *OWN_SETTING_ROUTES,

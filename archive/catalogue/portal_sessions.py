@@ -22,6 +22,8 @@ from enum import StrEnum
 
 from sqlalchemy import Row, delete, insert, or_, select, update
 
+from archive.catalogue import brandings
+from archive.catalogue.brandings import Look
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.tables import portal_sessions, tenant_policies, tenants, users
 from archive.model import IDLE_MINUTES_DEFAULT, Role, TenantId, UserId, new_id
@@ -123,6 +125,8 @@ class Visit:
     domain: str
     tenant_name: str
     role: Role
+    look: Look | None = None
+    """How the pages of the tenant look; None for as everybody's."""
 
 
 def stage_after(proofs: Iterable[Proof], role: Role, *, has_second_factor: bool) -> Stage:
@@ -225,7 +229,8 @@ def find(catalogue: Catalogue, token: str, *, now: datetime, noting: bool = True
         if noting and idle >= timedelta(seconds=SEEN_EVERY_S):
             connection.execute(update(portal_sessions).where(columns.id == session.id).values(seen_at=now))
             session = replace(session, seen_at=now)
-        return Visit(session, row.login, row.domain, row.name, Role(row.role))
+        look = brandings.look_within(connection, tenant_id)
+        return Visit(session, row.login, row.domain, row.name, Role(row.role), look)
 
 
 def of_user(

@@ -19,7 +19,7 @@ from aiohttp import web
 
 from archive import throttle
 from archive.audit import Json
-from archive.catalogue import people, share_visits, shares, sign_in_attempts
+from archive.catalogue import brandings, people, share_visits, shares, sign_in_attempts
 from archive.catalogue.engine import Connection
 from archive.catalogue.share_visits import HEARD_TIMES_MAX, Visit
 from archive.catalogue.shares import CODE_DIGITS, Derivative, Proof
@@ -31,6 +31,7 @@ from playback_portal.byte_range import ByteRange, Unsatisfiable
 from playback_portal.language import language_of, mark
 from playback_portal.page import render, see_other
 from playback_portal.pages.sign_in import fields_of
+from playback_portal.person import LOOK
 from playback_portal.play_links import (
     LINK_HEADERS,
     SLEEP,
@@ -68,7 +69,7 @@ class Door:
 async def get_link(request: web.Request) -> web.StreamResponse:
     """Show the player, or the door before it, or that the link works no longer."""
     try:
-        link = await entered_link(request)
+        link = await _entered(request)
     except Problem as problem:
         if problem.status is not HTTPStatus.NOT_FOUND:
             raise
@@ -83,7 +84,7 @@ async def get_link(request: web.Request) -> web.StreamResponse:
 async def post_code(request: web.Request) -> web.StreamResponse:
     """Send a code to the address of the link."""
     browser_session.require_own_site(request)
-    link = await entered_link(request)
+    link = await _entered(request)
     share, services = link.share, request.app[SERVICES]
     if share.proof is not Proof.EMAIL or share.recipient is None:
         raise over()
@@ -109,7 +110,7 @@ async def post_code(request: web.Request) -> web.StreamResponse:
 async def post_proof(request: web.Request) -> web.StreamResponse:
     """Take a PIN or code, open a visit and lead to the player."""
     browser_session.require_own_site(request)
-    link = await entered_link(request)
+    link = await _entered(request)
     share, services = link.share, request.app[SERVICES]
     given = (await fields_of(request)).get("code", "").replace(" ", "")
     subjects = throttle.share_subjects(share.id, admission.address_of(request))
@@ -131,7 +132,7 @@ async def post_proof(request: web.Request) -> web.StreamResponse:
 async def post_play(request: web.Request) -> web.StreamResponse:
     """Count a play, so that the sound may be asked for; one that goes on is not counted again."""
     browser_session.require_own_site(request)
-    link = await entered_link(request)
+    link = await _entered(request)
     share = link.share
     visit = await visit_of(request, link)
     if visit is None and share.proof is not Proof.NONE:
@@ -274,6 +275,15 @@ def _append(
     )
 
 
+async def _entered(request: web.Request) -> Link:
+    """Return the link of the path, and let its pages look as the organisation that shared it."""
+    link = await entered_link(request)
+    look = await asyncio.to_thread(brandings.look_of, request.app[SERVICES].catalogue, link.share.tenant_id)
+    if look is not None:
+        request[LOOK] = look
+    return link
+
+
 async def _player(request: web.Request, link: Link, visit: Visit | None) -> web.StreamResponse:
     services, share, recording = request.app[SERVICES], link.share, link.archived.recording
 
@@ -291,7 +301,7 @@ async def _player(request: web.Request, link: Link, visit: Visit | None) -> web.
             "play_link/player.html",
             share=share,
             recording=recording,
-            organisation=organisation,
+            organisation=(request[LOOK].name if LOOK in request else "") or organisation,
             shown=shown,
             begins=recording.started_at + fragment.after(share.from_ms),
             ends=recording.started_at + fragment.after(share.to_ms),

@@ -37,6 +37,7 @@ from archive.catalogue.tables.data_subjects import (
 )
 from archive.catalogue.tables.directory import (
     api_clients,
+    brandings,
     departures,
     do_not_record,
     exempt_numbers,
@@ -132,6 +133,7 @@ __all__ = [
     "audit_logs",
     "audit_nodes",
     "audit_writers",
+    "brandings",
     "call_events",
     "case_changes",
     "case_people",

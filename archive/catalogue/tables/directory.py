@@ -10,6 +10,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     PrimaryKeyConstraint,
     Table,
     Text,
@@ -50,6 +51,21 @@ tenant_policies = Table(
     Column("exports_alone_max", Integer, nullable=False, server_default=text("100")),
     Column("trash_days", Integer, nullable=False, server_default=text("7")),
     Column("idle_minutes", Integer, nullable=False, server_default=text("30")),
+)
+
+brandings = Table(
+    "brandings",
+    metadata,
+    Column("tenant_id", Text, ForeignKey("tenants.id"), nullable=False),
+    Column("draft", Boolean, nullable=False),
+    word("version"),
+    word("name"),
+    maybe("accent_light"),
+    maybe("accent_dark"),
+    Column("logo", LargeBinary, nullable=True),
+    word("changed_by"),
+    time("changed_at"),
+    PrimaryKeyConstraint("tenant_id", "draft"),
 )
 
 recording_grounds = Table(

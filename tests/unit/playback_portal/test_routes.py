@@ -37,7 +37,14 @@ from playback_portal.shares import SHARE_ROUTES
 from playback_portal.terms import TERM_ROUTES
 from playback_portal.trash import TRASH_ROUTES
 
-OPEN_PATHS = {"/livez", "/readyz", "/metrics", "/v1/openapi.json", "/static/{name}"}
+OPEN_PATHS = {
+    "/livez",
+    "/readyz",
+    "/metrics",
+    "/v1/openapi.json",
+    "/static/{name}",
+    "/static/branding/{tenant}/{version}/{name}",
+}
 # Pages that strangers may open; whoever adds one says here that it tells nothing of anybody.
 OPEN_PAGES = {
     "/",

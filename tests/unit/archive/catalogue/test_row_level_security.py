@@ -22,6 +22,7 @@ from archive.catalogue import (
     data_subject_calls,
     data_subjects,
     directory,
+    brandings,
     do_not_record,
     early,
     evaluation_forms,
@@ -124,6 +125,7 @@ def filled(
         had = {"licence": "90d", "mode": "always", "broadworks_id": None, "numbers": []}
         with portal.transaction(tenant.id) as connection:
             connection.execute(insert(tables.departures), {"tenant_id": tenant.id, "user_id": user.id, **had})
+            brandings.put_draft(connection, brandings.Look(tenant.id, "", "x"), "user:x", now=now)
         accounts.add_api_client(operator, tenant.id, "crm", ["recordings:read"], now=now)
         archived = make_recording(tenant.id, owner=user.id)
         outcome = SessionOutcome(

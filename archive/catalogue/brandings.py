@@ -1,0 +1,137 @@
+"""How customers look on their pages (`archive.branding`): what is shown, and a draft that is looked at first.
+
+Each has a version, by which browsers keep style sheet and logo for ever: another look is another
+address. Public as the look of a page is: whoever knows the address sees it, before signing in too.
+
+Rules: within one tenant. The logo is a PNG that `archive.logo` made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, delete, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from archive.branding import NAME_CHARS_MAX, Theme, colour, measured
+from archive.catalogue.engine import Catalogue, Connection
+from archive.catalogue.tables import brandings
+from archive.errors import Conflict, Refused
+from archive.model import TenantId, new_id
+
+_SHOWN = (
+    brandings.c.tenant_id,
+    brandings.c.version,
+    brandings.c.name,
+    brandings.c.accent_light,
+    brandings.c.accent_dark,
+    brandings.c.logo.is_not(None).label("has_logo"),
+)
+
+
+@dataclass(frozen=True)
+class Look:
+    """A look without its picture; '' and None keep the tenant's own name and our colours."""
+
+    tenant_id: TenantId
+    version: str
+    name: str = ""
+    accent_light: str | None = None
+    accent_dark: str | None = None
+    has_logo: bool = False
+
+
+def look_of(catalogue: Catalogue, tenant_id: TenantId, *, draft: bool = False) -> Look | None:
+    """Return how a tenant looks, or the draft of it; None for as everybody."""
+    with catalogue.transaction(tenant_id) as connection:
+        return look_within(connection, tenant_id, draft=draft)
+
+
+def look_within(connection: Connection, tenant_id: TenantId, *, draft: bool = False) -> Look | None:
+    """Do as `look_of` in the caller's transaction."""
+    columns = brandings.c
+    statement = select(*_SHOWN).where(columns.tenant_id == tenant_id, columns.draft.is_(draft))
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else _look(row)
+
+
+def of_version(catalogue: Catalogue, tenant_id: TenantId, version: str) -> tuple[Look | None, bytes | None]:
+    """Return the look of a version, draft or shown, and its logo; None for one that is there no longer."""
+    columns = brandings.c
+    statement = select(*_SHOWN, columns.logo).where(
+        columns.tenant_id == tenant_id, columns.version == version
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        row = connection.execute(statement).one_or_none()
+    return (None, None) if row is None else (_look(row), row.logo)
+
+
+def checked(wanted: Look) -> Look:
+    """Return a look without blanks, in small letters; raises Refused for what can't be shown or read."""
+    name = wanted.name.strip()
+    if len(name) > NAME_CHARS_MAX or (name and not name.isprintable()):
+        raise Refused(f"A name has at most {NAME_CHARS_MAX} printable characters.")
+    light, dark = (
+        None if each is None else colour(each) for each in (wanted.accent_light, wanted.accent_dark)
+    )
+    for theme, accent in ((Theme.LIGHT, light), (Theme.DARK, dark)):
+        if accent is not None and not measured(accent, theme).is_enough:
+            found = measured(accent, theme)
+            raise Refused(f"The colour for {theme} has a contrast of {found.told} on {found.on}: too little.")
+    return replace(wanted, name=name, accent_light=light, accent_dark=dark)
+
+
+def put_draft(
+    connection: Connection,
+    wanted: Look,
+    actor: str,
+    *,
+    now: datetime,
+    logo: bytes | None = None,
+    keep_logo: bool = False,
+) -> Look:
+    """Write a draft in the caller's transaction and return it; raises as `checked`.
+
+    With `keep_logo` it has the logo of the draft before it, or of what is shown.
+    """
+    look = replace(checked(wanted), version=new_id(now))
+    columns = brandings.c
+    if keep_logo:
+        kept = select(columns.logo).where(columns.tenant_id == look.tenant_id)
+        logo = connection.execute(kept.order_by(columns.draft.desc()).limit(1)).scalar()
+    row: dict[str, Any] = {
+        "version": look.version,
+        "name": look.name,
+        "accent_light": look.accent_light,
+        "accent_dark": look.accent_dark,
+        "logo": logo,
+        "changed_by": actor,
+        "changed_at": now,
+    }
+    statement = upsert(brandings).values(tenant_id=look.tenant_id, draft=True, **row)
+    connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "draft"], set_=row))
+    return replace(look, has_logo=logo is not None)
+
+
+def publish(connection: Connection, tenant_id: TenantId, version: str) -> None:
+    """Show the draft of a version from now on; raises Conflict where it is another one by now."""
+    columns = brandings.c
+    of_tenant = columns.tenant_id == tenant_id
+    found = (of_tenant, columns.draft.is_(True), columns.version == version)
+    if connection.execute(select(columns.version).where(*found).with_for_update()).first() is None:
+        raise Conflict("The draft was changed meanwhile: look at it first.")
+    connection.execute(delete(brandings).where(of_tenant, columns.draft.is_(False)))
+    connection.execute(update(brandings).where(*found).values(draft=False))
+
+
+def reset(connection: Connection, tenant_id: TenantId) -> None:
+    """Look as everybody again, draft and all. Twice is once."""
+    connection.execute(delete(brandings).where(brandings.c.tenant_id == tenant_id))
+
+
+def _look(row: Row[Any]) -> Look:
+    return Look(
+        TenantId(row.tenant_id), row.version, row.name, row.accent_light, row.accent_dark, row.has_logo
+    )

@@ -1,0 +1,131 @@
+"""How the pages of an organisation look: drafted, looked at, used by all, and taken back."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import aiohttp
+
+from archive.catalogue import brandings
+from tests.unit.archive.test_logo import GOOD
+
+PAGE = "/admin/policies/branding"
+LOOK = {"name": "Molen & Zn <b>", "accent_light": "#0A4F8A", "accent_dark": "#8ABCF5"}
+
+
+async def sent(office: Any, *, who: str = "boss", logo: bytes | None = None, **fields: str) -> Any:
+    form = aiohttp.FormData()
+    for name, value in fields.items():
+        form.add_field(name, value)
+    form.add_field("logo", logo or b"", filename="logo.png" if logo else "", content_type="image/png")
+    headers = {**office.signed_in(office.people[who]), "Accept-Language": "nl"}
+    return await office.client.post(PAGE, data=form, headers=headers, allow_redirects=False)
+
+
+async def used(office: Any) -> None:
+    draft = brandings.look_of(office.house.portal, office.tenant.id, draft=True)
+    assert draft is not None
+    answer = await office.posted("boss", f"{PAGE}/publication", version=draft.version)
+    assert (answer.status, answer.headers["Location"]) == (303, PAGE)
+
+
+async def test_a_draft_is_seen_by_who_made_it_on_its_page_and_by_all_once_it_is_used(office: Any) -> None:
+    assert "branding/" not in await office.opened("anna", "/me")
+    answer = await sent(office, logo=GOOD, **LOOK)
+    assert (answer.status, answer.headers["Location"]) == (303, f"{PAGE}/preview")
+    assert "Molen & Zn <b>" in await office.opened("boss", f"{PAGE}/preview")
+    assert "branding/" not in await office.opened("anna", "/me")
+    await used(office)
+    headers = office.signed_in(office.people["anna"])
+    page = await (await office.client.get("/me", headers=headers)).text()
+    assert "Molen &amp; Zn &lt;b&gt;" in page
+    (sheet,) = re.findall(r'href="(/static/branding/[^"]+)"', page)
+    answer = await office.client.get(sheet)
+    assert (answer.status, answer.content_type) == (200, "text/css")
+    assert "immutable" in answer.headers["Cache-Control"]
+    text = await answer.text()
+    assert "--accent:#0a4f8a" in text
+    assert "--accent:#8abcf5" in text
+    again = await office.client.get(sheet, headers={"If-None-Match": answer.headers["ETag"]})
+    assert again.status == 304
+    (source,) = re.findall(r'src="(/static/branding/[^"]+)"', page)
+    picture = await office.client.get(source)
+    assert (picture.status, picture.content_type) == (200, "image/png")
+    assert picture.headers["X-Content-Type-Options"] == "nosniff"
+    deeds = [each.action for each in office.log("branding")]
+    assert [each for each in deeds if each != "branding.viewed"] == ["branding.drafted", "branding.changed"]
+
+
+async def test_what_is_left_out_stays_and_the_logo_goes_when_asked(office: Any) -> None:
+    await sent(office, logo=GOOD, **LOOK)
+    await used(office)
+    await sent(office, name="Molen")
+    draft = brandings.look_of(office.house.portal, office.tenant.id, draft=True)
+    assert draft is not None
+    assert (draft.name, draft.accent_light, draft.has_logo) == ("Molen", None, True)
+    await sent(office, name="Molen", no_logo="on")
+    draft = brandings.look_of(office.house.portal, office.tenant.id, draft=True)
+    assert draft is not None
+    assert not draft.has_logo
+
+
+async def test_one_press_brings_the_look_of_everybody_back(office: Any) -> None:
+    await sent(office, logo=GOOD, **LOOK)
+    await used(office)
+    look = brandings.look_of(office.house.portal, office.tenant.id)
+    assert look is not None
+    assert (await office.posted("boss", f"{PAGE}/reset")).status == 303
+    assert brandings.look_of(office.house.portal, office.tenant.id) is None
+    assert "branding/" not in await office.opened("anna", "/me")
+    gone = await office.client.get(f"/static/branding/{office.tenant.id}/{look.version}/logo.png")
+    assert gone.status == 404
+
+
+async def test_a_colour_that_can_not_be_read_is_refused_with_what_was_measured(office: Any) -> None:
+    for field, value, told in (
+        ("accent_light", "#ffcc00", r"het contrast op #[0-9a-f]{6} is 1\.\d\d:1, en 4\.5:1 is nodig"),
+        ("accent_dark", "#0a6557", r"het contrast op #[0-9a-f]{6} is 2\.\d\d:1"),
+        ("accent_light", "red;}", "Schrijf # en zes tekens"),
+        ("name", "x" * 61, "hoogstens 60 letters"),
+    ):
+        answer = await sent(office, **{**LOOK, field: value})
+        assert answer.status == 400
+        page = await answer.text()
+        assert re.search(told, page), page
+        assert brandings.look_of(office.house.portal, office.tenant.id, draft=True) is None
+    assert office.events("branding")[-1] == ("branding.drafted", "refused")
+
+
+async def test_a_file_that_is_no_picture_is_refused_and_nothing_of_the_form_is_kept(office: Any) -> None:
+    answer = await sent(office, logo=b"<svg onload='alert(1)'/>", **LOOK)
+    assert answer.status == 400
+    assert "Een tekening (SVG) kan niet." in await answer.text()
+    assert brandings.look_of(office.house.portal, office.tenant.id, draft=True) is None
+
+
+async def test_only_the_draft_that_was_looked_at_is_used(office: Any) -> None:
+    await sent(office, **LOOK)
+    first = brandings.look_of(office.house.portal, office.tenant.id, draft=True)
+    assert first is not None
+    await sent(office, **{**LOOK, "name": "Iemand anders"})
+    answer = await office.posted("boss", f"{PAGE}/publication", version=first.version)
+    assert answer.headers["Location"] == f"{PAGE}/preview"
+    assert brandings.look_of(office.house.portal, office.tenant.id) is None
+
+
+async def test_no_version_is_found_by_another_tenant_or_a_wrong_name(office: Any) -> None:
+    await sent(office, logo=GOOD, **LOOK)
+    draft = brandings.look_of(office.house.portal, office.tenant.id, draft=True)
+    assert draft is not None
+    for path in (
+        f"{office.house.tenant_id}/{draft.version}/logo.png",
+        f"{office.tenant.id}/{office.tenant.id}/logo.png",
+        f"{office.tenant.id}/{draft.version}/logo.svg",
+        f"..%2f{office.tenant.id}/{draft.version}/logo.png",
+    ):
+        assert (await office.client.get(f"/static/branding/{path}")).status == 404
+
+
+async def test_who_administers_nothing_changes_no_look(office: Any) -> None:
+    assert (await sent(office, who="anna", **LOOK)).status == 403
