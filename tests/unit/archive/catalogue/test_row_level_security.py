@@ -16,13 +16,13 @@ from archive.approval import Kind, Wanted
 from archive.audit import AuditWriter
 from archive.catalogue import (
     accounts,
+    brandings,
     case_people,
     cases,
     comments,
     data_subject_calls,
     data_subjects,
     directory,
-    brandings,
     do_not_record,
     early,
     evaluation_forms,
