@@ -134,7 +134,7 @@ def _without_purpose(page: Page) -> None:
     for each in page.locator("[name=told_by]:checked").all():
         each.uncheck()
     page.locator("main button.primary[type=submit]").click()
-    page.locator(".error").first.wait_for()
+    page.locator("#told-by-error").wait_for()
 
 
 def _submitted(field: str, text: str, shows: str) -> Callable[[Page], None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0096"
-down_revision = "0095"
+down_revision = "0099"
 
 TABLES = """
 CREATE TABLE brandings (

@@ -154,7 +154,7 @@ async def test_a_form_that_lacks_something_says_so_at_the_field_and_saves_nothin
     assert answer.status == 400
     page = await answer.text()
     assert told in page
-    assert 'class="error"' in page
+    assert 'class="error"' in page or 'class="wrong small"' in page
     assert grounds.current(mill.house.portal, mill.tenant.id) is None
     assert mill.events("grounds")[-1] == ("grounds.registered", "refused")
 

@@ -12,7 +12,7 @@ import pytest
 
 from archive.access import Right
 from archive.audit import AuditWriter
-from archive.catalogue import audit_entries, policies, rights, share_policies, share_visits
+from archive.catalogue import audit_entries, brandings, policies, rights, share_policies, share_visits
 from archive.catalogue.shares import SHARES_PER_RECORDING_MAX, hash_of
 from archive.errors import CatalogueUnavailable
 from archive.model import Recording
@@ -49,6 +49,21 @@ async def test_a_link_is_told_once_and_kept_as_a_hash(office: Any, recording: Re
     fits("Share", listed)
     assert {"link", "pin"}.isdisjoint(listed)
     assert token not in str(listed)
+
+
+async def test_a_link_looks_as_the_organisation_that_shared_it(office: Any, recording: Recording) -> None:
+    look = brandings.Look(office.tenant_id, "", "Molen & Zn", "#0a4f8a", None)
+    visitor = await office.visitor(await office.share(recording))
+    plain = await (await visitor.get()).text()
+    assert "/static/branding/" not in plain
+    with office.house.portal.transaction(office.tenant_id) as connection:
+        made = brandings.put_draft(connection, look, "user:boss", now=recording.started_at)
+    assert "/static/branding/" not in await (await visitor.get()).text(), "a draft is for who made it"
+    with office.house.portal.transaction(office.tenant_id) as connection:
+        brandings.publish(connection, office.tenant_id, made.version)
+    page = await (await visitor.get()).text()
+    assert f"/static/branding/{office.tenant_id}/{made.version}/style.css" in page
+    assert "Molen &amp; Zn" in page
 
 
 async def test_tokens_are_256_random_bits_behind_their_tenant(office: Any, recording: Recording) -> None:
