@@ -1,6 +1,6 @@
-"""A backup of a running service, and drills of it, by the commands an operator gives.
+"""A backup of a running service, drills of it, and a new host in its place, by the commands an operator gives.
 
-With the real PostgreSQL and SeaweedFS of a service that goes on.
+With the real PostgreSQL and SeaweedFS of a service that goes on, until it is lost at the end of this file.
 """
 
 from __future__ import annotations
@@ -17,11 +17,16 @@ from typing import Any
 
 import pytest
 
-from archive.model import Recording
+from archive import jobs
+from archive.access import AccessScope
+from archive.approval import Event, Kind, Wanted
+from archive.catalogue import approved, directory, proposals
+from archive.catalogue.engine import Catalogue
+from archive.model import Recording, Role, TenantId
 from tests import at_rest
 from tests.archived_calls import archiver
-from tests.rotated_keys import kek_of, vault_of
-from tests.running_service import RunningService
+from tests.rotated_keys import kek_of, settings_of, vault_of
+from tests.running_service import RunningService, eventually
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +125,84 @@ def test_a_backup_with_one_flipped_bit_or_beside_the_data_is_refused(
     within = running.directory / "backups"
     assert "lies in the data directory" in refused(running, "backup", "--out", str(within))
     assert not within.exists()
+
+
+def test_a_new_host_takes_the_place_of_a_lost_one_by_the_commands_of_the_documents(
+    running: RunningService, archived: list[Recording], out: Path, tmp_path: Path
+) -> None:
+    """Every recording opens there, that of after the backup too, and none that two people let go since.
+
+    The steps are those of docs/operators.md, Restoring, with bucket, backup, keyring and passphrase alone.
+    """
+    folder = back_up(running, out)
+    let_go(running, archived[2])
+    with archiver(running) as archive:
+        later = archive.put(archived[0].started_at + timedelta(minutes=1), 6, seed=9)
+    former_key = running.api_key
+    running.kill_everything()
+
+    new = RunningService(tmp_path / "new" / "data")
+    new.tenant_id, new.api_key = running.tenant_id, former_key
+    new.directory.mkdir(parents=True, mode=0o700)
+    for name in ("keyring", "keyring-passphrase", "seaweedfs"):
+        (running.directory / name).rename(new.directory / name)
+    try:
+        take_the_place(new, folder, archived, later)
+    finally:
+        new.kill_everything()
+
+
+def take_the_place(new: RunningService, folder: Path, archived: list[Recording], later: Recording) -> None:
+    told = json.loads(new.run("restore", "--from", str(folder), "--json"))
+    assert (told["recordings"], told["API keys suspended"]) == (3, 1)
+    assert told["jobs dropped"] >= 0
+    new.start()
+    new.run("audit", "begin", "--reason", "the host was lost")
+    parties = (
+        f"SELECT number FROM recording_parties WHERE recording_id = '{archived[2].id}' ORDER BY position"
+    )
+    assert at_rest.query(new, parties) == [("+31612345678",), ("+31201234567",)], "as in the backup"
+    rebuilt = json.loads(new.run("storage", "rebuild-catalogue", "--json"))
+    assert rebuilt == {"recordings": 1, "destroyed since": 1}
+    new.run("api-client", "resume", "tests", "--tenant", "acme.nl")
+    jobs.defer(settings_of(new, "worker").database_url, jobs.EXPIRY_BATCH, tenant_id=new.tenant_id)
+    assert gone(new, archived[2])
+    assert at_rest.query(new, parties) == []
+    for recording in (archived[0], archived[1], later):
+        answer = new.get(f"/v1/recordings/{recording.id}/audio?format=flac")
+        assert (answer.status, answer.body[:4]) == (200, b"fLaC")
+    assert new.get(f"/v1/recordings/{archived[2].id}/audio?format=flac").status in {404, 410}
+    found = drill(new, "--bucket-only")
+    assert (found["recordings"], found["verified"], found["failed"]) == (3, 3, 0)
+    new.run("audit", "verify")
+    assert json.loads(new.run("backup", "--out", str(folder.parent), "--json"))["recordings"] == 3
+
+
+def let_go(running: RunningService, recording: Recording) -> None:
+    """Have two people let a recording go before its term, and the worker destroy it."""
+    tenant_id, now = TenantId(running.tenant_id), datetime.now(UTC)
+    operator = Catalogue(settings_of(running, "operator").database_url)
+    portal_url = settings_of(running, "portal").database_url
+    portal = Catalogue(portal_url)
+    with contextlib.closing(operator), contextlib.closing(portal):
+        made = [
+            directory.add_user(operator, tenant_id, login, now=now, role=role)
+            for login, role in (("ada", Role.ADMINISTRATOR), ("otto", Role.AUDITOR))
+        ]
+        ada, otto = (AccessScope(tenant_id, f"user:{each.id}", each.role, each.id) for each in made)
+        wanted = Wanted(Kind.EARLY_DESTRUCTION, f"recording:{recording.id}", {"atOnce": True}, "Erasure")
+        with portal.transaction(tenant_id) as connection:
+            proposed = proposals.propose(connection, ada, wanted, now=now)
+        with portal.transaction(tenant_id) as connection:
+            decided = proposals.decide(connection, otto, proposed.id, Event.APPROVE, now=now)
+            approved.carry_out(connection, decided, now=now)
+    jobs.defer(portal_url, jobs.EXPIRY_BATCH, tenant_id=tenant_id)
+    assert gone(running, recording)
+
+
+def gone(running: RunningService, recording: Recording) -> bool:
+    """Wait until a recording is destroyed, with its certificate."""
+    statement = (
+        f"SELECT 1 FROM destructions WHERE recording_id = '{recording.id}' AND certificate IS NOT NULL"
+    )
+    return bool(eventually(lambda: at_rest.query(running, statement), f"{recording.id} is destroyed"))
