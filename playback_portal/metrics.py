@@ -19,6 +19,17 @@ from playback_portal.retention_gauges import RetentionGauges
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
+SCRUB = {
+    "recordings": "Recordings whose objects are looked after.",
+    "overdue": "Recordings not read again for 90 days.",
+    "findings": "Objects of recordings that are lost, altered, or lie under something else.",
+    "damaged_exports": "Exports of evidence of which a part is lost or altered.",
+    "damaged_case_copies": "Cases whose copy in the bucket is lost, altered, or lies under something else.",
+    "oldest_timestamp_seconds": "When the recording was read that was not read for longest; 0 for none.",
+}
+"""What reading again is told by, behind `earwitness_scrub_`; the fields of `Progress`, and a moment."""
+
+
 class Metrics:
     """The figures of one portal process."""
 
@@ -64,31 +75,17 @@ class Metrics:
             "When the lock of the bucket was tried out last; 0 for never.",
             registry=self._registry,
         )
-        self.scrub_recordings = Gauge(
-            "earwitness_scrub_recordings",
-            "Recordings whose objects are looked after.",
-            registry=self._registry,
-        )
-        self.scrub_overdue = Gauge(
-            "earwitness_scrub_overdue", "Recordings not read again for 90 days.", registry=self._registry
-        )
-        self.scrub_findings = Gauge(
-            "earwitness_scrub_findings",
-            "Objects that are lost, altered, or lie under something else.",
-            registry=self._registry,
-        )
-        self.scrub_oldest = Gauge(
-            "earwitness_scrub_oldest_timestamp_seconds",
-            "When the recording was read that was not read for longest; 0 for none.",
-            registry=self._registry,
-        )
+        self.scrub = {
+            name: Gauge(f"earwitness_scrub_{name}", meaning, registry=self._registry)
+            for name, meaning in SCRUB.items()
+        }
 
     def tell_scrub(self, progress: Progress) -> None:
         """Take how far scrubbing is, and what it found."""
-        self.scrub_recordings.set(progress.recordings)
-        self.scrub_overdue.set(progress.overdue)
-        self.scrub_findings.set(progress.findings)
-        self.scrub_oldest.set(0 if progress.oldest_at is None else progress.oldest_at.timestamp())
+        oldest_at = 0.0 if progress.oldest_at is None else progress.oldest_at.timestamp()
+        told = {**vars(progress), "oldest_timestamp_seconds": oldest_at}
+        for name, gauge in self.scrub.items():
+            gauge.set(told[name])
 
     def tell_lock(self, proof: WormProof | None, now: datetime) -> None:
         """Take what is known of the bucket's lock."""

@@ -293,7 +293,7 @@ def status_document(status: Status) -> dict[str, Json]:
         "scrubCountedAt": _maybe(None if scrub is None else scrub[1]),
         "scrubRecordings": None if scrub is None else scrub[0].recordings,
         "scrubOverdue": None if scrub is None else scrub[0].overdue,
-        "scrubFindings": None if scrub is None else scrub[0].findings,
+        "scrubFindings": None if scrub is None else scrub[0].damaged,
         "retention": {
             figure.value: {"value": reading.value, "at": time_of(reading.at)}
             for figure, reading in status.retention.items()

@@ -1,8 +1,9 @@
 """Copies of cases follow the cases into the bucket, and go when these have ended.
 
 The row of a change stands in the transaction that acknowledged it; this follows as a job, before
-the store's own holds. Next number put -> held by the store -> read back and opened -> older ones
-deleted -> the change taken off. A job that was broken off is done again from its beginning.
+the store's own holds. Next number put -> held by the store -> read back and opened -> its pin written
+down, for the scrub -> older ones deleted -> the change taken off. A job that was broken off is done
+again from its beginning.
 
 A case has ended when it was released and the last of its recordings was let go. Then the holds
 on its copies are taken off, every version is deleted and confirmed gone, and its key is destroyed:
@@ -161,6 +162,7 @@ class CaseCopies:
             self._store.set_legal_hold(key, version_id, held=True)
         self._store.barrier()
         self._read_back(key, version_id, case)
+        case_changes.pinned(self._catalogue, case.tenant_id, case.id, (key, version_id), data)
         for each in older:
             self._delete(each)
 
@@ -191,6 +193,7 @@ class CaseCopies:
             self._delete(each)
         if self._copies(tenant_id, case_id):
             raise StoreUnavailable("The store acknowledged that copies of a case are gone and lists them.")
+        case_changes.unpinned(self._catalogue, tenant_id, case_id)
         destroy_keys(self._vault(), self._audit, tenant_id, case_id, now=self._clock.now())
 
     def _copies(self, tenant_id: TenantId, case_id: str) -> list[ObjectVersion]:

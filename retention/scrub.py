@@ -6,13 +6,13 @@ found by the next pass. What was not read for `interval` is read whole, by its v
 ciphertext compared with the SHA-256 pinned in the catalogue; no key is needed, nothing is
 opened. Where the key of a recording was wrapped anew since, that key has to stand beside its
 objects too. The audio of play links is looked after with the recording they lead to; what was
-written for exports of evidence, which are kept a week, at the begin of each pass. What is found is
-an alarm: a line in the log, an entry of the audit log, and for a recording a row that stands until
-a later reading finds it mended (`archive.catalogue.scrubs`).
+written for exports of evidence, which are kept a week, and the copies of cases, which are few, at the
+begin of each pass. What is found is an alarm: a line in the log, an entry of the audit log, and what
+stands written down until a later reading finds it mended (`archive.catalogue.scrubs`).
 
 Rules: a store that is away is no finding: the batch is tried again, from where it stopped. One
 that is there and can't give one object back has damaged it. Findings never change or delete
-anything.
+anything; a damaged copy of a case is written anew by the job that follows the cases.
 
 Not here: when batches run (`retention.worker`).
 """
@@ -28,7 +28,7 @@ from typing import Protocol
 import structlog
 
 from archive.audit import AuditWriter
-from archive.catalogue import recordings, scrubs
+from archive.catalogue import case_changes, recordings, scrubs
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.keks import WrappedKey
 from archive.catalogue.scrubs import READ_WITHIN, Damage, Pinned, Progress, Standing
@@ -97,9 +97,13 @@ class Beside:
 
 @dataclass(frozen=True)
 class PackageFinding:
-    """A part of an export that is not what was stored; the export can be asked for again."""
+    """A part of an export, or the copy of a case, that is not what was stored.
 
-    export_id: str
+    `thing` is which one, as the audit log names it: `export:<id>`, `case:<id>`. The export can be asked for
+    again; the copy is written anew.
+    """
+
+    thing: str
     part: str
     what: str
 
@@ -149,8 +153,9 @@ class Scrub:
         archived = {each.recording.id: Beside(each, derivatives.get(each.recording.id, ())) for each in whole}
         objects, findings = 0, list[Finding | PackageFinding]()
         if cursor is None:
-            objects, damaged = self.packages(tenant_id)
-            findings += damaged
+            for count, damaged in (self.packages(tenant_id), self.case_copies(tenant_id)):
+                objects += count
+                findings += damaged
         for each in page:
             if each.recording_id in archived:  # else it went while others were read
                 read, found = self._look_after(archived[each.recording_id], each)
@@ -171,23 +176,44 @@ class Scrub:
         """Read what was written for the exports of a tenant; return how many objects, and what is wrong."""
         count, findings = 0, list[PackageFinding]()
         for export_id, parts in scrubs.packages(self._catalogue, tenant_id).items():
-            found = [Damage(each.kind, what) for each in parts if (what := self._read(each)[1]) is not None]
+            read = [(each, self._read(each)[1]) for each in parts]
             count += len(parts)
             # One that ended meanwhile, or whose part was made anew, is none.
-            if found and scrubs.packages(self._catalogue, tenant_id).get(export_id) == parts:
-                findings += [PackageFinding(export_id, *damage) for damage in found]
-                with self._audit.transaction(tenant_id) as connection:
-                    self._write_down(
-                        connection,
-                        tenant_id,
-                        f"export:{export_id}",
-                        "object.damaged",
-                        found,
-                        self._clock.now(),
-                    )
-                for damage in found:
-                    log.error("an export is not as it was stored", export_id=export_id, **damage._asdict())
+            if scrubs.packages(self._catalogue, tenant_id).get(export_id) != parts:
+                continue
+            with self._audit.transaction(tenant_id) as connection:
+                for part, what in read:
+                    scrubs.keep_damage_of_part(connection, part, what)
+                findings += self._tell(connection, tenant_id, f"export:{export_id}", read)
         return count, findings
+
+    def case_copies(self, tenant_id: TenantId) -> tuple[int, list[PackageFinding]]:
+        """Read the copies of a tenant's cases; return how many, and what is wrong with them."""
+        copies, findings = scrubs.case_copies(self._catalogue, tenant_id), list[PackageFinding]()
+        for case_id, copy in copies.items():
+            listed = self._store.versions(copy.key)
+            hidden = _hidden(copy, [one for one in listed if one.key == copy.key])
+            what = hidden or self._read(copy)[1]
+            with self._audit.transaction(tenant_id) as connection:
+                # One that was written anew meanwhile is another.
+                if scrubs.keep_damage_of_copy(connection, copy, what) and what is not None:
+                    case_changes.write_anew(connection, tenant_id, case_id)
+                    findings += self._tell(connection, tenant_id, f"case:{case_id}", [(copy, what)])
+        return len(copies), findings
+
+    def _tell(
+        self,
+        connection: Connection,
+        tenant_id: TenantId,
+        thing: str,
+        read: Iterable[tuple[Pinned, str | None]],
+    ) -> list[PackageFinding]:
+        """Write down what is wrong with a thing of several objects, and return it."""
+        found = [Damage(each.kind, what) for each, what in read if what is not None]
+        self._write_down(connection, tenant_id, thing, "object.damaged", found, self._clock.now())
+        for damage in found:
+            log.error("an object is not as it was stored", thing=thing, **damage._asdict())
+        return [PackageFinding(thing, *damage) for damage in found]
 
     def _look_after(self, stored: Beside, standing: Standing) -> tuple[int, list[Finding]]:
         """Look where a recording's objects are, and read them when it is time.

@@ -46,7 +46,7 @@ def scrub(options: argparse.Namespace) -> int:
         damaged: list[Row] = [
             {
                 "tenant": tenant.domain,
-                "recording": f"export {found.export_id}",
+                "recording": found.thing.replace(":", " "),
                 "object": found.part,
                 "finding": found.what,
                 "foundAt": clock.now().isoformat(timespec="seconds"),

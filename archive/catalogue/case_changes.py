@@ -14,12 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import and_, delete, func, select, update
+from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.case_copy import CopiedAdmission, CopiedCase, CopiedMember, CopiedRule
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.tables import (
     case_changes,
+    case_copies,
     case_people,
     case_recordings,
     case_rules,
@@ -28,6 +30,7 @@ from archive.catalogue.tables import (
 )
 from archive.errors import NotFound
 from archive.model import RecordingId, TenantId
+from archive.store.object import sha256_hex
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,40 @@ def changed(catalogue: Catalogue, tenant_id: TenantId, case_id: str) -> Changed:
             members=_members(connection, tenant_id, case_id),
         )
     return Changed(case, row.let_go_at is not None, numbers, row.copy_taken)
+
+
+def pinned(
+    catalogue: Catalogue, tenant_id: TenantId, case_id: str, placed: tuple[str, str], octets: bytes
+) -> None:
+    """Write down where the copy of a case stands, by key and version, and what its octets are."""
+    key, version_id = placed
+    row = {
+        "tenant_id": tenant_id,
+        "case_id": case_id,
+        "object_key": key,
+        "version_id": version_id,
+        "ciphertext_bytes": len(octets),
+        "ciphertext_sha256": sha256_hex(octets),
+        "damage": None,
+    }
+    statement = upsert(case_copies).values(row)
+    statement = statement.on_conflict_do_update(index_elements=["case_id"], set_=row)
+    with catalogue.transaction(tenant_id) as connection:
+        connection.execute(statement)
+
+
+def unpinned(catalogue: Catalogue, tenant_id: TenantId, case_id: str) -> None:
+    """Forget where the copy of a case stood, which has ended."""
+    columns = case_copies.c
+    with catalogue.transaction(tenant_id) as connection:
+        connection.execute(
+            delete(case_copies).where(columns.tenant_id == tenant_id, columns.case_id == case_id)
+        )
+
+
+def write_anew(connection: Connection, tenant_id: TenantId, case_id: str) -> None:
+    """Have the copy of a case written anew, as after a change."""
+    connection.execute(insert(case_changes).values(tenant_id=tenant_id, case_id=case_id))
 
 
 def settle(catalogue: Catalogue, tenant_id: TenantId, changes: Sequence[int]) -> None:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import and_, delete, func, insert, select, tuple_
+from sqlalchemy import Select, and_, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.elements import ColumnElement
 
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.rows import in_utc
+from archive.catalogue.tables import case_copies as case_copies_
 from archive.catalogue.tables import (
     export_parts,
     recordings,
@@ -73,12 +74,22 @@ class Pinned:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far scrubbing is: recordings, those not read for too long, the oldest reading, and findings."""
+    """How far scrubbing is: recordings, those not read for too long, the oldest reading, and findings.
+
+    Beside those of recordings: how many exports of evidence and copies of cases are damaged.
+    """
 
     recordings: int
     overdue: int
     oldest_at: datetime | None
     findings: int
+    damaged_exports: int = 0
+    damaged_case_copies: int = 0
+
+    @property
+    def damaged(self) -> int:
+        """All that is damaged, of whatever kind."""
+        return self.findings + self.damaged_exports + self.damaged_case_copies
 
     def __add__(self, other: Progress) -> Progress:
         """Return the progress of both together."""
@@ -88,6 +99,8 @@ class Progress:
             self.overdue + other.overdue,
             min(oldest, default=None),
             self.findings + other.findings,
+            self.damaged_exports + other.damaged_exports,
+            self.damaged_case_copies + other.damaged_case_copies,
         )
 
 
@@ -145,6 +158,33 @@ def packages(catalogue: Catalogue, tenant_id: TenantId) -> dict[str, tuple[Pinne
             pinned = Pinned(f"part {prefix}".strip(), *pin)
             found[export_id] = (*found.get(export_id, ()), pinned)
     return found
+
+
+def case_copies(catalogue: Catalogue, tenant_id: TenantId) -> dict[str, Pinned]:
+    """Return the copies of a tenant's cases, by the ids of the cases."""
+    columns = case_copies_.c
+    statement = (
+        select(columns.case_id, columns.object_key, columns.version_id)
+        .add_columns(columns.ciphertext_bytes, columns.ciphertext_sha256)
+        .where(columns.tenant_id == tenant_id)
+        .order_by(columns.case_id)
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        return {case_id: Pinned("copy", *pin) for case_id, *pin in connection.execute(statement)}
+
+
+def keep_damage_of_part(connection: Connection, part: Pinned, what: str | None) -> None:
+    """Write down what is wrong with a part of an export, None for nothing."""
+    columns = export_parts.c
+    of_it = and_(columns.object_key == part.key, columns.version_id == part.version_id)
+    connection.execute(update(export_parts).where(of_it).values(damage=what))
+
+
+def keep_damage_of_copy(connection: Connection, copy: Pinned, what: str | None) -> bool:
+    """Write down what is wrong with the copy of a case, None for nothing; False when it is another by now."""
+    columns = case_copies_.c
+    of_it = and_(columns.object_key == copy.key, columns.version_id == copy.version_id)
+    return connection.execute(update(case_copies_).where(of_it).values(damage=what)).rowcount > 0
 
 
 def still_stands(connection: Connection, tenant_id: TenantId, recording_id: RecordingId) -> bool:
@@ -223,8 +263,19 @@ def progress_of(catalogue: Catalogue, tenant_id: TenantId, read_since: datetime)
     damaged = select(func.count()).select_from(scrub_findings).where(scrub_findings.c.tenant_id == tenant_id)
     with catalogue.transaction(tenant_id) as connection:
         row = connection.execute(counted).one()
-        oldest = in_utc(row.oldest_at)
-        return Progress(row.recordings, row.overdue, oldest, connection.execute(damaged).scalar_one())
+        found = [connection.execute(each).scalar_one() for each in (damaged, *_damaged_else(tenant_id))]
+    return Progress(row.recordings, row.overdue, in_utc(row.oldest_at), *found)
+
+
+def _damaged_else(tenant_id: TenantId) -> tuple[Select[int], Select[int]]:
+    """Return how many exports, and how many copies of cases, are damaged."""
+    parts, copies = export_parts.c, case_copies_.c
+    return (
+        select(func.count(parts.export_id.distinct())).where(
+            parts.tenant_id == tenant_id, parts.damage.is_not(None)
+        ),
+        select(func.count()).where(copies.tenant_id == tenant_id, copies.damage.is_not(None)),
+    )
 
 
 def keep_progress(catalogue: Catalogue, progress: Progress, now: datetime) -> None:
@@ -242,7 +293,15 @@ def progress(catalogue: Catalogue) -> tuple[Progress, datetime] | None:
     if row is None:
         return None
     oldest = in_utc(row.oldest_at)
-    return Progress(row.recordings, row.overdue, oldest, row.findings), row.at.astimezone(UTC)
+    told = Progress(
+        row.recordings,
+        row.overdue,
+        oldest,
+        row.findings,
+        row.damaged_exports,
+        row.damaged_case_copies,
+    )
+    return told, row.at.astimezone(UTC)
 
 
 def _stands(tenant_id: TenantId) -> ColumnElement[bool]:

@@ -68,8 +68,8 @@ def scrub_finding(counted: tuple[Progress, datetime] | None, now: datetime) -> F
     progress, at = counted
     oldest = "" if progress.oldest_at is None else f", the oldest reading of {progress.oldest_at:%Y-%m-%d}"
     found = f"{progress.recordings} recordings{oldest}"
-    if progress.findings:
-        found = f"{progress.findings} objects are damaged; {found}"
+    if progress.damaged:
+        found = f"{progress.damaged} objects are damaged; {found}"
         return Finding(SCRUB, Verdict.WRONG, found, "earwitness storage scrub names them")
     if progress.overdue:
         found = f"{progress.overdue} recordings were not read again for 90 days; {found}"

@@ -28,7 +28,14 @@ from archive.catalogue.tables.audit import (
     audit_writers,
 )
 from archive.catalogue.tables.calls import call_events, commands, live_calls, recorder_nodes
-from archive.catalogue.tables.cases import case_changes, case_people, case_recordings, case_rules, cases
+from archive.catalogue.tables.cases import (
+    case_changes,
+    case_copies,
+    case_people,
+    case_recordings,
+    case_rules,
+    cases,
+)
 from archive.catalogue.tables.columns import metadata
 from archive.catalogue.tables.data_subjects import (
     data_subject_calls,
@@ -136,6 +143,7 @@ __all__ = [
     "brandings",
     "call_events",
     "case_changes",
+    "case_copies",
     "case_people",
     "case_recordings",
     "case_rules",

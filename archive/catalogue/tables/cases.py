@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import text as sql_text
 
-from archive.catalogue.tables.columns import maybe, metadata, of_recording, of_user, tenant, time, word
+from archive.catalogue.tables.columns import count, maybe, metadata, of_recording, of_user, tenant, time, word
 
 
 def _of_case() -> ForeignKeyConstraint:
@@ -96,6 +96,20 @@ case_people = Table(
         "case_people_open_idx", "case_id", "user_id", unique=True, postgresql_where=text("removed_at IS NULL")
     ),
     Index(None, "user_id"),
+)
+
+case_copies = Table(
+    "case_copies",
+    metadata,
+    Column("case_id", Text, primary_key=True),
+    tenant(),
+    word("object_key"),
+    word("version_id"),
+    count("ciphertext_bytes"),
+    word("ciphertext_sha256"),
+    maybe("damage"),
+    _of_case(),
+    Index(None, "tenant_id", "case_id"),
 )
 
 case_changes = Table(

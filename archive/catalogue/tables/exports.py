@@ -72,5 +72,6 @@ export_parts = Table(
     word("plaintext_sha256"),
     word("ciphertext_sha256"),
     word("commitment"),
+    maybe("damage"),
     ForeignKeyConstraint(["tenant_id", "export_id"], ["exports.tenant_id", "exports.id"], ondelete="CASCADE"),
 )

@@ -62,4 +62,6 @@ scrub_progress = Table(
     count("overdue"),
     time("oldest_at", nullable=True),
     count("findings"),
+    count("damaged_exports"),
+    count("damaged_case_copies"),
 )

@@ -87,9 +87,10 @@ async def test_the_figures_tell_whether_the_lock_of_the_bucket_is_proved(
 async def test_the_figures_tell_how_far_scrubbing_is_and_what_it_found(api: Any, house: Any) -> None:
     """As the worker counted it, for all customers together."""
     now = house.services().clock.now()
-    scrubs.keep_progress(house.worker, Progress(7, 1, now, 2), now)
+    scrubs.keep_progress(house.worker, Progress(7, 1, now, 2, 3, 4), now)
     text = await (await api.get("/metrics", None)).text()
-    for line in ("recordings 7.0", "overdue 1.0", "findings 2.0"):
+    told = ("recordings 7.0", "overdue 1.0", "findings 2.0", "damaged_exports 3.0", "damaged_case_copies 4.0")
+    for line in told:
         assert f"earwitness_scrub_{line}\n" in text
     assert "earwitness_scrub_oldest_timestamp_seconds 1" in text
 

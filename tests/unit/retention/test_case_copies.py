@@ -15,6 +15,7 @@ from archive import case_copy
 from archive.audit import AuditWriter
 from archive.case_copy import copies_prefix, copy_key, key_owner, opened_copy, place_of, sealed_copy
 from archive.catalogue import case_changes, case_people, cases, directory, found_holds
+from archive.catalogue.audit_entries import of_object
 from archive.catalogue.engine import Catalogue
 from archive.data_key import key_was_destroyed
 from archive.errors import NotFound, Refused, StoreUnavailable, VerificationFailed
@@ -22,6 +23,7 @@ from archive.model import ArchivedRecording, ObjectKind, Party, Tenant, User
 from archive.rebuild import rebuild
 from archive.store.object import sha256_hex
 from retention.case_copies import FAILURES_MAX, CaseCopies
+from retention.scrub import PackageFinding, Scrub
 from retention.store_holds import StoreHolds
 from tests.unit.archive.sealed.conftest import empty
 from tests.unit.retention.ageing import Ageing, Stubborn
@@ -665,3 +667,45 @@ def test_one_customer_sees_no_change_of_another(ageing: Ageing, bakery: Tenant, 
     opened(ageing.portal, person(bakery, "anna"), ageing)
     assert case_changes.waiting(ageing.worker, florist.id, 10) == []
     assert len(case_changes.waiting(ageing.worker, bakery.id, 10)) == 1
+
+
+@pytest.mark.parametrize("damage", ["one flipped bit", "lost", "under a delete marker"])
+def test_the_copy_of_a_case_is_read_again_at_each_pass_and_written_anew_when_it_is_damaged(
+    damage: str, ageing: Ageing, bakery: Tenant, database: Any
+) -> None:
+    """No key is needed to find it; the case it is of stands in the audit log."""
+    case_id = hold(ageing, bakery, ageing.archive(bakery))
+    follow(ageing, bakery)
+    scrub = Scrub(ageing.store, ageing.worker, AuditWriter(ageing.worker, "worker/scrub"), ageing.house.clock)
+    assert scrub.case_copies(bakery.id) == (1, [])
+    [copy] = ageing.store.versions(f"{bakery.id}/cases/")
+    if damage == "one flipped bit":
+        octets = ageing.store.get(copy.key, copy.version_id)
+        ageing.store.damage(copy.key, copy.version_id, octets[:-1] + bytes([octets[-1] ^ 1]))
+    elif damage == "lost":
+        ageing.store.lose(copy.key, copy.version_id)
+    else:
+        ageing.store.cover(copy.key, marker=True)
+    [found] = scrub.batch(bakery.id, None).findings
+    expected = "altered" if damage == "one flipped bit" else damage
+    assert found == PackageFinding(f"case:{case_id}", "copy", expected)
+    assert scrub.tally([bakery.id]).damaged_case_copies == 1
+    [entry] = [
+        each
+        for each in of_object(ageing.portal, bakery.id, f"case:{case_id}")
+        if each.action == "object.damaged"
+    ]
+    assert (entry.result, entry.body) == ("failed", {"kind": "copy", "finding": expected})
+    follow(ageing, bakery)
+    assert scrub.case_copies(bakery.id) == (1, [])
+    assert scrub.tally([bakery.id]).damaged_case_copies == 0
+    [pinned] = database.connect().execute("SELECT object_key, damage FROM case_copies").fetchall()
+    assert pinned == (f"{bakery.id}/cases/{case_id}/2" if damage != "lost" else copy.key, None)
+
+
+def test_the_pin_of_a_copy_goes_with_its_case(ageing: Ageing, bakery: Tenant, database: Any) -> None:
+    case_id = hold(ageing, bakery, ageing.archive(bakery))
+    follow(ageing, bakery)
+    release(ageing, bakery, case_id)
+    follow(ageing, bakery)
+    assert database.connect().execute("SELECT count(*) FROM case_copies").fetchone() == (0,)

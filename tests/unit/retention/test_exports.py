@@ -535,7 +535,8 @@ def test_what_was_written_for_an_export_is_read_again_at_each_pass(
     ageing.store.damage(part.object_key, part.version_id, octets[:-1] + bytes([octets[-1] ^ 1]))
     [found] = scrub.batch(bakery.id, None).findings
     assert isinstance(found, PackageFinding)
-    assert (found.export_id, found.what) == (export.id, "altered")
+    assert (found.thing, found.what) == (f"export:{export.id}", "altered")
+    assert scrub.tally([bakery.id]).damaged_exports == 1
     log = of_object(ageing.portal, bakery.id, f"export:{export.id}")
     assert ("object.damaged", "failed") in [(entry.action, entry.result) for entry in log]
     ageing.store.lose(part.object_key, part.version_id)
@@ -544,3 +545,4 @@ def test_what_was_written_for_an_export_is_read_again_at_each_pass(
     ageing.live(days=8)
     making(ageing).sweep(bakery.id)
     assert scrub.packages(bakery.id) == (0, [])
+    assert scrub.tally([bakery.id]).damaged_exports == 0

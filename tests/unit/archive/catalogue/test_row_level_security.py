@@ -156,7 +156,7 @@ def filled(
         _fill_retention(database, archived, now)
         _fill_exports(database, user, now)
         auditor = AccessScope(tenant.id, "user:auditor", Role.AUDITOR, user.id)
-        _fill_cases(portal, auditor, archived, now)
+        _fill_cases(database, portal, auditor, archived, now)
         _fill_data_subjects(portal, auditor, now)
         _fill_storage(database, archived, now)
         _fill_proposals(operator, portal, tenant, archived, now)
@@ -376,13 +376,18 @@ def _fill_storage(database: Any, archived: ArchivedRecording, now: datetime) -> 
     connection.execute("INSERT INTO scrub_findings VALUES (%s, %s, 'audio', 'altered', %s)", (*of_it, now))
 
 
-def _fill_cases(portal: Catalogue, scope: AccessScope, archived: ArchivedRecording, now: datetime) -> None:
+def _fill_cases(
+    database: Any, portal: Catalogue, scope: AccessScope, archived: ArchivedRecording, now: datetime
+) -> None:
     with portal.transaction(scope.tenant_id) as connection:
         case_id = cases.open_case(connection, scope, "Claim", "x", now=now)
         cases.add(connection, scope, case_id, [archived.recording.id], now=now)
         cases.add_rule(connection, scope, case_id, None, "0201234567", now=now)
         assert scope.user_id is not None
         case_people.admit(connection, scope, case_id, scope.user_id, now=now)
+    database.connect().execute(
+        "INSERT INTO case_copies VALUES (%s, %s, 'key', 'version', 1, 'x', NULL)", (case_id, scope.tenant_id)
+    )
 
 
 def _fill_data_subjects(portal: Catalogue, scope: AccessScope, now: datetime) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from archive.backup.folder import TERM
+from archive.backup import making
+from archive.backup.folder import TERM, checked, remove_overdue
+from archive.cli import backup
 from archive.clock import SystemClock
+from archive.errors import CatalogueUnavailable
 from keys.local_keyring import LocalKeyring
 
 
@@ -70,6 +73,38 @@ def test_an_overdue_backup_is_destroyed_by_the_next_and_logged(
     assert rows.fetchall() == [(f"backup:{first.name}",)]
     refusal = run("drill", "--bucket-only", "--backup", str(first), code=1)
     assert refusal.count("\n") == 1
+
+
+def test_an_overdue_backup_goes_only_when_the_next_one_is_whole(
+    run: Callable[..., str], keys: Path, administrator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that runs ahead all are overdue: at no moment, and after no failure, is there none."""
+    out = tmp_path / "out"
+    arguments = ("backup", "--out", str(out), "--database-admin-file", administrator)
+    run(*arguments)
+    [first] = out.iterdir()
+    later = SystemClock().now() + TERM + timedelta(days=3000)
+    monkeypatch.setattr(SystemClock, "now", lambda self: later)
+
+    def broken(*given: object) -> None:
+        raise CatalogueUnavailable("PostgreSQL went away in the middle of it.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(making, "dump", broken)
+        run(*arguments, code=1)
+    assert list(out.iterdir()) == [first], "what was begun is gone, what there was is whole"
+    checked(first, later - TERM - timedelta(days=2999))
+    whole_then: list[str] = []
+
+    def looked_at(folder: Path, now: datetime) -> object:
+        others = [each for each in folder.iterdir() if each != first]
+        whole_then.extend(each.name for each in others if checked(each, now))
+        return remove_overdue(folder, now)
+
+    monkeypatch.setattr(backup, "remove_overdue", looked_at)
+    run(*arguments)
+    assert [each.name for each in out.iterdir()] == whole_then
+    assert not first.exists()
 
 
 def test_without_an_administrator_no_backup_is_begun(

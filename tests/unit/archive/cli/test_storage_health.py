@@ -53,6 +53,7 @@ def test_the_lock_is_judged_by_its_last_proof_and_by_who_needs_one(
         ((Progress(7, 0, NOW, 0), NOW - COUNT_AGE_MAX - timedelta(seconds=1)), Verdict.NOTE, "counted"),
         ((Progress(7, 1, NOW, 0), NOW), Verdict.WRONG, "1 recordings were not read again"),
         ((Progress(7, 1, NOW, 2), NOW), Verdict.WRONG, "2 objects are damaged"),
+        ((Progress(7, 0, NOW, 0, 1, 1), NOW), Verdict.WRONG, "2 objects are damaged"),
     ],
 )
 def test_what_is_stored_is_judged_by_what_scrubbing_found(
