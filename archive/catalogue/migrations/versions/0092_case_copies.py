@@ -8,7 +8,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0092"
-down_revision = "0099"
+down_revision = "0096"
 
 TABLES = """
 CREATE TABLE case_copies (
