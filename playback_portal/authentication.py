@@ -16,12 +16,14 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from archive.access import AccessScope, Scope
-from archive.catalogue import accounts
+from archive.access import AccessScope, Scope, may_administer
+from archive.catalogue import accounts, quarantine
 from archive.catalogue.portal_sessions import SECOND_FACTOR_ROLES, SECOND_FACTORS, Stage, Visit
 from archive.errors import NotFound
 from playback_portal import browser_session
+from playback_portal.person import QUARANTINED
 from playback_portal.problems import Problem, missing_scope
+from playback_portal.route import PAGES
 from playback_portal.services import SERVICES
 
 KEY_CHARS_MAX = 512
@@ -86,9 +88,14 @@ async def _by_session(request: web.Request, visiting: Visiting) -> AccessScope |
     await browser_session.require_token(request)
     session, catalogue = visit.session, request.app[SERVICES].catalogue
     try:
-        return await asyncio.to_thread(accounts.scope_of_user, catalogue, session.tenant_id, session.user_id)
+        scope = await asyncio.to_thread(accounts.scope_of_user, catalogue, session.tenant_id, session.user_id)
     except NotFound:
         return None
+    resource = request.match_info.route.resource
+    shows_menu = resource is not None and ("GET", resource.canonical) in request.app[PAGES]
+    if shows_menu and request.method == "GET" and may_administer(scope):
+        request[QUARANTINED] = await asyncio.to_thread(quarantine.count, catalogue, session.tenant_id)
+    return scope
 
 
 def is_complete(visit: Visit) -> bool:

@@ -18,8 +18,9 @@ from archive.catalogue import evaluation_results, listing
 from archive.catalogue.evaluation_results import RESULTS_MAX, Result, Wanted
 from archive.evaluation import RELEASED_STATES, State
 from archive.model import UserId
-from playback_portal import documents
+from playback_portal import documents, formats
 from playback_portal.annotated import tell
+from playback_portal.language import Language
 from playback_portal.parameters import Parameters, cursor, limit, moment
 from playback_portal.problems import Problem
 from playback_portal.route import Route
@@ -55,10 +56,11 @@ async def list_evaluation_results(request: web.Request) -> web.StreamResponse:
         until=parameters.read("to", moment, None),
     )
     form = parameters.read("format", _format, "json")
+    language = parameters.read("language", Language, Language.ENGLISH)
     size, after = limit(parameters), parameters.read("cursor", cursor, None)
     parameters.check()
     if form == "csv":
-        return await _file(request, wanted)
+        return await _file(request, wanted, language)
     catalogue, scope = request.app[SERVICES].catalogue, request[SCOPE]
     page = await asyncio.to_thread(
         lambda: evaluation_results.of_others(catalogue, scope, wanted, limit=size, cursor=after)
@@ -74,7 +76,7 @@ async def list_own_evaluations(request: web.Request) -> web.StreamResponse:
     return documents.list_response(request, map(result_document, found), None)
 
 
-async def _file(request: web.Request, wanted: Wanted) -> web.Response:
+async def _file(request: web.Request, wanted: Wanted, language: Language) -> web.Response:
     """Return all that is asked for as a table; raises the Problem 400 where that is too much."""
     catalogue, scope = request.app[SERVICES].catalogue, request[SCOPE]
 
@@ -93,7 +95,9 @@ async def _file(request: web.Request, wanted: Wanted) -> web.Response:
         detail = f"A file has at most {CSV_ROWS_MAX} evaluations: ask for a shorter period."
         raise Problem(HTTPStatus.BAD_REQUEST, "too-many", detail)
     tell(request, evaluations=len(found))
-    body = comma_separated.table(CSV_HEADS, (_cells(each, names) for each in found))
+    delimiter = comma_separated.DELIMITERS[language]
+    rows = (_cells(each, names, language) for each in found)
+    body = comma_separated.table(CSV_HEADS, rows, delimiter)
     headers = {"Content-Disposition": 'attachment; filename="evaluations.csv"'}
     return web.Response(body=body, content_type=comma_separated.MEDIA_TYPE, charset="utf-8", headers=headers)
 
@@ -116,7 +120,7 @@ def result_document(found: Result) -> dict[str, Json]:
     }
 
 
-def _cells(found: Result, names: dict[UserId, str]) -> tuple[str, ...]:
+def _cells(found: Result, names: dict[UserId, str], language: Language) -> tuple[str, ...]:
     evaluator = UserId(found.evaluator.removeprefix("user:"))
     return (
         documents.time_of(found.at),
@@ -124,7 +128,7 @@ def _cells(found: Result, names: dict[UserId, str]) -> tuple[str, ...]:
         names.get(evaluator, found.evaluator),
         found.form_name,
         str(found.form_version),
-        "" if found.permille is None else str(found.permille / 10),
+        "" if found.permille is None else formats.count(language, found.permille / 10, 1),
         "" if found.hidden else str(found.failed).lower(),
         str(not found.hidden).lower(),
         found.state.value,

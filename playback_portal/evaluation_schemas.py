@@ -254,6 +254,11 @@ EVALUATION_PARAMETERS: Final[dict[str, Schema]] = {
     "evaluationFormat": _query(
         "format", "json, or csv for a file of all of them", {"type": "string", "enum": ["json", "csv"]}
     ),
+    "evaluationLanguage": _query(
+        "language",
+        "of a file: nl with semicolons and decimal commas, en (usual) with commas and points",
+        {"type": "string", "enum": ["nl", "en"]},
+    ),
     "evaluationSampleId": _path("id", "id of the sample"),
     "evaluationFormId": _path("id", "id of the form"),
     "evaluation": _path("evaluation", "id of the evaluation"),
@@ -336,6 +341,7 @@ EVALUATION_OPERATIONS: Final = {
             "evaluationFrom",
             "evaluationTo",
             "evaluationFormat",
+            "evaluationLanguage",
             "limit",
             "cursor",
         ),

@@ -47,7 +47,7 @@ from playback_portal import navigation
 from playback_portal.authentication import authenticate
 from playback_portal.browser_session import SESSION, token_of
 from playback_portal.language import Language, language_of
-from playback_portal.person import CSRF, LOOK, ME
+from playback_portal.person import CSRF, LOOK, ME, QUARANTINED
 from playback_portal.problems import Problem
 from playback_portal.refusals import explanation_of
 from playback_portal.rendering import environment_of
@@ -127,6 +127,7 @@ def surroundings(request: web.Request) -> dict[str, object]:
     return {
         "me": request.get(ME),
         "look": _look(request),
+        "quarantined": request.get(QUARANTINED, 0),
         "csrf": request.get(CSRF, ""),
         "theme": theme if theme in THEMES else "",
         "path": request.path,

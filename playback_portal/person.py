@@ -29,5 +29,8 @@ ME = web.RequestKey("ME", Person)
 LOOK = web.RequestKey("LOOK", Look)
 """How a page looks that is not that of somebody who signed in, or is looked at before it is theirs."""
 
+QUARANTINED = web.RequestKey("QUARANTINED", int)
+"""How many recordings wait in quarantine, for the menu of who may decide on them."""
+
 CSRF = web.RequestKey("CSRF", str)
 """The token of the session; a page carries it in `hx-headers` and in the field `csrf` of its forms."""

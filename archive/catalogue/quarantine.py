@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy import and_, delete, func, literal_column, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from archive.access import AccessScope, may_administer
@@ -254,6 +254,17 @@ def is_destroyed(
     with catalogue.transaction(tenant_id) as connection:
         outcome = sessions.find_outcome(connection, tenant_id, session_id)
     return outcome is not None and _destroyed(recording_id) in outcome.trace
+
+
+def count(catalogue: Catalogue, tenant_id: TenantId) -> int:
+    """Return how many recordings of a tenant are in quarantine."""
+    # The word itself, so that the index of those in quarantine serves it.
+    waiting = literal_column("'quarantined'") == recordings.c.state
+    statement = (
+        select(func.count()).select_from(recordings).where(recordings.c.tenant_id == tenant_id, waiting)
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        return connection.execute(statement).scalar_one()
 
 
 def due(catalogue: Catalogue, tenant_id: TenantId, now: datetime) -> list[RecordingId]:

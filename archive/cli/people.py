@@ -1,7 +1,7 @@
 """`earwitness user`: people, their numbers and modes.
 
 Not here: licences and minutes (`archive.cli.licences`), invitations and second factors
-(`archive.cli.sign_in`).
+(`archive.cli.sign_in`), leaving and coming back (`archive.cli.departures`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from archive import roster
 from archive.catalogue import directory, passwords
 from archive.catalogue.directory import UserFields
-from archive.cli import licences, sign_in
+from archive.cli import departures, licences, sign_in
 from archive.cli.operator import Operator, operator
 from archive.cli.outcome import DONE, FAILED, Row, add_json, parser, print_row, print_rows
 from archive.cli.service import add_data
@@ -35,6 +35,8 @@ def run_user(arguments: list[str]) -> int:
             return licences.run(acting, options)
         if options.action in sign_in.ACTIONS:
             return sign_in.run(acting, options)
+        if options.action in departures.ACTIONS:
+            return departures.run(acting, options)
         if options.action == "list":
             print_rows(_listed(acting, options.tenant), as_json=options.json)
             return DONE
@@ -74,6 +76,7 @@ def _user_parser() -> argparse.ArgumentParser:
     importing.add_argument("file", type=Path, help="CSV in UTF-8 with a heading")
     licences.add_actions(actions)
     sign_in.add_actions(actions)
+    departures.add_actions(actions)
     for each in actions.choices.values():
         add_data(each)
         add_json(each)

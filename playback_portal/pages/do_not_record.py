@@ -29,7 +29,8 @@ from playback_portal.pages.sign_in import fields_of
 from playback_portal.pages.teams import row
 from playback_portal.people import NUMBER_CHARS_MAX
 from playback_portal.problems import Problem
-from playback_portal.services import ENTRY, SCOPE, SERVICES
+from playback_portal.route import SUBJECT
+from playback_portal.services import ENTRY, SCOPE, SERVICES, recording_id_of
 
 PAGE = "/admin/do-not-record"
 
@@ -50,6 +51,7 @@ class Excluded:
     number: str
     words: str
     origin: str
+    id: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,44 @@ async def post_removal(request: web.Request) -> web.StreamResponse:
     )
 
 
+async def post_exempt(request: web.Request) -> web.StreamResponse:
+    """Make a number one of which nothing is ever kept."""
+    form = await fields_of(request)
+    number = form.get("number", "").strip()
+    try:
+        await asyncio.to_thread(_add_exempt, request, number)
+    except WrongEntryError as wrong:
+        await request[ENTRY].make("refused")
+        return await _page(request, form, wrong)
+    return see_other(request, f"{PAGE}#excluded")
+
+
+async def post_exempt_removal(request: web.Request) -> web.StreamResponse:
+    """Take off a number this organisation added; those of the floor list and of the operator stay."""
+    services, scope, entry_id = request.app[SERVICES], request[SCOPE], recording_id_of(request)
+    await asyncio.to_thread(exempt_numbers.remove, services.catalogue, scope.tenant_id, entry_id)
+    return see_other(request, f"{PAGE}#excluded")
+
+
+def _add_exempt(request: web.Request, number: str) -> None:
+    """Add an exempt number; raises WrongEntryError."""
+    services, tenant_id = request.app[SERVICES], request[SCOPE].tenant_id
+    if is_exempt_number(number):
+        raise WrongEntryError("number", mark("Nothing is ever kept of a call with this number."))
+    # What is too long is no number, as what is empty.
+    number = number if len(number) <= NUMBER_CHARS_MAX else ""
+    try:
+        added = exempt_numbers.add(services.catalogue, tenant_id, number, now=services.clock.now())
+    except Conflict as error:
+        taken = mark("This number is excluded already, or belongs to one of your people.")
+        raise WrongEntryError("number", taken) from error
+    except Refused as error:
+        raise WrongEntryError(
+            "number", mark("This is not one whole number such as 116117, or there is no room for more.")
+        ) from error
+    request[SUBJECT] = f"exempt-number:{added.id}"
+
+
 def _add(request: web.Request, form: Mapping[str, str]) -> None:
     """Add what a form says; raises WrongEntryError."""
     numbers, reason, login = (form.get(name, "").strip() for name in ("numbers", "reason", "login"))
@@ -160,7 +200,10 @@ async def _lists(request: web.Request) -> Lists:
             offered=[each.login for each in people.page(catalogue, tenant_id, limit=PAGE_ROWS_MAX).items],
             excluded=[
                 *floor,
-                *(Excluded(each.number, "", "operator" if each.operators else "tenant") for each in added),
+                *(
+                    Excluded(each.number, "", "operator" if each.operators else "tenant", each.id)
+                    for each in added
+                ),
             ],
         )
 
@@ -188,5 +231,9 @@ async def _page(
 DO_NOT_RECORD_ROUTES = (
     row("GET", PAGE, list_numbers, "do-not-record.listed", ""),
     row("POST", PAGE, post_number, "do-not-record.added", "do-not-record"),
+    row("POST", f"{PAGE}/exempt", post_exempt, "exempt-number.added", "exempt-number"),
+    row(
+        "POST", f"{PAGE}/exempt/{{id}}/removal", post_exempt_removal, "exempt-number.removed", "exempt-number"
+    ),
     row("POST", f"{PAGE}/{{id}}/removal", post_removal, "do-not-record.removed", "do-not-record"),
 )

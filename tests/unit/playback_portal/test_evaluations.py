@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import csv
+import io
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -247,6 +249,12 @@ async def test_a_file_has_every_result_and_no_formula(
     text = await answer.text()
     assert len(text.splitlines()) == 1 + 2
     assert ",'=1+1," in text
+    dutch = await (await desk.ask("GET", "/v1/evaluations?format=csv&language=nl", "mark")).text()
+    rows = list(csv.reader(io.StringIO(dutch.removeprefix("\ufeff"), newline=""), delimiter=";"))
+    assert {len(row) for row in rows} == {10}
+    assert {row[3] for row in rows[1:]} == {"'=1+1", "Gesprek"}
+    assert "," in rows[1][5]
+    assert (await desk.ask("GET", "/v1/evaluations?format=csv&language=de", "mark")).status == 400
     monkeypatch.setattr(evaluation_results, "CSV_ROWS_MAX", 1)
     assert (await desk.ask("GET", "/v1/evaluations?format=csv", "mark")).status == 400
 

@@ -83,14 +83,15 @@ def test_an_operator_stands_in_a_tenant_that_operates_and_nobody_else_does(
             directory.add_user(operator, provider.id, "eve", now=NOW, role=role)
 
 
-def test_nobody_becomes_an_operator_and_the_portal_makes_none(
-    operator: Catalogue, portal: Catalogue, provider: Tenant, bakery: Tenant
+def test_nobody_becomes_an_operator_and_portal_and_worker_make_none(
+    operator: Catalogue, portal: Catalogue, worker: Catalogue, provider: Tenant, bakery: Tenant
 ) -> None:
     directory.add_user(operator, bakery.id, "anna", now=NOW)
     with pytest.raises(Refused, match="Nobody becomes an operator"):
         directory.set_user(operator, bakery.id, "anna", now=NOW, role=Role.OPERATOR)
-    with pytest.raises(Refused, match="made by the operator"):
-        directory.add_user(portal, provider.id, "eve", now=NOW, role=Role.OPERATOR)
+    for role in (portal, worker):
+        with pytest.raises(Refused, match="made by the operator"):
+            directory.add_user(role, provider.id, "eve", now=NOW, role=Role.OPERATOR)
 
 
 def test_an_operator_is_not_recorded(operator: Catalogue, provider: Tenant) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from archive.catalogue import audit_entries, identities, passwords
+from archive.catalogue import audit_entries, directory, identities, passwords
 from archive.catalogue.engine import Catalogue
 from archive.cli import people
 
@@ -189,3 +189,32 @@ def test_a_file_at_the_limit_is_taken_and_above_it_refused(
     run("user", "import", str(file))
     file.write_text("login\n" + "".join(f"user{n}@bakery.example\n" for n in range(3)))
     assert "more than 2 rows" in run("user", "import", str(file), code=1)
+
+
+def test_somebody_leaves_and_is_back_with_what_is_still_free(
+    data: Callable[..., Any], run: Callable[..., str], operator: Catalogue
+) -> None:
+    numbers = ("--number", "+31201234567", "+31201234568")
+    data("user", "add", ANNA, *numbers, "--licence", "90d", "--mode", "always", "--role", "auditor")
+    left = data("user", "leave", ANNA)
+    assert (left["here"], left["licence"], left["numbers"]) == (
+        False,
+        "90d",
+        ["+31201234567", "+31201234568"],
+    )
+    [row] = data("user", "list")
+    assert (row["licence"], row["mode"], row["numbers"]) == (None, "never", [])
+    assert "left already" in run("user", "leave", ANNA, code=1)
+    data("user", "add", "bert@bakery.example", "--number", "+31201234568")
+    back = data("user", "return", ANNA)
+    assert (back["here"], back["numbers"], back["numbersTaken"]) == (
+        True,
+        ["+31201234567"],
+        ["+31201234568"],
+    )
+    [row] = [each for each in data("user", "list") if each["login"] == ANNA]
+    # Who heard everything comes back as a user: that takes two people.
+    assert (row["role"], row["licence"], row["mode"]) == ("user", "90d", "always")
+    tenant = directory.tenant_by_domain(operator, "bakery.example")
+    entries = audit_entries.of_object(operator, tenant.id, f"user:{row['id']}")
+    assert [each.action for each in entries] == ["user.left", "user.returned"]

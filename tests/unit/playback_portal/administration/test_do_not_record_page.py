@@ -98,7 +98,7 @@ async def test_a_number_that_is_there_and_a_list_that_is_full_are_told(
     assert (answer.status, "vol" in await answer.text()) == (400, True)
 
 
-async def test_what_is_exempt_is_shown_and_has_no_button(office: Any) -> None:
+async def test_what_is_exempt_is_shown_and_what_the_tenant_added_alone_has_a_button(office: Any) -> None:
     """The operator's additions and the tenant's own too; of no call with them anything is told."""
     exempt_numbers.add(office.house.operator, office.tenant.id, "0900-1234", now=office.now)
     page = await office.opened("boss", PAGE)
@@ -107,7 +107,9 @@ async def test_what_is_exempt_is_shown_and_has_no_button(office: Any) -> None:
         assert re.search(rf">{number}</span>", always)
     assert "0900 1234" in always.replace("\xa0", " ")
     assert "urn:service:sos" in always
-    assert not re.search(r"<(form|button|input)", always.partition("</section>")[0])
+    shown = always.partition("</section>")[0].partition("<tbody>")[2]
+    assert [row.count("<button") for row in shown.split("</tr>") if "<tr>" in row][-1] == 1
+    assert shown.count("<button") == 1
 
 
 async def test_the_list_is_for_administrators(office: Any) -> None:
@@ -128,3 +130,43 @@ async def test_the_api_knows_whose_an_entry_is(office: Any) -> None:
         wrong = {**body, "numbers": "0107000301", "userId": nobody}
         problem = await office.problem(await office.send("POST", "/v1/do-not-record", wrong), 400)
         assert [each["parameter"] for each in problem["errors"]] == ["/userId"]
+
+
+async def test_a_number_is_excluded_always_and_recorded_again_by_the_page(office: Any) -> None:
+    def added() -> list[Any]:
+        return exempt_numbers.entries(office.house.portal, office.tenant.id)
+
+    before = len(added())
+    answer = await office.posted("boss", f"{PAGE}/exempt", number="116 117")
+    assert (answer.status, answer.headers["Location"]) == (303, f"{PAGE}#excluded")
+    (entry,) = [each for each in added() if not each.operators]
+    assert entry.number == "116117"
+    assert f"/exempt/{entry.id}/removal" in await office.opened("boss", PAGE)
+    again = await office.posted("boss", f"{PAGE}/exempt", number="116117")
+    assert again.status == 409
+    assert "al uitgesloten" in await again.text()
+    assert (await office.posted("boss", f"{PAGE}/exempt/{entry.id}/removal")).status == 303
+    assert len(added()) == before
+    assert [each for each in office.events(f"exempt-number:{entry.id}") if each[1] == "ok"] == [
+        ("exempt-number.added", "ok"),
+        ("exempt-number.removed", "ok"),
+    ]
+    assert "116117" not in str(office.log(f"exempt-number:{entry.id}"))
+
+
+@pytest.mark.parametrize("number", ["112", "+318000113", "", "x", "+31201234500-599", "1" * 300])
+async def test_what_is_no_number_to_exclude_is_told(office: Any, number: str) -> None:
+    answer = await office.posted("boss", f"{PAGE}/exempt", number=number)
+    assert answer.status == 400
+    assert 'aria-invalid="true"' in await answer.text()
+
+
+async def test_what_the_operator_excluded_stays(office: Any) -> None:
+    now = office.now
+    made = exempt_numbers.add(office.house.operator, None, "116118", now=now)
+    try:
+        assert f"/exempt/{made.id}/" not in await office.opened("boss", PAGE)
+        assert (await office.posted("boss", f"{PAGE}/exempt/{made.id}/removal")).status in {403, 404}
+        assert made.id in [each.id for each in exempt_numbers.entries(office.house.portal, office.tenant.id)]
+    finally:
+        exempt_numbers.remove(office.house.operator, None, made.number)

@@ -35,8 +35,21 @@ async def test_what_is_in_quarantine_is_shown_with_its_numbers_and_days(office: 
     await office.opened("anna", PAGE, 403)
 
 
+async def test_the_menu_tells_who_decides_how_many_wait_and_nobody_else(office: Any, lost: Recording) -> None:
+    office.stored(state=RecordingState.AVAILABLE)
+    count = re.compile(
+        r'href="/admin/quarantine".*?</svg>Quarantaine(?:<span class="count alert">([0-9.]+)<)?'
+    )
+    assert count.search(await office.opened("boss", "/admin/labels"))[1] == "1"
+    assert count.search(await office.opened("anna", "/me")) is None
+    office.stored(state=RecordingState.QUARANTINED)
+    assert count.search(await office.opened("boss", PAGE))[1] == "2"
+
+
 async def test_an_empty_quarantine_says_so(office: Any) -> None:
-    assert "Er staat niets in quarantaine" in await office.opened("boss", PAGE)
+    page = await office.opened("boss", PAGE)
+    assert "Er staat niets in quarantaine" in page
+    assert "count alert" not in page
     assert "Er staat niets in quarantaine" in await office.opened("boss", f"{PAGE}?cursor=x&assigned=<i>")
 
 
