@@ -32,6 +32,8 @@ from tests.running_service import RunningService
 
 CALLS, LEAVING = 20, 6
 READY_S_MAX = 120.0
+PAUSE_S_MAX = 120.0
+"""The other calls of a test still have audio then."""
 CAPTURE = "recorder.capture.process"
 
 
@@ -89,7 +91,7 @@ async def test_calls_outlive_two_kills_of_the_recorder_and_obey_their_dialogs(
 ) -> None:
     """A restored dialog takes re-INVITE and BYE, and what is journalled after a restart outlives the next."""
     # Not before the second restart is through: a recorder alone starts in less than half of a whole start.
-    pause_s = max(14.0, 2 * crashing.start_s)
+    pause_s = min(max(14.0, 2 * crashing.start_s), PAUSE_S_MAX)
     begun = partial(Call.begin, crashing, ANNA, seconds=pause_s + 4, pause=(pause_s, pause_s + 2))
     pausing = await all_of([begun() for _ in range(2)])
     going = await begin(crashing, 4)
