@@ -31,11 +31,11 @@ PERSON = Person("Anna <b>Bakker</b>", "anna@bakery.example", "user", "De Warme B
 async def shown(request: web.Request) -> web.StreamResponse:
     request[SCOPE] = AccessScope(TenantId("t"), "user:1", scopes=frozenset({Scope.RECORDINGS_READ}))
     request[ME], request[CSRF] = PERSON, "token-1"
-    return render(request, "me/page.html", own=None)
+    return render(request, "me/page.html", own=None, mails=None)
 
 
 async def piece(request: web.Request) -> web.StreamResponse:
-    return partial(request, "me/page.html", status=HTTPStatus.ACCEPTED, own=None)
+    return partial(request, "me/page.html", status=HTTPStatus.ACCEPTED, own=None, mails=None)
 
 
 def raising(error: Exception) -> Any:
