@@ -117,6 +117,18 @@ class LockClock:
         ):
             retention_clocks.keep(self._catalogue, _good(self._node, found, up))
 
+    def due_times(self) -> tuple[datetime, datetime, bool]:
+        """Return this machine's time, up to when by it terms are over, and whether anything confirms it.
+
+        Judged as deletions are, but for the store's clock. Raises ClockDisbelieved, DependencyUnavailable.
+        Nothing is remembered of it.
+        """
+        up, local = self._uptime(), self._clock.now()
+        checkpoint = _checkpoint(up, retention_clocks.good_times(self._catalogue))
+        proved = _is_proved(local, self._kept_clock)
+        found = judge(Readings(local, local, None, checkpoint, proved))
+        return local, found.until, checkpoint is not None or proved
+
 
 class Timekeeper:
     """Tells the time by which recordings are over."""

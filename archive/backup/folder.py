@@ -73,6 +73,27 @@ class Term:
 
 
 @dataclass(frozen=True)
+class Times:
+    """By what backups are made and ended: this machine's time, and the one up to which terms are over.
+
+    The second is earlier when a machine was off for a while nobody measured. What is dated ahead of this
+    machine's clock is only judged where that `is_known` to be right by more than its own word.
+    """
+
+    now: datetime
+    until: datetime
+    is_known: bool
+
+    def is_over(self, term: Term) -> bool:
+        """Tell whether a backup ends: by its term, or because no right clock made it.
+
+        One that is dated ahead is restored by no one, and its copies of keys would live until that date.
+        """
+        ahead = self.is_known and term.made_at > self.now + AHEAD_MAX
+        return ahead or term.is_over(self.until)
+
+
+@dataclass(frozen=True)
 class Manifest(Term):
     """What a backup says of itself; no number and no name."""
 
@@ -192,8 +213,8 @@ def sums_of(folder: Path, manifest: Manifest) -> dict[str, str]:
     return {name: digest for digest, _, name in (line.partition("  ") for line in sums.decode().splitlines())}
 
 
-def remove_overdue(out: Path, now: datetime) -> tuple[list[Path], list[Path]]:
-    """Destroy the backups in a folder whose term is over; return those, and what can't be read.
+def remove_overdue(out: Path, times: Times) -> tuple[list[Path], list[Path]]:
+    """Destroy the backups in a folder that are over; return those, and what can't be read.
 
     What has our name and no manifest that can be read is left to whoever put it there.
     """
@@ -202,7 +223,7 @@ def remove_overdue(out: Path, now: datetime) -> tuple[list[Path], list[Path]]:
         if not _NAME.fullmatch(folder.name) or folder.is_symlink() or not folder.is_dir():
             continue
         try:
-            overdue = term_of(folder).is_over(now)
+            overdue = times.is_over(term_of(folder))
         except (Refused, VerificationFailed):
             unreadable.append(folder)
             continue

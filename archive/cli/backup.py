@@ -1,18 +1,23 @@
 """`earwitness backup`: makes what a restore needs, and destroys what of it is overdue.
 
-Not here: trying the restore out (`archive.cli.drill`), and restoring (`archive.cli.restore`).
+By a clock that runs ahead all backups would be overdue, and the one that is made then could not be
+restored once it is right, nor be over for as long as it was ahead. So the clock is asked for before.
+
+Not here: which clock is believed (`retention.backups`), trying the restore out
+(`archive.cli.drill`), and restoring (`archive.cli.restore`).
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from archive.backup.folder import in_clear, remove_overdue
+from archive.backup.folder import Times, in_clear, remove_overdue
 from archive.backup.making import Backup, Source, make_backup, refuse_within
 from archive.catalogue import moments
 from archive.catalogue.moments import Moment
@@ -30,8 +35,11 @@ BEGUN, MADE, REMOVED = "backup.begun", "backup.made", "backup.destroyed"
 URL_BYTES_MAX = 4096  # more is a wrong file
 
 
-def run_backup(arguments: list[str]) -> int:
-    """Make a backup in a folder; raises ArchiveError, KeysError, then nothing of it stays."""
+def run_backup(arguments: list[str], believed_times: Callable[[Operator], Times]) -> int:
+    """Make a backup in a folder; raises ArchiveError, KeysError, then nothing of it stays.
+
+    `believed_times` raises DependencyUnavailable while no clock is believed.
+    """
     made = parser(
         "backup",
         "Make what a restore needs beside the bucket: database and key store of this moment, readable with "
@@ -53,14 +61,14 @@ def run_backup(arguments: list[str]) -> int:
     try:
         # Stopped half-way, what was copied of the keys goes before we do.
         with stop_on_signals():
-            backup = _made(options)
+            backup = _made(options, believed_times)
     except StopRequested:
         return FAILED
     _tell(backup, as_json=options.json)
     return DONE
 
 
-def _made(options: argparse.Namespace) -> Backup:
+def _made(options: argparse.Namespace, believed_times: Callable[[Operator], Times]) -> Backup:
     with operator(options) as acting:
         settings = acting.settings
         settings.require("key_store")
@@ -72,11 +80,12 @@ def _made(options: argparse.Namespace) -> Backup:
             release(),
         )
         out = _prepared(options, settings)
+        now = believed_times(acting).now
         acting.record(BEGUN, f"bucket:{settings.s3_bucket}")
-        backup = make_backup(source, out, acting.clock.now())
+        backup = make_backup(source, out, now)
         _write_down(acting, backup)
-        # By a clock that runs ahead the older ones are all overdue: then there is this one.
-        _remove_overdue(acting, out)
+        # Asked again: a large database takes hours, in which a clock may be set.
+        _remove_overdue(acting, out, believed_times(acting))
     return backup
 
 
@@ -132,11 +141,11 @@ def administrator_url(options: argparse.Namespace, settings: Settings) -> str:
     )
 
 
-def _remove_overdue(acting: Operator, out: Path) -> None:
-    removed, unreadable = remove_overdue(out, acting.clock.now())
+def _remove_overdue(acting: Operator, out: Path, times: Times) -> None:
+    removed, unreadable = remove_overdue(out, times)
     for folder in removed:
         acting.record(REMOVED, f"backup:{folder.name}")
-        print(f"destroyed, its term was over: {folder}", file=sys.stderr)
+        print(f"destroyed, its term was over or it was dated ahead: {folder}", file=sys.stderr)
     for folder in in_clear(out):
         print(
             f"names and numbers stand in clear in {folder}, made by an older release: remove it, "

@@ -50,7 +50,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
         "prove the lock of the bucket, read all of it again, rebuild",
     ),
     "duty": ("archive.cli.duties", "run_duty", "legal duties to keep, for which nobody can take a lock back"),
-    "backup": ("archive.cli.backup", "run_backup", "make what a restore needs: database and key store"),
+    "backup": ("retention.backups", "run_backup", "make what a restore needs: database and key store"),
     "restore": ("archive.cli.restore", "run_restore", "put a backup into the place of what was lost"),
     "drill": ("archive.cli.drill", "run_drill", "restore into an empty host and verify every recording"),
     "keys": ("archive.cli.keys", "run_keys", "keys: how they are, rotating them, passphrase and recovery"),

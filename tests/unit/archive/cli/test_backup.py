@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from archive.backup import making
-from archive.backup.folder import TERM, checked, remove_overdue
-from archive.cli import backup
+from archive.backup.folder import TERM, Times, checked, remove_overdue
+from archive.catalogue import retention_clocks
+from archive.catalogue.retention_clocks import GoodTime
+from archive.cli import backup as cli_backup
 from archive.clock import SystemClock
 from archive.errors import CatalogueUnavailable
 from keys.local_keyring import LocalKeyring
+from retention.timekeeper import machine_uptime
 
 
 @pytest.fixture
@@ -96,15 +100,52 @@ def test_an_overdue_backup_goes_only_when_the_next_one_is_whole(
     checked(first, later - TERM - timedelta(days=2999))
     whole_then: list[str] = []
 
-    def looked_at(folder: Path, now: datetime) -> object:
+    def looked_at(folder: Path, times: Times) -> object:
         others = [each for each in folder.iterdir() if each != first]
-        whole_then.extend(each.name for each in others if checked(each, now))
-        return remove_overdue(folder, now)
+        whole_then.extend(each.name for each in others if checked(each, times.now))
+        return remove_overdue(folder, times)
 
-    monkeypatch.setattr(backup, "remove_overdue", looked_at)
+    monkeypatch.setattr(cli_backup, "remove_overdue", looked_at)
     run(*arguments)
     assert [each.name for each in out.iterdir()] == whole_then
     assert not first.exists()
+
+
+@pytest.mark.parametrize("moves_at", ["before", "while it is made"])
+def test_by_a_clock_that_is_not_believed_none_is_made_and_none_destroyed(
+    run: Callable[..., str],
+    keys: Path,
+    administrator: str,
+    tmp_path: Path,
+    database: Any,
+    operator: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    moves_at: str,
+) -> None:
+    """Eight years ahead all of them would be overdue, and the new one could never be restored."""
+    arguments = ("backup", "--out", str(tmp_path / "out"), "--database-admin-file", administrator)
+    run(*arguments)
+    [first] = (tmp_path / "out").iterdir()
+    up, right = machine_uptime(), SystemClock().now()
+    retention_clocks.keep(operator, GoodTime("worker/one", right, up.boot_id, up.seconds))
+    later = right + timedelta(days=8 * 365)
+    if moves_at == "before":
+        monkeypatch.setattr(SystemClock, "now", lambda self: later)
+    else:
+        moves = cli_backup.make_backup
+
+        def made(*given: Any) -> Any:
+            monkeypatch.setattr(SystemClock, "now", lambda self: later)
+            return moves(*given)
+
+        time.sleep(1)  # a folder is named by its second
+        monkeypatch.setattr(cli_backup, "make_backup", made)
+    told = run(*arguments, code=1)
+    assert "did not go by" in told
+    assert first.exists()
+    assert len(list((tmp_path / "out").iterdir())) == (1 if moves_at == "before" else 2)
+    rows = database.connect().execute("SELECT object FROM audit_entries WHERE action = 'backup.destroyed'")
+    assert rows.fetchall() == []
 
 
 def test_without_an_administrator_no_backup_is_begun(

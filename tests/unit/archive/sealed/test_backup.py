@@ -8,7 +8,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,7 @@ from archive.backup.folder import (
     MANIFEST,
     MANIFEST_SUM,
     TERM,
+    Times,
     checked,
     in_clear,
     manifest_of,
@@ -242,6 +243,11 @@ def test_a_flipped_bit_that_came_after_the_check_is_given_to_no_database(
     assert len(b"".join(given)) < len(whole)
 
 
+def known(now: datetime, *, late: timedelta = timedelta(0)) -> Times:
+    """Return what a clock tells that is known to be right, on a machine that was off for so long."""
+    return Times(now, now - late, is_known=True)
+
+
 def test_a_backup_in_clear_of_an_older_release_is_not_restored_and_goes_at_its_term(
     archive_many: list[ArchivedRecording],
     back_up: Callable[[], Backup],
@@ -255,8 +261,8 @@ def test_a_backup_in_clear_of_an_older_release_is_not_restored_and_goes_at_its_t
     with pytest.raises(Refused, match="older release, which did not seal the database"):
         open_backup(backup.folder, root, house.clock.now())
     assert in_clear(out) == [backup.folder]
-    assert remove_overdue(out, house.clock.now() + TERM - SECOND) == ([], [])
-    assert remove_overdue(out, house.clock.now() + TERM) == ([backup.folder], [])
+    assert remove_overdue(out, known(house.clock.now() + TERM - SECOND)) == ([], [])
+    assert remove_overdue(out, known(house.clock.now() + TERM)) == ([backup.folder], [])
     assert in_clear(out) == []
 
 
@@ -271,9 +277,9 @@ def test_a_backup_that_was_being_destroyed_is_destroyed_by_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "rmtree", broken_off)
         with pytest.raises(RuntimeError):
-            remove_overdue(out, house.clock.now() + TERM)
+            remove_overdue(out, known(house.clock.now() + TERM))
     assert (backup.folder / MANIFEST).exists()
-    assert remove_overdue(out, house.clock.now() + TERM)[0] == [backup.folder]
+    assert remove_overdue(out, known(house.clock.now() + TERM))[0] == [backup.folder]
     assert not backup.folder.exists()
 
 
@@ -321,9 +327,9 @@ def test_the_next_backup_destroys_those_whose_term_is_over_and_nothing_else(
     (out / "earwitness-backup-20200101T000000Z").mkdir()
     house.clock.moment += TERM - SECOND
     second = back_up()
-    assert remove_overdue(out, house.clock.now()) == ([], [out / "earwitness-backup-20200101T000000Z"])
+    assert remove_overdue(out, known(house.clock.now())) == ([], [out / "earwitness-backup-20200101T000000Z"])
     house.clock.moment += SECOND
-    assert remove_overdue(out, house.clock.now())[0] == [first.folder]
+    assert remove_overdue(out, known(house.clock.now()))[0] == [first.folder]
     assert not first.folder.exists()
     assert second.folder.exists()
     assert (out / "somebody-elses").exists()
@@ -560,3 +566,27 @@ def test_a_key_destroyed_before_its_day_is_a_failure_of_the_bucket_alone(
     outcomes = drill_bucket(ground, house.clock.now(), None, lambda line: None)
     found = {each.result.tenant_id: each for each in outcomes}[archive_many[1].recording.tenant_id]
     assert found.result.failures == [f"{archive_many[1].recording.id}: {KEY_GONE_EARLY}"]
+
+
+def test_a_backup_dated_ahead_goes_once_a_clock_is_known_to_be_right(
+    house: object, archive_many: list[ArchivedRecording], back_up: Callable[[], Backup], out: Path
+) -> None:
+    """No one restores it, and its copies of keys would live for as long as the clock was ahead."""
+    right = house.clock.now()
+    good = back_up()
+    house.clock.moment += timedelta(days=8 * 365)
+    ahead = back_up()
+    assert remove_overdue(out, Times(right, right, is_known=False)) == ([], [])
+    assert remove_overdue(out, known(right + SECOND)) == ([ahead.folder], [])
+    assert remove_overdue(out, known(right - timedelta(seconds=60))) == ([], [])
+    assert good.folder.exists()
+
+
+def test_after_a_pause_nobody_measured_backups_go_later_and_none_counts_as_dated_ahead(
+    house: object, archive_many: list[ArchivedRecording], back_up: Callable[[], Backup], out: Path
+) -> None:
+    first, pause = back_up(), timedelta(hours=20)
+    now = house.clock.now() + SECOND
+    assert remove_overdue(out, known(now, late=pause)) == ([], [])
+    assert remove_overdue(out, known(now + TERM, late=pause)) == ([], [])
+    assert remove_overdue(out, known(now + TERM + pause, late=pause)) == ([first.folder], [])
