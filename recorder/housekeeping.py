@@ -29,6 +29,8 @@ from recorder.directory_source import DirectorySource
 from recorder.journal.format import JournalError, JournalUnavailable
 from recorder.live_calls import LiveCalls
 from recorder.srs.effects import ConsumeKeepNext, Moment
+from retention.due_time import ClockDisbelieved
+from retention.timekeeper import LockClock, boot_id
 
 if TYPE_CHECKING:
     from recorder.service import RecorderService
@@ -42,6 +44,7 @@ DIRECTORY_S = 60.0
 LISTEN_S = 1.0
 """How long a stop may have to wait for the thread that listens."""
 
+BELIEVE_S = 60.0
 RETRY_S = 5.0
 COLLECT_S = 600.0
 """Between full collections of garbage, made when nothing happens: one takes as long as ten INVITEs may."""
@@ -73,6 +76,8 @@ class Housekeeping:
         self.live = LiveCalls(self._catalogue, settings.node_name, service.clock)
         self.control = CommandIntake(service, self.live, self._catalogue, settings.node_name)
         self._telling = Telling(service, self._catalogue)
+        self._lock_clock = LockClock(self._catalogue, service.clock, f"recorder/{settings.node_name}")
+        self.boot_id = boot_id()
         self._deliver_now = asyncio.Event()
         self._collected_s = 0.0
         self.packets = 0
@@ -90,6 +95,7 @@ class Housekeeping:
             self._deliver,
             self._publish,
             self._beat,
+            self._ask_the_clock,
         ):
             self.begin(_always(work))
         self.control.start()
@@ -288,6 +294,21 @@ class Housekeeping:
             except ArchiveError as error:
                 _log.debug("that the recorder is there can't be told", reason=str(error))
             await asyncio.sleep(recorder_nodes.BEAT_S)
+
+    async def _ask_the_clock(self) -> None:
+        """Find out whether this machine's clock is believed, while a call in its grace waits for that."""
+        while True:
+            grace = self._service.server.grace
+            if grace.waits_for_a_clock(self._service.now()):
+                try:
+                    _, until, is_known = await asyncio.to_thread(self._lock_clock.due_times)
+                except ClockDisbelieved as error:
+                    _log.error("ALARM: the clock is not believed, unkept calls wait", reason=str(error))
+                except DependencyUnavailable as error:
+                    _log.warning("unkept calls wait for a clock", reason=str(error))
+                else:
+                    grace.believe(int(until.timestamp() * 1e9) if is_known else 0)
+            await asyncio.sleep(BELIEVE_S)
 
     def _deliver_once(self) -> None:
         """Tell what waits; first what it tells of is made durable: a slot that is said to be gone is gone."""

@@ -97,7 +97,8 @@ class RecorderService:
 
     def now(self) -> Moment:
         """Return the time, as cores take it."""
-        return Moment(self.clock.monotonic(), int(self.clock.now().timestamp() * 1e9))
+        wall_ns = int(self.clock.now().timestamp() * 1e9)
+        return Moment(self.clock.monotonic(), wall_ns, self.housekeeping.boot_id)
 
     async def start(self) -> None:
         """Recover what was running, then listen; ready when this returns."""
@@ -423,7 +424,7 @@ class RecorderService:
             if state.cut_ns is not None:
                 self._cut_closed(uid, state.cut_ns, dataclasses.replace(state, cut_ns=None))
             elif state.grace_until_ns is not None:
-                self.server.grace.restore(uid, state)
+                self.server.grace.restore(uid, state, self.now())
                 self.live.note(uid, state)
                 self.housekeeping.set_aside(uid, None)
             elif state.ended_ns is not None:
@@ -446,7 +447,7 @@ class RecorderService:
             self.live.gone(uid, ended)
             self._archive(uid, ended, None)
         elif state.keep_grace_h:
-            self.carry_out(self.server.grace.take([in_grace(uid, ended)]))
+            self.carry_out(self.server.grace.take([in_grace(uid, ended)], self.now()))
         else:
             self.carry_out(not_kept(uid, ended))
 

@@ -107,8 +107,9 @@ class CallState:
     `cut_ns` is set from the moment an exempt party is known to have joined until the
     audio from there on is destroyed, so that a crash does not undo the cut.
     `keep_grace_h` is how long the call may still be kept after its end, by the tenant's
-    policy at its beginning; `grace_until_ns` is set when that time runs. `quarantined`:
-    the exchange named a recorded user nobody here knows.
+    policy at its beginning; `grace_until_ns` is set when that time runs. What it is measured by is
+    `grace_over_s`, the monotonic time at which it is over within the start of the machine `grace_boot_id`
+    names. `quarantined`: the exchange named a recorded user nobody here knows.
     """
 
     recording_id: str
@@ -137,6 +138,8 @@ class CallState:
     cut_ns: int | None = None
     keep_grace_h: int = 0
     grace_until_ns: int | None = None
+    grace_boot_id: str = ""
+    grace_over_s: float = 0.0
     quarantined: bool = False
 
     def to_json(self) -> bytes:

@@ -75,6 +75,14 @@ def machine_uptime() -> Uptime:
         raise DependencyUnavailable("This machine does not tell its uptime: mount /proc.") from error
 
 
+def boot_id() -> str:
+    """Return what names this start of the machine; "" where it does not tell."""
+    try:
+        return machine_uptime().boot_id
+    except DependencyUnavailable:
+        return ""
+
+
 class LockClock:
     """Asks, before something is locked by it, whether this machine's clock can be believed.
 

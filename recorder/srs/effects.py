@@ -20,10 +20,15 @@ from recorder.state import CallState
 
 @dataclass(frozen=True)
 class Moment:
-    """Now, twice: `monotonic_s` measures, `wall_ns` (since 1970, UTC) dates."""
+    """Now, twice: `monotonic_s` measures, `wall_ns` (since 1970, UTC) dates.
+
+    Monotonic times compare across processes within one start of the machine, which `boot_id` names; "" is
+    a machine that does not tell.
+    """
 
     monotonic_s: float
     wall_ns: int
+    boot_id: str = ""
 
 
 @dataclass(frozen=True)

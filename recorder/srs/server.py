@@ -366,7 +366,7 @@ class SessionRecordingServer:
         if session.phase is Phase.IDLE:
             effects.append(outcome.unrecorded(session, now, final=True))
         elif session.phase is not Phase.EXEMPT:
-            effects += self.grace.take(lifecycle.end(session, reason, now))
+            effects += self.grace.take(lifecycle.end(session, reason, now), now)
         self._drop(session)
         return [*effects, CloseMedia(session.session_id)]
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from archive.errors import CatalogueUnavailable
 from recorder import call_book
+from recorder import housekeeping as housekeeping_module
 from recorder import service as service_module
 from recorder.call_book import uid_of
 from recorder.journal.format import JournalUnavailable
 from recorder.journal.writer import JournalWriter
 from recorder.service import RecorderService
+from retention.due_time import ClockDisbelieved
 from tests.unit.recorder.journal.written_call import Call, audio
 from tests.unit.recorder.shell import PlainRoot, call_state
 from tests.unit.recorder.test_service import settings
@@ -37,7 +42,7 @@ class Ended:
         capture.sync()
         self.tails = capture.tails(self.uid)
         capture.close()
-        service.server.grace.restore(self.uid, self.state)
+        service.server.grace.restore(self.uid, self.state, service.now())
 
     def heard(self) -> list[bytes]:
         """Return what is read of the call when it is archived now."""
@@ -83,7 +88,7 @@ def test_a_call_that_was_set_aside_is_not_copied_again(ended: Ended, monkeypatch
 
 def test_a_call_that_was_kept_meanwhile_is_read_from_where_it_stands(ended: Ended) -> None:
     """It is being archived, and nothing it is read from may go."""
-    del ended.service.server.grace._states[ended.uid]
+    del ended.service.server.grace._waiting[ended.uid]
     asyncio.run(set_aside(ended, ended.tails))
     assert ended.service.book.tails_of(ended.uid) is None
     assert ended.heard() == ended.call.sent
@@ -108,3 +113,48 @@ def test_a_disk_that_takes_no_copy_leaves_the_call_where_it_is(
     asyncio.run(set_aside(ended, ended.tails))
     assert ended.service.book.tails_of(ended.uid) is None
     assert ended.heard() == ended.call.sent
+
+
+class AnsweredError(Exception):
+    """There are no more answers."""
+
+
+async def asked(service: RecorderService, answers: Iterator[object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the clock asked for as often as there are answers."""
+
+    def answer() -> object:
+        found = next(answers, AnsweredError())
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(service.housekeeping._lock_clock, "due_times", answer)
+    monkeypatch.setattr(housekeeping_module, "BELIEVE_S", 0.0)
+    with contextlib.suppress(AnsweredError, TimeoutError):
+        # Once nothing waits for a clock any more, none is asked.
+        await asyncio.wait_for(service.housekeeping._ask_the_clock(), 1)
+
+
+def test_an_unkept_call_from_before_a_start_of_the_machine_waits_for_a_believed_clock(
+    ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While none is believed it is told, and the call can still be kept."""
+    service, now = ended.service, ended.service.now()
+    ended_ns = now.wall_ns - 3 * 3600 * 10**9
+    state = dataclasses.replace(
+        ended.state, ended_ns=ended_ns, grace_until_ns=ended_ns + 2 * 3600 * 10**9, grace_boot_id="before"
+    )
+    service.server.grace.restore(ended.uid, state, now)
+    moment = service.clock.now()
+    believed = moment, moment, True
+    unknown = moment, moment, False
+    with capture_logs() as told:
+        doubts = iter([ClockDisbelieved("it moved"), CatalogueUnavailable("away"), unknown])
+        asyncio.run(asked(service, doubts, monkeypatch))
+    assert [(line["log_level"], line["event"]) for line in told] == [
+        ("error", "ALARM: the clock is not believed, unkept calls wait"),
+        ("warning", "unkept calls wait for a clock"),
+    ]
+    assert service.server.grace.over(service.now()) == []
+    asyncio.run(asked(service, iter([believed]), monkeypatch))
+    assert service.server.grace.over(service.now())

@@ -75,6 +75,7 @@ class Recorder:
 
     def __init__(self, limits: Limits | None = None, directory: Directory = DIRECTORY) -> None:
         self.monotonic_s = 1000.0
+        self.boot_id = ""
         octets = random.Random(7866)
         self.agent = UserAgentServer(Identity(), octets.randbytes, lambda _: Leniency(run_together_tags=True))
         self.server = SessionRecordingServer(
@@ -92,7 +93,7 @@ class Recorder:
     @property
     def now(self) -> Moment:
         """The time on both clocks."""
-        return Moment(self.monotonic_s, WALL_NS + int((self.monotonic_s - 1000.0) * 1e9))
+        return Moment(self.monotonic_s, WALL_NS + int((self.monotonic_s - 1000.0) * 1e9), self.boot_id)
 
     def receive(self, data: bytes, flow: Flow = UDP) -> list[Response | Request]:
         """Take a message, do everything it leads to, and return what was sent."""
