@@ -54,6 +54,7 @@ from archive.shared import Derivatives
 from retention.audit_bodies import AuditBodies, add_audit_bodies
 from retention.audit_log import add_audit_log, check_log, sealed, sequencer_of
 from retention.case_copies import CaseCopies
+from retention.clock_gate import by_believed_clock
 from retention.destruction import ACTOR
 from retention.due_time import ClockDisbelieved
 from retention.expiry import Expiry
@@ -76,7 +77,7 @@ from retention.shares import Shares
 from retention.standing import UntilRebuilt, standing_still
 from retention.store_holds import StoreHolds
 from retention.terms import Terms
-from retention.timekeeper import Timekeeper
+from retention.timekeeper import LockClock, Timekeeper
 from retention.worm import add_worm, prove_at_start
 
 log = structlog.get_logger()
@@ -251,7 +252,10 @@ def _add_exports(app: procrastinate.App, work: Work) -> None:
                 task = app.configure_task(EXPORT, lock=lock, queueing_lock=f"{EXPORT}/{export_id}")
                 with contextlib.suppress(AlreadyEnqueued):
                     await task.defer_async(tenant_id=tenant_id, export_id=export_id)
-            deleted = await asyncio.to_thread(work.exports.sweep, tenant_id)
+            try:
+                deleted = await asyncio.to_thread(work.exports.sweep, tenant_id)
+            except ClockDisbelieved:
+                return  # told and written down where it was found
             log.debug("exports swept", due_at=timestamp, tenant_id=tenant_id, deleted=deleted)
 
 
@@ -378,26 +382,28 @@ class Worker:
         signatory = functools.cache(lambda: open_signatory(settings, clock.now()))
         post = functools.cache(lambda: MailPost(keyring(), clock, settings.database_url))
         notices = Notices(post, settings.portal_address_shown) if server_of(settings) else None
+        self._due_times = LockClock(self._catalogue, clock, f"worker/{settings.node_name}").due_times
+        keeper = Timekeeper(self._catalogue, self._store, audit, clock, settings.node_name)
+        expiry = Expiry(self._store, vault, self._catalogue, audit, clock, keeper, signatory)
         making = Exports(
             self._store,
             vault,
             self._catalogue,
             audit,
             clock,
+            expiry.check_clocks,
             signatory,
             stamping_of(settings),
             functools.cache(lambda: open_signing_key(settings, keyring())),
             notices,
         )
-        keeper = Timekeeper(self._catalogue, self._store, audit, clock, settings.node_name)
-        expiry = Expiry(self._store, vault, self._catalogue, audit, clock, keeper, signatory)
         quarantine = Quarantine(self._store, vault, self._catalogue, audit, clock, expiry.check_clocks)
         following = (
             StoreHolds(self._store, self._catalogue, clock),
             Terms(self._store, vault, self._catalogue, audit, clock),
             CaseCopies(self._store, vault, self._catalogue, audit, clock),
         )
-        shares = Shares(self._store, self._catalogue, clock).sweep
+        shares = Shares(self._store, self._catalogue, expiry.check_clocks).sweep
         asked = (scrub, quarantine, self._sweep_calls, mailer, shares, expiry, making)
         self.app = make_app(settings.database_url, Work(self._tenants, *asked, *following))
         sealing = (self._catalogue, self._store, keyring, audit, clock, keeper.believed_time)
@@ -440,9 +446,9 @@ class Worker:
         return [tenant.id for tenant in list_tenants(self._catalogue)]
 
     def _sweep_calls(self) -> int:
-        now = self._clock.now()
-        before = now - CALLS_KEPT
-        swept = live_calls.sweep(self._catalogue, now - CALL_LONGEST)
+        _, until, _ = self._due_times()
+        before = until - CALLS_KEPT
+        swept = live_calls.sweep(self._catalogue, until - CALL_LONGEST)
         swept += recorder_nodes.sweep(self._catalogue, before)
         return swept + commands.sweep(self._catalogue, before) + call_events.sweep(self._catalogue, before)
 
@@ -463,7 +469,7 @@ class Worker:
                     shutdown_graceful_timeout=STOP_GRACE_S,
                     delete_jobs="successful",
                     install_signal_handlers=True,
-                    worker_middleware=[standing_still(not_rebuilt)],
+                    worker_middleware=[standing_still(not_rebuilt), by_believed_clock(self._due_times)],
                 )
             finally:
                 clock.shutdown(wait=False)

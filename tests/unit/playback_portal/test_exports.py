@@ -78,7 +78,9 @@ class Office:
         worker = self.house.worker
         audit, clock = AuditWriter(worker, "worker/test"), self.house.services().clock
         vault, signatory = (lambda: self.house.vault), (lambda: self.signatory)
-        Exports(self.house.store, vault, worker, audit, clock, signatory).make(self.tenant_id, export_id)
+        Exports(self.house.store, vault, worker, audit, clock, clock.now, signatory).make(
+            self.tenant_id, export_id
+        )
 
     async def made(self) -> Any:
         document = await (await self.asked()).json()

@@ -43,6 +43,7 @@ from archive.transparency.sequencer import Custody, Sequencer
 from keys.errors import KeyStoreUnavailable
 from keys.key_store import DirectoryKeyStore
 from keys.signing_key import SigningKey
+from retention.due_time import ClockDisbelieved
 from retention.exports import Exports, Notices
 from retention.letters import filled
 from retention.scrub import PackageFinding, Scrub
@@ -65,6 +66,7 @@ def making(ageing: Ageing, store: Any = None, notices: Notices | None = None) ->
         ageing.worker,
         AuditWriter(ageing.worker, "worker/one"),
         ageing.house.clock,
+        ageing.timekeeper().due_time,
         ageing.signatory,
         log_key=lambda: LOG_KEY,
         notices=notices,
@@ -247,6 +249,26 @@ def test_after_a_week_nothing_is_left_but_that_it_was(ageing: Ageing, bakery: Te
         download_of(ageing, export)
     keys = DirectoryKeyStore(ageing.key_directory)
     assert keys.list(f"exports-{bakery.id}/") == (), "its key went with it"
+
+
+def test_r3_a_clock_eight_years_ahead_ends_no_export_and_makes_none(
+    ageing: Ageing, bakery: Tenant, asker: UserId
+) -> None:
+    """Its parts and its key would be gone, and evidence would bear a date that never was."""
+    ids = [ageing.archive(bakery).recording.id for _ in range(2)]
+    made, waiting = (ask(ageing, bakery, asker, each) for each in ids)
+    making(ageing).make(bakery.id, made.id)
+    ageing.set_clock(days=8 * 365)
+    with pytest.raises(ClockDisbelieved):
+        making(ageing).sweep(bakery.id)
+    with pytest.raises(ClockDisbelieved):
+        making(ageing).make(bakery.id, waiting.id)
+    ageing.set_clock(days=-8 * 365)
+    assert making(ageing).sweep(bakery.id) == 0
+    making(ageing).make(bakery.id, waiting.id)
+    for export in (made, waiting):
+        assert state_of(ageing, export).state is ExportState.READY
+        whole(ageing, export)
 
 
 def test_an_export_ends_with_the_first_of_its_recordings_if_that_is_sooner(

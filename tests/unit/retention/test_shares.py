@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from archive.catalogue.shares import NewShare
 from archive.errors import NotFound, VerificationFailed
 from archive.model import ArchivedRecording, ObjectKind, Tenant
 from archive.shared import Derivatives, standing
+from retention.due_time import ClockDisbelieved
 from retention.scrub import INTERVAL, Finding, Scrub
 from retention.shares import Shares
 
@@ -82,7 +83,7 @@ def test_ended_links_lose_their_audio_and_those_that_work_keep_it(
     kept, revoked = (share_again() for _ in range(2))
     with portal.transaction(scope.tenant_id) as connection:
         shares.revoke(connection, scope, revoked.id, now=house.clock.now())
-    sweep = Shares(house.store, worker, house.clock)
+    sweep = Shares(house.store, worker, house.clock.now)
     assert sweep.sweep(scope.tenant_id) == 1
     assert sweep.sweep(scope.tenant_id) == 0
     assert kept.derivative is not None
@@ -96,13 +97,34 @@ def test_ended_links_lose_their_audio_and_those_that_work_keep_it(
     assert house.store.versions(prefix) == []
 
 
+def test_r3_by_a_clock_that_is_not_believed_only_what_somebody_ended_goes(
+    house: Any,
+    worker: Catalogue,
+    portal: Catalogue,
+    scope: AccessScope,
+    archived: ArchivedRecording,
+    share_again: Callable[[], shares.Share],
+) -> None:
+    def disbelieved() -> datetime:
+        raise ClockDisbelieved("it moved")
+
+    kept, revoked = (share_again() for _ in range(2))
+    with portal.transaction(scope.tenant_id) as connection:
+        shares.revoke(connection, scope, revoked.id, now=house.clock.now())
+    house.clock.moment += timedelta(days=8 * 365)
+    assert Shares(house.store, worker, disbelieved).sweep(scope.tenant_id) == 1
+    assert kept.derivative is not None
+    prefix = f"{scope.tenant_id}/{archived.recording.id}/share/"
+    assert [each.key for each in house.store.versions(prefix)] == [kept.derivative.object_key]
+
+
 def test_an_object_that_is_gone_already_is_no_fault(
     house: Any, worker: Catalogue, scope: AccessScope, share: shares.Share
 ) -> None:
     assert share.derivative is not None
     house.store.delete(share.derivative.object_key, share.derivative.version_id)
     house.clock.moment += timedelta(days=1)
-    assert Shares(house.store, worker, house.clock).sweep(scope.tenant_id) == 1
+    assert Shares(house.store, worker, house.clock.now).sweep(scope.tenant_id) == 1
 
 
 def test_the_audio_of_one_link_does_not_open_as_that_of_another(
@@ -168,7 +190,7 @@ def test_the_audio_of_a_link_that_ended_while_it_was_read_is_no_finding(
         def get(self, asked: str, version_id: str) -> bytes:
             if asked == key:
                 house.clock.moment += timedelta(days=1)
-                assert Shares(house.store, worker, house.clock).sweep(scope.tenant_id) == 1
+                assert Shares(house.store, worker, house.clock.now).sweep(scope.tenant_id) == 1
             found: bytes = house.store.get(asked, version_id)
             return found
 

@@ -125,7 +125,7 @@ async def test_the_worker_itself_asks_before_such_jobs(
         done.append("done")
 
     async def run(**options: Any) -> None:
-        [asking] = options["worker_middleware"]
+        asking, *_ = options["worker_middleware"]
         for task in (archive_jobs.STORE_HOLDS, archive_jobs.MAIL):
             await asking(call_next, SimpleNamespace(job=SimpleNamespace(task_name=task)), None)
 

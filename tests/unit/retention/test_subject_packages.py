@@ -93,6 +93,7 @@ def making(ageing: Ageing, store: Any = None) -> Exports:
         ageing.worker,
         AuditWriter(ageing.worker, "worker/one"),
         ageing.house.clock,
+        ageing.house.clock.now,
         ageing.signatory,
     )
 
