@@ -63,9 +63,9 @@ test: $(VENV)/.test $(PAGES) node_modules/axe-core ## lint, types, architecture 
 	@$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest $(TOGETHER) || $(BIN)/python -m pytest $(AGAIN)
 
-soak: $(VENV)/.test $(PAGES) node_modules/axe-core ## what make test does in small: every combination of pages, 10,000 tampered logs, 10,000 steps of retention
+soak: $(VENV)/.test $(PAGES) node_modules/axe-core ## what make test does in small: every combination of pages, 10,000 tampered logs, every bit of a signature, 10,000 steps of retention
 	@sh tests/system_packages.sh
-	$(BIN)/python -m pytest --soak tests/browser/test_accessibility.py tests/unit/archive/transparency/test_verification.py tests/unit/retention/test_any_order.py
+	$(BIN)/python -m pytest --soak tests/browser/test_accessibility.py tests/unit/archive/transparency/test_verification.py tests/unit/archive/evidence/test_verification.py tests/unit/retention/test_any_order.py
 
 pictures: $(VENV)/.test $(PAGES) ## take the pictures of the documents anew
 	@sh tests/system_packages.sh

@@ -13,6 +13,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from cryptography import x509
@@ -24,11 +25,12 @@ from archive.cli.outcome import DONE, FAILED, Row, add_json, parser, print_row
 from archive.cli.service import add_data, settings_of
 from archive.cli.vault import open_authorities
 from archive.clock import SystemClock
-from archive.errors import Refused
+from archive.errors import Refused, VerificationFailed
 from archive.evidence.asic import MIMETYPE, SUFFIX
 from archive.evidence.authorities import script_sha256
 from archive.evidence.bag import FILES_COUNT_MAX, NAME_CHARS_MAX, check_name
 from archive.evidence.verification import Trust, Verdict, verify_package
+from archive.transparency.checkpoint import PublicKey, public_key
 
 AUTHORITY, TIMESTAMP_AUTHORITY = "verify/authority.pem", "verify/timestamp-authority.pem"
 
@@ -66,6 +68,12 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "--timestamp-authority", metavar="PEM", type=Path, help="certificates of who stamps the time"
     )
+    verify.add_argument(
+        "--log-key",
+        metavar="FILE",
+        type=Path,
+        help="public key of the audit log; from another way than the package",
+    )
     export = actions.add_parser(
         "export",
         help="take a package out, signed in as an auditor",
@@ -101,6 +109,8 @@ def _verify(options: argparse.Namespace) -> int:
         if options.authority is None:
             print("Trusting the certificate inside the package: compare its fingerprint.", file=sys.stderr)
         trust = _trust(options.authority or folder / AUTHORITY, options.timestamp_authority, folder)
+        if options.log_key is not None:
+            trust = replace(trust, log_key=_log_key(options.log_key))
         verdict = verify_package(folder, trust, SystemClock().now())
     for fault in verdict.faults:
         print(f"FAULT: {fault}", file=sys.stderr)
@@ -174,6 +184,7 @@ def _row(verdict: Verdict, trust: Trust) -> Row:
         "files": verdict.files_count,
         "signer": verdict.signer,
         "stamped": verdict.stamped_at.isoformat() if verdict.stamped_at else "no time-stamp",
+        "custody": f"{verdict.custody.proved} of {verdict.custody.entries} entries proved by the sealed log",
         "authority": trust.authority_fingerprint(),
     }
 
@@ -184,6 +195,13 @@ def _trust(authority: Path, stamping: Path | None, folder: Path) -> Trust:
     roots = _certificates(stamping) if stamping else _certificates(inside) if inside.is_file() else ()
     (first, *_) = _certificates(authority)
     return Trust(first, tuple(roots))
+
+
+def _log_key(path: Path) -> PublicKey:
+    try:
+        return public_key(path.read_text(encoding="ascii"))
+    except (OSError, ValueError, VerificationFailed) as error:
+        raise Refused(f"{path} holds no public key of an audit log: {error}.") from error
 
 
 def _certificates(path: Path) -> list[x509.Certificate]:

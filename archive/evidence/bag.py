@@ -29,6 +29,7 @@ RECORDINGS = f"{PAYLOAD}recordings/"
 BAGIT, BAG_INFO = "bagit.txt", "bag-info.txt"
 MANIFEST, TAG_MANIFEST = "manifest-sha256.txt", "tagmanifest-sha256.txt"
 SIGNATURE, TIMESTAMP = f"{TAG_MANIFEST}.p7s", f"{TAG_MANIFEST}.p7s.tsr"
+TIMESTAMP_SIGNATURE = f"{TIMESTAMP}.p7s"
 
 NAME_CHARS_MAX = 200
 """The longest name of ours has about 90; with the folder of a case it stays below what file systems take."""

@@ -1,10 +1,11 @@
-"""Signing a package, and having it time-stamped: the last two files of it.
+"""Signing a package, and having it time-stamped: the last files of it.
 
 The signature is over the manifest of tags, which names everything else. A time-stamp
 (RFC 3161) is over the signature: it proves that the package was signed by then, also
-when the signer's certificate has ended since.
+when the signer's certificate has ended since. A second signature is over the answer of the
+authority of time as it came: parts of that answer are signed by nobody else.
 
-In an ASiC-E container a second signature follows, over a manifest of its own (`asic`).
+In an ASiC-E container one signature more follows, over a manifest of its own (`asic`).
 
 Rules: whether a stamp belongs to the package stands in its information, which is
 signed; so the authority of time is asked for only after that, and when it is away
@@ -16,7 +17,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from archive.evidence.asic import ASIC_MANIFEST, ASIC_SIGNATURE, MEDIA_TYPE, MIMETYPE, asic_manifest
-from archive.evidence.bag import SIGNATURE, TIMESTAMP, Bag, BagFile
+from archive.evidence.bag import SIGNATURE, TIMESTAMP, TIMESTAMP_SIGNATURE, Bag, BagFile
 from archive.timestamp import Stamper
 from keys.signatory import Signatory
 
@@ -37,7 +38,9 @@ def seal_bag(
     signature = signatory.sign(tag_manifest, now)
     bag.add(SIGNATURE, (signature,))
     if authority is not None:
-        bag.add(TIMESTAMP, (authority.stamp(signature),))
+        stamp = authority.stamp(signature)
+        bag.add(TIMESTAMP, (stamp,))
+        bag.add(TIMESTAMP_SIGNATURE, (signatory.sign(stamp, now),))
     if asic:
         listed = asic_manifest((file.name, file.sha256) for file in bag.files)
         bag.add(MIMETYPE, (MEDIA_TYPE.encode(),))

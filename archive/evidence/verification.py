@@ -1,8 +1,9 @@
-"""Checking a package: what `verify.sh` does, in one process, with all that is wrong and not the first only.
+"""Checking a package: what `verify.sh` does and the custody, with all that is wrong and not the first only.
 
 A package is as it was signed when the files that are listed are the files that are
 there, each with its hash, the list is signed by a certificate of the authority, and
-the time-stamp that belongs to it is one over that signature.
+the time-stamp that belongs to it is one over that signature, and as it came. That the entries
+of the custody stand in the sealed log is checked beside it (`archive.evidence.custody`).
 
 Rules: nothing is taken from the package but what is checked; the certificates of the
 authorities come from whoever asks. What a signature says of its time counts only
@@ -14,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -38,10 +39,13 @@ from archive.evidence.bag import (
     SIGNATURE,
     TAG_MANIFEST,
     TIMESTAMP,
+    TIMESTAMP_SIGNATURE,
     check_name,
     read_manifest,
 )
+from archive.evidence.custody import CustodyProof, check_custody
 from archive.timestamp import stamped_at
+from archive.transparency.checkpoint import PublicKey
 from keys.errors import SealBroken
 
 SMALL_FILE_BYTES_MAX = 64 * 1024 * 1024
@@ -58,6 +62,7 @@ class Verdict:
     files_count: int
     signer: str | None = None
     stamped_at: datetime | None = None
+    custody: CustodyProof = field(default_factory=CustodyProof)
 
     @property
     def is_sound(self) -> bool:
@@ -67,10 +72,12 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Trust:
-    """Whom the one who checks trusts: who signs packages, and who stamps time (their roots)."""
+    """Whom the one who checks trusts: who signs packages, who stamps time (their roots), and the log."""
 
     authority: x509.Certificate
     timestamp_authorities: tuple[x509.Certificate, ...] = ()
+    log_key: PublicKey | None = None
+    """The key of the audit log, from another way; without it the one inside the package is taken."""
 
     def authority_fingerprint(self) -> str:
         """Return SHA-256 of the authority's certificate in hexadecimal, to compare with the published one."""
@@ -92,7 +99,7 @@ def verify_package(folder: Path, trust: Trust, now: datetime) -> Verdict:
         f"{name} is listed as evidence and is none" for name in payload if not name.startswith(PAYLOAD)
     ]
     required = _is_stamp_required(folder, faults)
-    own = {TAG_MANIFEST, SIGNATURE, *((TIMESTAMP,) if required else ())}
+    own = {TAG_MANIFEST, SIGNATURE, *((TIMESTAMP, TIMESTAMP_SIGNATURE) if required else ())}
     listed = {**payload, **tags}
     faults += [f"{name} is missing" for name in sorted((listed.keys() | own) - present)]
     faults += [f"{name} is not listed" for name in sorted(present - listed.keys() - own)]
@@ -106,7 +113,8 @@ def verify_package(folder: Path, trust: Trust, now: datetime) -> Verdict:
     )
     if container:
         faults += _container_faults(folder, container, hashes, trust, stamped_at or now)
-    return Verdict(tuple(faults), len(present | container), signer, stamped_at)
+    custody = check_custody(folder, present, trust.log_key, faults)
+    return Verdict(tuple(faults), len(present | container), signer, stamped_at, custody)
 
 
 def _container_faults(
@@ -193,9 +201,22 @@ def _signed(
     except (SealBroken, Refused):
         faults.append("the signature is not of this package")
         return None, stamped_at
-    if not is_issued_by(signed.certificate, trust.authority, stamped_at or now):
+    at = stamped_at or now
+    if not is_issued_by(signed.certificate, trust.authority, at):
         faults.append("the signature is of nobody the trusted authority vouched for at that time")
+    if (folder / TIMESTAMP).is_file() and not _is_stamp_signed(folder, trust, at):
+        faults.append("the time-stamp is not as it came: its signature is missing or of something else")
     return signed.certificate.subject.rfc4514_string(), stamped_at
+
+
+def _is_stamp_signed(folder: Path, trust: Trust, at: datetime) -> bool:
+    from keys.cms import is_issued_by, verify_detached  # noqa: PLC0415 - as above
+
+    try:
+        signed = verify_detached(_small(folder / TIMESTAMP_SIGNATURE), _small(folder / TIMESTAMP))
+    except (SealBroken, Refused, OSError):
+        return False
+    return is_issued_by(signed.certificate, trust.authority, at)
 
 
 def _stamped_at(token: bytes, signature: bytes, trust: Trust) -> datetime | None:

@@ -5,6 +5,7 @@ export const [BAGIT, BAG_INFO] = ["bagit.txt", "bag-info.txt"];
 export const [MANIFEST, TAG_MANIFEST] = ["manifest-sha256.txt", "tagmanifest-sha256.txt"];
 export const SIGNATURE = `${TAG_MANIFEST}.p7s`;
 export const TIMESTAMP = `${SIGNATURE}.tsr`;
+export const TIMESTAMP_SIGNATURE = `${TIMESTAMP}.p7s`;
 export const PAYLOAD = "data/";
 export const [MIMETYPE, ASIC_MANIFEST, ASIC_SIGNATURE] = ["mimetype", "META-INF/ASiCManifest001.xml", "META-INF/signature001.p7s"];
 export const ASIC_FILES: readonly string[] = [MIMETYPE, ASIC_MANIFEST, ASIC_SIGNATURE];

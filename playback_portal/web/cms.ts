@@ -21,6 +21,7 @@ const ECDSA_SHA_256 = "1.2.840.10045.4.3.2";
 const ATTRIBUTES = ["1.2.840.113549.1.9.3", "1.2.840.113549.1.9.4", "1.2.840.113549.1.9.5", "1.2.840.113549.1.9.16.2.47"];
 const SIGNING_CERTIFICATES = ["1.2.840.113549.1.9.16.2.12", "1.2.840.113549.1.9.16.2.47"];
 const EXTENDED_KEY_USAGE = "2.5.29.37";
+const GRANTED = 0;
 const TIME_STAMP = "1.2.840.113549.1.9.16.1.4";
 const TIME_STAMPING = "1.3.6.1.5.5.7.3.8";
 const COMMON_NAME = "2.5.4.3";
@@ -122,7 +123,7 @@ export async function stampedAt(token: ArrayBuffer, data: ArrayBuffer, roots: re
     const schema = parsed(token);
     require(same(schema.toBER(), token));
     const response = new TimeStampResp({ schema });
-    require([0, 1].includes(response.status.status) && response.timeStampToken !== undefined);
+    require(response.status.status === GRANTED && response.timeStampToken !== undefined);
     require(response.timeStampToken.contentType === ContentInfo.SIGNED_DATA);
     const signed = new SignedData({ schema: response.timeStampToken.content });
     require(signed.version === 3 && signed.encapContentInfo.eContentType === TIME_STAMP);

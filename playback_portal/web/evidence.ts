@@ -126,7 +126,8 @@ async function files(found: Package, told: Told): Promise<Listed> {
   }
   const lists = new Map([...payload, ...tags]);
   const isContainer = bag.ASIC_FILES.some((name) => found.has(name));
-  const own = [bag.TAG_MANIFEST, bag.SIGNATURE, ...(stamped === true ? [bag.TIMESTAMP] : []), ...(isContainer ? bag.ASIC_FILES : [])];
+  const stamps = stamped === true ? [bag.TIMESTAMP, bag.TIMESTAMP_SIGNATURE] : [];
+  const own = [bag.TAG_MANIFEST, bag.SIGNATURE, ...stamps, ...(isContainer ? bag.ASIC_FILES : [])];
   const expected = new Set([...lists.keys(), ...own]);
   for (const name of payload.keys()) if (!name.startsWith(bag.PAYLOAD)) faults.push(new Fault("no-evidence", name));
   for (const name of [bag.BAGIT, bag.BAG_INFO, bag.MANIFEST]) if (!tags.has(name)) faults.push(new Fault("unexplained", name));
@@ -171,7 +172,9 @@ async function stamp(found: Package, trust: Trust, stamped: boolean | null, sign
   try {
     const isPublished = trust.stamping.length > 0;
     const roots = isPublished ? trust.stamping : certificatesIn(bag.text(await found.small(STAMPERS)));
-    const at = await stampedAt(await found.small(bag.TIMESTAMP), signed, roots);
+    const token = await found.small(bag.TIMESTAMP);
+    const at = await stampedAt(token, signed, roots);
+    await requireStampSigned(found, token, trust, at);
     const said = [{ word: "stamped", name: at.toISOString() }, ...(isPublished ? [] : [{ word: "stamper-inside" }])];
     conclude(told, "stamp", [], said);
     return at;
@@ -179,6 +182,13 @@ async function stamp(found: Package, trust: Trust, stamped: boolean | null, sign
     conclude(told, "stamp", [error instanceof Fault ? error : new Fault("not-stamped", bag.TIMESTAMP)]);
     return null;
   }
+}
+
+/** Words of the answer around the stamp are signed by nobody but us; throws Fault. */
+async function requireStampSigned(found: Package, token: ArrayBuffer, trust: Trust, at: Date): Promise<void> {
+  const signer = await signerOf(await found.small(bag.TIMESTAMP_SIGNATURE), token).catch(() => null);
+  if (signer === null) throw new Fault("not-signed", bag.TIMESTAMP_SIGNATURE);
+  if (!(await isIssuedBy(signer, trust.authority, at))) throw new Fault("stranger", bag.TIMESTAMP_SIGNATURE);
 }
 
 async function hashes(found: Package, lists: ReadonlyMap<string, string>, told: Told): Promise<void> {

@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -35,10 +36,20 @@ from archive.data_key import KeysUnavailable
 from archive.errors import CatalogueUnavailable, Conflict, NotFound, Refused, StoreUnavailable
 from archive.evidence.exports import Download
 from archive.evidence.verification import Trust, verify_package
-from archive.model import ObjectKind, RecordingId, RecordingState, Role, Tenant, TenantId, UserId
+from archive.model import (
+    ArchivedRecording,
+    ObjectKind,
+    RecordingId,
+    RecordingState,
+    Role,
+    Tenant,
+    TenantId,
+    UserId,
+)
 from archive.playback import Playback
 from archive.post import Letter, MailPost
 from archive.store.object import sha256_hex
+from archive.transparency.checkpoint import PublicKey
 from archive.transparency.sequencer import Custody, Sequencer
 from keys.errors import KeyStoreUnavailable
 from keys.key_store import DirectoryKeyStore
@@ -342,26 +353,67 @@ def test_a_worker_that_comes_late_changes_nothing(ageing: Ageing, bakery: Tenant
     assert state_of(ageing, export) == ready
 
 
+def sealed_package(ageing: Ageing, tenant: Tenant, asker: UserId, folder: Path) -> ArchivedRecording:
+    """Export one recording, whose first entry the log has sealed, and unpack it into `folder`."""
+    archived = ageing.archive(tenant)
+    audit, custody = AuditWriter(ageing.worker, "worker/log"), Custody(timedelta(days=2922), "GOVERNANCE")
+    house, name = ageing.house, "earwitness/test"
+    Sequencer(ageing.worker, ageing.store, lambda: LOG_KEY, audit, house.clock, custody, name).round()
+    export = ask(ageing, tenant, asker, archived.recording.id)
+    making(ageing).make(tenant.id, export.id)
+    with zipfile.ZipFile(io.BytesIO(whole(ageing, export))) as package:
+        package.extractall(folder)
+    return archived
+
+
 def test_the_custody_is_proved_by_a_script_in_the_package_that_needs_openssl_alone(
     ageing: Ageing, bakery: Tenant, asker: UserId, tmp_path: Path
 ) -> None:
     """A6 and V1: each entry that was sealed by then, up to a signed checkpoint of the log."""
-    archived = ageing.archive(bakery)
-    audit, custody = AuditWriter(ageing.worker, "worker/log"), Custody(timedelta(days=2922), "GOVERNANCE")
-    house, name = ageing.house, "earwitness/test"
-    Sequencer(ageing.worker, ageing.store, lambda: LOG_KEY, audit, house.clock, custody, name).round()
-    export = ask(ageing, bakery, asker, archived.recording.id)
-    making(ageing).make(bakery.id, export.id)
-    with zipfile.ZipFile(io.BytesIO(whole(ageing, export))) as package:
-        package.extractall(tmp_path)
-    proofs = (tmp_path / f"data/recordings/{archived.recording.id}/proofs.jsonl").read_text().splitlines()
+    package = tmp_path / "package"
+    archived = sealed_package(ageing, bakery, asker, package)
+    proofs = (package / f"data/recordings/{archived.recording.id}/proofs.jsonl").read_text().splitlines()
     assert len(proofs) == 1, "the entries of this very export are sealed a minute later"
     (tmp_path / "proof.json").write_text(proofs[0])
-    key = (tmp_path / "verify/audit-log-key.txt").read_text().strip()
-    command = [sys.executable, tmp_path / "verify/verify_entry.py", tmp_path / "proof.json", key]
+    key = (package / "verify/audit-log-key.txt").read_text().strip()
+    command = [sys.executable, package / "verify/verify_entry.py", tmp_path / "proof.json", key]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert "recording.archived" in done.stdout
+    verdict = verify_package(package, Trust(ageing.signatory().authority), ageing.house.clock.now())
+    assert (verdict.custody.proved, verdict.custody.entries > 1) == (1, True)
+    assert verdict.faults == ()
+
+
+def test_a_custody_the_log_did_not_write_is_found_also_when_a_package_is_signed_with_it(
+    ageing: Ageing, bakery: Tenant, asker: UserId, tmp_path: Path
+) -> None:
+    """Whoever signs packages makes the lists anew; what the log sealed they can't."""
+    package = tmp_path / "package"
+    sealed_package(ageing, bakery, asker, package)
+    trust = Trust(ageing.signatory().authority)
+    for name, old, new in (
+        ("custody.jsonl", "recording.archived", "recording.played"),
+        ("custody.jsonl", '"sequence":1', '"sequence":7'),
+        ("custody.jsonl", "service:recorder", "service:anybody"),
+        ("proofs.jsonl", "recording.archived", "recording.played"),
+        ("proofs.jsonl", '"index":0', '"index":1'),
+        ("proofs.jsonl", "time 2", "time 3"),
+        ("proofs.jsonl", "{", "["),
+    ):
+        (file,) = package.glob(f"data/recordings/*/{name}")
+        text = file.read_text()
+        assert old in text, old
+        file.write_text(text.replace(old, new, 1))
+        faults = verify_package(package, trust, ageing.house.clock.now()).faults
+        place = file.relative_to(package).as_posix()
+        told = [fault for fault in faults if ".jsonl, line " in fault or fault.startswith(f"{place} can't")]
+        assert told, (old, faults)
+        file.write_text(text)
+    other = PublicKey("earwitness/test", SigningKey(bytes([9]) * 32).public)
+    verdict = verify_package(package, replace(trust, log_key=other), ageing.house.clock.now())
+    assert verdict.custody.proved == 0
+    assert "does not lead to a checkpoint" in str(verdict.faults)
 
 
 def test_an_asic_container_begins_with_its_media_type_and_stands_both_checks(

@@ -38,7 +38,7 @@ def test_an_untouched_package_is_told_as_such_as_folder_and_as_zip(
         assert run_evidence(["verify", str(given), *authorities, "--json"]) == 0
         told = json.loads(capsys.readouterr().out)
         assert told["result"] == "untouched"
-        assert told["files"] == 13
+        assert told["files"] == 14
         assert "Voorbeeld BV" in told["signer"]
 
 

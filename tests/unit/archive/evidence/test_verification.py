@@ -14,7 +14,15 @@ import bagit
 import pytest
 from cryptography import x509
 
-from archive.evidence.bag import MANIFEST, PAYLOAD, SIGNATURE, TAG_MANIFEST, TIMESTAMP, manifest
+from archive.evidence.bag import (
+    MANIFEST,
+    PAYLOAD,
+    SIGNATURE,
+    TAG_MANIFEST,
+    TIMESTAMP,
+    TIMESTAMP_SIGNATURE,
+    manifest,
+)
 from archive.evidence.verification import SMALL_FILE_BYTES_MAX, Trust, verify_package
 from keys.key_store import DirectoryKeyStore
 from keys.local_keyring import LocalKeyring
@@ -117,7 +125,7 @@ def duplicate(path: Path) -> None:
 EACH_FILE = (flip, append, cut, rename, duplicate, Path.unlink)
 
 
-@pytest.mark.parametrize(("made", "count"), [("package", 13), ("container", 16)])
+@pytest.mark.parametrize(("made", "count"), [("package", 14), ("container", 17)])
 @pytest.mark.parametrize("change", EACH_FILE, ids=lambda change: change.__name__)
 def test_v2_a_change_to_any_file_is_found_by_both(
     request: pytest.FixtureRequest,
@@ -197,6 +205,23 @@ def rehash(package: Path) -> None:
 
 def strip_the_stamp(package: Path) -> None:
     (package / TIMESTAMP).unlink()
+    (package / TIMESTAMP_SIGNATURE).unlink()
+
+
+def strip_the_signature_of_the_stamp(package: Path) -> None:
+    (package / TIMESTAMP_SIGNATURE).unlink()
+
+
+def date_the_stamp_back(package: Path) -> None:
+    """Say another time in the words around the stamp, which its authority did not sign."""
+    answer = (package / TIMESTAMP).read_bytes()
+    assert answer[:1] == b"\x30"
+    assert answer[4:9] == b"\x30\x03\x02\x01\x00"
+    said = b"Time stamp: Jan  1 12:00:00 2026 GMT"
+    words = b"\x30" + bytes([len(said) + 2]) + b"\x0c" + bytes([len(said)]) + said
+    status = b"\x02\x01\x00" + words
+    rest = b"\x30" + bytes([len(status)]) + status + answer[9:]
+    (package / TIMESTAMP).write_bytes(b"\x30\x82" + len(rest).to_bytes(2, "big") + rest)
 
 
 def strip_the_stamp_and_say_so(package: Path) -> None:
@@ -218,6 +243,7 @@ def name_a_newline(package: Path) -> None:
 
 WHOLE = (
     swap_audio, add_a_file, empty_the_manifest, rehash, strip_the_stamp, strip_the_stamp_and_say_so,
+    strip_the_signature_of_the_stamp, date_the_stamp_back,
     put_a_link, name_a_newline,
 )  # fmt: skip
 
@@ -231,6 +257,47 @@ def test_v2_what_is_done_to_the_whole_is_found_by_both(
     change(copy)
     assert verdict_of(copy, trust)
     assert run_script(copy).returncode != 0
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
+@pytest.mark.parametrize("name", [SIGNATURE, TIMESTAMP, TIMESTAMP_SIGNATURE])
+def test_v2_no_bit_of_a_signature_or_stamp_turns_unseen(
+    package: Path,
+    tmp_path: Path,
+    trust: Trust,
+    run_script: Script,
+    pytestconfig: pytest.Config,
+    name: str,
+) -> None:
+    """A bit of every 9th octet, `make soak` turns all; the script takes longer and looks at every 63rd."""
+    soak = pytestconfig.getoption("soak")
+    copy = tmp_path / "copy"
+    shutil.copytree(package, copy)
+    whole = (copy / name).read_bytes()
+    for place in range(len(whole)) if soak else range(8, len(whole), 9):
+        for bit in range(8) if soak else (place % 8,):
+            turned = bytearray(whole)
+            turned[place] ^= 1 << bit
+            (copy / name).write_bytes(turned)
+            assert verdict_of(copy, trust), f"octet {place}, bit {bit}"
+        if place % 63 == 8:
+            assert run_script(copy).returncode != 0, f"octet {place}"
+
+
+def test_the_time_is_read_from_what_its_authority_signed(
+    package: Path, tmp_path: Path, signatory: Signatory, trust: Trust, run_script: Script
+) -> None:
+    """Also where whoever has the key of packages signs other words around the stamp."""
+    copy = tmp_path / "copy"
+    shutil.copytree(package, copy)
+    date_the_stamp_back(copy)
+    forged = signatory.sign((copy / TIMESTAMP).read_bytes(), datetime.now(UTC))
+    (copy / TIMESTAMP_SIGNATURE).write_bytes(forged)
+    year = f"{datetime.now(UTC):%Y} GMT"
+    told = [line for line in run_script(copy).stdout.splitlines() if line.startswith("Time-stamped: ")]
+    assert all("Jan  1 12:00:00" not in line and line.endswith(year) for line in told)
+    stamped_at = verify_package(copy, trust, datetime.now(UTC)).stamped_at
+    assert stamped_at is None or abs(stamped_at - datetime.now(UTC)) < timedelta(hours=1)
 
 
 def test_v2_a_package_signed_by_somebody_else_fails(
@@ -249,7 +316,8 @@ def test_v2_the_stamp_of_another_package_fails(
     trust: Trust, run_script: Script,
 ) -> None:  # fmt: skip
     other = lay_down(tmp_path / "other", signatory, timestamp_authority)
-    shutil.copy(package / TIMESTAMP, other / TIMESTAMP)
+    for name in (TIMESTAMP, TIMESTAMP_SIGNATURE):
+        shutil.copy(package / name, other / name)
     assert (package / SIGNATURE).read_bytes() != (other / SIGNATURE).read_bytes()
     assert verdict_of(other, trust)
     assert run_script(other).returncode != 0
