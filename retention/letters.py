@@ -139,6 +139,13 @@ def _whole(kind: str) -> Mapping[str, Words]:
     }
 
 
+_WITNESS: Final = {
+    "nl": "Je krijgt deze mail omdat jullie allebei meebeslissen over wat twee mensen vraagt.\n\nVerwachtte "
+    "je dit niet? Vraag het {login} zelf, niet per mail, en kijk in het auditlog.\n",
+    "en": "You get this mail because both of you decide on what takes two people.\n\nDid you not expect it? "
+    "Ask {login} in person, not by mail, and look in the audit log.\n",
+}
+
 LETTERS: Final[Mapping[str, Mapping[str, Words]]] = {
     "invitation": {
         "nl": Words(
@@ -178,6 +185,43 @@ LETTERS: Final[Mapping[str, Mapping[str, Words]]] = {
             "Hello,\n\n{login} of {organisation} has another e-mail address from now on. Links to choose a "
             "password go there, and no longer to this address.\n\nIt was changed by {by}. Is that not right? "
             "Ask there at once, or another administrator of {organisation}.\n",
+        ),
+    },
+    "second-step-reset": {
+        "nl": Words(
+            "Je tweede stap bij {organisation} is weggehaald",
+            "Hallo,\n\n{by} heeft de tweede stap weggehaald waarmee {login} bij {organisation} inlogt. Je "
+            "bent overal uitgelogd. Log in en stel een nieuwe in.\n\nVroeg je hier niet om? Vraag het meteen daar "
+            "of bij een andere beheerder van {organisation}.\n",
+        ),
+        "en": Words(
+            "Your second step at {organisation} was taken away",
+            "Hello,\n\n{by} took the second step away by which {login} signs in at {organisation}. You are "
+            "signed out everywhere. Sign in and set up another.\n\nDid you not ask for it? Ask there at "
+            "once, or another administrator of {organisation}.\n",
+        ),
+    },
+    "helped-by-link": {
+        "nl": Words(
+            "{login} kreeg een link om in te loggen",
+            "Hallo,\n\n{by} heeft {login} van {organisation} een link gestuurd om een wachtwoord te kiezen. "
+            + _WITNESS["nl"],
+        ),
+        "en": Words(
+            "{login} was sent a link to sign in",
+            "Hello,\n\n{by} sent {login} of {organisation} a link to choose a password. " + _WITNESS["en"],
+        ),
+    },
+    "helped-by-reset": {
+        "nl": Words(
+            "De tweede stap van {login} is weggehaald",
+            "Hallo,\n\n{by} heeft de tweede stap weggehaald waarmee {login} bij {organisation} inlogt. "
+            + _WITNESS["nl"],
+        ),
+        "en": Words(
+            "The second step of {login} was taken away",
+            "Hello,\n\n{by} took the second step away by which {login} signs in at {organisation}. "
+            + _WITNESS["en"],
         ),
     },
     "share": {

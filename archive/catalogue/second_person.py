@@ -18,10 +18,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 
 from archive.access import AccessScope
-from archive.approval import HELP_LASTS, OPERATOR, NotYours
+from archive.approval import APPROVERS, HELP_LASTS, OPERATOR, NotYours
 from archive.catalogue.engine import Connection
 from archive.catalogue.invitations import LIFE_S, Kind
-from archive.catalogue.tables import audit_entries, users
+from archive.catalogue.tables import audit_entries, user_emails, users
 from archive.model import Role, TenantId
 
 LINKED = "identity.linked"
@@ -87,6 +87,18 @@ def require_own_hand(
             f"sign-in by the organisation) within the {HELP_LASTS.days} days before it was asked for, or "
             "since, so that it can't be told from one person: somebody else decides."
         )
+
+
+def witnesses(connection: Connection, tenant_id: TenantId, but: Collection[str]) -> list[str]:
+    """Return the proved addresses of everybody who may be a second person, `but` those with these ids."""
+    statement = (
+        select(user_emails.c.email)
+        .join(users, users.c.id == user_emails.c.user_id)
+        .where(users.c.tenant_id == tenant_id, users.c.left_at.is_(None), users.c.id.not_in(list(but)))
+        .where(users.c.role.in_(sorted(APPROVERS)), user_emails.c.verified_at.is_not(None))
+        .order_by(user_emails.c.email)
+    )
+    return list(connection.execute(statement).scalars())
 
 
 def _hands(connection: Connection, tenant_id: TenantId, actor: str, since: datetime) -> set[str]:

@@ -3,7 +3,9 @@
 Rules: for administrators who signed in a short while ago, and of others; one's own stand at
 `security`. Nobody chooses or sees a password of somebody else here: links go to the
 person's address and nowhere else. An address that changed has to be proved anew, and the
-one before is told. Each change is durable together with its audit entry, or not made.
+one before is told. Who decides for others is helped by one person, and everybody else who
+decides is told at once by mail, as whoever lost a second step is. Each change is durable
+together with its audit entry and its mails, or not made.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from archive.catalogue import identities, passwords, portal_sessions, second_factors
+from archive.approval import POWERFUL
+from archive.catalogue import identities, passwords, portal_sessions, second_factors, second_person
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.identities import Account, Particulars
 from archive.catalogue.invitations import Kind
@@ -25,7 +28,7 @@ from archive.catalogue.portal_sessions import SECOND_FACTOR_ROLES
 from archive.catalogue.second_factors import Factors
 from archive.errors import Conflict, Refused
 from archive.model import UserId
-from archive.post import address_changed
+from archive.post import Letter, NoPost, address_changed
 from playback_portal import outbox
 from playback_portal.browser_session import SESSION
 from playback_portal.language import language_of, mark
@@ -95,6 +98,7 @@ async def post_invitation(request: web.Request) -> web.StreamResponse:
                 told = {"login": _name(person), "organisation": person.tenant_name, "by": request[ME].login}
                 letter = address_changed(account.tenant_id, str(before), language.value, told)
                 queued.append(services.post.queue(connection, letter))
+            queued += _tell_others(request, connection, person, "helped-by-link")
         return address, queued
 
     try:
@@ -115,30 +119,63 @@ async def post_invitation(request: web.Request) -> web.StreamResponse:
 async def post_reset(request: web.Request) -> web.StreamResponse:
     """Take every second factor of a person away who lost them, and end their sessions."""
     account = _account(request)
-    await _change(request, account, lambda connection: second_factors.reset(connection, account))
+    services = request.app[SERVICES]
+
+    def reset(connection: Connection, person: Particulars) -> list[str]:
+        second_factors.reset(connection, account)
+        queued = _tell_others(request, connection, person, "helped-by-reset")
+        if person.email is not None and not isinstance(services.post, NoPost):
+            letter = _letter(request, person, "second-step-reset", person.email)
+            queued.append(services.post.queue(connection, letter))
+        return queued
+
+    await _change(request, account, reset)
     return await _done(request, account, RESET)
 
 
 async def post_ends(request: web.Request) -> web.StreamResponse:
     """Sign a person out everywhere."""
     account = _account(request)
-    await _change(
-        request,
-        account,
-        lambda connection: portal_sessions.end_all(connection, account.tenant_id, account.user_id),
-    )
+
+    def end(connection: Connection, _: Particulars) -> list[str]:
+        portal_sessions.end_all(connection, account.tenant_id, account.user_id)
+        return []
+
+    await _change(request, account, end)
     return await _done(request, account, ENDED)
 
 
-async def _change(request: web.Request, account: Account, work: Callable[[Connection], object]) -> None:
-    catalogue, now = request.app[SERVICES].catalogue, request.app[SERVICES].clock.now()
+async def _change(
+    request: web.Request, account: Account, work: Callable[[Connection, Particulars], list[str]]
+) -> None:
+    """Do some work with its entry, and hand over the mails it queued."""
+    services = request.app[SERVICES]
 
-    def change() -> None:
-        credentials_of(catalogue, account, now)
+    def change() -> list[str]:
+        person = credentials_of(services.catalogue, account, services.clock.now()).person
         with request[ENTRY].transaction() as connection:
-            work(connection)
+            return work(connection, person)
 
-    await asyncio.to_thread(change)
+    for mail_id in await asyncio.to_thread(change):
+        await outbox.hand_over(services, account.tenant_id, mail_id)
+
+
+def _tell_others(request: web.Request, connection: Connection, person: Particulars, kind: str) -> list[str]:
+    """Queue a mail to everybody else who decides, when somebody who does is helped; return the mails' ids.
+
+    Where no mail goes out the audit log alone tells it.
+    """
+    services, account = request.app[SERVICES], person.account
+    if person.role not in POWERFUL or isinstance(services.post, NoPost):
+        return []
+    but = (account.user_id, str(request[SCOPE].user_id))
+    told = second_person.witnesses(connection, account.tenant_id, but)
+    return [services.post.queue(connection, _letter(request, person, kind, each)) for each in told]
+
+
+def _letter(request: web.Request, person: Particulars, kind: str, to: str) -> Letter:
+    told = {"login": _name(person), "organisation": person.tenant_name, "by": request[ME].login}
+    return Letter(person.account.tenant_id, kind, to, language_of(request).value, told)
 
 
 def _account(request: web.Request) -> Account:

@@ -12,7 +12,7 @@ from archive.audit import AuditWriter
 from archive.catalogue import audit_entries, identities, second_factors
 from archive.catalogue.identities import Account
 from archive.errors import CatalogueUnavailable
-from archive.model import Role, User
+from archive.model import Role, User, new_id
 from archive.post import NoPost
 from playback_portal.admission import FRESH_S_MAX
 from playback_portal.pages import credentials
@@ -204,6 +204,59 @@ async def test_the_address_before_is_told_that_it_is_so_no_longer(browser: Any, 
     assert [each.kind for each in door.house.post.sent[-2:]] == ["address-changed", "reset"]
     entry = audit_entries.of_object(door.house.portal, door.tenant_id, f"user:{anna.id}")[-1]
     assert "changed" not in entry.body
+
+
+@pytest.mark.parametrize(
+    ("row", "kind"), [("invitations", "helped-by-link"), ("second-factor/resets", "helped-by-reset")]
+)
+@pytest.mark.parametrize("role", [Role.USER, Role.AUDITOR, Role.ADMINISTRATOR])
+async def test_everybody_who_decides_is_told_when_one_of_them_is_helped(
+    browser: Any, door: Any, ada: User, row: str, kind: str, role: Role
+) -> None:
+    """So that nobody becomes an auditor quietly: neither to hear nor to be a second person."""
+    helped, address = addressed(door, role)
+    told = [addressed(door, each)[1] for each in (Role.ADMINISTRATOR, Role.AUDITOR)]
+    _, of_no_power = addressed(door, Role.USER)
+    unproved = door.person(Role.ADMINISTRATOR)
+    with door.house.operator.transaction(door.tenant_id) as connection:
+        identities.set_email(
+            connection, Account(door.tenant_id, unproved.id), f"{unproved.login}@other.example"
+        )
+    await panel(browser, helped)
+    assert (await browser.post(f"/admin/users/{helped.id}/{row}", {"email": address})).status == 303
+    letters_sent = [each for each in door.house.post.sent if each.kind == kind]
+    reached = {each.to for each in letters_sent}
+    assert set(told) <= reached if role is not Role.USER else not reached
+    assert not {address, of_no_power, f"{unproved.login}@other.example"} & reached
+    for each in letters_sent:
+        said = letters.filled(each.kind, each.language, each.fields)
+        assert {door.login(ada), door.login(helped)} <= set(said.text.split())
+
+
+def addressed(door: Any, role: Role) -> tuple[User, str]:
+    """Return somebody new, and the address they proved."""
+    address = f"{new_id(door.clock.now())}@mail.example"
+    return door.person(role, email=address), address
+
+
+async def test_whose_second_step_is_taken_away_is_told(browser: Any, door: Any, ada: User) -> None:
+    anna, address = addressed(door, Role.USER)
+    await panel(browser, anna)
+    await browser.post(f"/admin/users/{anna.id}/second-factor/resets")
+    (told,) = door.house.post.sent
+    assert (told.kind, told.to) == ("second-step-reset", address)
+    assert door.login(ada) in letters.filled(told.kind, told.language, told.fields).text
+
+
+async def test_where_no_mail_goes_out_a_lost_second_step_is_taken_away_all_the_same(
+    browser: Any, door: Any, ada: User
+) -> None:
+    otto, _ = addressed(door, Role.AUDITOR)
+    door.give_authenticator(otto)
+    object.__setattr__(browser.client.server.app[SERVICES], "post", NoPost())
+    await panel(browser, otto)
+    assert (await browser.post(f"/admin/users/{otto.id}/second-factor/resets")).status == 303
+    assert not second_factors.of_account(door.house.portal, Account(otto.tenant_id, otto.id)).any
 
 
 async def test_a_link_that_waits_for_the_jobs_is_told_as_sent_all_the_same(
