@@ -2,7 +2,8 @@
 
 The cookie is `__Host-ew_session` wherever browsers reach us by TLS: they then take it
 from nobody but us, send it to nobody else, and no script reads it (RFC 6265bis section
-4.1.3). A change asked with a cookie needs two things more: the token of the session,
+4.1.3). They keep it back where a page of another site led to us (`SameSite=Strict`), until a
+page of ours leads on. A change asked with a cookie needs two things more: the token of the session,
 which only our own pages have, and that the browser does not call the request
 cross-site (Fetch Metadata; RFC 6454 for those that only send Origin).
 
@@ -69,6 +70,12 @@ def csrf_of(token: str) -> str:
     return (
         base64.urlsafe_b64encode(hmac.digest(token.encode(), _CONTEXT, hashlib.sha256)).decode().rstrip("=")
     )
+
+
+def is_kept_back(request: web.Request) -> bool:
+    """Return whether a link of another site led here, so that a browser with a session kept it back."""
+    told = request.headers.get("Sec-Fetch-Site"), request.headers.get("Sec-Fetch-Mode")
+    return request.method == "GET" and told == ("cross-site", "navigate") and not token_of(request)
 
 
 async def visit_of(request: web.Request) -> Visit | None:
@@ -145,7 +152,7 @@ def keep(request: web.Request, response: web.StreamResponse, token: str) -> None
     """Give a browser its session; it forgets it when it is closed."""
     exposure = request.app[SERVICES].exposure
     response.set_cookie(
-        cookie_name(exposure), token, path="/", httponly=True, secure=is_secure(exposure), samesite="Lax"
+        cookie_name(exposure), token, path="/", httponly=True, secure=is_secure(exposure), samesite="Strict"
     )
 
 
@@ -153,7 +160,7 @@ def forget(request: web.Request, response: web.StreamResponse) -> None:
     """Take the session from a browser, and what it kept of our pages."""
     exposure = request.app[SERVICES].exposure
     response.del_cookie(
-        cookie_name(exposure), path="/", httponly=True, secure=is_secure(exposure), samesite="Lax"
+        cookie_name(exposure), path="/", httponly=True, secure=is_secure(exposure), samesite="Strict"
     )
     response.headers["Clear-Site-Data"] = '"cache", "storage"'
 

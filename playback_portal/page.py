@@ -45,7 +45,7 @@ from aiohttp import web
 from archive.catalogue.brandings import Look
 from playback_portal import navigation
 from playback_portal.authentication import authenticate
-from playback_portal.browser_session import SESSION, token_of
+from playback_portal.browser_session import SESSION, is_kept_back, token_of
 from playback_portal.language import Language, language_of
 from playback_portal.person import CSRF, LOOK, ME, QUARANTINED
 from playback_portal.problems import Problem
@@ -191,7 +191,11 @@ def _to_sign_in(request: web.Request) -> web.Response:
         back = asked.path + (f"?{asked.query}" if asked.query else "")
         where = {"HX-Redirect": _sign_in_address(back)}
         return web.Response(status=HTTPStatus.UNAUTHORIZED, headers={**PAGE_HEADERS, **where})
-    return see_other(request, _sign_in_address(request.path_qs if request.method == "GET" else ""))
+    address = _sign_in_address(request.path_qs if request.method == "GET" else "")
+    if is_kept_back(request):
+        # Led on by a page of ours the browser shows its session, and who is in goes straight on.
+        return render(request, "sign_in/arriving.html", address=address)
+    return see_other(request, address)
 
 
 def _sign_in_address(back: str) -> str:

@@ -191,8 +191,8 @@ LETTERS: Final[Mapping[str, Mapping[str, Words]]] = {
         "nl": Words(
             "Je tweede stap bij {organisation} is weggehaald",
             "Hallo,\n\n{by} heeft de tweede stap weggehaald waarmee {login} bij {organisation} inlogt. Je "
-            "bent overal uitgelogd. Log in en stel een nieuwe in.\n\nVroeg je hier niet om? Vraag het meteen daar "
-            "of bij een andere beheerder van {organisation}.\n",
+            "bent overal uitgelogd. Log in en stel een nieuwe in.\n\nVroeg je hier niet om? Vraag het meteen "
+            "daar of bij een andere beheerder van {organisation}.\n",
         ),
         "en": Words(
             "Your second step at {organisation} was taken away",

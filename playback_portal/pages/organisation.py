@@ -42,6 +42,9 @@ PURPOSE = "oidc-flow"
 LIFE_S = 10 * 60
 """Time to sign in at the organisation, a telephone call for a code included."""
 
+ARRIVED = "arrived"
+"""Of an answer that a page of ours led on."""
+
 NEXT_CHARS_MAX = 1000
 """What fits in the cookie beside the question itself."""
 
@@ -89,6 +92,10 @@ async def post_organisation(request: web.Request) -> web.StreamResponse:
 
 async def get_callback(request: web.Request) -> web.StreamResponse:
     """Judge what somebody came back with from their provider."""
+    if browser_session.is_kept_back(request) and ARRIVED not in request.query:
+        # A session they have ends with the new one, and the new one is shown where they are led on to.
+        address = str(request.rel_url.update_query({ARRIVED: "yes"}))
+        return render(request, "sign_in/arriving.html", address=address)
     services = request.app[SERVICES]
     now = services.clock.now()
     sealed = request.cookies.get(_cookie_name(request), "")

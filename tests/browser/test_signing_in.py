@@ -67,6 +67,18 @@ def test_what_a_stranger_asks_for_is_shown_after_signing_in(desk: Desk) -> None:
         assert page.url.startswith(desk.house.url)
 
 
+def test_a_link_of_another_site_opens_what_it_names_for_who_is_signed_in(desk: Desk) -> None:
+    """A session is never sent with what another site begins; a page of ours leads on, without a press."""
+    page, wanted = desk.page(DAAN), f"{desk.house.url}/recordings?has=pause"
+    mail = "https://mail.example/"
+    text = f'<a href="{wanted}">Luister</a>'
+    page.route(mail, lambda route: route.fulfill(body=text, content_type="text/html"))
+    page.goto(mail)
+    page.get_by_role("link", name="Luister").click()
+    page.wait_for_url(wanted)
+    assert page.locator("[name=password]").count() == 0
+
+
 def test_keys_alone_are_dead_where_they_were_switched_off(desk: Desk, hands: HandsOn) -> None:
     """Single keys can be switched off, and mean nothing while somebody types (WCAG 2.1.4)."""
     page = desk.page(DAAN)

@@ -9,7 +9,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Callable
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 import pytest
 from aiohttp import web
@@ -154,6 +154,33 @@ async def test_a_vouched_address_links_the_subject_and_lets_in(
     # From now on the subject counts, whatever its address has become.
     provider.claims = {"sub": "subject of Anna.SSO@mail.example"}
     assert (await comes_back(browsers(), provider)).status == 303
+
+
+async def test_the_session_of_who_comes_back_from_another_site_ends_with_the_new_one(
+    browser: Any, browsers: Callable[[], Any], door: Any, provider: IdentityProvider
+) -> None:
+    """The browser keeps a strict cookie back until a page of ours leads the answer on, once."""
+    anna = door.person(email="anna.again@mail.example")
+    await browser.sign_in(door.login(anna))
+    before = browser.cookie
+    provider.claims = vouched("anna.again@mail.example")
+    answer = provider.authorize(await led(browser))
+    browser.cookie = ""
+    from_there = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert (await browser.get(f"/sign-in/callback?{urlencode(answer)}", **from_there)).status == 200
+    found = REFRESH.search(browser.page)
+    assert found is not None
+    browser.cookie = before
+    led_on = await browser.get(html.unescape(found[1]))
+    assert (led_on.status, led_on.headers["Location"]) == (303, "/me")
+    old = browsers()
+    old.cookie = before
+    assert (await old.get("/me")).status == 303
+    # A browser that says the same of every step is not led round for ever.
+    again = browsers()
+    answer = provider.authorize(await led(again))
+    page = f"/sign-in/callback?{urlencode({**answer, 'arrived': 'yes'})}"
+    assert (await again.get(page, **from_there)).status == 303
 
 
 async def test_a_login_is_an_address_only_where_the_operator_said_so(

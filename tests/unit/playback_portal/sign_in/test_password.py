@@ -36,7 +36,7 @@ async def test_the_cookie_is_for_this_site_and_no_script(browser: Any, door: Any
     answer = await browser.sign_in(door.login(door.person()))
     cookie = answer.headers["Set-Cookie"]
     assert cookie.startswith("ew_session=")
-    assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
+    assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(cookie.split("; "))
     assert "Domain" not in cookie
     assert "Max-Age" not in cookie
 
@@ -281,7 +281,7 @@ async def test_under_tls_the_cookie_is_ours_alone_and_the_other_name_counts_for_
         answer = await client.post("/sign-in", data=form, allow_redirects=False)
         name, _, rest = answer.headers["Set-Cookie"].partition("=")
         assert name == "__Host-ew_session"
-        assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= set(rest.split("; "))
+        assert {"Secure", "HttpOnly", "SameSite=Strict", "Path=/"} <= set(rest.split("; "))
         token = rest.partition(";")[0]
         for cookie, status in (("ew_session", 303), ("__Host-ew_session", 200)):
             sent = {"Cookie": f"{cookie}={token}"}

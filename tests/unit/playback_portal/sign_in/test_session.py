@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,6 +14,7 @@ from archive.catalogue.portal_sessions import IDLE_S, SESSION_S_MAX
 from archive.model import IDLE_MINUTES_DEFAULT, IDLE_MINUTES_MAX
 
 HERE = "/me/session"
+REFRESH = re.compile(r'http-equiv="refresh" content="0;url=([^"]+)"')
 GIVEN = re.compile(r'data-session-s="([0-9]+)"')
 
 
@@ -106,3 +108,41 @@ async def test_a_tenant_says_how_long_a_browser_may_be_left_alone(
     leave_alone(5)
     clock.passes(5 * 60)
     assert (await browser.get("/me")).status == 303
+
+
+FROM_A_MAIL = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+"""What a browser says of a link in a mail on the web; of a strict cookie it then says nothing."""
+
+
+async def test_a_link_of_another_site_leads_on_by_a_page_of_ours_to_where_who_is_in_wanted_to_go(
+    browser: Any, browsers: Callable[[], Any], door: Any
+) -> None:
+    wanted = "/recordings?has=pause&sort=-start"
+    kept_back = browsers()
+    answer = await kept_back.get(wanted, **FROM_A_MAIL)
+    assert answer.status == 200
+    found = REFRESH.search(kept_back.page)
+    assert found is not None
+    led_on = html.unescape(found[1])
+    await browser.sign_in(door.login(door.person()))
+    assert (await browser.get(led_on)).headers["Location"] == wanted
+    # A stranger signs in there, and is led on no further.
+    assert (await kept_back.get(led_on, **FROM_A_MAIL)).status == 200
+    assert 'name="password"' in kept_back.page
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{}, {**FROM_A_MAIL, "Sec-Fetch-Site": "none"}, {**FROM_A_MAIL, "Sec-Fetch-Mode": "no-cors"}],
+    ids=["nothing", "typed", "no page"],
+)
+async def test_a_stranger_who_came_in_another_way_is_led_to_sign_in_at_once(
+    browser: Any, told: dict[str, str]
+) -> None:
+    answer = await browser.get("/recordings", **told)
+    assert (answer.status, answer.headers["Location"]) == (303, "/sign-in?next=/recordings")
+
+
+async def test_a_session_that_is_over_leads_to_sign_in_at_once(browser: Any) -> None:
+    browser.cookie = "over"
+    assert (await browser.get("/recordings", **FROM_A_MAIL)).status == 303
