@@ -86,6 +86,7 @@ from playback_portal.pages.security import SECURITY_ROUTES
 from playback_portal.pages.session import SESSION_ROUTES
 from playback_portal.pages.sharing import SHARING_ROUTES
 from playback_portal.pages.sign_in import SIGN_IN_ROUTES
+from playback_portal.pages.terms import TERM_PAGE_ROUTES
 from playback_portal.pages.trash import TRASH_PAGE_ROUTES
 from playback_portal.pages.verification import VERIFICATION_ROUTES
 from playback_portal.pages.what_if import WHAT_IF_ROUTES
@@ -210,6 +211,7 @@ ROUTES = (
     *CASE_PAGE_ROUTES,
     *DATA_SUBJECT_PAGE_ROUTES,
     *HOLD_ROUTES,
+    *TERM_PAGE_ROUTES,
     *APPROVAL_PAGE_ROUTES,
     *TRASH_PAGE_ROUTES,
     *IMPORT_ROUTES,

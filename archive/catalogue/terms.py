@@ -12,7 +12,7 @@ has the last word. Not here: the store and the keys (`retention.terms`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import and_, delete, func, select, update
 from sqlalchemy.sql.elements import ColumnElement
@@ -71,6 +71,18 @@ def lengthen(
     in_trash = trash.c.tenant_id == scope.tenant_id, trash.c.recording_id == recording_id
     taken_out = connection.execute(delete(trash).where(*in_trash)).rowcount
     return Lengthened(row.retain_until, out_of_trash=bool(taken_out))
+
+
+def kept_until(connection: Connection, scope: AccessScope, recording_id: RecordingId) -> datetime:
+    """Return until when a recording is kept, for who may make that later; raises Refused, NotFound."""
+    if not may_administer(scope):
+        raise Refused("Keeping a recording for longer is for administrators.")
+    seen = rows.c.state.not_in(sorted(UNSEEN_STATES))
+    statement = select(rows.c.retain_until).where(_is(scope.tenant_id, recording_id), seen)
+    found: datetime | None = connection.execute(statement).scalar_one_or_none()
+    if found is None:
+        raise NotFound("There is no such recording.")
+    return found.astimezone(UTC)
 
 
 def behind(catalogue: Catalogue, tenant_id: TenantId, limit: int) -> list[ArchivedRecording]:

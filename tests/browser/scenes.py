@@ -355,6 +355,7 @@ SCENES = (
     Scene("peers", FULL, "/admin/peers", BEHEER),
     Scene("peers", EMPTY, "/admin/peers", LEEGBEHEER),
     Scene("import", FULL, "/admin/users/import", BEHEER, _looked_at),
+    Scene("keep-for-longer", FULL, lambda house: f"{recording(house)}/term", BEHEER),
     Scene("import-done", FULL, lambda house: f"/admin/users/import/{house.imported}", BEHEER),
     Scene("import", EMPTY, "/admin/users/import", BEHEER),
     Scene("import", FAULT, "/admin/users/import", BEHEER, _no_table),
