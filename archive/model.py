@@ -161,6 +161,9 @@ EXPORTS_ALONE_MAX = 10_000
 """As many as one export has; above that the limit would be none."""
 
 
+TRAFFIC_STEP_S = 300
+"""Peaks of traffic are told of five minutes, as networks are watched; days begin with a step."""
+
 TRASH_DAYS_DEFAULT = 7
 """A slip of two people is noticed within a week."""
 
@@ -363,6 +366,8 @@ class FinishedRecording:
     peaks: bytes
     timeline: bytes
     metadata: bytes
+    octets: tuple[int, ...] = ()
+    """As `SessionOutcome.octets`."""
 
 
 @dataclass(frozen=True)
@@ -381,3 +386,9 @@ class SessionOutcome:
     trace: tuple[str, ...] = field(default=())
     transport: str = ""
     """How the signalling came: udp, tcp or tls; '' where nobody told."""
+    site: str | None = None
+    """Where the recorded person works."""
+    octets: tuple[int, ...] = ()
+    """Of RTP, in each TRAFFIC_STEP_S on the clock; the first step holds the beginning."""
+    exchange_ids: tuple[str, ...] = ()
+    """What the exchange calls the call; never a telephone number."""

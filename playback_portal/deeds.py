@@ -133,6 +133,7 @@ DEEDS = {
     "session.viewed": mark("looked at who they are signed in as"),
     "sessions.ended": mark("ended sessions"),
     "sessions.listed": mark("looked at where somebody is signed in"),
+    "sessions.searched": mark("looked for a call by its id"),
     "settings.changed": mark("changed their own mode"),
     "settings.viewed": mark("looked at their own settings"),
     "share-policy.changed": mark("changed what may be shared"),

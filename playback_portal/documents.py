@@ -86,6 +86,8 @@ def session_document(outcome: SessionOutcome) -> dict[str, Json]:
         "startedAt": time_of(outcome.started_at),
         "endedAt": time_of(outcome.ended_at),
         "peerId": outcome.peer_id,
+        "transport": outcome.transport or None,
+        "exchangeIds": list(outcome.exchange_ids),
         "recordingIds": list(outcome.recording_ids),
         "trace": list(outcome.trace),
     }

@@ -30,7 +30,7 @@ from archive.catalogue.worm_proofs import WormProof
 from archive.model import OutcomeKind
 from playback_portal import documents
 from playback_portal.documents import time_of
-from playback_portal.parameters import CALENDAR, Parameters, bounded_text, cursor, limit
+from playback_portal.parameters import CALENDAR, Parameters, cursor, limit, session_term
 from playback_portal.problems import missing_scope
 from playback_portal.route import Route
 from playback_portal.services import SCOPE, SERVICES
@@ -252,16 +252,11 @@ async def list_operator_nodes(request: web.Request) -> web.StreamResponse:
 async def list_operator_sessions(request: web.Request) -> web.StreamResponse:
     """Answer with how sessions ended, newest first."""
     parameters = Parameters(request.query)
-    term = parameters.read("q", search_term, "")
+    term = parameters.read("q", session_term, "")
     size, after = limit(parameters), parameters.read("cursor", cursor, None)
     parameters.check()
     page = await sessions_of(request, term, size, after)
     return documents.list_response(request, map(_session_document, page.items), page.next)
-
-
-def search_term(text: str) -> str:
-    """Read an id or Call-ID that is looked for, '' for none."""
-    return bounded_text(operation.TERM_CHARS_MAX)(text.strip())
 
 
 def status_document(status: Status) -> dict[str, Json]:

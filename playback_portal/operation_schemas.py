@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from archive.catalogue.operation import TERM_CHARS_MAX
 from archive.catalogue.retention_figures import Figure
+from archive.catalogue.sessions import TERM_CHARS_MAX
 from archive.model import OutcomeKind
 from playback_portal.operation import Trouble, Verdict
 from playback_portal.operations import Operation
@@ -92,10 +92,10 @@ OPERATION_SCHEMAS: Final[dict[str, Schema]] = {
 }
 
 OPERATION_PARAMETERS: Final[dict[str, Schema]] = {
-    "operatedTerm": {
+    "sessionTerm": {
         "name": "q",
         "in": "query",
-        "description": "a SIP Call-ID, or the id of a session: those alone",
+        "description": "a SIP Call-ID, the id of a session, or what the exchange calls the call: those alone",
         "schema": {"type": "string", "maxLength": TERM_CHARS_MAX},
     },
 }
@@ -113,7 +113,7 @@ OPERATION_OPERATIONS = {
     "list_operator_nodes": Operation("The recorders, by name", (), "OperatedNodePage", refusals=(400,)),
     "list_operator_sessions": Operation(
         "How offered sessions of all tenants ended, newest first",
-        ("operatedTerm", *_PAGE),
+        ("sessionTerm", *_PAGE),
         "OperatedSessionPage",
         refusals=(400,),
     ),

@@ -64,7 +64,7 @@ OPERATIONS = {
     ),
     "list_sessions": Operation(
         "How each offered recording session ended, newest first",
-        ("from", "to", *_PAGE),
+        ("sessionTerm", "from", "to", *_PAGE),
         "SessionPage",
         refusals=(400,),
     ),

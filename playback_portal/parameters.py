@@ -22,6 +22,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from archive.audit import Json
 from archive.catalogue.recordings import PAGE_ROWS_MAX, SEARCH_CHARS_MAX, decode_cursor
+from archive.catalogue.sessions import TERM_CHARS_MAX
 from archive.errors import Refused
 from archive.model import CUSTOMER_ROLES, Role
 from playback_portal.problems import ParameterFault, Problem, wrong_parameters
@@ -292,6 +293,11 @@ def search_text(text: str) -> str:
     if len(text) > SEARCH_CHARS_MAX:
         raise ValueError(f"It has at most {SEARCH_CHARS_MAX} characters.")
     return text
+
+
+def session_term(text: str) -> str:
+    """Read an id, Call-ID or name of the exchange by which a session is looked for, '' for none."""
+    return bounded_text(TERM_CHARS_MAX)(text.strip())
 
 
 def cursor(text: str) -> str:

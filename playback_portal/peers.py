@@ -65,7 +65,9 @@ async def operated_peers(request: web.Request) -> list[KnownPeer]:
     require_operator(request)
     services = request.app[SERVICES]
     since = _midnight(services.clock.now())
-    return await asyncio.to_thread(peers.operated, services.catalogue, request[SCOPE], since)
+    return await asyncio.to_thread(
+        peers.operated, services.catalogue, request[SCOPE], since, since.replace(day=1)
+    )
 
 
 async def list_own(request: web.Request) -> web.StreamResponse:

@@ -16,7 +16,7 @@ from archive.model import ArchivedRecording, ObjectKind
 from archive.playback import Action
 from archive.waveform import at_rate, of_peaks
 from playback_portal import documents, filters
-from playback_portal.parameters import Parameters, cursor, limit, moment
+from playback_portal.parameters import Parameters, cursor, limit, moment, session_term
 from playback_portal.problems import Problem
 from playback_portal.purposes import purpose_of
 from playback_portal.services import SCOPE, SERVICES, recording_id_of
@@ -79,6 +79,7 @@ async def get_history(request: web.Request) -> web.StreamResponse:
 async def list_sessions(request: web.Request) -> web.StreamResponse:
     """Answer with how each offered session ended, newest first."""
     parameters = Parameters(request.query)
+    term = parameters.read("q", session_term, "")
     since, until = parameters.read("from", moment, None), parameters.read("to", moment, None)
     size, after = limit(parameters), parameters.read("cursor", cursor, None)
     parameters.check()
@@ -86,6 +87,7 @@ async def list_sessions(request: web.Request) -> web.StreamResponse:
         sessions.find,
         request.app[SERVICES].catalogue,
         request[SCOPE],
+        term=term,
         since=since,
         until=until,
         limit=size,

@@ -9,7 +9,7 @@ from typing import Final
 
 from archive.reports.report import By, Kind, Name
 from playback_portal.operations import JSON, Operation
-from playback_portal.schemas import MAYBE_TEXT, TEXT, TIME, Schema, list_of, object_of
+from playback_portal.schemas import MAYBE_TEXT, TEXT, TIME, Schema, list_of, object_of, words_of
 
 _DAY: Final[Schema] = {"type": "string", "format": "date"}
 _ROW: Final[Schema] = {
@@ -54,7 +54,7 @@ REPORT_PARAMETERS: Final[dict[str, Schema]] = {
     "reportBy": {
         "name": "by",
         "in": "query",
-        "schema": {"type": "string", "enum": [each.value for each in (By.USER, By.TEAM, By.DAY, By.FORM)]},
+        "schema": words_of((By.USER, By.TEAM, By.DAY, By.FORM, By.PEER, By.SITE)),
         "description": "what a row is about, where the report can be grouped by it",
     },
     "reportTeam": {

@@ -143,6 +143,8 @@ SCHEMAS: Final[dict[str, Schema]] = {
         startedAt=TIME,
         endedAt=TIME,
         peerId=MAYBE_TEXT,
+        transport=MAYBE_TEXT,
+        exchangeIds={**list_of(TEXT), "description": "what the exchange calls the call"},
         recordingIds=list_of(ID),
         trace=list_of(TEXT),
     ),

@@ -69,6 +69,7 @@ from recorder.rtp.span import (
     recorded_ms,
 )
 from recorder.rtp.timeline import Placement, place
+from recorder.rtp.traffic import octets_by_step
 from recorder.state import CallState, StreamState
 from retention import policy
 
@@ -280,6 +281,7 @@ class _Call:
             peaks=peaks.document(self._names, sound.magnitudes, recording.duration_ms),
             timeline=timeline_document(recording, self._edge_rows(), streams, self._segments()),
             metadata=metadata_document(self._state),
+            octets=octets_by_step([item.track for item in self._tracks], self._state.started_ns),
         )
 
     def _ended_state(self, *, whole: bool) -> RecordingState:

@@ -186,4 +186,7 @@ def _from_json(document: bytes) -> SessionOutcome:
         recording_ids=tuple(RecordingId(item) for item in fields["recording_ids"]),
         trace=tuple(fields["trace"]),
         transport=fields.get("transport", ""),
+        site=fields.get("site"),
+        octets=tuple(fields.get("octets", ())),
+        exchange_ids=tuple(fields.get("exchange_ids", ())),
     )

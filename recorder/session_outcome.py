@@ -31,6 +31,9 @@ def outcome(state: CallState, finished: FinishedRecording) -> SessionOutcome:
         recording_ids=(recording.id,),
         trace=(*state.trace[: TRACE_LINES_MAX - 2], _media_line(state, recording), _term_line(recording)),
         transport=state.dialog.transport,
+        site=recording.site,
+        octets=finished.octets,
+        exchange_ids=state.exchange_ids,
     )
 
 

@@ -141,6 +141,7 @@ class CallState:
     grace_boot_id: str = ""
     grace_over_s: float = 0.0
     quarantined: bool = False
+    exchange_ids: tuple[str, ...] = ()
 
     def to_json(self) -> bytes:
         """Return the state as UTF-8 JSON with its version."""
@@ -170,4 +171,5 @@ class CallState:
         fields["metadata"] = tuple(MetadataRevision(**item) for item in fields["metadata"])
         fields["flags"] = tuple(fields["flags"])
         fields["trace"] = tuple(fields["trace"])
+        fields["exchange_ids"] = tuple(fields.get("exchange_ids", ()))
         return cls(**fields)

@@ -41,6 +41,15 @@ SELECT 'share-' || id, tenant_id, id, 'token-' || id, owner, '', 0, 1, 'none', s
     started_at + interval '7 days'
 FROM recordings WHERE tenant_id = %(tenant)s AND random() < 0.02
 """
+OCTETS: LiteralString = """
+INSERT INTO received_octets (tenant_id, began_at, peer_id, site, octets)
+SELECT tenant_id, step, 'peer-' || abs(hashtext(owner)) %% 3, 'site-' || abs(hashtext(owner)) %% 10,
+    sum(2 * 8600 * least(300, extract(epoch FROM ended_at - step)))::bigint
+FROM recordings, generate_series(
+    date_bin('5 minutes', started_at, '2000-01-01'), ended_at, interval '5 minutes') step
+WHERE tenant_id = %(tenant)s AND owner IS NOT NULL AND ended_at > step
+GROUP BY 1, 2, 3, 4
+"""
 SESSIONS: LiteralString = """
 INSERT INTO sessions (id, tenant_id, call_id, kind, reason, started_at, ended_at, recording_ids, trace)
 SELECT session_id, tenant_id, call_id,
@@ -58,7 +67,7 @@ def count_up(admin: psycopg.Connection[Any], tenant_id: str) -> None:
         admin.execute("SELECT setseed(0.5)")
         admin.execute("DELETE FROM report_days; DELETE FROM report_standing")
         admin.execute(ROLLUPS.COUNTED)
-        for statement in (MINUTES, LICENCES, LISTENING, SHARES, SESSIONS):
+        for statement in (MINUTES, LICENCES, LISTENING, SHARES, SESSIONS, OCTETS):
             admin.execute(statement, values)
     admin.execute("VACUUM ANALYZE report_days, report_standing, minute_months, user_licences")
-    admin.execute("VACUUM ANALYZE audit_entries, shares, sessions")
+    admin.execute("VACUUM ANALYZE audit_entries, shares, sessions, received_octets")

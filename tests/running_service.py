@@ -38,6 +38,7 @@ SCOPES = (
     "calls:read",
     "calls:control",
     "settings",
+    "reports:read",
     "administration",
 )
 """All there are; what a key may do with fewer is the business of the tests that ask for it."""

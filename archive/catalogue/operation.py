@@ -24,9 +24,6 @@ from archive.catalogue.rows import by_name
 from archive.errors import Refused
 from archive.model import OutcomeKind, SessionId, TenantId
 
-TERM_CHARS_MAX = 512
-"""A Call-ID of a peer has some 60 characters; what is longer than any is not looked for."""
-
 
 @dataclass(frozen=True)
 class TenantFigures:
@@ -77,9 +74,10 @@ def tenants(catalogue: Catalogue, scope: AccessScope, since: date) -> list[Tenan
 def sessions(
     catalogue: Catalogue, scope: AccessScope, *, term: str = "", limit: int = 50, cursor: str | None = None
 ) -> OperatedPage:
-    """Return a page of outcomes of all tenants, newest first; of `term` those with that id or Call-ID.
+    """Return a page of outcomes of all tenants, newest first.
 
-    Raises Refused without the right to it, and for a limit or cursor that is none.
+    Of `term` those with that id, Call-ID or name of the exchange, to the letter. Raises Refused without
+    the right to it, and for a limit or cursor that is none.
     """
     _require_right(scope)
     if not 1 <= limit <= PAGE_ROWS_MAX:

@@ -13,8 +13,8 @@ announced, and recorders follow within seconds. Not here: whose call it is (`sna
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypedDict
 
@@ -35,7 +35,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from archive.access import AccessScope, may_administer, may_operate
 from archive.catalogue import directory_rows as rows
-from archive.catalogue import tables
+from archive.catalogue import tables, traffic
 from archive.catalogue.directory import LOCK_NUMBERS, announce, named
 from archive.catalogue.engine import Catalogue, Connection
 from archive.errors import Conflict, NotFound, Refused
@@ -75,10 +75,11 @@ class PeerCalls:
 
 @dataclass(frozen=True)
 class KnownPeer:
-    """A peer and what came by it."""
+    """A peer and what came by it; `octets` of recordings by site, as operators ask for them."""
 
     peer: Peer
     calls: PeerCalls
+    octets: Mapping[str, int] = field(default_factory=dict)
 
 
 def add_peer(
@@ -166,8 +167,13 @@ def of_tenant(catalogue: Catalogue, scope: AccessScope, since: datetime) -> list
     return [KnownPeer(peer, calls.get(peer.id, PeerCalls())) for peer in found]
 
 
-def operated(catalogue: Catalogue, scope: AccessScope, since: datetime) -> list[KnownPeer]:
-    """Return the peers of all tenants by name, with their calls since a moment; raises Refused."""
+def operated(
+    catalogue: Catalogue, scope: AccessScope, since: datetime, month: datetime | None = None
+) -> list[KnownPeer]:
+    """Return the peers of all tenants by name, with their calls since a moment; raises Refused.
+
+    With `month` also the octets that came since that moment.
+    """
     if not may_operate(scope):
         raise Refused("How the instance runs is for its operators.")
     heard = func.operated_peer_calls(since).table_valued("peer_id", "last_at", "transport", "today")
@@ -176,7 +182,8 @@ def operated(catalogue: Catalogue, scope: AccessScope, since: datetime) -> list[
         calls: dict[str, PeerCalls] = {}
         for row in connection.execute(select(heard)):
             calls[row.peer_id] = _later(calls.get(row.peer_id, PeerCalls()), row)
-    return [KnownPeer(peer, calls.get(peer.id, PeerCalls())) for peer in found]
+        octets = {} if month is None else traffic.of_tenants(connection, month)
+    return [KnownPeer(peer, calls.get(peer.id, PeerCalls()), octets.get(peer.id, {})) for peer in found]
 
 
 def _later(known: PeerCalls, row: Any) -> PeerCalls:

@@ -15,19 +15,25 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import Row, select, tuple_, update
+from sqlalchemy import CompoundSelect, Row, select, tuple_, union_all, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.access import AccessScope, may_read_sessions
-from archive.catalogue import recordings
+from archive.catalogue import recordings, traffic
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recordings import PAGE_ROWS_MAX, decode_cursor, encode_cursor, storable
-from archive.catalogue.tables import exempt_days, sessions
+from archive.catalogue.tables import exempt_days, session_names, sessions
 from archive.errors import Conflict, NotFound, Refused
 from archive.model import OutcomeKind, PeerId, RecordingId, SessionId, SessionOutcome, TenantId
 
 TRACE_LINES_MAX = 100
 """A trace tells why in some twenty lines; a session that loops must not grow its row for ever."""
+
+EXCHANGE_IDS_MAX = 16
+"""A chain of transfers gives some; more is a peer that invents them."""
+
+TERM_CHARS_MAX = 512
+"""A Call-ID of a peer has some 60 characters; what is longer than any is not looked for."""
 
 PRECEDENCE = (
     OutcomeKind.FAILED,
@@ -54,12 +60,26 @@ def insert_outcome(connection: Connection, outcome: SessionOutcome) -> None:
     """
     statement = upsert(sessions).on_conflict_do_nothing(index_elements=["id"]).returning(sessions.c.id)
     if connection.execute(statement, _row(outcome)).first() is not None:
+        _call(connection, outcome)
+        traffic.count(connection, outcome)
         return
     own = sessions.c.id == outcome.session_id
     known = connection.execute(select(sessions).where(own).with_for_update()).one_or_none()
     if known is None:
         raise Conflict("A session of another tenant has this id; the new outcome is not stored.")
-    connection.execute(update(sessions).where(own), _row(joined(_outcome(known), outcome)))
+    before = _outcome(known)
+    after = joined(before, outcome)
+    connection.execute(update(sessions).where(own), _row(after))
+    _call(connection, after)
+    traffic.count(connection, after, before)
+
+
+def _call(connection: Connection, outcome: SessionOutcome) -> None:
+    """Remember by which names of the exchange a session is found."""
+    own = {"session_id": outcome.session_id, "tenant_id": outcome.tenant_id}
+    rows = [{**own, "name": storable(name)} for name in outcome.exchange_ids]
+    if rows:
+        connection.execute(upsert(session_names).on_conflict_do_nothing(), rows)
 
 
 def joined(one: SessionOutcome, other: SessionOutcome) -> SessionOutcome:
@@ -76,6 +96,10 @@ def joined(one: SessionOutcome, other: SessionOutcome) -> SessionOutcome:
         started_at=min(one.started_at, other.started_at),
         ended_at=max(one.ended_at, other.ended_at),
         recording_ids=tuple(sorted({*one.recording_ids, *other.recording_ids})),
+        transport=one.transport or other.transport,
+        site=one.site or other.site,
+        octets=traffic.merged(one, other),
+        exchange_ids=tuple(dict.fromkeys((*one.exchange_ids, *other.exchange_ids)))[:EXCHANGE_IDS_MAX],
     )
 
 
@@ -83,17 +107,23 @@ def find(
     catalogue: Catalogue,
     scope: AccessScope,
     *,
+    term: str = "",
     since: datetime | None = None,
     until: datetime | None = None,
     limit: int = 50,
     cursor: str | None = None,
 ) -> SessionPage:
-    """Return a page of the tenant's outcomes, newest first; raises Refused without the right to it."""
+    """Return a page of the tenant's outcomes, newest first; raises Refused without the right to it.
+
+    Of `term` those with that id, Call-ID or name of the exchange, to the letter.
+    """
     _require_right(scope)
     if not 1 <= limit <= PAGE_ROWS_MAX:
         raise Refused(f"The limit of a page is 1 to {PAGE_ROWS_MAX}.")
     columns = sessions.c
     statement = select(sessions).where(columns.tenant_id == scope.tenant_id)
+    if term:
+        statement = statement.where(columns.id.in_(_called(scope.tenant_id, storable(term))))
     if since is not None:
         statement = statement.where(columns.started_at >= since)
     if until is not None:
@@ -106,6 +136,17 @@ def find(
     items = tuple(_outcome(row) for row in rows[:limit])
     more = len(rows) > limit
     return SessionPage(items, encode_cursor(items[-1].started_at, items[-1].session_id) if more else None)
+
+
+def _called(tenant_id: TenantId, term: str) -> CompoundSelect[tuple[str]]:
+    """Return the ids of sessions that are called so: each way by an index of its own."""
+    columns, names = sessions.c, session_names.c
+    own = columns.tenant_id == tenant_id
+    return union_all(
+        select(columns.id).where(own, columns.id == term),
+        select(columns.id).where(own, columns.call_id == term),
+        select(names.session_id).where(names.tenant_id == tenant_id, names.name == term),
+    )
 
 
 def get(catalogue: Catalogue, scope: AccessScope, session_id: SessionId) -> SessionOutcome:
@@ -187,6 +228,9 @@ def _row(outcome: SessionOutcome) -> dict[str, object]:
         "recording_ids": list(outcome.recording_ids),
         "trace": [storable(line) for line in outcome.trace[:TRACE_LINES_MAX]],
         "transport": outcome.transport,
+        "site": outcome.site,
+        "octets": list(outcome.octets),
+        "exchange_ids": [storable(each) for each in outcome.exchange_ids],
     }
 
 
@@ -203,4 +247,7 @@ def _outcome(row: Row[Any]) -> SessionOutcome:
         recording_ids=tuple(RecordingId(each) for each in row.recording_ids),
         trace=tuple(row.trace),
         transport=row.transport,
+        site=row.site,
+        octets=tuple(row.octets),
+        exchange_ids=tuple(row.exchange_ids),
     )

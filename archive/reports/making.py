@@ -6,9 +6,9 @@
 | manager of a team | that team's, and their own |
 | everybody else | their own |
 
-How sessions ended is told of the whole tenant or not at all. Of evaluations one sees those of
-oneself and of whom one may evaluate; auditors see everybody's. Numbers are those of the
-transaction they were read in: `as_of` says when.
+How sessions ended and what came in is told of the whole tenant or not at all. Of evaluations one
+sees those of oneself and of whom one may evaluate; auditors see everybody's. Numbers are those of
+the transaction they were read in: `as_of` says when.
 
 Rules: blocking. A forecast is the pace of the month so far, and is made of the running month alone.
 """
@@ -17,17 +17,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from archive.access import AccessScope, Reach, Scope, may_read_sessions, report_reach
 from archive.allowance import cap_s, forecast_s, month_of, reached_on
-from archive.catalogue import evaluation_results, figures
+from archive.catalogue import evaluation_results, figures, traffic
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.rollups import BELOW_MS
+from archive.catalogue.traffic import TrafficKey
 from archive.errors import NotFound, Refused
-from archive.model import OutcomeKind
+from archive.model import TRAFFIC_STEP_S, OutcomeKind
 from archive.reports.period import Period
-from archive.reports.report import GROUPINGS, By, Column, Kind, Name, Report, Value, percent, summed
+from archive.reports.report import GROUPINGS, By, Column, Kind, Name, Report, Value, kbits, percent, summed
 
 _NO_TEAM = "There is no such team whose reports you see."
 
@@ -64,8 +65,8 @@ def make(catalogue: Catalogue, scope: AccessScope, asked: Asked, *, now: datetim
         if asked.team_id is not None and scope.permits(Scope.REPORTS_READ):
             raise NotFound(_NO_TEAM)
         raise Refused("Reports need the scope reports:read.")
-    if asked.name is Name.COMPLETENESS and not (reach.is_whole and may_read_sessions(scope)):
-        raise Refused("How sessions ended is for administrators and auditors, and of no team by itself.")
+    if asked.name in WHOLE and not (reach.is_whole and may_read_sessions(scope)):
+        raise Refused(WHOLE[asked.name])
     by = asked.grouping
     with catalogue.transaction(scope.tenant_id) as connection:
         if not figures.has_team(connection, reach):
@@ -82,6 +83,12 @@ def sees_everybody(scope: AccessScope) -> bool:
     reach = report_reach(scope, None)
     return reach is not None and reach.is_whole
 
+
+WHOLE = {
+    Name.COMPLETENESS: "How sessions ended is for administrators and auditors, and of no team by itself.",
+    Name.BANDWIDTH: "Bandwidth is for administrators and auditors, and of no team by itself.",
+}
+"""Reports of the whole tenant, and why nobody else has them."""
 
 Made = tuple[tuple[Column, ...], Rows, str]
 
@@ -331,6 +338,41 @@ def _destruction(place: _Place) -> Made:
     return columns, rows, "destroyedRecordings"
 
 
+def _bandwidth(place: _Place) -> Made:
+    keys = {
+        By.DAY: (Column("day", Kind.DAY), _PEER, _SITE),
+        By.PEER: (_PEER, _SITE),
+        By.SITE: (_SITE,),
+    }[place.by]
+    columns = (
+        *keys,
+        Column("receivedBytes", Kind.BYTES),
+        Column("meanKbits", Kind.KBITS),
+        Column("peakKbits", Kind.KBITS),
+    )
+    rows: Rows = []
+    for each in traffic.received(*place.where, TrafficKey(place.by)):
+        told = {"day": each.day, "peer": each.peer, "site": each.site}
+        within = place.period if each.day is None else Period(each.day, each.day)
+        rows.append(
+            (
+                *(told[column.key] for column in keys),
+                each.octets,
+                kbits(each.octets, _seconds(within, place.now)),
+                kbits(each.peak_octets, TRAFFIC_STEP_S),
+            )
+        )
+    return columns, rows, "receivedBytes"
+
+
+def _seconds(period: Period, now: datetime) -> float:
+    """Return how much of a period is over; of a day when the clock is turned 23 or 25 hours."""
+    return (min(period.ended.astimezone(UTC), now) - period.began.astimezone(UTC)).total_seconds()
+
+
+_PEER, _SITE = Column("peer", Kind.PEER), Column("site", Kind.SITE)
+
+
 def _names(place: _Place, actors: Iterable[str]) -> dict[str, str]:
     """Return what actors are called: a person's login, of others the name the audit log has."""
     people = {actor: figures.person_of(actor) for actor in actors}
@@ -351,4 +393,5 @@ _MAKERS: dict[Name, Callable[[_Place], Made]] = {
     Name.SHARES: _shares,
     Name.COMPLETENESS: _completeness,
     Name.DESTRUCTION: _destruction,
+    Name.BANDWIDTH: _bandwidth,
 }

@@ -28,6 +28,7 @@ class Name(StrEnum):
     SHARES = "shares"
     COMPLETENESS = "completeness"
     DESTRUCTION = "destruction"
+    BANDWIDTH = "bandwidth"
 
 
 class By(StrEnum):
@@ -39,6 +40,8 @@ class By(StrEnum):
     MONTH = "month"
     LENGTH = "length"
     FORM = "form"
+    PEER = "peer"
+    SITE = "site"
 
 
 GROUPINGS: dict[Name, tuple[By, ...]] = {
@@ -52,6 +55,7 @@ GROUPINGS: dict[Name, tuple[By, ...]] = {
     Name.SHARES: (By.USER,),
     Name.COMPLETENESS: (By.DAY,),
     Name.DESTRUCTION: (By.DAY,),
+    Name.BANDWIDTH: (By.PEER, By.SITE, By.DAY),
 }
 """What each report can be grouped by, the usual one first."""
 
@@ -68,9 +72,14 @@ class Kind(StrEnum):
     PERCENT = "percent"
     LENGTH = "length"
     LICENCE = "licence"
+    PEER = "peer"
+    SITE = "site"
+    KBITS = "kbits"
+    """Thousands of bits a second."""
 
 
-NUMBERS = frozenset({Kind.COUNT, Kind.SECONDS, Kind.BYTES, Kind.PERCENT})
+NUMBERS = frozenset({Kind.COUNT, Kind.SECONDS, Kind.BYTES, Kind.PERCENT, Kind.KBITS})
+_NEVER_ADDED = frozenset({Kind.PERCENT, Kind.KBITS})
 
 
 @dataclass(frozen=True)
@@ -103,13 +112,18 @@ class Report:
 
 
 def summed(columns: tuple[Column, ...], rows: tuple[tuple[Value, ...], ...]) -> tuple[Value, ...]:
-    """Return the sums of the columns that can be added; shares of a hundred can't."""
+    """Return the sums of the columns that can be added; shares of a hundred and speeds can't."""
     sums: list[Value] = []
     for place, column in enumerate(columns):
-        added = column.kind in NUMBERS and column.kind is not Kind.PERCENT
+        added = column.kind in NUMBERS - _NEVER_ADDED
         values = [row[place] for row in rows]
         sums.append(sum(each for each in values if isinstance(each, int)) if added else None)
     return tuple(sums)
+
+
+def kbits(octets: int, seconds: float) -> float | None:
+    """Return octets in a time as thousands of bits a second with one decimal, None of no time."""
+    return None if seconds <= 0 else round(octets * 8 / seconds / 1000, 1)
 
 
 def percent(part: int, whole: int) -> float | None:

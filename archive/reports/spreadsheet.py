@@ -18,11 +18,16 @@ from archive.reports.report import Column, Kind, Report, Value
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 SECONDS_OF_DAY = 86_400
-_UNITS = {Kind.SECONDS: {"nl": "minuten", "en": "minutes"}, Kind.BYTES: {"nl": "bytes", "en": "bytes"}}
+_UNITS = {
+    Kind.SECONDS: {"nl": "minuten", "en": "minutes"},
+    Kind.BYTES: {"nl": "bytes", "en": "bytes"},
+    Kind.KBITS: {"nl": "kbit/s", "en": "kbit/s"},
+}
 _FORMATS = {
     Kind.COUNT: "#,##0",
     Kind.SECONDS: "[h]:mm:ss",
     Kind.BYTES: "#,##0",
+    Kind.KBITS: "#,##0.0",
     Kind.PERCENT: "0.0%",
     Kind.DAY: "yyyy-mm-dd",
     Kind.MONTH: "yyyy-mm",

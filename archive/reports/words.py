@@ -33,6 +33,7 @@ TITLES: Final[Mapping[Name, Words]] = {
     Name.SHARES: {"nl": "Gedeeld", "en": "Shares"},
     Name.COMPLETENESS: {"nl": "Compleetheid", "en": "Completeness"},
     Name.DESTRUCTION: {"nl": "Gewist", "en": "Destruction"},
+    Name.BANDWIDTH: {"nl": "Bandbreedte", "en": "Bandwidth"},
 }
 EXPLAINED: Final[Mapping[Name, Words]] = {
     Name.USAGE: {
@@ -72,6 +73,12 @@ EXPLAINED: Final[Mapping[Name, Words]] = {
     Name.COMPLETENESS: {
         "nl": "Hoe elke aangeboden opname afliep. Noodoproepen staan nergens.",
         "en": "How every session offered ended. Emergency calls stand nowhere.",
+    },
+    Name.BANDWIDTH: {
+        "nl": "Wat er voor opnames binnenkwam: RTP met kopregel, zonder IP. Piek: de drukste vijf minuten. "
+        "Pauzes en gesprekken die niet bewaard zijn tellen niet.",
+        "en": "What came in for recordings: RTP with its header, without IP. Peak: the busiest five minutes. "
+        "Pauses and calls that were not kept do not count.",
     },
     Name.DESTRUCTION: {
         "nl": "Wat er op een dag gewist is, aan het eind van zijn termijn of eerder.",
@@ -124,6 +131,11 @@ COLUMNS: Final[Mapping[str, Words]] = {
     "modeNever": {"nl": "Nooit", "en": "Never"},
     "nobodyRecorded": {"nl": "Niemand opgenomen", "en": "Nobody recorded"},
     "failed": {"nl": "Mislukt", "en": "Failed"},
+    "peer": {"nl": "Centrale", "en": "Exchange"},
+    "site": {"nl": "Vestiging", "en": "Site"},
+    "receivedBytes": {"nl": "Ontvangen", "en": "Received"},
+    "meanKbits": {"nl": "Gemiddeld (kbit/s)", "en": "Mean (kbit/s)"},
+    "peakKbits": {"nl": "Piek (kbit/s)", "en": "Peak (kbit/s)"},
 }
 LENGTHS: Final[Mapping[str, Words]] = {
     "30s": {"nl": "tot 30 seconden", "en": "below 30 seconds"},
@@ -147,7 +159,15 @@ GROUPS: Final[Mapping[By, Words]] = {
     By.DAY: {"nl": "Per dag", "en": "By day"},
     By.FORM: {"nl": "Per formulier", "en": "By form"},
     By.LENGTH: {"nl": "Per duur", "en": "By length"},
+    By.PEER: {"nl": "Per centrale", "en": "By exchange"},
+    By.SITE: {"nl": "Per vestiging", "en": "By site"},
 }
+ABSENT: Final[Mapping[Kind, Words]] = {
+    Kind.PEER: {"nl": "gedeelde of verwijderde centrale", "en": "shared or removed exchange"},
+    Kind.SITE: {"nl": "zonder vestiging", "en": "no site"},
+}
+"""What stands where there is no name, of what has a word for it."""
+
 TOTAL: Final = {"nl": "Totaal", "en": "Total"}
 NOBODY: Final = {"nl": "onbekend", "en": "unknown"}
 AS_OF: Final = {"nl": "Bijgewerkt {at}", "en": "As of {at}"}
@@ -180,11 +200,13 @@ def written(value: Value, kind: Kind, language: str) -> str:
         return format_date(value, form, locale=LOCALES[language])
     if isinstance(value, str):
         named = {Kind.LENGTH: LENGTHS, Kind.LICENCE: LICENCES}.get(kind, {}).get(value)
-        return named[language] if named is not None else value or NOBODY[language]
+        return named[language] if named is not None else value or ABSENT.get(kind, NOBODY)[language]
     if kind is Kind.SECONDS:
         return length(int(value))
     if kind is Kind.BYTES:
         return size(int(value), language)
+    if kind is Kind.KBITS:
+        return str(format_decimal(value, "#,##0.0", locale=LOCALES[language]))
     if kind is Kind.PERCENT:
         return (
             f"{format_decimal(value, '#,##0.0', locale=LOCALES[language])}{' %' if language == 'nl' else '%'}"

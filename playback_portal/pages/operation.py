@@ -22,13 +22,12 @@ from playback_portal.operation import (
     Trouble,
     Verdict,
     nodes_of,
-    search_term,
     sessions_of,
     status_of,
     tenants_of,
 )
 from playback_portal.page import render
-from playback_portal.parameters import PAGE_ROWS, Parameters, cursor
+from playback_portal.parameters import PAGE_ROWS, Parameters, cursor, session_term
 from playback_portal.route import Handler, Route
 
 HERE = "/operator"
@@ -111,7 +110,7 @@ async def get_nodes(request: web.Request) -> web.StreamResponse:
 async def get_sessions(request: web.Request) -> web.StreamResponse:
     """Show how sessions ended, or those a Call-ID or session id names."""
     parameters = Parameters(request.query)
-    term = parameters.read("q", search_term, "")
+    term = parameters.read("q", session_term, "")
     after = parameters.read("cursor", cursor, None)
     parameters.check()
     try:

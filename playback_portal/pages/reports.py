@@ -188,9 +188,9 @@ def choice_of(request: web.Request, name: Name, usual: Period) -> Choice:
 
 def names_for(scope: AccessScope) -> list[Name]:
     """Return the reports somebody may see."""
-    hidden = set()
+    hidden: set[Name] = set()
     if not (making.sees_everybody(scope) and may_read_sessions(scope)):
-        hidden.add(Name.COMPLETENESS)
+        hidden |= making.WHOLE.keys()
     if scope.role is Role.ADMINISTRATOR and evaluating(scope) is None:
         # Who administers sees no results of others, and has none as a rule.
         hidden.add(Name.EVALUATIONS)

@@ -21,12 +21,14 @@ from archive.catalogue import call_history, directory, live_calls, recorder_node
 from archive.catalogue.call_events import CallEvent, EventKind
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.live_calls import LiveCall
+from archive.catalogue.sessions import SessionPage
 from archive.errors import NotFound, Refused
 from archive.model import OutcomeKind, RecordingId, RecordingState, SessionId, SessionOutcome, UserId
 from playback_portal import trace, words
 from playback_portal.language import Language, language_of, mark
 from playback_portal.live import Standing, standing_of
 from playback_portal.page import render, see_other
+from playback_portal.parameters import Parameters, session_term
 from playback_portal.route import Route
 from playback_portal.services import SCOPE, SERVICES, recording_id_of
 
@@ -83,6 +85,21 @@ class Story:
         if self.outcome is not None:
             return self.outcome.trace
         return () if self.live is None else self.live.trace
+
+
+async def get_found(request: web.Request) -> web.StreamResponse:
+    """Show the calls that go by an id, or lead to the only one."""
+    parameters = Parameters(request.query)
+    term = parameters.read("q", session_term, "")
+    parameters.check()
+    page = SessionPage((), None)
+    if term:
+        page = await asyncio.to_thread(
+            sessions.find, request.app[SERVICES].catalogue, request[SCOPE], term=term
+        )
+    if len(page.items) == 1:
+        return see_other(request, f"/calls/{page.items[0].session_id}/why")
+    return render(request, "why/find.html", term=term, items=page.items, verdicts=VERDICTS)
 
 
 async def get_why(request: web.Request) -> web.StreamResponse:
@@ -179,4 +196,7 @@ def _names(catalogue: Catalogue, scope: AccessScope, people: set[UserId]) -> dic
     return found
 
 
-WHY_ROUTES = (Route("GET", "/calls/{id}/why", get_why, Scope.CALLS_READ, "why.viewed", "", page=True),)
+WHY_ROUTES = (
+    Route("GET", "/calls/why", get_found, Scope.SESSIONS_READ, "sessions.searched", "", page=True),
+    Route("GET", "/calls/{id}/why", get_why, Scope.CALLS_READ, "why.viewed", "", page=True),
+)

@@ -13,6 +13,7 @@ ids are unique in a dialog at best). Not here: whose minutes are counted once
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import OrderedDict
 from collections.abc import Iterable
 from uuid import UUID
@@ -22,6 +23,22 @@ NAMES_MAX = 20_000
 
 NAME_CHARS_MIN = 8
 """A shorter name, as `1` or `callhalf`, is a counter and is given again."""
+
+
+EXCHANGE_IDS_MAX = 16
+EXCHANGE_ID_CHARS_MAX = 200
+_NUMBER = re.compile(r"(sips?:|tel:)?\+?[\d\s().-]+(@.*)?", re.IGNORECASE)
+
+
+def exchange_ids(names: Iterable[str]) -> tuple[str, ...]:
+    """Return what the exchange calls a call, as somebody would look for it; no counter, no number. Pure."""
+    told = (name.partition(":")[2] for name in names)
+    kept = (
+        each
+        for each in told
+        if NAME_CHARS_MIN <= len(each) <= EXCHANGE_ID_CHARS_MAX and not _NUMBER.fullmatch(each)
+    )
+    return tuple(dict.fromkeys(kept))[:EXCHANGE_IDS_MAX]
 
 
 class CallGroups:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from archive.catalogue.sessions import TRACE_LINES_MAX
 from archive.model import OutcomeKind, PeerId, SessionId, SessionOutcome, TenantId
+from recorder.srs.call_group import exchange_ids
 from recorder.srs.effects import Effect, Moment, ReportOutcome
 from recorder.srs.session import RecordingSession
 from recorder.state import CallState
@@ -39,6 +40,7 @@ def outcome_of(state: CallState, kind: OutcomeKind, reason: str) -> SessionOutco
         tenant_id=TenantId(state.tenant_id),
         trace=state.trace,
         transport=state.dialog.transport,
+        exchange_ids=state.exchange_ids,
     )
 
 
@@ -66,6 +68,7 @@ def _outcome(session: RecordingSession, kind: OutcomeKind, reason: str, now: Mom
         tenant_id=decision.tenant_id if decision else None,
         trace=decision.trace if decision else (),
         transport=session.transport,
+        exchange_ids=exchange_ids(session.facts.links),
     )
 
 

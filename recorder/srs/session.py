@@ -21,6 +21,7 @@ from recorder.sdp.description import SessionDescription
 from recorder.sdp.offer_answer import StreamProposal
 from recorder.sip.dialog import DialogId
 from recorder.sip.transaction import TransactionKey
+from recorder.srs.call_group import exchange_ids
 from recorder.srs.effects import Limits, Moment
 from recorder.srs.recording_mode import Capture, Event
 from recorder.srs.star_code import StarCodes
@@ -174,6 +175,7 @@ class RecordingSession:
             parties=merge_parties(state.parties, parties_of(self, state.parties), self.described_ns),
             metadata=self.revisions,
             flags=tuple(dict.fromkeys((*state.flags, *self.flags))),
+            exchange_ids=exchange_ids(self.facts.links) or state.exchange_ids,
         )
 
 

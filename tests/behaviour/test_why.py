@@ -9,6 +9,7 @@ import subprocess
 import sys
 from asyncio import to_thread
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -78,6 +79,11 @@ def test_each_session_says_how_it_ended_and_why(
     assert acme.get(f"/v1/sessions/{outcome['id']}").json() == outcome
     assert acme.get(f"/v1/sessions/{outcome['id']}", "reviser").json() == outcome
     assert acme.get(f"/v1/sessions/{outcome['id']}", "ruby").status == 403
+    for called in (outcome["id"], outcome["callId"], *outcome["exchangeIds"]):
+        found = acme.get(f"/v1/sessions?q={quote(called, safe='')}").json()["items"]
+        assert found == [outcome], called
+    assert outcome["exchangeIds"], "the metadata gives the call an id"
+    assert outcome["transport"] == "udp"
     numbered = [line for line in outcome["trace"] if "+31" in line]
     # Of who is on the do-not-record list the metadata is kept; else the trace names no number.
     assert numbered == ([f"parties: {RUBY}, {DOCTOR}"] if name == "the doctor" else [])
@@ -85,6 +91,20 @@ def test_each_session_says_how_it_ended_and_why(
         f"/v1/sessions?from={outcome['startedAt'][:10]}&to={outcome['startedAt'].replace('Z', '%2B00:00')}"
     )
     assert outcome["id"] not in {item["id"] for item in acme.get(between).json()["items"]}
+
+
+def test_bandwidth_counts_each_packet_with_its_header(
+    acme: Customer, outcomes: dict[str, dict[str, Any]]
+) -> None:
+    """A stream of G.711: 160 octets of sound and 12 of header a packet, of both parties."""
+
+    def received() -> int:
+        return int(acme.get("/v1/reports/bandwidth?by=peer").json()["totals"]["receivedBytes"])
+
+    before = received()
+    placed = asyncio.run(place(plan_of(acme.service, RUBY, STRANGER, seconds=0.5)))
+    (recording,) = acme.recordings_of(placed.call_id)
+    assert received() - before == recording["packets"]["received"] * 172 > 0
 
 
 def test_the_reasons_name_person_mode_and_list(acme: Customer, outcomes: dict[str, dict[str, Any]]) -> None:

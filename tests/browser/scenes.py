@@ -480,6 +480,8 @@ SCENES = (
         "evaluation-sample", FULL, lambda house: f"/evaluations/samples/{house.evaluations['sample']}", MARK
     ),
     Scene("why", FULL, lambda house: f"{recording(house)}/why", SANNE),
+    Scene("why-find", EMPTY, "/calls/why", BEHEER),
+    Scene("why-find", FAULT, "/calls/why?q=niemand", BEHEER),
     Scene("heard", EMPTY, "/me/heard", EVA),
     Scene("own-settings", FULL, "/me", SANNE),
     Scene("operator-status", FULL, "/operator", BEDRIJF),

@@ -87,9 +87,11 @@ from archive.catalogue.tables.recordings import (
     exempt_days,
     minute_bookings,
     minute_months,
+    received_octets,
     recording_objects,
     recording_parties,
     recordings,
+    session_names,
     sessions,
 )
 from archive.catalogue.tables.reports import (
@@ -190,6 +192,7 @@ __all__ = [
     "portal_sessions",
     "positions",
     "proposals",
+    "received_octets",
     "recorder_nodes",
     "recording_documents",
     "recording_grounds",
@@ -215,6 +218,7 @@ __all__ = [
     "scrub_progress",
     "scrubs",
     "searchable",
+    "session_names",
     "sessions",
     "share_policies",
     "share_visits",

@@ -17,7 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 from sqlalchemy import text as sql_text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from archive.catalogue.tables.columns import (
     count,
@@ -154,9 +154,33 @@ sessions = Table(
     words("recording_ids"),
     words("trace"),
     Column("transport", Text, nullable=False, server_default=sql_text("''")),
+    maybe("site"),
+    Column("octets", ARRAY(BigInteger), nullable=False, server_default=sql_text("'{}'")),
+    Column("exchange_ids", ARRAY(Text), nullable=False, server_default=sql_text("'{}'")),
     Index(None, "tenant_id", "started_at", "id"),
     Index(None, "tenant_id", "call_id"),
     Index(None, "tenant_id", "peer_id", "started_at"),
+)
+
+session_names = Table(
+    "session_names",
+    metadata,
+    Column("session_id", Text, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    word("name"),
+    Column("tenant_id", Text, ForeignKey("tenants.id"), nullable=True),
+    PrimaryKeyConstraint("session_id", "name"),
+    Index(None, "tenant_id", "name"),
+)
+
+received_octets = Table(
+    "received_octets",
+    metadata,
+    tenant(),
+    time("began_at"),
+    word("peer_id"),
+    word("site"),
+    count("octets"),
+    PrimaryKeyConstraint("tenant_id", "began_at", "peer_id", "site"),
 )
 
 exempt_days = Table(

@@ -173,7 +173,7 @@ def test_tenants_are_told_in_numbers_that_are_those_of_their_reports(
     }
 
 
-def test_a_session_is_found_by_its_own_id_or_the_peers_call_id(
+def test_a_session_is_found_by_its_own_id_the_call_id_or_what_the_exchange_calls_it(
     recorder: Catalogue, portal: Catalogue, bakery: Tenant, florist: Tenant, sre: AccessScope
 ) -> None:
     ours = offered(recorder, bakery.id, "abc@192.0.2.1", kind=OutcomeKind.FAILED, reason="no port")
@@ -186,6 +186,22 @@ def test_a_session_is_found_by_its_own_id_or_the_peers_call_id(
             assert (found.tenant_id, found.kind) == (outcome.tenant_id, outcome.kind)
             assert not hasattr(found, "trace")
     assert operation.sessions(portal, sre, term="abc").items == ()
+    called = [
+        offered(
+            recorder,
+            tenant_id,
+            f"{n}@192.0.2.1",
+            3 + n,
+            exchange_ids=("hVpd7YQgRW2nD22h7q60JQ==", f"own-{n}-id"),
+        )
+        for n, tenant_id in enumerate((bakery.id, florist.id, None))
+    ]
+    found = operation.sessions(portal, sre, term="hVpd7YQgRW2nD22h7q60JQ==").items
+    assert [each.session_id for each in found] == [each.session_id for each in reversed(called)]
+    for n, each in enumerate(called):
+        (one,) = operation.sessions(portal, sre, term=f"own-{n}-id").items
+        assert one.session_id == each.session_id
+    assert operation.sessions(portal, sre, term="hvpd7yqgrw2nd22h7q60jq==").items == ()
     assert operation.sessions(portal, sre, term="a\x00b").items == ()
 
 

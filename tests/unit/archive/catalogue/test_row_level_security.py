@@ -129,7 +129,15 @@ def filled(
         accounts.add_api_client(operator, tenant.id, "crm", ["recordings:read"], now=now)
         archived = make_recording(tenant.id, owner=user.id)
         outcome = SessionOutcome(
-            SessionId(f"session-{n}"), "call", OutcomeKind.RECORDED, "", now, now, tenant_id=tenant.id
+            SessionId(f"session-{n}"),
+            "call",
+            OutcomeKind.RECORDED,
+            "",
+            now,
+            now,
+            tenant_id=tenant.id,
+            octets=(172,),
+            exchange_ids=("called-alike",),
         )
         with recorder.transaction(tenant.id) as connection:
             recordings.insert_recording(connection, archived)

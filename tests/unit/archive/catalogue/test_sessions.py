@@ -234,3 +234,28 @@ def test_exempt_sessions_are_one_number_a_day(recorder: Catalogue, portal: Catal
 def test_a_count_below_one_is_a_mistake(recorder: Catalogue) -> None:
     with pytest.raises(ValueError, match="offered"):
         sessions.count_exempt(recorder, date(2026, 11, 22), 0)
+
+
+def test_a_session_is_found_by_what_the_exchange_calls_it_within_its_tenant(
+    recorder: Catalogue, portal: Catalogue, bakery: Tenant, florist: Tenant
+) -> None:
+    """Also by a name that came with the second of its recordings; no name twice, and none of others."""
+    same = "hVpd7YQgRW2nD22h7q60JQ=="
+    for tenant, numbers in ((bakery, (0, 1)), (florist, (2,))):
+        for number in numbers:
+            with recorder.transaction(tenant.id) as connection:
+                sessions.insert_outcome(connection, outcome(tenant.id, number, exchange_ids=(same,)))
+    later = outcome(bakery.id, 0, recording_ids=(RecordingId("r2"),), exchange_ids=(same, "tracking-id-9"))
+    for _ in range(2):
+        with recorder.transaction(bakery.id) as connection:
+            sessions.insert_outcome(connection, later)
+
+    def found(tenant: Tenant, term: str) -> list[str]:
+        return [each.session_id for each in sessions.find(portal, auditor(tenant.id), term=term).items]
+
+    assert found(bakery, same) == ["session-1", "session-0"]
+    assert found(florist, same) == ["session-2"]
+    assert found(bakery, "tracking-id-9") == ["session-0"]
+    assert found(bakery, "a84b4c76e66710") == ["session-1", "session-0"]
+    assert found(bakery, "session-0") == ["session-0"]
+    assert found(bakery, "session-2") == found(bakery, "tracking") == found(bakery, "a\x00b") == []

@@ -137,3 +137,28 @@ async def test_an_offered_session_is_explained_to_who_reads_sessions_alone(api: 
     status, text = await page_of(api, f"/calls/{session}/why", "all", "en")
     assert (status, "It was recorded." in text) == (200, True)
     assert (await page_of(api, f"/calls/{session}/why", "anna"))[0] == 404
+
+
+async def test_a_call_is_found_by_its_call_id_and_leads_to_its_why(api: Any) -> None:
+    session = api.house.recordings["two-party"].session_id
+    answer = await api.get(f"/calls/why?q={session}", "all", {"Accept-Language": "en"})
+    assert answer.url.path == f"/calls/{session}/why"
+    assert "It was recorded." in html.unescape(await answer.text())
+    listed = await (await api.get(f"/v1/sessions?q={session}", "sessions")).json()
+    assert [each["id"] for each in listed["items"]] == [session]
+    shared = listed["items"][0]["callId"]
+    several = (await (await api.get(f"/v1/sessions?q={shared}", "sessions")).json())["items"]
+    status, text = await page_of(api, f"/calls/why?q={shared}", "all", "en")
+    assert status == 200
+    if len(several) > 1:
+        assert all(f"/calls/{each['id']}/why" in text for each in several)
+
+
+async def test_an_id_nobody_knows_and_whoever_may_not_ask_find_nothing(api: Any) -> None:
+    status, text = await page_of(api, "/calls/why?q=%3Cscript%3E", "all", "en")
+    assert (status, "No call goes by this id" in text) == (200, True)
+    assert "Which call?" in (await page_of(api, "/calls/why", "all", "en"))[1]
+    assert (await page_of(api, "/calls/why", "anna"))[0] == 403
+    assert (await page_of(api, f"/calls/why?q={'x' * 600}", "all"))[0] == 400
+    session = api.house.recordings["two-party"].session_id
+    assert "No call goes by this id" in (await page_of(api, f"/calls/why?q={session}", "strangers", "en"))[1]
