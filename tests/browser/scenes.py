@@ -15,7 +15,7 @@ from playwright.sync_api import FilePayload, Page, expect
 
 from archive.clock import SystemClock
 from archive.model import new_id
-from tests.browser import judging
+from tests.browser import deciding, judging
 from tests.browser.desk import Desk
 from tests.browser.house import (
     BEDRIJF,
@@ -127,14 +127,6 @@ def _wrong_code(page: Page) -> None:
     page.fill("[name=code]", "000000")
     page.press("[name=code]", "Enter")
     page.locator("[role=alert]").wait_for()
-
-
-def _without_purpose(page: Page) -> None:
-    page.locator("[name=told_by]").first.uncheck()
-    for each in page.locator("[name=told_by]:checked").all():
-        each.uncheck()
-    page.locator("main button.primary[type=submit]").click()
-    page.locator("#told-by-error").wait_for()
 
 
 def _submitted(field: str, text: str, shows: str) -> Callable[[Page], None]:
@@ -390,6 +382,7 @@ SCENES = (
     Scene("new-team", FAULT, "/admin/teams/new", BEHEER, _submitted("[name=name]", SALES, ".error")),
     Scene("rights", FULL, "/admin/rights", BEHEER, _switched),
     Scene("policies", FULL, "/admin/policies", BEHEER),
+    Scene("branding-preview", FULL, "/admin/policies/branding", LEEGBEHEER, deciding.drafted),
     Scene("branding", EMPTY, "/admin/policies/branding", BEHEER),
     Scene(
         "branding",
@@ -399,7 +392,7 @@ SCENES = (
         _submitted("[name=accent_light]", "#ffcc00", ".error"),
     ),
     Scene("grounds", FULL, "/admin/policies/grounds", BEHEER),
-    Scene("grounds", FAULT, "/admin/policies/grounds", BEHEER, _without_purpose),
+    Scene("grounds", FAULT, "/admin/policies/grounds", BEHEER, deciding.without_purpose),
     Scene("rights", EMPTY, "/admin/rights", LEEGBEHEER),
     Scene("audit", FULL, "/admin/audit", BEHEER),
     Scene("reports", FULL, "/reports/usage", BEHEER, _charted),
