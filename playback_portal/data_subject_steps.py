@@ -13,11 +13,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 from aiohttp import web
 
-from archive.access import may_find_data_subject, may_take_evidence
+from archive.access import AccessScope, may_find_data_subject, may_take_evidence
+from archive.approval import NotYours
 from archive.audit import AuditEntry, Json
 from archive.catalogue import (
     audit_entries,
@@ -27,6 +29,7 @@ from archive.catalogue import (
     identities,
     legal_duties,
     policies,
+    second_person,
 )
 from archive.catalogue.data_subject_calls import Absence, Call, Search, Summary
 from archive.catalogue.data_subjects import NewRequest, Request
@@ -47,6 +50,7 @@ from archive.data_subject import (
 from archive.errors import Refused
 from archive.model import RecordingId
 from playback_portal import exports as evidence
+from playback_portal.exports import DAY
 from playback_portal.language import language_of, mark
 from playback_portal.route import DETAILS, SUBJECT
 from playback_portal.services import ENTRY, SCOPE, SERVICES, recording_id_of
@@ -208,8 +212,9 @@ async def export(request: web.Request, request_id: str) -> Export:
         after(found.state, Step.EXPORT)
         kept = data_subject_calls.to_export(connection, scope, found)
         alone_max = policies.policy_within(connection, scope.tenant_id).exports_alone_max
-        if len(kept) > alone_max and found.identified_by == scope.actor:
-            raise Refused(OTHER_NEEDED)
+        taken = exports.taken_for_requests(connection, scope.tenant_id, user_id, since=now - DAY)
+        if taken + len(kept) > alone_max:
+            _require_other(connection, scope, found, now)
         made = exports.add(
             connection,
             scope.tenant_id,
@@ -233,6 +238,17 @@ async def export(request: web.Request, request_id: str) -> Export:
     made = await _done(request, make, {})
     await evidence.hand_over(request, made)
     return made
+
+
+def _require_other(connection: Connection, scope: AccessScope, found: Request, now: datetime) -> None:
+    """Raise Refused unless a second person, who is there still, said how this one was identified."""
+    by, at = found.identified_by or "", found.identified_at or now
+    if by == scope.actor or by not in second_person.roles_of(connection, scope.tenant_id, {by}):
+        raise Refused(OTHER_NEEDED)
+    try:
+        second_person.require_own_hand(connection, scope, by, at, now)
+    except NotYours as error:
+        raise Refused(OTHER_NEEDED) from error
 
 
 async def answer(

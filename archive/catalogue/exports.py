@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.catalogue import keks
@@ -211,18 +211,31 @@ def of_case(connection: Connection, tenant_id: TenantId, case_id: str) -> tuple[
 def taken_alone(connection: Connection, tenant_id: TenantId, user_id: UserId, *, since: datetime) -> int:
     """Return how many recordings a person asked for since then without a second one.
 
-    Others who ask for the same person wait until this transaction ends, so that two requests at
-    once count each other.
+    What answers data subjects is counted apart (`taken_for_requests`). Others who ask for the same
+    person wait until this transaction ends, so that two requests at once count each other.
     """
+    alone = exports.c.proposal_id.is_(None), exports.c.request_id.is_(None)
+    return _taken(connection, tenant_id, user_id, since, *alone)
+
+
+def taken_for_requests(
+    connection: Connection, tenant_id: TenantId, user_id: UserId, *, since: datetime
+) -> int:
+    """Return how many recordings a person asked for since then for data subjects; others wait as above."""
+    return _taken(connection, tenant_id, user_id, since, exports.c.request_id.is_not(None))
+
+
+def _taken(
+    connection: Connection,
+    tenant_id: TenantId,
+    user_id: UserId,
+    since: datetime,
+    *which: ColumnElement[bool],
+) -> int:
     connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"exports/{user_id}", 0))))
     columns = exports.c
     counted = select(func.coalesce(func.sum(func.cardinality(columns.recording_ids)), 0)).where(
-        columns.tenant_id == tenant_id,
-        columns.user_id == user_id,
-        columns.asked_at > since,
-        columns.proposal_id.is_(None),
-        # What answers a data subject is asked for by their request.
-        columns.request_id.is_(None),
+        columns.tenant_id == tenant_id, columns.user_id == user_id, columns.asked_at > since, *which
     )
     return int(connection.execute(counted).scalar_one())
 

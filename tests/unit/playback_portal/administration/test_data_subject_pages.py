@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -186,6 +186,31 @@ async def test_more_than_one_person_exports_alone_takes_another_who_identified(o
         await posted(office, "ella", f"{path}/choices", all="1")
         told = await posted(office, "ella", f"{path}/exports", status=status)
         assert ("Er zijn twee mensen nodig" in told) == (status == 409)
+
+
+async def asked(office: Any, identifier: str, status: int) -> str:
+    path = await taken_in(office)
+    await posted(office, identifier, f"{path}/identification", how="account")
+    await posted(office, "ella", f"{path}/searches", by="number", text=MINE)
+    await posted(office, "ella", f"{path}/choices", all="1")
+    return cast("str", await posted(office, "ella", f"{path}/exports", status=status))
+
+
+async def test_many_small_requests_in_a_day_are_as_many_recordings_as_one_large_one(office: Any) -> None:
+    policies.set_policy(office.house.operator, office.tenant.id, exports_alone_max=2)
+    office.stored(Party("a", MINE), Party("b", "+31201234567"), sound=True)
+    await asked(office, "ella", 303)
+    await asked(office, "ella", 303)
+    assert "Er zijn twee mensen nodig" in await asked(office, "ella", 409)
+    await asked(office, "boss", 303)
+
+
+async def test_who_let_the_exporter_in_is_no_second_person_for_a_request(office: Any) -> None:
+    policies.set_policy(office.house.operator, office.tenant.id, exports_alone_max=0)
+    office.stored(Party("a", MINE), Party("b", "+31201234567"), sound=True)
+    path = f"/admin/users/{office.people['ella'].id}/second-factor/resets"
+    await posted(office, "boss", path)
+    assert "Er zijn twee mensen nodig" in await asked(office, "boss", 409)
 
 
 async def test_users_open_no_privacy_request(office: Any) -> None:
