@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import functools
+import secrets
 import sys
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from archive.audit import AuditWriter
 from archive.catalogue.directory import list_tenants
@@ -18,10 +20,12 @@ from archive.cli.vault import open_signatory, open_store, open_vault
 from archive.clock import SystemClock
 from archive.data_key import CALENDAR
 from archive.model import RetentionClass, Tenant
+from archive.settings import Settings
 from archive.telemetry import configure_logging
+from archive.timestamp import authority_of, certificates_in, stamped_at
 from retention.expiry import Expiry
 from retention.preview import preview
-from retention.timekeeper import Timekeeper
+from retention.timekeeper import TRUST_DAYS_MAX, Timekeeper
 
 DAYS_MAX = 3660
 """Ten years: longer than any licence."""
@@ -61,7 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     trusting = actions.add_parser(
         "trust-clock",
-        help="say that this machine's clock is right, after an alarm",
+        help="say that this machine's clock is right, after an alarm; beyond "
+        f"{TRUST_DAYS_MAX} days a time-stamping authority has to say so too",
         epilog="example: earwitness retention trust-clock --data DIR",
     )
     for each in (looking, sweeping, trusting):
@@ -152,9 +157,24 @@ def _trust_clock(options: argparse.Namespace) -> int:
         try:
             audit = AuditWriter(acting.catalogue, f"operator/{settings.node_name}")
             keeper = Timekeeper(acting.catalogue, store, audit, acting.clock, settings.node_name)
-            now = keeper.trust()
+            now = keeper.trust(_witness(settings))
         finally:
             store.close()
         acting.record("retention.clock-trusted", f"node:{settings.node_name}")
     print_row({"trusted": now.isoformat(timespec="seconds")}, as_json=options.json)
     return DONE
+
+
+def _witness(settings: Settings) -> Callable[[], datetime] | None:
+    """Return who tells the time beside the operator: an authority whose certificates are trusted."""
+    authority = authority_of(settings)
+    if authority is None or settings.tsa_certificates is None:
+        return None
+    trusted = certificates_in(settings.tsa_certificates)
+
+    def told() -> datetime:
+        # Over octets nobody could have had stamped before: the answer is of now.
+        asked = secrets.token_bytes(32)
+        return stamped_at(authority.stamp(asked), asked, trusted)
+
+    return told

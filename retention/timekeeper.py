@@ -29,7 +29,7 @@ from archive.catalogue import restores, retention_clocks
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.retention_clocks import CLOCK_ACTION, DISBELIEVED, GoodTime
 from archive.clock import Clock
-from archive.errors import DependencyUnavailable
+from archive.errors import DependencyUnavailable, Refused
 from archive.store.object import Store
 from retention.due_time import (
     TOLERANCE,
@@ -49,6 +49,10 @@ ACTOR = "service:worker"
 
 RENEWAL_S = 60.0
 """A recorder writes its good time down once a minute at most, whatever it archives."""
+
+TRUST_DAYS_MAX = 14
+"""How far ahead one operator may say that a clock is right: after a holiday, or a restore of last week's
+backup. Who says so without looking loses what is over within that time, and not what is kept for years."""
 
 LATE = timedelta(hours=6)
 """Who knows of it then has time to say that the clock is right: nothing expired is alive a day later."""
@@ -214,9 +218,15 @@ class Timekeeper:
         _log.error("ALARM: restored and not rebuilt, nothing is deleted", reason=str(error))
         raise error
 
-    def trust(self) -> datetime:
-        """Take this machine's clock as right from now on, as the operator says, and return its time."""
+    def trust(self, witness: Callable[[], datetime] | None = None) -> datetime:
+        """Take this machine's clock as right from now on, as the operator says, and return its time.
+
+        One person's word moves the time ahead by TRUST_DAYS_MAX at most. Beyond that a second one says it
+        too: `witness` returns the time an authority tells. Raises Refused where there is none, or it says
+        otherwise, and DependencyUnavailable.
+        """
         now, up = self._clock.now(), self._uptime()
+        self._require_bounded(now, up, witness)
         ahead = retention_clocks.newest_entry(self._catalogue)
         ignored = ahead if ahead is not None and ahead > now else None
         for each in retention_clocks.good_times(self._catalogue):
@@ -227,20 +237,37 @@ class Timekeeper:
         retention_clocks.keep(self._catalogue, good)
         return now
 
+    def _require_bounded(self, now: datetime, up: Uptime, witness: Callable[[], datetime] | None) -> None:
+        """Raise Refused for a clock that is further ahead than one person may say is right."""
+        last = self._third(up, retention_clocks.good_times(self._catalogue))
+        if last is None or now - last.now <= timedelta(days=TRUST_DAYS_MAX):
+            return
+        further = (
+            f"By this machine's clock it is {now:%Y-%m-%d %H:%M} UTC, and the last time that was right is "
+            f"{last.now:%Y-%m-%d %H:%M}: more than {TRUST_DAYS_MAX} days before."
+        )
+        if witness is None:
+            raise Refused(
+                f"{further} So far it takes a second word: set EARWITNESS_TSA_URL and "
+                "EARWITNESS_TSA_CERTIFICATES, and call again."
+            )
+        told = witness()
+        if abs(told - now) > TOLERANCE:
+            raise Refused(f"{further} The time-stamping authority says {told:%Y-%m-%d %H:%M}: set the clock.")
+
     def _readings(self, up: Uptime, known: list[GoodTime]) -> Readings:
         local = self._clock.now()
+        proved = _is_proved(local, self._kept_clock)
+        return Readings(local, self._store.clock(), None, self._third(up, known), proved)
+
+    def _third(self, up: Uptime, known: list[GoodTime]) -> Checkpoint | None:
+        """Return the third clock; None of an archive that is empty and was never looked at."""
         checkpoint = _checkpoint(up, known)
-        if checkpoint is None:
-            # Nobody knows when this archive had a right clock; its newest recording was made by some.
-            newest = retention_clocks.newest_recording(self._catalogue)
-            checkpoint = None if newest is None else Checkpoint(newest, 0.0, exact=False)
-        return Readings(
-            local,
-            self._store.clock(),
-            None,
-            checkpoint,
-            _is_proved(local, self._kept_clock),
-        )
+        if checkpoint is not None:
+            return checkpoint
+        # Nobody knows when this archive had a right clock; its newest recording was made by some.
+        newest = retention_clocks.newest_recording(self._catalogue)
+        return None if newest is None else Checkpoint(newest, 0.0, exact=False)
 
     def _newest_entry(self, local: datetime, known: list[GoodTime]) -> datetime | None:
         newest = retention_clocks.newest_entry(self._catalogue)

@@ -13,13 +13,17 @@ import pytest
 
 from archive.catalogue import retention_clocks
 from archive.catalogue.engine import Catalogue
+from archive.catalogue.retention_clocks import GoodTime
 from archive.cli.main import main
 from archive.clock import SystemClock
 from archive.data_key import expiry_day
 from archive.model import Tenant
 from retention import commands
 from retention.commands import DAYS_MAX
+from tests.unit.archive.evidence.conftest import OpenSslTimestampAuthority, timestamp_authority
 from tests.unit.retention.ageing import ROOT, Ageing
+
+__all__ = ["timestamp_authority"]
 
 
 @pytest.fixture
@@ -100,11 +104,30 @@ def test_sweep_destroys_what_is_over_and_tells_how_many(
 def test_to_trust_the_clock_is_written_down(
     run: Callable[..., Any], ageing: Ageing, database: Any, worker: Catalogue
 ) -> None:
+    database.connect().execute("TRUNCATE retention_clocks")  # it runs by the real clock
     run("trust-clock", role="operator")
     times = retention_clocks.good_times(worker)
     assert abs(times[0].at - SystemClock().now()) < timedelta(minutes=1)
     entries = database.connect().execute("SELECT action FROM audit_entries ORDER BY at").fetchall()
     assert ("retention.clock-trusted",) in entries
+
+
+def test_a_clock_far_ahead_is_trusted_with_the_word_of_a_time_stamping_authority(
+    run: Callable[..., Any],
+    ageing: Ageing,
+    worker: Catalogue,
+    monkeypatch: pytest.MonkeyPatch,
+    timestamp_authority: OpenSslTimestampAuthority,
+) -> None:
+    """The real time of the test is that of the authority, and years beyond that of the archive."""
+    known = SystemClock().now() - timedelta(days=400)
+    retention_clocks.keep(worker, GoodTime("one", known, "another start", 10.0))
+    assert "EARWITNESS_TSA_URL" in run("trust-clock", role="operator", code=1)
+    monkeypatch.setattr(commands, "authority_of", lambda settings: timestamp_authority)
+    assert "EARWITNESS_TSA_CERTIFICATES" in run("trust-clock", role="operator", code=1)
+    monkeypatch.setenv("EARWITNESS_TSA_CERTIFICATES", str(timestamp_authority.folder / "root.pem"))
+    run("trust-clock", role="operator")
+    assert abs(retention_clocks.good_times(worker)[0].at - SystemClock().now()) < timedelta(minutes=1)
 
 
 def test_it_finds_a_service_by_its_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,11 @@ import pytest
 
 from archive.catalogue import retention_clocks
 from archive.catalogue.retention_clocks import GoodTime
-from archive.errors import DependencyUnavailable
+from archive.errors import DependencyUnavailable, Refused
+from archive.timestamp import TimeUnavailable
 from retention import timekeeper as timekeeper_module
 from retention.due_time import ClockDisbelieved
-from retention.timekeeper import LATE, Uptime, machine_uptime
+from retention.timekeeper import LATE, TRUST_DAYS_MAX, Uptime, machine_uptime
 from tests.unit.retention.ageing import Ageing
 
 
@@ -179,6 +180,56 @@ def test_the_operator_can_say_that_the_clock_is_right_whatever_was_written_by_a_
     assert keeper.due_time() == ageing.house.clock.now()
     ageing.live(days=2)
     assert keeper.due_time() == ageing.house.clock.now()
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_r3_one_operator_alone_moves_the_time_ahead_by_a_fortnight_at_most(
+    ageing: Ageing, operator: Any, restarts: bool
+) -> None:
+    """Who runs the command without looking at the clock does not lose what is kept for years."""
+    keeper, trusting = ageing.timekeeper(), ageing.timekeeper(operator, "operator")
+    right = keeper.due_time()
+    if restarts:
+        ageing.restart()
+    ageing.set_clock(days=TRUST_DAYS_MAX, seconds=1)
+    before = retention_clocks.good_times(operator)
+    with pytest.raises(Refused, match="EARWITNESS_TSA_URL"):
+        trusting.trust()
+    assert retention_clocks.good_times(operator) == before
+    with pytest.raises(ClockDisbelieved):
+        keeper.due_time()
+    ageing.set_clock(seconds=-1)
+    trusting.trust()
+    assert keeper.due_time() == right + timedelta(days=TRUST_DAYS_MAX)
+
+
+def test_r3_beyond_that_an_authority_has_to_tell_the_same_time(ageing: Ageing, operator: Any) -> None:
+    keeper, trusting = ageing.timekeeper(), ageing.timekeeper(operator, "operator")
+    right = keeper.due_time()
+
+    def away() -> datetime:
+        raise TimeUnavailable("away")
+
+    ageing.set_clock(days=8 * 365)
+    with pytest.raises(Refused, match=f"authority says {right:%Y-%m-%d}"):
+        trusting.trust(lambda: right)
+    with pytest.raises(TimeUnavailable):
+        trusting.trust(away)
+    with pytest.raises(ClockDisbelieved):
+        keeper.due_time()
+    now = ageing.house.clock.now()
+    assert trusting.trust(lambda: now + timedelta(seconds=59)) == now
+    assert keeper.due_time() == now
+
+
+def test_r3_without_any_memory_the_newest_recording_bounds_what_one_operator_says(
+    ageing: Ageing, operator: Any, database: Any, bakery: Any
+) -> None:
+    ageing.archive(bakery)
+    database.connect().execute("TRUNCATE retention_clocks")
+    ageing.set_clock(days=8 * 365)
+    with pytest.raises(Refused):
+        ageing.timekeeper(operator, "operator").trust()
 
 
 def test_the_same_reason_is_written_down_once(ageing: Ageing, database: Any) -> None:
