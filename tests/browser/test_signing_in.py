@@ -88,7 +88,8 @@ def test_keys_alone_are_dead_where_they_were_switched_off(desk: Desk, hands: Han
     assert page.locator("#q").input_value() == "g?/"
     page.goto(f"{desk.house.url}/me")
     page.select_option("[name=shortcuts]", "off")
-    hands(page).press(page.get_by_role("button", name="Sla op"))
+    own = page.locator("form[action='/preferences']")
+    hands(page).press(own.get_by_role("button", name="Sla op"))
     page.wait_for_load_state()
     expect(page.locator("body")).to_have_attribute("data-shortcuts", "off")
     page.keyboard.press("/")
