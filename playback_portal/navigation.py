@@ -60,7 +60,7 @@ SECTIONS = (
             Place("/admin/licences", "keep", mark("Licences")),
             Place("/admin/rights", "key", mark("Rights")),
             Place("/admin/what-if", "flask", mark("Try the settings")),
-            Place("/calls/why", "search", mark("Why not recorded?")),
+            Place("/calls/why", "search", mark("Call by id")),
             Place("/admin/do-not-record", "minus", mark("Not recorded")),
             Place("/admin/quarantine", "help", mark("Quarantine")),
             Place("/admin/peers", "route", mark("Exchanges")),

@@ -473,6 +473,7 @@ SCENES = (
         "evaluation-sample", FULL, lambda house: f"/evaluations/samples/{house.evaluations['sample']}", MARK
     ),
     Scene("why", FULL, lambda house: f"{recording(house)}/why", SANNE),
+    Scene("report-bandwidth", FULL, "/reports/bandwidth", BEHEER, _charted),
     Scene("why-find", EMPTY, "/calls/why", BEHEER),
     Scene("why-find", FAULT, "/calls/why?q=niemand", BEHEER),
     Scene("heard", EMPTY, "/me/heard", EVA),
