@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 
+import av
 import soundfile
 from aiohttp import web
 
@@ -24,6 +25,7 @@ from archive.sealed_object import SealedReader
 from playback_portal import byte_range, streaming
 from playback_portal.authentication import authenticate, require
 from playback_portal.mp4 import Mp4
+from playback_portal.opus import OggOpus
 from playback_portal.parameters import Parameters, flag, search_text, word_of
 from playback_portal.problems import ParameterFault, Problem, wrong_parameters
 from playback_portal.purposes import purpose_of
@@ -41,6 +43,13 @@ class Format(StrEnum):
     FLAC = "flac"
     WAV = "wav"
     MP4 = "mp4"
+    OPUS = "opus"
+
+
+MEDIA_TYPES = {Format.OPUS: "audio/ogg; codecs=opus"}
+"""Of forms whose media type has another name (RFC 7845 section 9)."""
+
+ENCODERS = f"{soundfile.__libsndfile_version__}-{av.__version__}"
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,12 @@ class Wanted:
     @property
     def media_type(self) -> str:
         """The media type of the form."""
-        return f"audio/{self.format}"
+        return MEDIA_TYPES.get(self.format, f"audio/{self.format}")
+
+    @property
+    def is_made_anew(self) -> bool:
+        """Whether an encoder makes it for each request, of which another release may make other octets."""
+        return self.format is Format.OPUS or (self.format is Format.FLAC and self.channel is not None)
 
 
 async def get_audio(request: web.Request) -> web.StreamResponse:
@@ -71,7 +85,7 @@ async def get_audio(request: web.Request) -> web.StreamResponse:
         raise not_playable(recording.state)
     wanted = Wanted(form, _channel(recording, name), name, download)
     if wanted.format is Format.MP4 and wanted.channel is not None:
-        raise wrong_parameters(ParameterFault("format", "One channel can be had as flac or wav."))
+        raise wrong_parameters(ParameterFault("format", "One channel can be had as flac, wav or opus."))
     services = request.app[SERVICES]
     reader = await _opened(request, archived, wanted)
     if reader.media_type != ARCHIVED_MEDIA_TYPE:
@@ -128,6 +142,9 @@ async def _source(services: Services, reader: SealedReader, wanted: Wanted) -> A
         return await asyncio.to_thread(Wav, reader, wanted.channel)
     if wanted.format is Format.MP4:
         return await asyncio.to_thread(Mp4, reader, services.mp4_heads)
+    if wanted.format is Format.OPUS:
+        async with services.transcodes:
+            return await asyncio.to_thread(OggOpus, reader, wanted.channel)
     if wanted.channel is None:
         return WholeFlac(reader)
     async with services.transcodes:
@@ -137,9 +154,8 @@ async def _source(services: Services, reader: SealedReader, wanted: Wanted) -> A
 def _headers(recording: Recording, reader: SealedReader, wanted: Wanted) -> dict[str, str]:
     form = f"{wanted.format}-{wanted.name}"
     headers = {"Content-Type": wanted.media_type, "Accept-Ranges": "bytes"}
-    if wanted.channel is not None and wanted.format is Format.FLAC:
-        # Made anew each time: another release of the encoder may make other octets.
-        form += f"-{soundfile.__libsndfile_version__}"
+    if wanted.is_made_anew:
+        form += f"-{ENCODERS}"
     if wanted.channel is None and wanted.format is Format.FLAC:
         form = wanted.format
         digest = base64.b64encode(bytes.fromhex(reader.sha256)).decode()

@@ -56,6 +56,7 @@ def _cut_level(level: dict[str, object], from_ms: int, to_ms: int) -> dict[str, 
     per_s, data = level["pps"], level["data"]
     if not isinstance(per_s, int) or not isinstance(data, list):
         raise TypeError("This is no level of peaks.")
-    first, last = from_ms * per_s // 1000, -(-to_ms * per_s // 1000)
+    # A level that begins before the stretch, or ends behind it, tells of what is not shared.
+    first, last = -(-from_ms * per_s // 1000), to_ms * per_s // 1000
     cut = [channel[first:last] for channel in data]
     return {"pps": per_s, "bins": len(cut[0]) if cut else 0, "data": cut}

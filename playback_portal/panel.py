@@ -16,6 +16,7 @@ from archive.catalogue import comments, favourites, labels, notes
 from archive.catalogue.comments import COMMENT_CHARS_MAX, Comment, Thread
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.labels import NAME_CHARS_MAX, Colour, Label, Shape
+from archive.catalogue.lexemes import are_too_many
 from archive.catalogue.notes import NOTE_CHARS_MAX, Note
 from archive.model import Recording
 from playback_portal import logins
@@ -47,7 +48,8 @@ class Panel:
     """What was written on a recording, as somebody sees it.
 
     `names` are the logins of authors by actor; who is gone has none. `writes` is whether
-    they may write, `stars` whether they have favourites.
+    they may write, `stars` whether they have favourites, `overflows` whether there are more words than
+    the recording is found by.
     """
 
     threads: tuple[Thread, ...]
@@ -59,6 +61,7 @@ class Panel:
     actor: str
     writes: bool
     stars: bool
+    overflows: bool = False
 
     def owns(self, comment: Comment) -> bool:
         """Return whether they may change a comment."""
@@ -87,6 +90,7 @@ def read(catalogue: Catalogue, scope: AccessScope, recording: Recording) -> Pane
         actor=scope.actor,
         writes=writes,
         stars=writes and scope.user_id is not None,
+        overflows=are_too_many([note.text, *(each.text for each in every if not each.deleted)]),
     )
 
 

@@ -309,8 +309,9 @@ PARAMETERS: Final[dict[str, Schema]] = {
     "pps": _query("pps", {"type": "integer", "enum": [2, 20], "default": 2}, "levels a second"),
     "format": _query(
         "format",
-        {"type": "string", "enum": ["flac", "wav", "mp4"], "default": "flac"},
-        "form of the audio; mp4 holds the same FLAC with an index for browsers",
+        {"type": "string", "enum": ["flac", "wav", "mp4", "opus"], "default": "flac"},
+        "form of the audio; mp4 holds the same FLAC with an index for browsers, opus is a small Ogg file "
+        "made anew for each request, a range of it too",
     ),
     "channel": _query(
         "channel",

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient
@@ -73,6 +74,11 @@ class Desk:
         answer = await self.ask("GET", path, who)
         assert answer.status == status, await answer.text()
         return await answer.json(content_type=None)
+
+    async def found(self, text: str) -> bool:
+        """Return whether the recording is found by a text."""
+        page = await self.get(f"/v1/recordings?q={quote(text)}", "program")
+        return self.recording.id in [each["id"] for each in page["items"]]
 
     async def say(self, text: str = "Mooi", at_ms: int = 100, who: str = "anna") -> Any:
         answer = await self.ask("POST", "comments", who, {"text": text, "atMs": at_ms})

@@ -16,9 +16,14 @@ from archive.model import RecordingId, UserId
 
 
 def found_by(connection: Connection, recording_id: RecordingId) -> Annotations:
-    """Return the texts, labels and favourites of a recording."""
+    """Return the texts, labels and favourites of a recording: the note, then the comments, oldest first.
+
+    In this order a text of very many words is found: all of the note is, whatever else is said.
+    """
     said = connection.execute(
-        select(comments.c.text).where(comments.c.recording_id == recording_id, ~comments.c.deleted)
+        select(comments.c.text)
+        .where(comments.c.recording_id == recording_id, ~comments.c.deleted)
+        .order_by(comments.c.made_at, comments.c.id)
     ).scalars()
     noted = connection.execute(
         select(notes.c.text).where(notes.c.recording_id == recording_id, notes.c.text != "")
@@ -33,7 +38,7 @@ def found_by(connection: Connection, recording_id: RecordingId) -> Annotations:
     ).scalars()
     of_kind = {Facet.COMMENT: list(said), Facet.NOTE: list(noted), Facet.LABEL: list(labelled)}
     return Annotations(
-        texts=(*of_kind[Facet.COMMENT], *of_kind[Facet.NOTE]),
+        texts=(*of_kind[Facet.NOTE], *of_kind[Facet.COMMENT]),
         label_ids=tuple(of_kind[Facet.LABEL]),
         favourite_of=tuple(UserId(each) for each in marked),
         facets=frozenset(facet for facet, found in of_kind.items() if found),

@@ -28,7 +28,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -51,7 +51,10 @@ NAME_WORDS_MAX = 32
 """A longer name is a peer's mischief."""
 
 DOCUMENT_WORDS_MAX = 5000
-"""Different words of the notes and comments of one call: about a book of 40 pages."""
+"""Different words of the note and comments of one call: about a book of 40 pages.
+
+A note has at most 10,000 characters, so that all of its words are among them.
+"""
 
 ASKED_WORDS_MAX = 32
 """A search text has at most 200 characters."""
@@ -171,8 +174,19 @@ def of_annotations(annotations: Annotations) -> tuple[set[str], list[str]]:
     found = {facet.lexeme for facet in annotations.facets}
     found |= {of_label(label_id) for label_id in annotations.label_ids}
     found |= {of_favourite(user_id) for user_id in annotations.favourite_of}
-    written = dict.fromkeys(word for text in annotations.texts for word in words(text))
-    return found, list(written)[:DOCUMENT_WORDS_MAX]
+    return found, list(_different(annotations.texts))[:DOCUMENT_WORDS_MAX]
+
+
+def are_too_many(texts: Sequence[str]) -> bool:
+    """Return whether texts of one call have more different words than its document holds."""
+    # A word takes a character and one that parts it from the next: most calls are decided by this.
+    if sum(map(len, texts)) < 2 * DOCUMENT_WORDS_MAX:
+        return False
+    return len(_different(texts)) > DOCUMENT_WORDS_MAX
+
+
+def _different(texts: Iterable[str]) -> dict[str, None]:
+    return dict.fromkeys(word for text in texts for word in words(text))
 
 
 def of_label(label_id: str) -> str:

@@ -10,7 +10,7 @@ from archive.cli.api import Api, Document, add_api, segment
 from archive.cli.outcome import DONE, Row, add_json, parser, print_rows
 from archive.errors import Refused
 
-FORMATS = ("flac", "wav")
+FORMATS = ("flac", "wav", "opus")
 
 
 def run_recordings(arguments: list[str]) -> int:

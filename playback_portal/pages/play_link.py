@@ -52,6 +52,9 @@ from playback_portal.problems import Problem
 from playback_portal.route import Route
 from playback_portal.services import REFERENCE, SERVICES
 
+MASKED_CHARS_MAX = 2
+"""So much of a name is enough for who has that address."""
+
 WRONG_CODE = mark("This code is not right, or no longer. Type it again, or ask for a new one.")
 WRONG_PIN = mark("This PIN is not right. Ask the person who gave you the link.")
 
@@ -181,9 +184,12 @@ async def get_sound(request: web.Request) -> web.StreamResponse:
 
 
 def masked(address: str | None) -> str:
-    """Return an address so that its owner knows it and nobody learns it: in…@voorbeeld.nl."""
+    """Return an address so that its owner knows it and nobody learns it: in…@voorbeeld.nl.
+
+    At most half of the name is told: nothing of one letter.
+    """
     name, _, domain = (address or "").partition("@")
-    return f"{name[:2]}…@{domain}" if domain else ""
+    return f"{name[: min(len(name) // 2, MASKED_CHARS_MAX)]}…@{domain}" if domain else ""
 
 
 def _part(request: web.Request, derivative: Derivative) -> ByteRange:

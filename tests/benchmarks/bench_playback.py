@@ -38,8 +38,8 @@ HOURS = (1, 4)
 SEEK_BYTES = 16 * 1024
 FIRST_MS_MAX, SEEK_MS_MAX, PEAKS_MS_MAX, JSON_MS_MAX = 80.0, 120.0, 40.0, 30.0
 OWNER = ("pia", "+31201234505", "365d", "always")
-PLAYED = tuple(form for form in Format if form is not Format.WAV)
-"""What players ask for; WAV is for taking along."""
+PLAYED = (Format.FLAC, Format.MP4)
+"""What players ask for; WAV and Opus are for taking along."""
 
 
 class Browser:

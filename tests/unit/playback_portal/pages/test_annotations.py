@@ -180,6 +180,24 @@ async def test_the_note_is_saved_and_two_who_write_at_once_see_both_texts(desk: 
     assert history.index("Opgelost, woensdag") < history.index("Al opgelost") < history.index("dinsdag")
 
 
+async def test_of_very_many_words_the_note_is_found_and_the_page_tells_that_the_rest_is_not(
+    desk: Desk,
+) -> None:
+    """A note of as many different words as it can hold, and a comment made before it."""
+    comment = await desk.say("kraanvogel")
+    written = [chr(0x4E00 + number) for number in range(NOTE_CHARS_MAX // 2)]
+    status, _ = await desk.form("note", text=" ".join(written[:-1]), revision="0")
+    assert status == 200
+    assert 'id="overflow"' not in await desk.page()
+    assert await desk.found("kraanvogel")
+    await desk.form("note", text=" ".join(written), revision="1")
+    assert 'id="overflow"' in await desk.page()
+    assert await desk.found(written[-1])
+    assert not await desk.found("kraanvogel")
+    await desk.form(f"comments/{comment['id']}/deletion")
+    assert 'id="overflow"' not in await desk.page()
+
+
 async def test_a_label_is_made_or_chosen_and_taken_off_with_a_way_back(desk: Desk) -> None:
     status, text = await desk.form("labels", name="Boze klant", colour="pink", shape="dot")
     assert status == 200

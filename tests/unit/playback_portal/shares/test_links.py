@@ -20,6 +20,7 @@ from archive.pace import Pace
 from archive.throttle import SHARE_ANYWHERE
 from playback_portal import admission, play_links
 from playback_portal.openapi import document
+from playback_portal.pages.play_link import masked
 from playback_portal.routes import ROUTES
 
 DOCUMENT = document(ROUTES)
@@ -348,6 +349,20 @@ async def test_no_hundred_guesses_at_once_are_heard(office: Any, recording: Reco
     statuses = [answer.status for answer in answers]
     assert statuses.count(403) <= 6
     assert statuses.count(429) >= 34
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("k@voorbeeld.nl", "…@voorbeeld.nl"),
+        ("kl@voorbeeld.nl", "k…@voorbeeld.nl"),
+        ("kla@voorbeeld.nl", "k…@voorbeeld.nl"),
+        ("klant@voorbeeld.nl", "kl…@voorbeeld.nl"),
+        (None, ""),
+    ],
+)
+def test_no_mailbox_is_told_whole_before_its_code(address: str | None, told: str) -> None:
+    assert masked(address) == told
 
 
 async def test_a_code_goes_by_mail_and_works_for_a_while(office: Any, recording: Recording) -> None:
