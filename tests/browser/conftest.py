@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
+from tests.browser.asking import let_some_ask
 from tests.browser.desk import Desk, chromium
 from tests.browser.effort import Hands, Keyboard, Mouse
 from tests.browser.house import House, furnished
@@ -23,6 +24,7 @@ def house() -> Iterator[House]:
         furnished(Path(directory)) as it,
     ):
         judge_some(it)
+        let_some_ask(it)
         yield it
 
 

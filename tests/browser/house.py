@@ -172,6 +172,7 @@ class House:
     cases: dict[str, str] = field(default_factory=dict)
     requests: dict[str, str] = field(default_factory=dict)
     evaluations: dict[str, str] = field(default_factory=dict)
+    asking: dict[str, str] = field(default_factory=dict)
     invitation: str = ""
     destroyed: str = ""
     exchange: str = ""

@@ -16,6 +16,7 @@ from playwright.sync_api import FilePayload, Page, expect
 from archive.clock import SystemClock
 from archive.model import new_id
 from tests.browser import deciding, judging
+from tests.browser.asking import KOOS, LIES
 from tests.browser.desk import Desk
 from tests.browser.house import (
     BEDRIJF,
@@ -39,12 +40,17 @@ from tests.browser.house import (
     Person,
 )
 
+RECOVERY = "form[action$='/recovery-codes'] button[type=submit]"
 FULL, EMPTY, FAULT = "full", "empty", "fault"
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A page in a state; `path` is an address or finds one, `then` is done there."""
+    """A page in a state; `path` is an address or finds one, `then` is done there.
+
+    `asks` are the rows of the route table that are asked for on the way, beside the path itself.
+    `enrolled` is somebody who has a second factor by then.
+    """
 
     name: str
     state: str
@@ -52,6 +58,8 @@ class Scene:
     who: Person | None = None
     then: Callable[[Page], None] | None = None
     status: int = 200
+    asks: tuple[str, ...] = ()
+    enrolled: Person | None = None
 
     def __str__(self) -> str:
         """Name it in reports."""
@@ -59,7 +67,11 @@ class Scene:
 
     def opened(self, desk: Desk, *, width: int, theme: str, language: str) -> Page:
         """Return a window that shows it."""
+        if self.enrolled is not None:
+            desk.page(self.enrolled)
         page = desk.page(self.who, width=width, theme=theme, language=language)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(urlsplit(request.url).path))
         path = self.path if isinstance(self.path, str) else self.path(desk.house)
         answer = page.goto(desk.house.url + path)
         assert answer is not None
@@ -67,6 +79,9 @@ class Scene:
         if self.then is not None:
             self.then(page)
         settle(page)
+        for row in self.asks:
+            pattern = re.compile(re.sub(r"\{\w+\}", "[^/]+", row))
+            assert any(map(pattern.fullmatch, asked)), f"{self} asks for {row} no more"
         return page
 
 
@@ -98,6 +113,29 @@ def _below(house: House, link: str) -> str:
 
 def _unknown(house: House) -> str:
     return f"/recordings/{new_id(SystemClock().now())}"
+
+
+def _asking(state: str) -> Callable[[House], str]:
+    """Return the recording in a state of the organisation that asks why."""
+    return lambda house: f"/recordings/{house.asking[state]}"
+
+
+def _share_opened(page: Page) -> None:
+    _pressed("button[hx-get$='/share']", "#share-dialog")(page)
+
+
+def _share_over_the_end(page: Page) -> None:
+    """Ask for a fragment that ends after the call does."""
+    _share_opened(page)
+    page.locator("#share-dialog details summary").click()
+    page.fill("#share-until", "9:59:59")
+    page.locator("#share-dialog [value=link]").click()
+    page.locator("#share-until-error, #share-dialog [role=alert]").first.wait_for()
+
+
+def _keys_shown(page: Page) -> None:
+    page.keyboard.press("?")
+    page.locator("#keys-shown").wait_for()
 
 
 def _charted(page: Page) -> None:
@@ -271,8 +309,17 @@ def _export_begun(page: Page) -> None:
 SCENES = (
     Scene("sign-in", FULL, "/sign-in"),
     Scene("sign-in", FAULT, "/sign-in", then=_wrong_password),
-    Scene("set-up", FULL, "/sign-in", then=_password_given(UNENROLLED)),
+    Scene("set-up", FULL, "/sign-in", then=_password_given(UNENROLLED), asks=("/sign-in/set-up",)),
     Scene("set-up", FAULT, "/sign-in", then=_wrong_code),
+    Scene(
+        "second-factor",
+        FULL,
+        "/sign-in",
+        then=_password_given(TOEZICHT),
+        asks=("/sign-in/second-factor",),
+        enrolled=TOEZICHT,
+    ),
+    Scene("recovery-codes", FULL, "/me/security", BEHEER, _pressed(RECOVERY, ".codes")),
     Scene("forgotten", FULL, "/sign-in/forgotten"),
     Scene("organisation", FULL, "/sign-in/organisation"),
     Scene(
@@ -283,7 +330,8 @@ SCENES = (
     ),
     Scene("invitation", FULL, lambda house: f"/invitation/{house.invitation}"),
     Scene("invitation", FAULT, "/invitation/is-over", status=404),
-    Scene("share", FULL, recording, SANNE, _pressed("button[hx-get$='/share']", "#share-dialog")),
+    Scene("share", FULL, recording, SANNE, _share_opened, asks=("/recordings/{id}/share",)),
+    Scene("share", FAULT, recording, SANNE, _share_over_the_end),
     Scene("shares", FULL, "/shares", SANNE),
     Scene("shares", EMPTY, "/shares", EVA),
     Scene("shares-of-all", FULL, "/shares", BEHEER),
@@ -298,6 +346,7 @@ SCENES = (
     Scene("play-link", FAULT, "/s/is-over", status=404),
     Scene("page-not-found", FAULT, "/nergens", status=404),
     Scene("help", FULL, "/help", SANNE),
+    Scene("keys", FULL, "/help", SANNE, _keys_shown, asks=("/help/keys",)),
     Scene("recordings", FULL, "/recordings?sort=-start", SANNE, _pressed(".recs input[name=id]", "#bulk")),
     Scene("recordings-of-team", FULL, "/recordings?sort=-start", MARK),
     Scene("recordings", EMPTY, "/recordings", EVA),
@@ -306,8 +355,26 @@ SCENES = (
     Scene(
         "save-view", FULL, "/recordings?has=pause", SANNE, _pressed("[data-opens=save-view]", "#save-view")
     ),
-    Scene("recording", FULL, recording, SANNE, _drawn),
-    Scene("history", FULL, recording, SANNE, _tab("history", "#history li")),
+    Scene("recording", FULL, recording, SANNE, _drawn, asks=("/recordings/{id}/links",)),
+    Scene(
+        "history", FULL, recording, SANNE, _tab("history", "#history li"), asks=("/recordings/{id}/history",)
+    ),
+    Scene(
+        "note-history",
+        FULL,
+        recording,
+        SANNE,
+        _pressed("#note .earlier summary", "#note .earlier li"),
+        asks=("/recordings/{id}/note/history",),
+    ),
+    Scene(
+        "comment-history",
+        FULL,
+        recording,
+        SANNE,
+        _pressed(".comment .earlier summary", ".comment .earlier li"),
+        asks=("/recordings/{id}/comments/{comment}/history",),
+    ),
     Scene("why", FULL, recording, TOEZICHT, _tab("why", "#why .trace")),
     Scene(
         "recording-of-another",
@@ -315,9 +382,12 @@ SCENES = (
         recording,
         MARK,
         _tab("access", "#access .verdict, #access li, #access table"),
+        asks=("/recordings/{id}/access",),
     ),
     Scene("label-choice", FULL, recording, SANNE, _pressed("#add-label", "#label-choice")),
     Scene("labels", FULL, "/admin/labels", BEHEER),
+    Scene("recording-purpose", FULL, _asking("available"), LIES),
+    Scene("recording-processing", EMPTY, _asking("processing"), KOOS),
     Scene("recording-not-found", FAULT, _unknown, SANNE, status=404),
     Scene("me", FULL, "/me", SANNE),
     Scene("security", FULL, "/me/security", BEHEER),
@@ -376,7 +446,14 @@ SCENES = (
     Scene("licences-chosen", FAULT, "/admin/licences?licence=none", BEHEER, _mode_without_licence),
     Scene("teams", FULL, team, BEHEER, _pressed("[data-opens=remove-team]", "#remove-team")),
     Scene("team", FULL, team, BEHEER),
-    Scene("team-candidates", FULL, team, BEHEER, lambda page: _typed(page, "#add", "no", "#candidates li")),
+    Scene(
+        "team-candidates",
+        FULL,
+        team,
+        BEHEER,
+        lambda page: _typed(page, "#add", "no", "#candidates li"),
+        asks=("/admin/teams/{id}/candidates",),
+    ),
     Scene("teams", EMPTY, "/admin/teams", LEEGBEHEER),
     Scene("new-team", FULL, "/admin/teams/new", BEHEER),
     Scene("new-team", FAULT, "/admin/teams/new", BEHEER, _submitted("[name=name]", SALES, ".error")),
@@ -407,14 +484,24 @@ SCENES = (
     Scene("exports", EMPTY, "/exports", TOEZICHT),
     Scene("verify", EMPTY, "/verify"),
     Scene("verify", FAULT, "/verify", TOEZICHT, _verified),
-    Scene("export", FULL, "/recordings?sort=-start&within=365", TOEZICHT, _export_begun),
-    Scene("hold", FULL, recording, TOEZICHT, _pressed("a[hx-get$='/holds']", "#hold-dialog")),
+    Scene(
+        "export", FULL, "/recordings?sort=-start&within=365", TOEZICHT, _export_begun, asks=("/exports/new",)
+    ),
+    Scene(
+        "hold",
+        FULL,
+        recording,
+        TOEZICHT,
+        _pressed("a[hx-get$='/holds']", "#hold-dialog"),
+        asks=("/recordings/{id}/holds",),
+    ),
     Scene(
         "hold-found",
         FULL,
         "/recordings?q=0612340079&sort=-start",
         TOEZICHT,
         _pressed("a[hx-get^='/holds/new']", "#hold-dialog"),
+        asks=("/holds/new",),
     ),
     Scene("hold-page", FULL, lambda house: f"{recording(house)}/holds", TOEZICHT),
     Scene(
@@ -456,7 +543,14 @@ SCENES = (
     Scene("evaluations-nothing-chosen", EMPTY, "/evaluations?to=2001-01-01", MARK),
     Scene("evaluations", EMPTY, "/evaluations", EVA),
     Scene("evaluations", FAULT, "/evaluations", MARK, _drawn_twice),
-    Scene("evaluation-panel", FULL, recording, MARK, _tab("evaluations", ".question.current")),
+    Scene(
+        "evaluation-panel",
+        FULL,
+        recording,
+        MARK,
+        _tab("evaluations", ".question.current"),
+        asks=("/recordings/{id}/evaluations",),
+    ),
     Scene(
         "evaluation-panel-draft",
         FULL,
@@ -476,6 +570,7 @@ SCENES = (
     Scene("report-bandwidth", FULL, "/reports/bandwidth", BEHEER, _charted),
     Scene("why-find", EMPTY, "/calls/why", BEHEER),
     Scene("why-find", FAULT, "/calls/why?q=niemand", BEHEER),
+    Scene("why-not", FULL, lambda house: f"/calls/{house.asking['never']}/why", LEEGBEHEER),
     Scene("heard", EMPTY, "/me/heard", EVA),
     Scene("own-settings", FULL, "/me", SANNE),
     Scene("operator-status", FULL, "/operator", BEDRIJF),

@@ -23,6 +23,7 @@ import av
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from tests.browser.asking import let_some_ask
 from tests.browser.desk import NARROW, WIDE, Desk, chromium
 from tests.browser.house import CALLS, DAAN, JANSEN, NOOR, SANNE, House, SampleCall, furnished
 from tests.browser.judging import judge_some
@@ -164,6 +165,7 @@ def main(arguments: list[str]) -> int:
         furnished(Path(path), calls) as house,
     ):
         judge_some(house)
+        let_some_ask(house)
         take(house, options)
     return 0
 

@@ -16,7 +16,7 @@ from archive.catalogue.engine import Catalogue
 from archive.model import Role, Tenant
 from tests.behaviour.customer import operating
 from tests.browser import axe, provider
-from tests.browser.desk import Desk
+from tests.browser.desk import NARROW, WIDE, Desk
 from tests.browser.effort import Cost, Hands
 from tests.browser.house import DAAN, PASSWORD, House
 
@@ -88,6 +88,19 @@ def test_who_adds_a_passkey_on_the_way_in_is_where_they_wanted_and_needs_no_pass
     again.within(Cost(presses=1, typed=0))
 
 
+def has_no_barrier_on_the_way_out(desk: Desk, house: House, firm: Tenant, provider_address: str) -> None:
+    """Look at the page that leads to a provider, narrow and wide; the browser is kept from going on."""
+    for width, theme, language in ((NARROW, "dark", "en"), (WIDE, "light", "nl")):
+        page = desk.page(width=width, theme=theme, language=language)
+        page.route(f"{provider_address}/**", lambda route: route.abort("aborted"))
+        page.goto(f"{house.url}/sign-in/organisation")
+        page.fill("[name=organisation]", firm.domain)
+        page.press("[name=organisation]", "Enter")
+        page.locator(f"a[href^='{provider_address}']").wait_for()
+        verdict = axe.look(page)
+        assert not verdict.violations, axe.told(verdict.violations)
+
+
 def test_who_comes_by_their_organisation_types_one_name(
     desk: Desk, hands: HandsOn, house: House, firm: Tenant
 ) -> None:
@@ -98,6 +111,7 @@ def test_who_comes_by_their_organisation_types_one_name(
     with provider.opened(address) as there:
         given = ("--issuer", there.address, "--client-id", provider.NAME, "--logins-are-addresses")
         house.service.run("sign-in", "set", firm.domain, *given, typed="a secret between us\n")
+        has_no_barrier_on_the_way_out(desk, house, firm, there.address)
         page.goto(f"{house.url}/sign-in?next=/help")
         way = hands(page)
         way.press(page.get_by_role("link", name="Via je organisatie"))
