@@ -79,17 +79,9 @@ check: $(VENV)/.test node_modules/axe-core ## lint, types and architecture contr
 	$(BIN)/python hatch_build.py --check
 
 bench: $(VENV)/.test ## performance, as tables with ratios
-	$(BIN)/python tests/benchmarks/bench_capture.py
-	$(BIN)/python tests/benchmarks/bench_journal.py
-	$(BIN)/python tests/benchmarks/bench_finalise.py
-	$(BIN)/python tests/benchmarks/bench_invite.py
-	$(BIN)/python tests/benchmarks/bench_commands.py
-	$(BIN)/python tests/benchmarks/bench_playback.py
-	$(BIN)/python tests/benchmarks/bench_lighthouse.py
-	$(BIN)/python tests/benchmarks/bench_rotation.py
-	$(BIN)/python tests/benchmarks/bench_search.py
-	$(BIN)/python tests/benchmarks/bench_reports.py
-	$(BIN)/python tests/benchmarks/bench_audit.py
+	@missed=; for each in capture journal finalise invite commands playback lighthouse rotation search reports audit; do \
+	  $(BIN)/python tests/benchmarks/bench_$$each.py || missed="$$missed $$each"; \
+	done; if [ -n "$$missed" ]; then echo "missed an aim, or failed:$$missed"; exit 1; fi
 
 docs: $(VENV)/.test ## write the pages that are made from the code
 	$(BIN)/python -c "from archive.settings import settings_page; print(settings_page(), end='')" > docs/settings.md

@@ -88,10 +88,11 @@ def show_heads() -> None:
     )
 
 
-def show(name: str, found: Measured, base: Measured, aim_ms: float | None, remark: str = "") -> None:
-    """Print a row, with ratios to the baseline, p50 to p50 and p95 to p95."""
+def show(name: str, found: Measured, base: Measured, aim_ms: float | None, remark: str = "") -> bool:
+    """Print a row, with ratios to the baseline, p50 to p50 and p95 to p95; return whether its aim is met."""
     p50, p95 = found.percentile(0.5), found.percentile(0.95)
     ratios = (p50 / base.percentile(0.5), p95 / base.percentile(0.95))
     aim = "" if aim_ms is None else f"{aim_ms:8.0f} {'met' if p95 <= aim_ms else 'MISSED'}"
     print(f"{name:{NAME_WIDTH}}{len(found.took_ms):7}{p50:9.1f}{p95:9.1f}{max(found.took_ms):9.1f}", end="")
     print(f"{found.cpu_ms:8.1f}{ratios[0]:11.2f}{ratios[1]:11.2f}{aim}{remark}", flush=True)
+    return aim_ms is None or p95 <= aim_ms

@@ -17,11 +17,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, func, insert, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.access import AccessScope, may_administer, may_make_labels
-from archive.catalogue import search
+from archive.catalogue import documents, search
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.revisions import changed, expect, require_annotating
 from archive.catalogue.tables import labels, recording_labels
@@ -30,6 +30,9 @@ from archive.model import Recording, RecordingId, new_id
 
 NAME_CHARS_MAX = 40
 """It stands in a row of the list; a sentence is a note."""
+
+USES_COUNT_MAX = 1000
+"""So many recordings of a label are counted; a page waits for no more."""
 
 LABELS_PER_TENANT_MAX = 500
 """Retired ones count. Nobody chooses from more, and each search by words reads their names."""
@@ -104,14 +107,23 @@ def get(catalogue: Catalogue, scope: AccessScope, label_id: str) -> Label:
         return _found(connection, scope, label_id)
 
 
-def uses(catalogue: Catalogue, scope: AccessScope) -> Mapping[str, int]:
-    """Return how many recordings carry each label."""
+def uses(catalogue: Catalogue, scope: AccessScope, label_id: str | None = None) -> Mapping[str, int]:
+    """Return how many recordings carry each label, or one label, counted to one more than USES_COUNT_MAX."""
     columns = recording_labels.c
-    statement = select(columns.label_id, func.count()).where(
-        columns.tenant_id == scope.tenant_id, columns.attached
+    some = (
+        select(literal_column("1"))
+        .where(columns.label_id == labels.c.id, columns.tenant_id == scope.tenant_id, columns.attached)
+        .limit(USES_COUNT_MAX + 1)
+        .correlate(labels)
+        .subquery()
     )
+    counted = select(func.count()).select_from(some).scalar_subquery()
+    statement = select(labels.c.id, counted).where(labels.c.tenant_id == scope.tenant_id)
+    if label_id is not None:
+        statement = statement.where(labels.c.id == label_id)
     with catalogue.transaction(scope.tenant_id) as connection:
-        return {row[0]: row[1] for row in connection.execute(statement.group_by(columns.label_id))}
+        connection.execute(documents.PLAN_FOR_PAGES)
+        return {row[0]: row[1] for row in connection.execute(statement) if row[1]}
 
 
 def make(catalogue: Catalogue, scope: AccessScope, wanted: NewLabel, *, now: datetime) -> Label:

@@ -13,8 +13,25 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, FromClause, Select, exists, or_, select, tuple_, union_all
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    DateTime,
+    FromClause,
+    Select,
+    TableValuedAlias,
+    Text,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
 
+from archive.access import AccessScope
 from archive.catalogue import documents, lexemes, share_source
 from archive.catalogue.documents import Wanted, storable
 from archive.catalogue.engine import Connection
@@ -33,6 +50,7 @@ from archive.model import (
 
 SEARCH_CHARS_MAX = 200
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+BEGINNING, END = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 
 
 class Sort(StrEnum):
@@ -146,6 +164,45 @@ def looks_of(
     if narrowed is not None:
         yield statement_of(connection, narrowed, within, owners, after)
     yield statement_of(connection, query, within, owners, after)
+
+
+def table_of(periods: Sequence[tuple[UserId, datetime, datetime]]) -> TableValuedAlias:
+    """Return people and from when until when they are heard as a table `period` of these columns."""
+    users, since, until = (list(column) for column in zip(*periods, strict=True))
+    return (
+        func.unnest(
+            bindparam(None, users, ARRAY(Text), unique=True),
+            bindparam(None, since, ARRAY(DateTime(timezone=True)), unique=True),
+            bindparam(None, until, ARRAY(DateTime(timezone=True)), unique=True),
+        )
+        .table_valued("user_id", "since", "until")
+        .render_derived("period")
+    )
+
+
+def from_first_heard(connection: Connection, scope: AccessScope, query: RecordingQuery) -> RecordingQuery:
+    """Return a query for the oldest from the first recording on that is the scope's own or heard by it.
+
+    Whoever hears a team from some day on would walk through all years before it.
+    """
+    periods = [(each.user_id, each.since or BEGINNING, each.until or END) for each in scope.hearings]
+    periods += [] if scope.own is None else [(scope.own, BEGINNING, END)]
+    if query.sort is not Sort.OLDEST or not 1 <= len(periods) <= documents.OWNERS_MAX:
+        return query
+    period = table_of(periods)
+    began = recordings.c.started_at
+    first = (
+        select(began)
+        .where(recordings.c.tenant_id == scope.tenant_id, recordings.c.owner == period.c.user_id)
+        .where(began >= period.c.since, began < period.c.until)
+        .order_by(began)
+        .limit(1)
+        .lateral("first")
+    )
+    found = connection.execute(
+        select(func.min(first.c.started_at)).select_from(period.join(first, true()))
+    ).scalar()
+    return query if found is None else replace(query, since=max(query.since or found, found))
 
 
 def _narrowed(

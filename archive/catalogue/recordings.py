@@ -20,14 +20,11 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    DateTime,
     Row,
     RowMapping,
     Select,
     Table,
-    Text,
     and_,
-    bindparam,
     exists,
     false,
     func,
@@ -36,7 +33,7 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.access import UNSEEN_STATES, AccessScope
@@ -44,14 +41,18 @@ from archive.catalogue import case_rules, documents, rollups
 from archive.catalogue.documents import storable
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recording_query import (
+    BEGINNING,
+    END,
     EVERYTHING,
     SEARCH_CHARS_MAX,
     RecordingQuery,
     Sort,
+    from_first_heard,
     in_case,
     looks_of,
     place_of,
     statement_of,
+    table_of,
 )
 from archive.catalogue.tables import case_recordings, recording_objects, recording_parties, recordings
 from archive.errors import Conflict, NotFound, Refused
@@ -107,7 +108,6 @@ PAGE_ROWS_MAX = 200
 """CONTRACT: `limit=1..200`; a page of that size is about 200 kB of JSON."""
 
 CURSOR_CHARS_MAX = 200
-BEGINNING, END = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 """A day within what a time can be, so that no zone of anybody leaves it."""
 
 
@@ -245,7 +245,8 @@ def page_of(
         raise Refused(f"The limit of a page is 1 to {PAGE_ROWS_MAX}.")
     after = None if cursor is None else decode_cursor(cursor)
     connection.execute(documents.PLAN_FOR_PAGES)
-    for statement in looks_of(connection, query, _within(scope), _owners(scope), after):
+    reached = query if _owners(scope) is None else from_first_heard(connection, scope, query)
+    for statement in looks_of(connection, reached, _within(scope), _owners(scope), after):
         rows = connection.execute(_with_cases(statement, scope).limit(limit + 1)).all()
         if len(rows) > limit:
             break
@@ -254,14 +255,9 @@ def page_of(
     return Page(items, cursor_of(query.sort, items[-1]) if len(rows) > limit else None)
 
 
-def selected(
-    connection: Connection,
-    scope: AccessScope,
-    query: RecordingQuery,
-    after: tuple[datetime, str] | None = None,
-) -> Select[Any]:
-    """Return the statement for what the scope may see and the query asks for, behind `after`."""
-    return statement_of(connection, query, _within(scope), _owners(scope), after)
+def selected(connection: Connection, scope: AccessScope, query: RecordingQuery) -> Select[Any]:
+    """Return the statement for what the scope may see and the query asks for."""
+    return statement_of(connection, query, _within(scope), _owners(scope), None)
 
 
 def _owners(scope: AccessScope) -> frozenset[UserId] | None:
@@ -330,16 +326,7 @@ def _reached(scope: AccessScope) -> ColumnElement[bool]:
     )
     if not bounded:
         return owner.in_(sorted(always))
-    users, since, until = (list(column) for column in zip(*bounded, strict=True))
-    period = (
-        func.unnest(
-            bindparam(None, users, ARRAY(Text), unique=True),
-            bindparam(None, since, ARRAY(DateTime(timezone=True)), unique=True),
-            bindparam(None, until, ARRAY(DateTime(timezone=True)), unique=True),
-        )
-        .table_valued("user_id", "since", "until")
-        .render_derived("period")
-    )
+    period, users = table_of(bounded), [user_id for user_id, *_ in bounded]
     within = exists(
         select(1).where(period.c.user_id == owner, began >= period.c.since, began < period.c.until)
     )

@@ -101,8 +101,14 @@ async def post_offer(request: web.Request) -> web.StreamResponse:
     )
     if not is_htmx(request):
         return see_other(request, PAGE)
-    carried = await asyncio.to_thread(labels.uses, request.app[SERVICES].catalogue, request[SCOPE])
-    return partial(request, "labels/_retired.html", label=after, uses=carried.get(after.id, 0))
+    carried = await asyncio.to_thread(labels.uses, request.app[SERVICES].catalogue, request[SCOPE], after.id)
+    return partial(
+        request,
+        "labels/_retired.html",
+        label=after,
+        uses=carried.get(after.id, 0),
+        counted=labels.USES_COUNT_MAX,
+    )
 
 
 async def post_bulk(request: web.Request) -> web.StreamResponse:
@@ -181,7 +187,14 @@ async def _page(request: web.Request, *, fault: str = "", at: str = "", name: st
 
     every, uses = await asyncio.to_thread(read)
     status = HTTPStatus.BAD_REQUEST if fault else HTTPStatus.OK
-    shown = {"labels": every, "uses": uses, "fault": fault, "at": at, "name": name}
+    shown = {
+        "labels": every,
+        "uses": uses,
+        "counted": labels.USES_COUNT_MAX,
+        "fault": fault,
+        "at": at,
+        "name": name,
+    }
     return render(request, "labels/page.html", status=status, **shown, **panel.words())
 
 

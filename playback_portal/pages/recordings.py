@@ -332,10 +332,14 @@ def _case_names(connection: Connection, scope: AccessScope, case_id: str) -> dic
         return {}
 
 
+CAUSES_COUNT_MAX = 4
+"""Filters that are left out one after the other, beside direction and text; each is a search of its own."""
+
+
 def _cause(request: web.Request, asked: Filters, chips: Sequence[Chip]) -> Chip | None:
     """Return the one filter without which there would be something, if there is one such."""
     services, scope = request.app[SERVICES], request[SCOPE]
-    candidates = list(chips)
+    candidates = list(chips[:CAUSES_COUNT_MAX])
     candidates += [
         Chip(name, asked.values[name], asked.values[name], asked.without(name))
         for name in ("direction", "q")

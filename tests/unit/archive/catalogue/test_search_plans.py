@@ -1,4 +1,4 @@
-"""No page reads a large table from one end to the other, whatever is asked of it."""
+"""No page reads a large table or index from one end to the other, whatever is asked of it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from archive.catalogue import (
     documents,
     evaluation_results,
     evaluation_samples,
+    labels,
     lexemes,
     listing,
     migrate,
     recording_query,
     recordings,
+    shares,
 )
 from archive.catalogue.evaluation_results import Wanted
 from archive.catalogue.lexemes import Facet
@@ -25,7 +27,7 @@ from archive.catalogue.recordings import RecordingQuery, Sort
 from archive.model import Direction, Role, TenantId, UserId
 from tests.crowd import Crowd, crowded
 from tests.generated_recordings import COMMON_NAME, COMMON_WORD, OWN_NUMBER, RARE_NAME, RARE_WORD
-from tests.query_plans import recorded_plans
+from tests.query_plans import ROWS_READ_MAX, Plan, recorded_plans
 
 RECORDINGS = 20_000
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
@@ -65,6 +67,27 @@ EVALUATED = (
 )
 """An evaluation of every recording, as they are after years."""
 
+WRITTEN = (
+    (
+        "INSERT INTO labels (id, tenant_id, name, name_key, colour, shape, retired, revision, changed_by, changed_at)"
+        " VALUES ('label', %(tenant)s, 'Overal', 'overal', 'green', 'dot', false, 1, 'x', %(at)s)"
+    ),
+    (
+        "INSERT INTO recording_labels (tenant_id, recording_id, label_id, attached, revision, changed_by, changed_at)"
+        " SELECT tenant_id, id, 'label', true, 1, 'x', %(at)s FROM recordings WHERE tenant_id = %(tenant)s"
+    ),
+    (
+        "INSERT INTO shares (id, tenant_id, recording_id, token_hash, user_id, title, from_ms, to_ms, proof, made_at, ends_at)"
+        " SELECT id, tenant_id, id, 'hash ' || id, owner, 'Levering', 0, 1000, 'none', started_at, %(at)s FROM recordings"
+        " WHERE tenant_id = %(tenant)s AND owner IS NOT NULL AND abs(hashtext(id)) %% 10 = 0"
+    ),
+    "ANALYZE labels, recording_labels, shares",
+)
+"""A label on every recording, and a play link to every tenth."""
+
+COUNTED_THROUGH = {("listener", "without label")}
+"""What very many documents of others have too: counting a thousand of the team's reads most of the crowd's."""
+
 LISTENER = frozenset(Hearing(UserId(f"user-{n:04}"), "team-1", NOW - timedelta(days=800)) for n in range(12))
 
 
@@ -85,17 +108,55 @@ def crowd(postgres_url: str) -> Iterator[Crowd]:
         yield made
 
 
-def test_no_query_of_a_page_scans_a_large_table(crowd: Crowd) -> None:
-    for who, scope in scopes(crowd.tenant_id).items():
-        for what, query in QUERIES.items():
-            with recorded_plans(crowd.portal) as plans:
-                listed = listing.page(crowd.portal, scope, query, 50, now=datetime.now(UTC))
-                if listed.page.next is not None:
-                    listing.page(crowd.portal, scope, query, 50, listed.page.next, now=datetime.now(UTC))
-                listing.count(crowd.portal, scope, query)
-            assert plans
-            for plan in plans:
-                assert not plan.scanned, f"{who}, {what}: {plan.statement}\n{plan}"
+def read_within_bounds(plans: list[Plan], what: str) -> None:
+    """Fail for a statement that reads a table as a whole, or more rows than a page may."""
+    assert plans
+    for plan in plans:
+        assert not plan.scanned, f"{what}: {plan.statement}\n{plan}"
+        assert plan.rows_read <= ROWS_READ_MAX, f"{what}: {plan.rows_read} of {plan.statement}\n{plan}"
+
+
+@pytest.mark.parametrize("who", ["auditor", "listener", "own"])
+def test_no_query_of_a_page_reads_much_more_than_it_shows(crowd: Crowd, who: str) -> None:
+    """Neither the page, nor its count, nor the one recording by which an empty page tells its cause."""
+    scope = scopes(crowd.tenant_id)[who]
+    for what, query in QUERIES.items():
+        with recorded_plans(crowd.portal) as plans:
+            listed = listing.page(crowd.portal, scope, query, 50, now=datetime.now(UTC))
+            if listed.page.next is not None:
+                listing.page(crowd.portal, scope, query, 50, listed.page.next, now=datetime.now(UTC))
+            recordings.find(crowd.portal, scope, query, 1)
+        read_within_bounds(plans, f"{who}, {what}")
+        if (who, what) in COUNTED_THROUGH:
+            continue
+        with recorded_plans(crowd.portal) as plans:
+            listing.count(crowd.portal, scope, query)
+        read_within_bounds(plans, f"{who}, {what}, count")
+
+
+def test_the_bound_sees_an_index_that_is_walked_from_one_end_to_the_other(crowd: Crowd) -> None:
+    """The oldest calls of whoever hears a team from some day on, without the first of them looked for."""
+    scope = scopes(crowd.tenant_id)["listener"]
+    with recorded_plans(crowd.portal) as plans, crowd.portal.transaction(crowd.tenant_id) as connection:
+        connection.execute(documents.PLAN_FOR_PAGES)
+        every = recordings.selected(connection, scope, RecordingQuery(sort=Sort.OLDEST)).limit(51)
+        connection.execute(every).all()
+    assert not any(plan.scanned for plan in plans)
+    assert max(plan.rows_read for plan in plans) > ROWS_READ_MAX
+
+
+def test_labels_and_play_links_are_counted_and_found_without_reading_all(crowd: Crowd) -> None:
+    """A label on every recording, and a link to every tenth."""
+    with crowd.connect(tenant_id=crowd.tenant_id) as admin:
+        for statement in WRITTEN:
+            admin.execute(statement, {"tenant": crowd.tenant_id, "at": NOW})
+    everybody = scopes(crowd.tenant_id)
+    with recorded_plans(crowd.portal) as plans:
+        assert labels.uses(crowd.portal, everybody["auditor"]) == {"label": labels.USES_COUNT_MAX + 1}
+        for scope in everybody.values():
+            for text in ("", "qqqq", RARE_NAME, COMMON_NAME, "Levering"):
+                shares.page(crowd.portal, scope, now=NOW, text=text)
+    read_within_bounds(plans, "labels and links")
 
 
 def test_no_list_of_evaluations_scans_all_of_them_or_all_recordings(crowd: Crowd) -> None:
