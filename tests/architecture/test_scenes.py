@@ -47,9 +47,12 @@ UNSEEN = {
 UNSEEN_TEMPLATES = {
     "frame.html": "it is the frame of the others",
     "public.html": "it is the frame of the others",
+    "sign_in/arriving.html": "it leads on within a moment, from a link of a mail or a provider into the portal",
     "sign_in/leaving.html": "it leads on within a moment; axe looks at it in test_ways_in",
 }
 SHOWN_BY = {
+    "branding/page.html": "branding",
+    "branding/preview.html": "branding-preview",
     "cases/list.html": "cases",
     "cases/new.html": "new-case",
     "cases/page.html": "case",
@@ -95,6 +98,8 @@ SHOWN_BY = {
     "teams/empty.html": "teams",
     "teams/new.html": "new-team",
     "teams/page.html": "team",
+    "why/find.html": "why-find",
+    "why/page.html": "why-not",
 }
 """The scene of each page whose module has several; a module with one shows it wherever a scene comes there."""
 

@@ -459,7 +459,14 @@ SCENES = (
     Scene("new-team", FAULT, "/admin/teams/new", BEHEER, _submitted("[name=name]", SALES, ".error")),
     Scene("rights", FULL, "/admin/rights", BEHEER, _switched),
     Scene("policies", FULL, "/admin/policies", BEHEER),
-    Scene("branding-preview", FULL, "/admin/policies/branding", LEEGBEHEER, deciding.drafted),
+    Scene(
+        "branding-preview",
+        FULL,
+        "/admin/policies/branding",
+        LEEGBEHEER,
+        deciding.drafted,
+        asks=("/admin/policies/branding/preview",),
+    ),
     Scene("branding", EMPTY, "/admin/policies/branding", BEHEER),
     Scene(
         "branding",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
 from tests.browser.desk import Desk, at_least, sounds
 from tests.browser.effort import Cost, Hands
-from tests.browser.house import DAAN, JANSEN, MARK, SANNE, TOEZICHT
+from tests.browser.house import DAAN, GARAGE, JANSEN, MARK, SANNE, TOEZICHT
 
 HandsOn = Callable[[Page], Hands]
 
@@ -134,3 +136,18 @@ def test_the_next_recording_is_one_key(desk: Desk, hands: HandsOn) -> None:
     way.within(Cost(presses=1))
     way.press(page.locator("a[rel=prev]"))
     page.wait_for_url(f"**{addresses[0]}")
+
+
+def test_what_did_not_arrive_is_drawn_in_the_lane_of_who_was_not_heard_and_said(desk: Desk) -> None:
+    """The caller's packets of a second were lost; the other lane has no hole, and the slider says where one is."""
+    page = desk.page(DAAN)
+    page.goto(f"{desk.house.url}/recordings/{desk.house.recording_with(GARAGE)['id']}?t=2.5")
+    page.locator("svg.lanes path.wa").first.wait_for()
+    words = json.loads(page.locator("#player").get_attribute("data-words") or "{}")
+    expect(page.locator("[role=slider]")).to_have_attribute("aria-valuetext", re.compile(words["bandLoss"]))
+    bands = [each.bounding_box() for each in page.locator("svg.lanes rect.b-loss").all()]
+    lanes = page.locator("svg.lanes").bounding_box()
+    assert lanes is not None
+    tallest = max(each["height"] for each in bands if each is not None)
+    assert 0 < tallest < lanes["height"] / 2
+    expect(page.locator("#marks [data-from]").filter(has_text=re.compile("Garage De Vries"))).to_have_count(1)
