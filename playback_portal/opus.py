@@ -7,7 +7,7 @@ a second of silence has as many octets as one of speech, so that octets measure 
 tell nothing of who speaks when.
 
 Rules: it blocks and takes a core; callers run it in a thread. Plaintext is in memory only.
-The same sound gives the same octets.
+The Ogg file of the same sound has the same octets; the WebM has numbers that are drawn.
 """
 
 from __future__ import annotations
