@@ -79,7 +79,7 @@ check: $(VENV)/.test node_modules/axe-core ## lint, types and architecture contr
 	$(BIN)/python hatch_build.py --check
 
 bench: $(VENV)/.test ## performance, as tables with ratios
-	@missed=; for each in capture journal finalise invite commands playback lighthouse rotation search reports audit; do \
+	@missed=; for each in capture journal finalise invite commands live playback lighthouse rotation search reports audit; do \
 	  $(BIN)/python tests/benchmarks/bench_$$each.py || missed="$$missed $$each"; \
 	done; if [ -n "$$missed" ]; then echo "missed an aim, or failed:$$missed"; exit 1; fi
 

@@ -107,7 +107,7 @@ class Caller:
         timings.edge_ms.append((datetime.fromisoformat(document["effectiveAt"]).timestamp() - asked_s) * 1000)
 
 
-async def hold_calls(port: int, count: int, pipe: Connection) -> None:
+async def hold_calls(port: int, count: int, caller: str, pipe: Connection) -> None:
     """Place calls, say when all were answered, and hang up when told to."""
     audio, hang_up = secrets.token_bytes(LONGEST_S * 8000), asyncio.Event()
     answered = 0
@@ -118,7 +118,7 @@ async def hold_calls(port: int, count: int, pipe: Connection) -> None:
 
     placing = []
     for _ in range(count):
-        plan = CallPlan("127.0.0.1", port, CALLER, CALLEE, StreamPlan(audio), StreamPlan(audio))
+        plan = CallPlan("127.0.0.1", port, caller, CALLEE, StreamPlan(audio), StreamPlan(audio))
         call = SessionRecordingClient().place(plan, on_answer=count_answer, hang_up=hang_up)
         placing.append(asyncio.create_task(call))
         await asyncio.sleep(CALL_S)
@@ -130,17 +130,17 @@ async def hold_calls(port: int, count: int, pipe: Connection) -> None:
     await asyncio.gather(*placing)
 
 
-def place_calls(port: int, count: int, pipe: Connection) -> None:
+def place_calls(port: int, count: int, caller: str, pipe: Connection) -> None:
     """Be the process of the calls."""
-    asyncio.run(hold_calls(port, count, pipe))
+    asyncio.run(hold_calls(port, count, caller, pipe))
 
 
 @contextmanager
-def calls_under_way(service: RunningService, count: int) -> Iterator[list[str]]:
-    """Yield the ids of so many calls under way, which end afterwards."""
+def calls_under_way(service: RunningService, count: int, caller: str = CALLER) -> Iterator[list[str]]:
+    """Yield the ids of so many calls of one person under way, which end afterwards."""
     ours, theirs = get_context("spawn").Pipe()
     process = get_context("spawn").Process(
-        target=place_calls, args=(service.sip_port, count, theirs), daemon=True
+        target=place_calls, args=(service.sip_port, count, caller, theirs), daemon=True
     )
     process.start()
     try:
