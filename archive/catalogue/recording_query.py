@@ -213,13 +213,17 @@ def _narrowed(
 ) -> RecordingQuery | None:
     """Return the query within the next period in which pages are expected, None where it is no use.
 
-    Of what some thousand calls have, all would be read to know which are the next.
+    Of what some thousand calls have, all would be read to know which are the next; of what more have,
+    a walk in the order of time finds a page soon.
     """
     wanted = _wanted(query, owners)
     if query.sort in BY_DURATION or not wanted.asks:
         return None
-    expected = documents.estimated(connection, documents.terms_of(connection, wanted))
-    period = documents.period(connection) if expected >= NARROWED_ROWS_MIN else None
+    terms = documents.terms_of(connection, wanted)
+    expected = documents.estimated(connection, terms)
+    if expected < NARROWED_ROWS_MIN or not documents.finds_few(connection, terms):
+        return None
+    period = documents.period(connection)
     if period is None:
         return None
     oldest, newest = max(period[0], query.since or period[0]), min(period[1], query.until or period[1])
