@@ -16,6 +16,7 @@ How to write one
 - Every template has `me` (None or `Person`), `look` (None or that of the organisation),
   `csrf`, `language` ("nl", "en"), `theme`
   ("light", "dark" or "" for the system's), `path`, `here` (with its query), `shortcuts`,
+  `silence_ms`,
   `may_enter(path)`, the macros as `ui.icon("play")` and so on (`templates/macros.html` lists
   them), `asset(name)`, gettext as `_("...")`, `ngettext(...)` and `{% trans %}`, and the
   filters `clock`, `day`, `iso`, `duration` (milliseconds), `count`, `number`.
@@ -57,6 +58,11 @@ from playback_portal.services import REFERENCE, SCOPE, SERVICES
 THEME_COOKIE = "ew_theme"
 THEMES = ("light", "dark")
 SHORTCUTS_COOKIE = "ew_shortcuts"
+SILENCE_COOKIE = "ew_silence"
+SILENCES_MS = (700, 1500, 3000)
+"""How long nobody speaks before it is silence that can be skipped: a breath, a thought, a wait."""
+
+SILENCE_MS = 1500
 SIGN_IN = "/sign-in"
 
 POLICY = {
@@ -134,11 +140,18 @@ def surroundings(request: web.Request) -> dict[str, object]:
         "here": request.path_qs,
         "session_s": _session_s(request),
         "shortcuts": request.cookies.get(SHORTCUTS_COOKIE) != "off",
+        "silence_ms": _silence_ms(request),
         "sections": navigation.sections_for(request),
         "current": navigation.current(request.path),
         "may_enter": lambda path: navigation.may_enter(request, path),
         "languages": tuple(Language),
     }
+
+
+def _silence_ms(request: web.Request) -> int:
+    """Return from which length on the player skips silence in this browser."""
+    chosen = request.cookies.get(SILENCE_COOKIE, "")
+    return int(chosen) if chosen in map(str, SILENCES_MS) else SILENCE_MS
 
 
 def is_for_page(request: web.Request) -> bool:

@@ -1,4 +1,4 @@
-"""What people choose for their own browser: language, light or dark, shortcuts; and where `/` leads.
+"""What people choose for their own browser: language, light or dark, shortcuts, silence; and where `/` leads.
 
 The choices are cookies, for they belong to a browser and not to a person: the telephone
 may be dark and the screen at work light. They work before signing in too.
@@ -18,6 +18,8 @@ from playback_portal.navigation import SECTIONS, may_enter
 from playback_portal.page import (
     SHORTCUTS_COOKIE,
     SIGN_IN,
+    SILENCE_COOKIE,
+    SILENCES_MS,
     THEME_COOKIE,
     THEMES,
     recognise,
@@ -48,6 +50,7 @@ async def post_preferences(request: web.Request) -> web.StreamResponse:
         language.COOKIE: language_named(form.get("language")),
         THEME_COOKIE: _theme(request, form.get("theme")),
         SHORTCUTS_COOKIE: form.get("shortcuts") if form.get("shortcuts") in {"on", "off"} else None,
+        SILENCE_COOKIE: form.get("silence") if form.get("silence", "") in map(str, SILENCES_MS) else None,
     }
     for name, value in chosen.items():
         if value is not None:

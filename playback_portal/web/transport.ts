@@ -7,8 +7,9 @@ import type { Position } from "./position";
 const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3];
 const BUSY_AFTER_MS = 250;
 // Silence is left a little before somebody speaks, so that no first syllable is lost.
-const SKIP_FROM_MS = 1500;
 const SKIP_LEAD_MS = 250;
+// How somebody listens belongs to them and not to one call. Which party is mute belongs to the call alone.
+const [KEPT_SPEED, KEPT_SKIP] = ["ew-speed", "ew-skip"];
 
 export class Transport {
   private readonly skips: [number, number][];
@@ -19,8 +20,12 @@ export class Transport {
     private readonly parts: Parts,
     private readonly position: Position,
   ) {
-    this.skips = parts.call.quiet.filter(([from, to]) => to - from >= SKIP_FROM_MS);
+    const least = Number(parts.root.dataset["skipFromMs"]);
+    this.skips = parts.call.quiet.filter(([from, to]) => to - from >= least);
     this.listen();
+    const kept = Number(localStorage.getItem(KEPT_SPEED));
+    if (SPEEDS.includes(kept)) this.play(kept);
+    this.leaveOut(localStorage.getItem(KEPT_SKIP) === "on");
   }
 
   async toggle(): Promise<void> {
@@ -36,13 +41,20 @@ export class Transport {
   }
 
   speed(rate: number): void {
-    const { audio, root, words } = this.parts;
+    this.play(rate);
+    localStorage.setItem(KEPT_SPEED, String(rate));
+    this.parts.tell(`${this.parts.words["speed"]} ${rate.toLocaleString(document.documentElement.lang)}×`);
+  }
+
+  private play(rate: number): void {
+    const { audio, root } = this.parts;
+    // Whatever is loaded later begins at the default.
+    audio.defaultPlaybackRate = rate;
     audio.playbackRate = rate;
     audio.preservesPitch = true;
     for (const button of root.querySelectorAll<HTMLElement>("[data-speed]")) {
       button.setAttribute("aria-pressed", String(Number(button.dataset["speed"]) === rate));
     }
-    this.parts.tell(`${words["speed"]} ${rate.toLocaleString(document.documentElement.lang)}×`);
   }
 
   /** Go on to the next speed, or with a negative number back. */
@@ -54,12 +66,17 @@ export class Transport {
   /** Leave out silence from now on, or no more. */
   skip(): void {
     const { call, words } = this.parts;
-    this.skipping = !this.skipping;
-    this.parts.need<HTMLElement>("[data-skip]").setAttribute("aria-pressed", String(this.skipping));
+    this.leaveOut(!this.skipping);
+    localStorage.setItem(KEPT_SKIP, this.skipping ? "on" : "off");
     const saved = this.skips.reduce((sum, [from, to]) => sum + to - from - SKIP_LEAD_MS, 0);
     const left = duration(call.durationMs - saved);
     const share = words["saved"]!.replace("#", String(Math.round((saved / call.durationMs) * 100)));
     this.parts.tell(this.skipping ? `${duration(call.durationMs)} → ${left}, ${share}` : "");
+  }
+
+  private leaveOut(skipping: boolean): void {
+    this.skipping = skipping;
+    this.parts.need<HTMLElement>("[data-skip]").setAttribute("aria-pressed", String(skipping));
   }
 
   private listen(): void {

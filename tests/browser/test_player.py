@@ -164,6 +164,9 @@ def page(pia: BrowserContext) -> Iterator[Page]:
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda line: faults.append(line.text) if "Content Security" in line.text else None)
     yield page
+    if page.url.startswith("http"):
+        # How somebody listens stays with them, and the next test is somebody else.
+        page.evaluate("localStorage.clear()")
     page.close()
     assert faults == []
 
@@ -308,6 +311,32 @@ def test_silence_is_skipped_and_the_pause_is_not(page: Page, recorded: Recorded)
     page.click("[data-play]")
     until(page, f"a.currentTime > {quiet[0][1] / 1000}")
     assert page.evaluate("performance.now()") - began < quiet[0][1] - quiet[0][0]
+
+
+def test_speed_and_skipping_are_those_of_the_listener_and_mute_is_of_the_call(
+    browser: Browser, recorded: Recorded
+) -> None:
+    """They are there when the next recording opens; from which silence on is chosen under My settings."""
+    page = signed_in(browser, recorded, "pia").new_page()
+    opened(page, recorded)
+    page.click("[data-speed='1.5']")
+    page.keyboard.press("s")
+    page.keyboard.press("Shift+Digit1")
+    expect(page.locator("[data-mute='1']")).to_have_attribute("aria-pressed", "true")
+    opened(page, recorded)
+    expect(page.locator("[data-speed='1.5']")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("[data-skip]")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("[data-mute='1']")).to_have_attribute("aria-pressed", "false")
+    page.click("[data-play]")
+    until(page, "!a.paused && a.playbackRate === 1.5")
+    page.click("[data-play]")
+    page.goto(f"{page.evaluate('location.origin')}/me")
+    page.select_option("#f-silence", "3000")
+    page.locator("#f-silence").locator("xpath=ancestor::form").get_by_role("button").click()
+    expect(page.locator("#f-silence")).to_have_value("3000")
+    opened(page, recorded)
+    expect(page.locator("#player")).to_have_attribute("data-skip-from-ms", "3000")
+    page.context.close()
 
 
 def test_the_position_is_kept_for_the_next_device(page: Page, recorded: Recorded, browser: Browser) -> None:

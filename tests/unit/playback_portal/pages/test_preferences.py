@@ -23,6 +23,7 @@ async def chosen(api: Any, headers: dict[str, str] | None = None, **fields: str)
         ("theme", "dark", "ew_theme"),
         ("theme", "system", "ew_theme"),
         ("shortcuts", "off", "ew_shortcuts"),
+        ("silence", "700", "ew_silence"),
     ],
 )
 async def test_a_choice_is_kept_for_a_year_out_of_reach_of_scripts(
@@ -42,7 +43,7 @@ async def test_a_choice_is_kept_for_a_year_out_of_reach_of_scripts(
     assert not kept["secure"]
 
 
-@pytest.mark.parametrize("field", ["language", "theme", "shortcuts"])
+@pytest.mark.parametrize("field", ["language", "theme", "shortcuts", "silence"])
 @pytest.mark.parametrize("value", ["", "fr", "<script>", "x" * 9000])
 async def test_what_is_no_choice_changes_nothing(api: Any, field: str, value: str) -> None:
     answer = await chosen(api, **{field: value})
