@@ -22,6 +22,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -44,6 +45,8 @@ PAGES: tuple[tuple[str, Person | None], ...] = (
     ("/admin/users", BEHEER),
     ("/admin/teams", BEHEER),
     ("/admin/rights", BEHEER),
+    ("/reports/usage", BEHEER),
+    ("/s/{link}", None),
 )
 
 
@@ -148,7 +151,9 @@ def _measure(house: House, wanted: list[str] | None) -> int:
         if wanted and path not in wanted:
             continue
         cookie = signed_in[person.login] if person else ""
-        scores = best_of(house.url + path.replace("{id}", heard), cookie)
+        link = urlsplit(house.links["open"]).path
+        place = path.replace("{id}", heard).replace("/s/{link}", link)
+        scores = best_of(house.url + place, cookie)
         baseline_ms = baseline_ms or scores.largest_paint_ms
         print(
             f"{path:<22}{scores.performance:>12}{scores.accessibility:>15}{scores.largest_paint_ms:>9.0f}"

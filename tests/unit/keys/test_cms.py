@@ -69,6 +69,7 @@ def test_a_certificate_of_a_version_there_is_not_is_refused(signature: bytes) ->
         verify_detached(changed, CONTENT)
 
 
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
 @given(st.data())
 def test_a_signature_with_one_octet_changed_is_refused(
     signatory: Signatory, signature: bytes, data: st.DataObject

@@ -222,6 +222,9 @@ class House:
     recordings: dict[str, Recording]
     keys: dict[str, str]
     people: dict[str, User]
+    url: str = ""
+    first: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    """The ids of what it began with, by the tables of TIDIED."""
 
     def services(self, **changes: Any) -> Services:
         audit = AuditWriter(self.portal, "portal/test")
@@ -288,6 +291,9 @@ def outcome_of(recording: Recording) -> SessionOutcome:
     return made_recordings.outcome_of(recording, "peer sbc-1")
 
 
+TIDIED = ("recordings", "sessions")
+
+
 @pytest.fixture(scope="session")
 def house() -> Iterator[House]:
     """Start PostgreSQL, archive some recordings of two tenants, and stop it at the end."""
@@ -302,11 +308,29 @@ def house() -> Iterator[House]:
             opened += [
                 Catalogue(server.url(role, PASSWORDS[role], migrate.DATABASE)) for role in migrate.ROLES
             ]
-            yield furnished(Path(folder), *opened)
+            made = furnished(Path(folder), *opened)
+            yield dataclasses.replace(made, url=url, first={table: rows_of(url, table) for table in TIDIED})
         finally:
             for catalogue in opened:
                 catalogue.close()
             server.stop()
+
+
+@pytest.fixture(scope="module")
+def as_furnished(house: House) -> None:
+    """Take away what tests of other modules put beside the recordings of the house: here they are counted."""
+    for table in TIDIED:
+        rows_of(house.url, table, keep=house.first[table])
+
+
+def rows_of(url: str, table: str, keep: list[str] | None = None) -> list[str]:
+    """Return the ids of a table, after all but those to `keep` were taken away."""
+    made = make_url(url).set(database=migrate.DATABASE)
+    name = sql.Identifier(table)
+    with psycopg.connect(**made.get_dialect()().create_connect_args(made)[1], autocommit=True) as admin:
+        if keep is not None:
+            admin.execute(sql.SQL("DELETE FROM {} WHERE id <> ALL (%s)").format(name), (keep,))
+        return [row[0] for row in admin.execute(sql.SQL("SELECT id FROM {}").format(name))]
 
 
 def forget_durability(url: str) -> None:

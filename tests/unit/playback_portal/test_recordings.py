@@ -6,6 +6,8 @@ import pytest
 
 from archive.model import RecordingState
 
+pytestmark = pytest.mark.usefixtures("as_furnished")
+
 
 async def items(api: Any, query: str = "") -> list[str]:
     answer = await api.get(f"/v1/recordings{query}")

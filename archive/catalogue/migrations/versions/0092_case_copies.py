@@ -42,6 +42,7 @@ CREATE POLICY tenant ON case_copies USING (tenant_id = current_tenant());
 
 GRANTS = """
 GRANT SELECT, INSERT, UPDATE, DELETE ON case_copies TO earwitness_worker;
+GRANT SELECT ON case_copies TO earwitness_portal, earwitness_operator;
 """
 
 

@@ -182,7 +182,7 @@ async def test_results_are_chosen_in_the_address_and_taken_along(desk: Evaluatio
     link = html.unescape(re.search(r'href="(/v1/evaluations[^"]*)"', text)[1])  # type: ignore[index]
     answer = await desk.ask("GET", link, "mark")
     assert answer.headers["Content-Type"].startswith("text/csv")
-    rows = list(csv.reader(io.StringIO((await answer.text()).removeprefix("\ufeff"))))
+    rows = list(csv.reader(io.StringIO((await answer.text()).removeprefix("\ufeff")), delimiter=";"))
     assert [row[1:3] for row in rows] == [["person", "evaluator"], ["anna", "bert"]]
     for none in ("?state=disputed", f"?from={int(day[:4]) + 1}-01-01", f"?person={NOTHING}"):
         text = await desk.page(f"/evaluations{none}", "mark")

@@ -17,6 +17,8 @@ from playback_portal import filters
 from playback_portal.filters import EVERYTHING
 from playback_portal.pages import recordings as page
 
+pytestmark = pytest.mark.usefixtures("as_furnished")
+
 HX = {"HX-Request": "true", "Accept-Language": "nl"}
 ROW = re.compile(r'<tr id="row-([0-9a-f-]{36})"')
 INLINE = re.compile(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=|javascript:", re.IGNORECASE)
