@@ -17,8 +17,8 @@ from archive.model import Role
 from tests import at_rest
 from tests.behaviour.conftest import CHAIN, OFFICE, Provider
 from tests.behaviour.course import Course, begin, broadworks, place, plan_of
-from tests.behaviour.customer import Customer
-from tests.running_service import ROOT
+from tests.behaviour.customer import Customer, known
+from tests.running_service import ROOT, eventually
 
 RUBY, NORA, PAUL = "+31201230701", "+31201230702", "+31201230703"
 STRANGER, DOCTOR = "+31612349999", "+31201230799"
@@ -35,6 +35,8 @@ def acme(provider: Provider) -> Customer:
     added = customer.send("POST", "/v1/do-not-record", {"numbers": DOCTOR, "reason": "the company doctor"})
     assert added.status == 201, added.body
     customer.settled("reviser", lambda user: True)
+    # The list was written after the people, and a directory with them may be older than it.
+    eventually(lambda: known(customer.service).do_not_record, "the recorder knows the list")
     return customer
 
 
