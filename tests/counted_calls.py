@@ -24,9 +24,21 @@ from archive.model import (
     Tenant,
     User,
 )
+from archive.reports.period import Period
 
 EVERYBODY = ""
 SUMMER = (datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC))
+PERIODS = (
+    Period(date(2026, 3, 1), date(2026, 3, 31)),
+    Period(date(2026, 3, 28), date(2026, 3, 28)),
+    Period(date(2026, 3, 29), date(2026, 3, 29)),
+    Period(date(2026, 10, 25), date(2026, 10, 25)),
+    Period(date(2026, 10, 1), date(2026, 10, 31)),
+    Period(date(2026, 1, 1), date(2026, 12, 31)),
+    Period(date(2026, 11, 1), date(2026, 11, 22)),
+)
+"""Months, the days on which clocks change, and what holds both."""
+
 EDGES = (
     datetime(2026, 3, 29, 0, 59, 59, tzinfo=UTC),
     datetime(2026, 3, 29, 1, 0, 0, tzinfo=UTC),

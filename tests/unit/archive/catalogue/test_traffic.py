@@ -26,18 +26,9 @@ from archive.model import (
 from archive.reports.making import Asked, make
 from archive.reports.period import Period
 from archive.reports.report import By, Name
-from tests.counted_calls import EDGES, day_in_amsterdam
+from tests.counted_calls import EDGES, PERIODS, day_in_amsterdam
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
-PERIODS = (
-    Period(date(2026, 3, 1), date(2026, 3, 31)),
-    Period(date(2026, 3, 28), date(2026, 3, 28)),
-    Period(date(2026, 3, 29), date(2026, 3, 29)),
-    Period(date(2026, 10, 25), date(2026, 10, 25)),
-    Period(date(2026, 10, 1), date(2026, 10, 31)),
-    Period(date(2026, 1, 1), date(2026, 12, 31)),
-    Period(date(2026, 11, 1), date(2026, 11, 22)),
-)
 HOURS = {date(2026, 3, 29): 23, date(2026, 10, 25): 25}
 FIVE = timedelta(minutes=5)
 

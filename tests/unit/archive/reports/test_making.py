@@ -29,18 +29,9 @@ from archive.model import (
 from archive.reports.making import Asked, make
 from archive.reports.period import Period
 from archive.reports.report import By, Name, Report
-from tests.counted_calls import GONE_AT, World, archive, day_in_amsterdam, erase, people_of_teams
+from tests.counted_calls import GONE_AT, PERIODS, World, archive, day_in_amsterdam, erase, people_of_teams
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
-PERIODS = (
-    Period(date(2026, 3, 1), date(2026, 3, 31)),
-    Period(date(2026, 3, 28), date(2026, 3, 28)),
-    Period(date(2026, 3, 29), date(2026, 3, 29)),
-    Period(date(2026, 10, 25), date(2026, 10, 25)),
-    Period(date(2026, 10, 1), date(2026, 10, 31)),
-    Period(date(2026, 1, 1), date(2026, 12, 31)),
-    Period(date(2026, 11, 1), date(2026, 11, 22)),
-)
 DAY = Period(date(2026, 11, 22), date(2026, 11, 22))
 
 
