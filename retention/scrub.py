@@ -5,14 +5,17 @@ a pinned version that is lost, or lies under a delete marker or under another ve
 found by the next pass. What was not read for `interval` is read whole, by its version, and its
 ciphertext compared with the SHA-256 pinned in the catalogue; no key is needed, nothing is
 opened. Where the key of a recording was wrapped anew since, that key has to stand beside its
-objects too. The audio of play links is looked after with the recording they lead to; what was
-written for exports of evidence, which are kept a week, and the copies of cases, which are few, at the
-begin of each pass. What is found is an alarm: a line in the log, an entry of the audit log, and what
-stands written down until a later reading finds it mended (`archive.catalogue.scrubs`).
+objects too. While a recording is read, the store is asked for the lock and the hold of each of its
+objects: whoever has the bucket's keys may have taken one off, or let it end earlier
+(`archive.catalogue.store_locks`). The audio of play links is looked after with the recording they
+lead to; what was written for exports of evidence, which are kept a week, and the copies of cases, which
+are few, at the begin of each pass. What is found is an alarm: a line in the log, an entry of the audit
+log, and what stands written down until a later reading finds it mended (`archive.catalogue.scrubs`).
 
 Rules: a store that is away is no finding: the batch is tried again, from where it stopped. One
-that is there and can't give one object back has damaged it. Findings never change or delete
-anything; a damaged copy of a case is written anew by the job that follows the cases.
+that is there and can't give one object back has damaged it. Nothing in the store is changed here. A
+lock or hold that is missing is put back, and a damaged copy of a case written anew, by the jobs that
+follow terms and cases.
 
 Not here: when batches run (`retention.worker`).
 """
@@ -21,17 +24,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import structlog
 
 from archive.audit import AuditWriter
-from archive.catalogue import case_changes, recordings, scrubs
+from archive.catalogue import case_changes, recordings, scrubs, store_locks
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.keks import WrappedKey
 from archive.catalogue.scrubs import READ_WITHIN, Damage, Pinned, Progress, Standing
+from archive.catalogue.store_locks import Due
 from archive.clock import Clock
 from archive.errors import NotFound, StoreUnavailable, VerificationFailed
 from archive.key_object import key_object_name, keys_beside
@@ -42,9 +46,9 @@ from archive.model import (
     StoredObject,
     TenantId,
 )
-from archive.placing import objects_prefix
+from archive.placing import key_names, objects_prefix
 from archive.record import split
-from archive.store.object import ObjectVersion
+from archive.store.object import COMPLIANCE, ObjectFacts, ObjectVersion
 
 ACTOR = "service:worker"
 BATCH_RECORDINGS_MAX = 50  # some 50 MB: a minute of reading, then other jobs get their turn
@@ -63,8 +67,15 @@ log = structlog.get_logger()
 class ObjectReader(Protocol):
     """The part of the object store that scrubbing needs."""
 
+    @property
+    def locks(self) -> bool:
+        """Whether versions are put under a lock at all."""
+
     def get(self, key: str, version_id: str) -> bytes:
         """Return one version; raises NotFound, VerificationFailed, StoreUnavailable."""
+
+    def head(self, key: str, version_id: str) -> ObjectFacts:
+        """Return the facts of one version; raises NotFound, StoreUnavailable."""
 
     def versions(self, prefix: str) -> list[ObjectVersion]:
         """Return every version under a prefix; raises StoreUnavailable."""
@@ -84,10 +95,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Beside:
-    """A recording, and the audio of the play links that lead to it."""
+    """A recording, the audio of the play links that lead to it, and what locks and holds are due of it."""
 
     archived: ArchivedRecording
     derivatives: tuple[Pinned, ...]
+    due: Due = field(default=Due(), compare=False)
 
     @property
     def objects(self) -> tuple[StoredObject | Pinned, ...]:
@@ -149,8 +161,7 @@ class Scrub:
         page = scrubs.page(self._catalogue, tenant_id, cursor or "", recordings_max)
         with self._catalogue.transaction(tenant_id) as connection:
             ids = [each.recording_id for each in page]
-            whole, derivatives = recordings.whole(connection, ids), scrubs.derivatives(connection, ids)
-        archived = {each.recording.id: Beside(each, derivatives.get(each.recording.id, ())) for each in whole}
+            archived = {each.archived.recording.id: each for each in _whole(connection, ids)}
         objects, findings = 0, list[Finding | PackageFinding]()
         if cursor is None:
             for count, damaged in (self.packages(tenant_id), self.case_copies(tenant_id)):
@@ -193,13 +204,20 @@ class Scrub:
         for case_id, copy in copies.items():
             listed = self._store.versions(copy.key)
             hidden = _hidden(copy, [one for one in listed if one.key == copy.key])
-            what = hidden or self._read(copy)[1]
+            what = hidden or self._read(copy)[1] or self._let_go(copy)
             with self._audit.transaction(tenant_id) as connection:
                 # One that was written anew meanwhile is another.
                 if scrubs.keep_damage_of_copy(connection, copy, what) and what is not None:
                     case_changes.write_anew(connection, tenant_id, case_id)
                     findings += self._tell(connection, tenant_id, f"case:{case_id}", [(copy, what)])
         return len(copies), findings
+
+    def _let_go(self, copy: Pinned) -> str | None:
+        """Return that the hold was taken off the copy of a case, None when it stands."""
+        if not self._store.locks:
+            return None
+        wrong, _ = self._wrong(Due(is_held=True), copy.key, copy.version_id, self._clock.now())
+        return next(iter(wrong), None)
 
     def _tell(
         self,
@@ -222,11 +240,14 @@ class Scrub:
         """
         now, last = self._clock.now(), standing.read_at
         reading = last is None or standing.is_damaged or now - last >= self._interval
-        found = self._placed(stored)
+        found, is_firm = self._placed(stored), False
         if reading:
             found |= self._verified(stored)
+        if reading and self._store.locks:
+            loosened, is_firm = self._loosened(stored, now)
+            found |= loosened
         if found or reading:
-            found = self._settle(stored, found, now, read=reading)
+            found = self._settle(stored, found, now, read=reading, is_firm=is_firm)
         findings = [Finding(stored.archived.recording.id, *damage) for damage in sorted(found)]
         return len(stored.objects) if reading else 0, findings
 
@@ -257,6 +278,45 @@ class Scrub:
                 damages.add(Damage("key", "missing"))
         return damages
 
+    def _loosened(self, stored: Beside, now: datetime) -> tuple[set[Damage], bool]:
+        """Return which locks and holds the store lacks, and whether all it has are of COMPLIANCE.
+
+        One request an object.
+        """
+        damages, modes = set[Damage](), set[str | None]()
+        for each in stored.archived.objects:
+            wrong, mode = self._wrong(stored.due, each.key, each.version_id, now)
+            damages |= {Damage(str(each.kind), what) for what in wrong}
+            modes.add(mode)
+        return damages | self._loosened_key(stored, now), modes == {COMPLIANCE}
+
+    def _loosened_key(self, stored: Beside, now: datetime) -> set[Damage]:
+        """Return what is wrong with lock and hold of the key that was wrapped anew, if there is one."""
+        archived = stored.archived
+        name = key_object_name(archived.recording.tenant_id, archived.recording.id, archived.kek_id)
+        names = set(key_names(name))
+        wrong = [
+            self._wrong(stored.due, version.key, version.version_id, now)[0]
+            for version in self._store.versions(name)
+            if version.key in names and not version.is_delete_marker
+        ]
+        return {Damage("key", what) for what in min(wrong, key=len, default=frozenset())}
+
+    def _wrong(self, due: Due, key: str, version_id: str, now: datetime) -> tuple[frozenset[str], str | None]:
+        """Return what is wrong with lock and hold of a version, and its mode.
+
+        What is lost has neither, and is told as lost.
+        """
+        try:
+            facts = self._store.head(key, version_id)
+        except NotFound:
+            return frozenset(), None
+        except StoreUnavailable:
+            if not self._store.healthy():
+                raise
+            return frozenset({UNREADABLE}), None
+        return due.wrong(facts, now), facts.mode
+
     def _read(self, stored: StoredObject | Pinned) -> tuple[bytes, str | None]:
         """Return the octets of an object, and how they differ from what was stored: None for not at all."""
         for _ in range(2):
@@ -286,18 +346,29 @@ class Scrub:
         name = key_object_name(archived.recording.tenant_id, archived.recording.id, archived.kek_id)
         return now in keys_beside(self._store, self._store.versions(name))
 
-    def _settle(self, stored: Beside, found: set[Damage], now: datetime, *, read: bool) -> set[Damage]:
+    def _settle(
+        self, stored: Beside, found: set[Damage], now: datetime, *, read: bool, is_firm: bool
+    ) -> set[Damage]:
         """Write down what was found and what is mended; return what of it stands."""
         recording = stored.archived.recording
         with self._audit.transaction(recording.tenant_id) as connection:
-            if not self._is_as_it_was(connection, stored):
+            if not scrubs.still_stands(connection, recording.tenant_id, recording.id):
+                return set()
+            [standing] = _whole(connection, [recording.id])
+            if not _is_as_it_was(standing, stored):
                 return set()
             before = scrubs.known(connection, recording.id)
+            # Of a lock or hold that is just being moved nothing new is said, nor that it is mended.
+            unsure = standing.due.unsure(stored.due)
+            found = {each for each in found if each.what not in unsure or each in before}
             new, mended = found - before, before - found if read else frozenset[Damage]()
             scrubs.add(connection, recording.tenant_id, recording.id, new, now)
             scrubs.remove(connection, recording.id, mended)
             if read:
-                scrubs.was_read(connection, recording.tenant_id, recording.id, now)
+                scrubs.was_read(connection, recording.tenant_id, recording.id, now, is_firm=is_firm)
+                store_locks.put_back(
+                    connection, recording.tenant_id, recording.id, {each.what for each in found}
+                )
             thing = f"recording:{recording.id}"
             self._write_down(connection, recording.tenant_id, thing, "object.damaged", new, now)
             self._write_down(connection, recording.tenant_id, thing, "object.mended", mended, now)
@@ -305,15 +376,6 @@ class Scrub:
             # Again at each pass, until somebody has mended it.
             log.error("an object is not as it was stored", recording_id=recording.id, **damage._asdict())
         return found
-
-    def _is_as_it_was(self, connection: Connection, stored: Beside) -> bool:
-        """Tell whether a recording has the objects and key still that were looked at."""
-        recording = stored.archived.recording
-        if not scrubs.still_stands(connection, recording.tenant_id, recording.id):
-            return False
-        [now] = recordings.whole(connection, [recording.id])
-        derivatives = scrubs.derivatives(connection, [recording.id]).get(recording.id, ())
-        return Beside(now, derivatives).objects == stored.objects and now.kek_id == stored.archived.kek_id
 
     def _write_down(  # noqa: PLR0917 - an entry of the log, field by field
         self,
@@ -335,6 +397,21 @@ class Scrub:
                 body={"kind": damage.kind, "finding": damage.what},
                 at=now,
             )
+
+
+def _whole(connection: Connection, recording_ids: list[RecordingId]) -> list[Beside]:
+    """Return recordings with all that belongs to them."""
+    derivatives = scrubs.derivatives(connection, recording_ids)
+    due = store_locks.due(connection, recording_ids)
+    return [
+        Beside(each, derivatives.get(each.recording.id, ()), due[each.recording.id])
+        for each in recordings.whole(connection, recording_ids)
+    ]
+
+
+def _is_as_it_was(now: Beside, before: Beside) -> bool:
+    """Tell whether a recording has the objects and key still that were looked at."""
+    return now.objects == before.objects and now.archived.kek_id == before.archived.kek_id
 
 
 def _hidden(stored: StoredObject | Pinned, listed: list[ObjectVersion]) -> str | None:

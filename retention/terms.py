@@ -12,19 +12,19 @@ mode never loosened. Not here: who may (`archive.catalogue.terms`), when it runs
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from archive.audit import AuditWriter
-from archive.catalogue import terms
+from archive.catalogue import store_locks, terms
 from archive.catalogue.engine import Catalogue
 from archive.clock import Clock
 from archive.data_key import expiry_day, translated_key_errors
 from archive.errors import Refused, StoreUnavailable
 from archive.ingest import lock_of
 from archive.key_object import is_key_object
-from archive.model import ArchivedRecording, TenantId
+from archive.model import ArchivedRecording, Recording, TenantId
 from archive.placing import Lock, objects_prefix
 from archive.rewrap import Rewrapping, VersionedVault
 from archive.store.object import COMPLIANCE, Store
@@ -79,10 +79,17 @@ class Terms:
             if not rewrapping.move(archived, kek):
                 return False
         if self._store.locks:
-            self._lock(archived, lock_of(self._store, self._catalogue, self._clock, recording))
+            lock = lock_of(self._store, self._catalogue, self._clock, recording)
+            self._lock(archived, self._as_firm(lock, recording))
         terms.settle(self._catalogue, recording.tenant_id, recording.id, recording.retain_until)
         _log.info("a longer term is followed", recording_id=recording.id)
         return True
+
+    def _as_firm(self, lock: Lock, recording: Recording) -> Lock:
+        """Return a lock of COMPLIANCE where there was one before, whoever loosened it."""
+        with self._catalogue.transaction(recording.tenant_id) as connection:
+            was_firm = lock.until is not None and store_locks.is_firm(connection, recording.id)
+        return replace(lock, mode=COMPLIANCE) if was_firm else lock
 
     def _lock(self, archived: ArchivedRecording, lock: Lock) -> None:
         """Move the locks of the pinned objects and of the keys beside them."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Select, and_, delete, func, insert, select, tuple_, update
+from sqlalchemy import Select, and_, delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -222,13 +222,22 @@ def remove(connection: Connection, recording_id: RecordingId, damages: Iterable[
     connection.execute(delete(scrub_findings).where(columns.recording_id == recording_id, mended))
 
 
-def was_read(connection: Connection, tenant_id: TenantId, recording_id: RecordingId, now: datetime) -> None:
-    """Write down that every object of a recording was read again."""
-    row = {"recording_id": recording_id, "tenant_id": tenant_id, "read_at": now}
+def was_read(
+    connection: Connection,
+    tenant_id: TenantId,
+    recording_id: RecordingId,
+    now: datetime,
+    *,
+    is_firm: bool = False,
+) -> None:
+    """Write down that every object of a recording was read again; `is_firm`: all under COMPLIANCE.
+
+    What was seen under COMPLIANCE once has to be so ever after.
+    """
+    row = {"recording_id": recording_id, "tenant_id": tenant_id, "read_at": now, "is_firm": is_firm}
     statement = upsert(scrubs).values(row)
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=["recording_id"], set_={"read_at": now})
-    )
+    seen = {"read_at": now, "is_firm": or_(scrubs.c.is_firm, statement.excluded.is_firm)}
+    connection.execute(statement.on_conflict_do_update(index_elements=["recording_id"], set_=seen))
 
 
 def findings(catalogue: Catalogue, tenant_id: TenantId) -> list[Found]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,23 @@ import pytest
 from structlog.testing import capture_logs
 
 from archive.audit import AuditWriter
-from archive.catalogue import scrubs
+from archive.catalogue import cases, scrubs
 from archive.catalogue.audit_entries import of_object
 from archive.catalogue.engine import Catalogue
+from archive.catalogue.store_locks import LETTING_GO, SHORTENED
 from archive.clock import SystemClock
 from archive.embedded.signed_request import S3Endpoint
 from archive.errors import ArchiveError
 from archive.model import ArchivedRecording, FinishedRecording, SessionOutcome, StoredObject, Tenant
 from archive.playback import Action, Playback
+from archive.store.object import whole_second
 from archive.store.s3 import ObjectStore
-from retention.scrub import HIDDEN, LOST, OVERWRITTEN, UNREADABLE, Scrub
+from retention.scrub import HIDDEN, LOST, OVERWRITTEN, UNREADABLE, Finding, Scrub
+from retention.store_holds import StoreHolds
+from retention.terms import Terms
 from tests.unit.archive.sealed.conftest import AUDIO
 from tests.unit.retention.ageing import auditor
+from tests.unit.retention.holding import person
 
 
 @dataclasses.dataclass
@@ -58,6 +63,23 @@ class Bucket:
 
     def overwrite(self, stored: StoredObject) -> None:
         self.client.put_object(Bucket=self.store._bucket, Key=stored.key, Body=b"forged")
+
+    def shorten(self, stored: StoredObject) -> None:
+        self.client.put_object_retention(
+            Bucket=self.store._bucket,
+            Key=stored.key,
+            VersionId=stored.version_id,
+            Retention={"Mode": "GOVERNANCE", "RetainUntilDate": datetime.now(UTC) + timedelta(days=1)},
+            BypassGovernanceRetention=True,
+        )
+
+    def let_go(self, stored: StoredObject) -> None:
+        self.client.put_object_legal_hold(
+            Bucket=self.store._bucket,
+            Key=stored.key,
+            VersionId=stored.version_id,
+            LegalHold={"Status": "OFF"},
+        )
 
     def lose(self, stored: StoredObject) -> None:
         self.client.delete_object(
@@ -158,3 +180,36 @@ def test_every_harm_is_found_by_the_next_scrub_and_alarms(
         return
     with pytest.raises(ArchiveError):
         sound()
+
+
+def test_a_lock_that_was_shortened_and_a_hold_that_was_taken_off_are_found_and_put_back(
+    bucket: Bucket,
+    house: Any,
+    archived: list[ArchivedRecording],
+    worker: Catalogue,
+    portal: Catalogue,
+    bakery: Tenant,
+) -> None:
+    """Who has the keys of the bucket needs no hands on its disk for this."""
+    kept, held, _ = archived
+    tenant_id, scope, now = bakery.id, person(bakery, "anna"), datetime.now(UTC)
+    with portal.transaction(tenant_id) as connection:
+        case_id = cases.open_case(connection, scope, "", "A claim", now=now)
+        cases.add_one(connection, scope, case_id, held.recording.id, now=now)
+    audit, clock = AuditWriter(worker, "worker/test"), SystemClock()
+    scrub = Scrub(bucket.store, worker, audit, clock, timedelta())
+    holds = StoreHolds(bucket.store, worker, clock)
+    terms = Terms(bucket.store, lambda: house.vault, worker, audit, clock)
+    holds.batch(tenant_id)
+    assert scrub.batch(tenant_id, None).findings == ()
+    bucket.shorten(kept.objects[0])
+    bucket.let_go(held.objects[1])
+    assert set(scrub.batch(tenant_id, None).findings) == {
+        Finding(kept.recording.id, "audio", SHORTENED),
+        Finding(held.recording.id, "peaks", LETTING_GO),
+    }
+    assert (terms.batch(tenant_id).done, holds.batch(tenant_id).done) == (1, 1)
+    facts = bucket.store.head(kept.objects[0].key, kept.objects[0].version_id)
+    assert facts.retain_until == whole_second(kept.recording.retain_until)
+    assert bucket.store.legal_hold(held.objects[1].key, held.objects[1].version_id)
+    assert scrub.batch(tenant_id, None).findings == ()

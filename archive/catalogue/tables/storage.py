@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Index, Integer, PrimaryKeyConstraint, Table, Text
+from sqlalchemy import Boolean, Column, Index, Integer, PrimaryKeyConstraint, Table, Text, text
 
 from archive.catalogue.tables.columns import count, maybe, metadata, of_recording, tenant, time, word, words
 
@@ -36,6 +36,7 @@ scrubs = Table(
     Column("recording_id", Text, primary_key=True),
     tenant(),
     time("read_at"),
+    Column("is_firm", Boolean, nullable=False, server_default=text("false")),
     of_recording(),
     Index(None, "tenant_id", "read_at"),
 )

@@ -22,7 +22,7 @@ from archive.errors import NotFound, StoreUnavailable, VerificationFailed
 from archive.model import ArchivedRecording, FinishedRecording, SessionOutcome, Tenant
 from archive.placing import objects_prefix
 from archive.rewrap import Rewrapping
-from archive.store.object import ObjectVersion
+from archive.store.object import ObjectFacts, ObjectVersion
 from retention.scrub import HIDDEN, INTERVAL, LOST, OVERWRITTEN, UNREADABLE, Finding, Scrub
 from tests.unit.archive.sealed.conftest import SettableClock
 
@@ -41,6 +41,11 @@ class Shelf:
         if isinstance(found, Exception):
             raise found
         return found
+
+    locks = False
+
+    def head(self, key: str, version_id: str) -> ObjectFacts:
+        raise NotFound("no store of this kind is asked for a lock")
 
     def versions(self, prefix: str) -> list[ObjectVersion]:
         found = self.objects.items()
