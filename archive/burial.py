@@ -1,4 +1,4 @@
-"""Recordings that two people let go early and a database of yesterday still names, taken for destroyed.
+"""Recordings that were let go early and a database of yesterday still names, taken for destroyed.
 
 By their tombstones (`archive.tombstone`): the row of a recording goes the way of all that is destroyed
 when this archive signed that it was, and nothing stands any more where its objects were. An empty place
@@ -15,8 +15,9 @@ changed. What is held in this database is left alone, and told. Called again it 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from cryptography import x509
@@ -49,8 +50,13 @@ class Burial:
     clock: Clock
     authority: x509.Certificate
     actor: str
-    buried: int = 0
-    """How many rows go, so far."""
+    by_tenant: Counter[TenantId] = field(default_factory=Counter)
+    """How many rows of each tenant go, so far."""
+
+    @property
+    def buried(self) -> int:
+        """How many rows go, so far."""
+        return self.by_tenant.total()
 
     def every_tenant(self, doubt: Doubt) -> None:
         """Look at the tombstones of every tenant; raises DependencyUnavailable, then it is done again."""
@@ -80,7 +86,9 @@ class Burial:
                     "database: release it, and do this again"
                 )
                 return
-            body: dict[str, Json] = {"from": "tombstone", "proposal": stones[0].proposal_id}
+            body: dict[str, Json] = {"from": "tombstone"}
+            if stones[0].proposal_id is not None:
+                body["proposal"] = stones[0].proposal_id
             entry = self.audit.append(
                 connection,
                 tenant_id=tenant_id,
@@ -91,7 +99,7 @@ class Burial:
                 body=body,
             )
             restored_recordings.bury(connection, stones[0], entry, now=now)
-        self.buried += 1
+        self.by_tenant[tenant_id] += 1
         _log.info("a recording that was destroyed since the backup goes again", recording_id=recording_id)
 
     def _listed(self, tenant_id: TenantId) -> dict[RecordingId, list[tuple[str, str]]]:

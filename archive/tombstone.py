@@ -2,9 +2,10 @@
 
     <tenant>/destroyed/<recording>/<claim>      one line of JSON: the statement and its signature
 
-What two people let go early leaves no object of its own, and an empty place may as well be a copy of
-the bucket that lacks something. So whoever has seen the objects gone says so, by the key that signs
-certificates of destruction. By this alone a database of yesterday learns of it (`archive.burial`).
+What two people let go early, or an administrator out of quarantine, leaves no object of its own, and an
+empty place may as well be a copy of the bucket that lacks something. So whoever has seen the objects gone
+says so, by the key that signs certificates of destruction. By this alone a database of yesterday learns
+of it (`archive.burial`).
 
 Rules: ids, keys of objects and hashes, no name, no number and nothing that was said. It is locked until
 the term the recording had: after that nothing brings it back. A line is believed for its own place
@@ -42,8 +43,8 @@ class Tombstone:
 
     tenant_id: TenantId
     recording_id: RecordingId
-    proposal_id: str
-    """What two people approved."""
+    proposal_id: str | None
+    """What two people approved; none for what an administrator let go out of quarantine."""
 
     retain_until: datetime
     gone_at: datetime

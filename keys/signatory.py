@@ -92,6 +92,16 @@ def load_authority(store: KeyStore, root: Root, organisation: str, now: datetime
     return _kept(store, root, f"{NAMES}/authority", lambda: _issued(None, organisation, now))[1]
 
 
+def known_authority(store: KeyStore, root: Root) -> x509.Certificate | None:
+    """Return the certificate others trust, None when none was made yet; raises as `load_or_create`."""
+    name = f"{NAMES}/authority"
+    try:
+        sealed = store.get(name)
+    except KeyNotFound:
+        return None
+    return _unpacked(root.unwrap(sealed, context_of(name)))[1]
+
+
 def context_of(name: str) -> bytes:
     """Return what the root binds a signatory or its authority to."""
     return length_prefixed(_FORMAT) + length_prefixed(name)

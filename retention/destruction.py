@@ -4,7 +4,7 @@
 2. Under the lock of the row it is asked once more whether a hold keeps it; what is about
    to be deleted is written down.
 3. Each version of each object is deleted, and the store's own list must show none. Of what goes
-   before its term a tombstone says so in the bucket (`archive.tombstone`).
+   before its term, out of quarantine too, a tombstone says so in the bucket (`archive.tombstone`).
 4. The row is replaced by one without names and numbers, and with it goes what hung from it.
 
 A claim that was broken off is taken up again where it stopped. Where the store refuses the
@@ -73,7 +73,7 @@ class Destroyer:
         clock: Clock,
         signatory: Callable[[], Signatory] | None = None,
     ) -> None:
-        """Remember what it stands on; `signatory` signs tombstones, for what two people let go early."""
+        """Remember what it stands on; `signatory` signs tombstones, for what is let go early."""
         self._signatory = signatory
         self._store = store
         self._catalogue = catalogue
@@ -197,14 +197,16 @@ class Destroyer:
 
     def _lay_tombstone(self, destruction: Destruction) -> None:
         """Say in the bucket that a recording went early, before the database forgets what it was."""
-        if destruction.proposal_id is None or self._signatory is None:
+        now = self._clock.now()
+        is_early = destruction.proposal_id is not None or destruction.retain_until > now
+        if not is_early or self._signatory is None:
             return
         stone = Tombstone(
             destruction.tenant_id,
             destruction.recording_id,
             destruction.proposal_id,
             destruction.retain_until,
-            self._clock.now(),
+            now,
             tuple(each for each in destruction.objects or () if each.found),
         )
         with translated_key_errors():

@@ -57,6 +57,7 @@ from archive.model import (
 from archive.placing import Placing, key_names, objects_prefix
 from archive.sealed_object import pin_of
 from archive.store.object import Store
+from keys.signatory import Signatory
 from keys.streaming_aead import open_sealed
 from retention import minutes
 from retention.destruction import ACTOR, Destroyer
@@ -74,10 +75,12 @@ class Quarantine:
         audit: AuditWriter,
         clock: Clock,
         due_time: Callable[[], datetime],
+        signatory: Callable[[], Signatory] | None = None,
     ) -> None:
         """Remember what it stands on; `vault` is asked for when the first recording is assigned.
 
-        `due_time` tells the moment up to which recordings are over (`Timekeeper.due_time`).
+        `due_time` tells the moment up to which recordings are over (`Timekeeper.due_time`). `signatory`
+        signs in the bucket that an administrator let one go.
         """
         self._store = store
         self._vault = vault
@@ -85,7 +88,7 @@ class Quarantine:
         self._audit = audit
         self._clock = clock
         self._due_time = due_time
-        self._destroyer = Destroyer(store, catalogue, audit, clock)
+        self._destroyer = Destroyer(store, catalogue, audit, clock, signatory)
 
     def assign(
         self, tenant_id: TenantId, recording_id: RecordingId, user_id: UserId, actor: str

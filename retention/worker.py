@@ -397,7 +397,9 @@ class Worker:
             functools.cache(lambda: open_signing_key(settings, keyring())),
             notices,
         )
-        quarantine = Quarantine(self._store, vault, self._catalogue, audit, clock, expiry.check_clocks)
+        quarantine = Quarantine(
+            self._store, vault, self._catalogue, audit, clock, expiry.check_clocks, signatory
+        )
         following = (
             StoreHolds(self._store, self._catalogue, clock),
             Terms(self._store, vault, self._catalogue, audit, clock),

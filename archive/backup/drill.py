@@ -2,23 +2,27 @@
 
 Two kinds: from a backup (database dump and key copy), or from the bucket alone with the
 keys. Only the bucket and a key store that still lives are read of a running service;
-nothing of it is changed.
+nothing of it is changed. What was let go early since the backup is found by its tombstone as a restore
+finds it (`archive.burial`): it counts as destroyed, and no more as something to come back.
 
 Not here: what a recording must show (`archive.backup.verification`).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from archive.audit import AuditWriter
 from archive.backup.copied_keys import RestoredKeys
 from archive.backup.folder import KEYS, Manifest
 from archive.backup.host import READER, REBUILDER, EmptyHost, empty_host
 from archive.backup.sealed import open_backup
 from archive.backup.verification import KEY_GONE_EARLY, Result, Verdict, Verification
+from archive.burial import Burial
 from archive.catalogue.directory import list_tenants
 from archive.data_key import destroyed_key_day, key_was_destroyed
 from archive.errors import ArchiveError, NotFound, Refused
@@ -28,6 +32,7 @@ from archive.store.object import Store
 from keys.kek import KekVault
 from keys.key_store import KeyStore
 from keys.root import Root
+from keys.signatory import known_authority
 
 Tell = Callable[[str], None]
 """Shows progress to a human."""
@@ -46,11 +51,15 @@ class Ground:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one tenant's recordings came to; `as_told` is None where no manifest tells."""
+    """What one tenant's recordings came to; `as_told` is None where no manifest tells.
+
+    `let_go` of those that count as destroyed go by a tombstone.
+    """
 
     domain: str
     result: Result
     as_told: bool | None
+    let_go: int = 0
 
     @property
     def is_good(self) -> bool:
@@ -72,7 +81,9 @@ def drill_backup(ground: Ground, now: datetime, sample: int | None, tell: Tell) 
     with empty_host() as host:
         host.restore(opened.dump())
         tell("database: restored into an empty host")
-        return _outcomes(ground, host, _as_told(host, manifest), {}, now, sample, tell)
+        as_told = _as_told(host, manifest)
+        let_go = _bury(ground, host, now, tell)
+        return _outcomes(ground, host, as_told, {}, let_go, now, sample, tell)
 
 
 def drill_bucket(ground: Ground, now: datetime, sample: int | None, tell: Tell) -> list[Outcome]:
@@ -99,7 +110,35 @@ def drill_bucket(ground: Ground, now: datetime, sample: int | None, tell: Tell) 
             if place not in told:
                 why = NotFound("Its sound stands in the bucket, and no record of it.")
                 missed.setdefault(place.tenant_id, []).append((place, why))
-        return _outcomes(ground, host, None, missed, now, sample, tell)
+        let_go = _bury(ground, host, now, tell)
+        return _outcomes(ground, host, None, missed, let_go, now, sample, tell)
+
+
+def _bury(ground: Ground, host: EmptyHost, now: datetime, tell: Tell) -> Counter[TenantId]:
+    """Let go in the empty host what the bucket proves to be destroyed; return how many of each tenant."""
+    authority = known_authority(_keys(ground), ground.root)
+    if authority is None:
+        return Counter()  # nobody has signed anything yet
+    catalogue = host.catalogue(REBUILDER)
+    audit = AuditWriter(catalogue, "operator/drill")
+    burial = Burial(ground.store, catalogue, audit, _At(now), authority, "operator:drill")
+    burial.every_tenant(lambda line: tell(f"look at this: {line}"))
+    if burial.buried:
+        tell(f"tombstones: {burial.buried} recordings were let go since, and go again")
+    return burial.by_tenant
+
+
+@dataclass(frozen=True)
+class _At:
+    """The moment of the drill, as a clock."""
+
+    moment: datetime
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def monotonic(self) -> float:
+        return self.moment.timestamp()
 
 
 def _outcomes(  # noqa: PLR0917 - the two kinds of drill, brought together
@@ -107,6 +146,7 @@ def _outcomes(  # noqa: PLR0917 - the two kinds of drill, brought together
     host: EmptyHost,
     as_told: dict[TenantId, bool] | None,
     missed: dict[TenantId, list[tuple[Place, ArchiveError]]],
+    let_go: Counter[TenantId],
     now: datetime,
     sample: int | None,
     tell: Tell,
@@ -124,8 +164,10 @@ def _outcomes(  # noqa: PLR0917 - the two kinds of drill, brought together
         for place, why in missed.get(tenant_id, []):
             result.recordings += 1
             result.note(place.recording_id, *_verdict(why, now))
+        result.recordings += let_go[tenant_id]
+        result.counts[Verdict.DESTROYED] += let_go[tenant_id]
         told = None if as_told is None else as_told.get(tenant_id, True)
-        found.append(Outcome(domains.get(tenant_id, "-"), result, told))
+        found.append(Outcome(domains.get(tenant_id, "-"), result, told, let_go[tenant_id]))
     return found
 
 
@@ -147,8 +189,12 @@ def _as_told(host: EmptyHost, manifest: Manifest) -> dict[TenantId, bool]:
 
 
 def _vault(ground: Ground) -> KekVault:
+    return KekVault(ground.root, _keys(ground))
+
+
+def _keys(ground: Ground) -> KeyStore:
     if ground.backup is not None:
-        return KekVault(ground.root, RestoredKeys(ground.backup / KEYS, ground.live))
+        return RestoredKeys(ground.backup / KEYS, ground.live)
     if ground.live is None:
         raise Refused("There are no keys: set EARWITNESS_KEY_STORE, or name a backup with --backup.")
-    return KekVault(ground.root, ground.live)
+    return ground.live

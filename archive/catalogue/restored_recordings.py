@@ -71,7 +71,7 @@ def bury(connection: Connection, stone: Tombstone, entry: AuditEntry, *, now: da
     unplanned = and_(_is_destruction(stone.tenant_id, stone.recording_id), destructions.c.objects.is_(None))
     if connection.execute(update(destructions).where(unplanned).values(objects=gone)).rowcount:
         return  # it was on its way out when the backup was made
-    of_it = _is_kept(stone.tenant_id, stone.recording_id)
+    of_it = _stands(stone.tenant_id, stone.recording_id)
     row = connection.execute(select(recordings).where(of_it)).one()
     connection.execute(
         insert(destructions).values(
@@ -99,11 +99,18 @@ def _may_be_buried(tenant_id: TenantId, recording_id: RecordingId) -> ColumnElem
         _is_destruction(tenant_id, recording_id), destructions.c.objects.is_(None)
     )
     of_it = and_(columns.tenant_id == tenant_id, columns.id == recording_id)
-    return or_(_is_kept(tenant_id, recording_id), and_(of_it, going.exists()))
+    return or_(_stands(tenant_id, recording_id), and_(of_it, going.exists()))
 
 
 def _is_destruction(tenant_id: TenantId, recording_id: RecordingId) -> ColumnElement[bool]:
     return and_(destructions.c.tenant_id == tenant_id, destructions.c.recording_id == recording_id)
+
+
+def _stands(tenant_id: TenantId, recording_id: RecordingId) -> ColumnElement[bool]:
+    """Whether a recording is kept, or waits in quarantine for somebody who decides."""
+    columns = recordings.c
+    of_it = columns.tenant_id == tenant_id, columns.id == recording_id
+    return and_(*of_it, columns.state.in_(sorted({*KEPT_STATES, RecordingState.QUARANTINED})))
 
 
 def _is_kept(tenant_id: TenantId, recording_id: RecordingId) -> ColumnElement[bool]:

@@ -98,6 +98,7 @@ def _row(outcome: Outcome) -> Row:
         "domain": outcome.domain,
         "recordings": result.recordings,
         **{verdict.value: result.counts[verdict] for verdict in Verdict},
+        "let go since": outcome.let_go,
         "manifest": as_told,
         "result": "good" if outcome.is_good else "FAILED",
     }

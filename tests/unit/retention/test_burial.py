@@ -11,12 +11,15 @@ import pytest
 
 from archive import tombstone
 from archive.audit import AuditWriter
+from archive.backup.drill import Ground, drill_backup
 from archive.backup.making import Backup
 from archive.backup.restoring import Restored, Target
+from archive.backup.verification import Verdict
 from archive.burial import Burial
 from archive.catalogue import destructions, recordings
 from archive.catalogue.audit_entries import of_object
 from archive.catalogue.engine import Catalogue
+from archive.errors import NotFound
 from archive.model import ArchivedRecording, RecordingState, Tenant
 from archive.playback import Action, ObjectKind, Playback
 from archive.rebuild import rebuild
@@ -24,6 +27,7 @@ from archive.store.object import sha256_hex
 from keys.key_store import DirectoryKeyStore
 from keys.local_keyring import LocalKeyring
 from keys.signatory import load_authority, load_or_create
+from retention.quarantine import Quarantine
 from tests.unit.archive.sealed.backups import administrator_url, back_up, out, vault
 from tests.unit.archive.sealed.test_restoring import catalogue, restore, target
 from tests.unit.retention.ageing import ROOT, Ageing, auditor, objects_of
@@ -253,3 +257,74 @@ def test_a_tombstone_says_nothing_of_anybody_and_is_locked_until_the_term_would_
     }
     assert gone.recording.call_id not in statement
     assert of_object(ageing.portal, bakery.id, f"recording:{gone.recording.id}")
+
+
+def in_quarantine(ageing: Ageing, tenant: Tenant) -> ArchivedRecording:
+    return ageing.archive(tenant, days=7, state=RecordingState.QUARANTINED, owner=None)
+
+
+def decide_to_destroy(ageing: Ageing, tenant: Tenant, archived: ArchivedRecording) -> None:
+    """Destroy a recording in quarantine as the worker does when an administrator says so."""
+    house, audit = ageing.house, AuditWriter(ageing.worker, "worker/quarantine")
+    Quarantine(
+        ageing.store,
+        lambda: house.vault,
+        ageing.worker,
+        audit,
+        house.clock,
+        house.clock.now,
+        ageing.signatory,
+    ).destroy(tenant.id, archived.recording.id, "user:admin")
+
+
+def test_what_an_administrator_destroyed_in_quarantine_since_the_backup_goes_again(
+    restoring: Restoring, ageing: Ageing, bakery: Tenant, back_up: Callable[[], Backup]
+) -> None:
+    """With its names and numbers, and not only when its seven days are over."""
+    gone, stays = in_quarantine(ageing, bakery), in_quarantine(ageing, bakery)
+    backup = back_up()
+    decide_to_destroy(ageing, bakery, gone)
+    after = restoring.after(backup)
+    assert parties_of(after, bakery, gone) == (gone.recording.parties, gone.recording.call_id)
+    assert restoring.rebuild(after) == (1, [])
+    after.sweep().batch(bakery.id)
+    with pytest.raises(NotFound):
+        parties_of(after, bakery, gone)
+    destructions.certificate_of(after.portal, auditor(bakery), gone.recording.id)
+    assert state_of(after, bakery, stays) is RecordingState.QUARANTINED
+    assert restoring.rebuild(after) == (0, [])
+
+
+def test_what_left_quarantine_by_its_time_leaves_no_tombstone(ageing: Ageing, bakery: Tenant) -> None:
+    """In a database of yesterday its time is over as well."""
+    gone = in_quarantine(ageing, bakery)
+    ageing.live(days=7)
+    decide_to_destroy(ageing, bakery, gone)
+    assert ageing.store.versions(f"{bakery.id}/") == []
+
+
+def test_a_drill_counts_what_was_let_go_since_the_backup_as_destroyed_and_says_so(
+    ageing: Ageing, operator: Catalogue, bakery: Tenant, back_up: Callable[[], Backup]
+) -> None:
+    """What is merely missing is a failure still."""
+    gone, unknown, stays, missing = (
+        ageing.archive(bakery, days=2000),
+        in_quarantine(ageing, bakery),
+        ageing.archive(bakery, days=2000),
+        ageing.archive(bakery, days=2000),
+    )
+    ageing.signatory()
+    backup = back_up()
+    let_go(ageing, operator, bakery, gone)
+    decide_to_destroy(ageing, bakery, unknown)
+    for version in ageing.store.versions(f"{bakery.id}/{missing.recording.id}/"):
+        ageing.store.lose(version.key, version.version_id)
+    told: list[str] = []
+    ground = Ground(ageing.store, ROOT, DirectoryKeyStore(ageing.key_directory), backup.folder)
+    outcomes = drill_backup(ground, ageing.house.clock.now(), None, told.append)
+    [outcome] = [each for each in outcomes if each.result.tenant_id == bakery.id]
+    assert (outcome.as_told, outcome.let_go, outcome.result.recordings) == (True, 2, 4)
+    assert [outcome.result.counts[verdict] for verdict in Verdict] == [1, 2, 1]
+    assert "tombstones: 2 recordings were let go since, and go again" in told
+    assert outcome.result.failures[0].startswith(missing.recording.id)
+    assert_opens(ageing, bakery, stays)
