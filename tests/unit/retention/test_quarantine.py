@@ -514,7 +514,7 @@ def test_what_was_broken_off_is_finished_by_the_sweep_of_what_expired(
     ageing.live(minutes=2)
     assert ageing.sweep().batch(bakery.id).certificates == 1
     assert work.due(bakery.id) == []
-    assert house.store.versions("") == []
+    assert house.store.versions(f"{bakery.id}/{before.recording.id}/") == []
 
 
 def test_who_would_hold_it_when_it_is_going_is_told_since_when(
