@@ -1,5 +1,7 @@
 """How a customer looks on its pages: a name, and a colour for light and for dark, checked to be readable.
 
+Mails and printed reports have the name, the colour for light and the logo: their stationery.
+
 The colour is that of what can be pressed. Of each we make the shades beside it, and every pair that
 stands on a page has a contrast of at least 4.5:1 (WCAG 2.2, 1.4.3): a colour that has less is
 refused with what was measured.
@@ -11,7 +13,7 @@ here: pictures (`archive.logo`).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from archive.errors import Refused
@@ -74,6 +76,40 @@ class Measured:
     def told(self) -> str:
         """The ratio as people read it, rounded down: 4.49 is not enough and never shown as 4.5."""
         return f"{int(self.ratio * 100) / 100:.2f}:1"
+
+
+@dataclass(frozen=True)
+class Stationery:
+    """What mails and printed reports of a customer carry: its name, and what of its look it chose.
+
+    `accent` is the colour for light, None for none; `logo` is a PNG that `archive.logo` made;
+    `written_down` is the name its provider wrote down, where it chose another.
+    """
+
+    organisation: str
+    accent: str | None = None
+    logo: bytes | None = field(default=None, repr=False)
+    written_down: str = ""
+
+    @property
+    def registered(self) -> str:
+        """The name its provider wrote down: nobody of the customer can change it."""
+        return self.written_down or self.organisation
+
+    @property
+    def own_name(self) -> str:
+        """The name it chose, '' where it is known by that of its provider alone."""
+        return self.organisation if self.organisation != self.registered else ""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether there is more to show than the name."""
+        return self.accent is not None or self.logo is not None
+
+
+def png_size_px(png: bytes) -> tuple[int, int]:
+    """Return width and height of a PNG of ours, from its header (PNG third edition, 11.2.1)."""
+    return int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
 
 
 def colour(text: str) -> str:

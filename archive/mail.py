@@ -66,6 +66,23 @@ class Attachment:
     content: bytes = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A picture that comes along in a mail; its HTML calls it `cid:` and its `name` (RFC 2392)."""
+
+    name: str
+    subtype: str
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Markup:
+    """A mail as HTML beside its text, and the pictures in it."""
+
+    html: str
+    pictures: tuple[Picture, ...] = ()
+
+
 def server_of(settings: Settings) -> MailServer | None:
     """Return the mail server of the settings, None when there is none; raises Refused for a wrong one."""
     if not settings.smtp_url:
@@ -100,9 +117,12 @@ def message(
     mail_id: str,
     language: str,
     at: datetime,
+    markup: Markup | None = None,
     attachments: tuple[Attachment, ...] = (),
 ) -> EmailMessage:
     """Write a mail; `mail_id` makes its Message-ID, the same however often it is sent.
+
+    With `markup` it is HTML too, for programs that show it (RFC 2046 section 5.1.4).
 
     Raises Refused for an address that is none, and for attachments above ATTACHMENT_BYTES_MAX.
     """
@@ -122,11 +142,28 @@ def message(
     mail["Auto-Submitted"] = "auto-generated"
     mail["X-Auto-Response-Suppress"] = "All"
     mail.set_content(text, cte="quoted-printable")
+    if markup is not None:
+        _add_markup(mail, markup)
     for each in attachments:
         main, _, sub = each.media_type.partition("/")
         mail.add_attachment(each.content, maintype=main, subtype=sub, filename=one_line(each.name))
     mail["Content-Language"] = language
     return mail
+
+
+def _add_markup(mail: EmailMessage, markup: Markup) -> None:
+    """Put the HTML beside the text, and its pictures beside the HTML (RFC 2387)."""
+    mail.add_alternative(markup.html, subtype="html", cte="quoted-printable")
+    html = next(each for each in mail.iter_parts() if each.get_content_type() == "text/html")
+    for each in markup.pictures:
+        html.add_related(
+            each.content,
+            maintype="image",
+            subtype=each.subtype,
+            cid=f"<{each.name}>",
+            disposition="inline",
+            filename=f"{each.name}.{each.subtype}",
+        )
 
 
 async def send(server: MailServer, mail: EmailMessage) -> None:

@@ -15,12 +15,24 @@ from aiohttp import web
 from archive.branding import style_sheet
 from archive.catalogue import brandings
 from archive.model import TenantId
+from playback_portal.person import LOOK
 from playback_portal.problems import not_found
 from playback_portal.route import STATIC_PREFIX, Route
 from playback_portal.services import SERVICES
 from playback_portal.static import CACHE_FOREVER
 
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+async def look_as(request: web.Request, tenant_id: TenantId) -> None:
+    """Let the pages of a request look as an organisation's, of which somebody came who is not signed in.
+
+    For where they proved something that only those of it have: a link, a first proof, an answer of
+    their own sign-in. A page that anybody can ask for must not tell who is a customer.
+    """
+    look = await asyncio.to_thread(brandings.look_of, request.app[SERVICES].catalogue, tenant_id)
+    if look is not None:
+        request[LOOK] = look
 
 
 async def get_file(request: web.Request) -> web.StreamResponse:

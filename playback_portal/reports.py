@@ -16,7 +16,7 @@ from aiohttp import web
 from archive import comma_separated
 from archive.access import Scope
 from archive.audit import Json
-from archive.catalogue import people
+from archive.catalogue import brandings
 from archive.errors import Refused
 from archive.reports import making, sheet, spreadsheet
 from archive.reports.making import Asked
@@ -117,8 +117,8 @@ async def _file(request: web.Request, report: Report, form: str, language: Langu
         media_type = spreadsheet.XLSX
     else:
         services, tenant_id = request.app[SERVICES], request[SCOPE].tenant_id
-        organisation = await asyncio.to_thread(people.tenant_of, services.catalogue, tenant_id)
-        body = await asyncio.to_thread(sheet.page, report, organisation.name, language)
+        paper = await asyncio.to_thread(brandings.stationery_of, services.catalogue, tenant_id)
+        body = await asyncio.to_thread(sheet.page, report, paper, language)
         media_type = sheet.MEDIA_TYPE
     headers = {"Content-Disposition": f'attachment; filename="{file_name(report, form)}"'}
     charset = "utf-8" if form == "csv" else None

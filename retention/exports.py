@@ -20,7 +20,7 @@ import structlog
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from archive.audit import AuditWriter, Json
-from archive.catalogue import accounts, audit_tree, exports, keks, notifications, people
+from archive.catalogue import accounts, audit_tree, brandings, exports, keks, notifications, people
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.exports import Export, ExportState
 from archive.clock import Clock
@@ -168,6 +168,7 @@ class Exports:
         """Make what is missing of a package and return the length of its zip in bytes."""
         scope = accounts.scope_of_user(self._catalogue, export.tenant_id, export.user_id)
         tenant = people.tenant_of(self._catalogue, export.tenant_id)
+        own_name = brandings.stationery_of(self._catalogue, export.tenant_id).own_name
         named = people.of_ids(self._catalogue, export.tenant_id, [export.user_id])
         asker = named[export.user_id]
         commission = Commission(
@@ -180,11 +181,12 @@ class Exports:
             container=export.container,
             case_id=export.case_id,
             left_out=export.left_out,
+            own_name=own_name,
         )
         playback = Playback(self._store, self._vault(), self._catalogue, self._audit, self._clock)
         shelf = SealedShelf(self._store, self._vault(), self._catalogue, export)
         if export.kept is not None:
-            head = Letterhead(tenant.name, export.reference)
+            head = Letterhead(tenant.name, export.reference, own_name)
             asked = SubjectCommission(scope, export.kept, export.purpose, head)
             SubjectPacker(playback, self._catalogue).pack(asked, shelf)
         else:

@@ -4,12 +4,14 @@ Each kind has a subject and a text for each language; `{name}` is filled in from
 letter's fields, once: what a field holds is never read as a place to be filled.
 
 Rules: pure. Plain text, short, and never more than its reader may know. A letter nobody
-wrote the words of is refused. Not here: who gets one.
+wrote the words of is refused. What a field holds in letters that run from right to left turns
+nothing around it. Not here: who gets one, and how it looks as HTML (`retention.letter_paper`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -32,12 +34,24 @@ class Words:
 
 
 @dataclass(frozen=True)
+class Paragraph:
+    """A paragraph of a mail; `place` is the name of the field it is and nothing else, such as `link`."""
+
+    text: str
+    place: str = ""
+
+
+@dataclass(frozen=True)
 class Filled:
-    """What a mail says."""
+    """What a mail says: its text, and the same by paragraphs."""
 
     subject: str
     text: str
+    paragraphs: tuple[Paragraph, ...] = ()
 
+
+_PLACES = frozenset({"{link}", "{ending}", "{choosing}", "{code}"})
+_RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
 
 _ENDS = {
     "nl": "\n\nLiever geen mail hierover? Kies het bij je instellingen:\n\n{choosing}\n",
@@ -342,10 +356,27 @@ def filled(kind: str, language: str, fields: Mapping[str, str]) -> Filled:
     if words is None:
         raise Refused(f"There are no words for a mail of the kind {kind[:40]!r}.")
     known = {**fields, **_told(language, fields)}
+    apart = {name: isolated(value) for name, value in fields.items()}
+    within = {**apart, **_told(language, apart)}
     try:
-        return Filled(words.subject.format_map(known), words.text.format_map(known))
+        subject, text = words.subject.format_map(known), words.text.format_map(within)
+        return Filled(subject, text, tuple(_paragraphs(words.text, within)))
     except KeyError as error:
         raise Refused(f"A mail of the kind {kind} needs the field {error}.") from None
+
+
+def isolated(text: str) -> str:
+    """Return a text so that letters from right to left in it turn nothing around it (UAX 9, 2.4)."""
+    turns = any(unicodedata.bidirectional(letter) in _RIGHT_TO_LEFT for letter in text)
+    return "\n".join(f"\u2068{line}\u2069" if line else line for line in text.split("\n")) if turns else text
+
+
+def _paragraphs(words: str, fields: Mapping[str, str]) -> Iterator[Paragraph]:
+    """Return the paragraphs of a text; what a field holds is never one that only our words make."""
+    for written in words.strip("\n").split("\n\n"):
+        place = written[1:-1] if written in _PLACES else ""
+        told = written.format_map(fields)
+        yield from (Paragraph(each, place) for each in ([told] if place else told.split("\n\n")) if each)
 
 
 def _told(language: str, fields: Mapping[str, str]) -> dict[str, str]:

@@ -6,8 +6,8 @@ A mail with a recording in it is judged once more when it is sent: whether its s
 still know (`retention.notifications`). Who gets the same mail twice, because a worker died between
 sending and writing it down, gets it under the same Message-ID.
 
-Rules: blocking, for one thread of the worker. Not here: the words (`retention.letters`),
-the connection (`archive.mail`), when it is tried again (`retention.worker`).
+Rules: blocking, for one thread of the worker. Not here: the words (`retention.letters`), how they
+look (`retention.letter_paper`), the connection (`archive.mail`), when it is tried again (`retention.worker`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ import structlog
 
 from archive.access import AccessScope, may_email
 from archive.audit import AuditWriter
-from archive.catalogue import accounts, mails, recordings, share_policies
+from archive.branding import Stationery
+from archive.catalogue import accounts, brandings, mails, recordings, share_policies
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.mails import ATTEMPTS_MAX, Mail, MailState
 from archive.clock import Clock
@@ -32,7 +33,7 @@ from archive.mail import ATTACHMENT_BYTES_MAX, Attachment, MailServer, message, 
 from archive.model import ArchivedRecording, ObjectKind, TenantId, UserId
 from archive.shared import Derivatives
 from keys.root import Root
-from retention import notifications, report_mails
+from retention import letter_paper, notifications, report_mails
 from retention.letters import filled
 
 ACTOR = "service:worker"
@@ -104,12 +105,16 @@ class Mailer:
                 fields,
                 now=self._clock.now(),
             )
+        paper = brandings.stationery_of(self._catalogue, mail.tenant_id)
+        if "organisation" in fields:
+            # As it calls itself when the mail leaves; what was written down may be of another name.
+            fields["organisation"] = paper.organisation
         said = filled(mail.kind, mail.language, fields)
         attachments: tuple[Attachment, ...] = ()
         if mail.kind == FILE:
             attachments = (self._attachment(mail, fields),)
         if mail.kind == report_mails.KIND:
-            attachments = (self._report(mail, fields),)
+            attachments = (self._report(mail, fields, paper),)
         written = message(
             self._server,
             mail.recipient,
@@ -118,6 +123,7 @@ class Mailer:
             mail_id=mail.id,
             language=mail.language,
             at=self._clock.now(),
+            markup=letter_paper.page(said, paper, mail.language),
             attachments=attachments,
         )
         asyncio.run(self._handed_over(self._server, written))
@@ -139,9 +145,9 @@ class Mailer:
         self._enter(mail, "recording.mailed", "ok")
         return Attachment(f"{archived.recording.id}.{form}", f"audio/{form}", content)
 
-    def _report(self, mail: Mail, fields: dict[str, str]) -> Attachment:
+    def _report(self, mail: Mail, fields: dict[str, str], paper: Stationery) -> Attachment:
         """Return the report a mail carries once its audit entry is durable; raises Refused, NotFound."""
-        made = report_mails.attachment(self._catalogue, mail.tenant_id, fields, now=self._clock.now())
+        made = report_mails.attachment(self._catalogue, mail.tenant_id, fields, paper, now=self._clock.now())
         self._enter(mail, "report.mailed", "ok")
         return made
 

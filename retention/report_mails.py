@@ -21,6 +21,7 @@ import structlog
 
 from archive import comma_separated
 from archive.audit import AuditWriter
+from archive.branding import Stationery
 from archive.catalogue import accounts, people, report_subscriptions
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.report_subscriptions import Due
@@ -92,7 +93,7 @@ class ReportMails:
 
 
 def attachment(
-    catalogue: Catalogue, tenant_id: TenantId, fields: Mapping[str, str], *, now: datetime
+    catalogue: Catalogue, tenant_id: TenantId, fields: Mapping[str, str], paper: Stationery, *, now: datetime
 ) -> Attachment:
     """Return the report a mail carries, as its reader may see it now; raises Refused, NotFound.
 
@@ -110,7 +111,7 @@ def attachment(
         content = spreadsheet.comma_separated_values(report, language)
         return Attachment(name, comma_separated.MEDIA_TYPE, content)
     if form == "pdf":
-        return Attachment(name, sheet.MEDIA_TYPE, sheet.page(report, fields["organisation"], language))
+        return Attachment(name, sheet.MEDIA_TYPE, sheet.page(report, paper, language))
     return Attachment(name, spreadsheet.XLSX, spreadsheet.workbook(report, language))
 
 

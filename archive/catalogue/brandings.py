@@ -15,10 +15,10 @@ from typing import Any
 from sqlalchemy import Row, delete, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from archive.branding import NAME_CHARS_MAX, Theme, colour, measured
+from archive.branding import NAME_CHARS_MAX, Stationery, Theme, colour, measured
 from archive.catalogue.engine import Catalogue, Connection
-from archive.catalogue.tables import brandings
-from archive.errors import Conflict, Refused
+from archive.catalogue.tables import brandings, tenants
+from archive.errors import Conflict, NotFound, Refused
 from archive.model import TenantId, new_id
 
 _SHOWN = (
@@ -66,6 +66,25 @@ def of_version(catalogue: Catalogue, tenant_id: TenantId, version: str) -> tuple
     with catalogue.transaction(tenant_id) as connection:
         row = connection.execute(statement).one_or_none()
     return (None, None) if row is None else (_look(row), row.logo)
+
+
+def stationery_of(catalogue: Catalogue, tenant_id: TenantId) -> Stationery:
+    """Return what mails and printed reports of a tenant carry, by its own name if it chose one.
+
+    Raises NotFound for a tenant that is gone.
+    """
+    columns = brandings.c
+    shown = (columns.tenant_id == tenants.c.id) & columns.draft.is_(False)
+    statement = (
+        select(tenants.c.name.label("written"), columns.name, columns.accent_light, columns.logo)
+        .select_from(tenants.outerjoin(brandings, shown))
+        .where(tenants.c.id == tenant_id)
+    )
+    with catalogue.transaction(tenant_id) as connection:
+        row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise NotFound("There is no such tenant any more.")
+    return Stationery(row.name or row.written, row.accent_light, row.logo, row.written)
 
 
 def checked(wanted: Look) -> Look:

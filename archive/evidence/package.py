@@ -62,6 +62,8 @@ class Commission:
     """What is asked for: which recordings, as whom, why, in what, and the names that stand in the report.
 
     Of a case, `case_id` is which, and `left_out` how many of its recordings have no sound to export.
+    `own_name` is what the organisation calls itself, where its provider wrote down another name: a name
+    that somebody typed stands beside the other one, and in nothing that is checked.
     """
 
     scope: AccessScope
@@ -73,6 +75,7 @@ class Commission:
     container: Container = Container.ZIP
     case_id: str | None = None
     left_out: int = 0
+    own_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -198,6 +201,7 @@ class Packer:
             commission.requested_by,
             self._signatory.authority_fingerprint(),
             authorities.script_sha256(),
+            commission.own_name,
         )
         for language in report.LANGUAGES:
             # Each report is a part of its own: that of a full package has some 50 MB.

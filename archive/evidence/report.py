@@ -43,7 +43,10 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class Subject:
-    """What the package is about: its reference, whose it is, why it was made and by whom."""
+    """What the package is about: its reference, whose it is, why it was made and by whom.
+
+    `own_name` is what the organisation calls itself, '' where that is the name its provider wrote down.
+    """
 
     reference: str
     organisation: str
@@ -51,6 +54,7 @@ class Subject:
     requested_by: str
     authority_fingerprint: str
     script_sha256: str
+    own_name: str = ""
 
 
 def page(subject: Subject, exhibits: Sequence[Exhibit], language: str) -> bytes:

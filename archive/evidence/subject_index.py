@@ -25,10 +25,11 @@ _WORDS = "subject_words.json"
 
 @dataclass(frozen=True)
 class Letterhead:
-    """Who answers, and which request."""
+    """Who answers, and which request; `own_name` is what they call themselves, if it is another."""
 
     organisation: str
     reference: str
+    own_name: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,10 @@ draws is loaded by the first report, for it takes longer to load than most of wh
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
+from archive.branding import Stationery, png_size_px
 from archive.errors import Refused
 from archive.reports import words
 from archive.reports.report import NUMBERS, Column, Report, Value
@@ -21,10 +23,12 @@ ROWS_MAX = 1000
 """Some thirty pages; who wants more wants a spreadsheet."""
 
 _FONT = "Helvetica"
+_LOGO_HEIGHT_MM, _LOGO_WIDTH_MM_MAX = 12.0, 60.0
+_RULE_MM = 0.8
 
 
-def page(report: Report, organisation: str, language: str) -> bytes:
-    """Return a report as PDF; raises Refused above ROWS_MAX rows."""
+def page(report: Report, paper: Stationery, language: str) -> bytes:
+    """Return a report as PDF, looking as whose it is; raises Refused above ROWS_MAX rows."""
     if len(report.rows) > ROWS_MAX:
         raise Refused(f"A PDF has at most {ROWS_MAX} rows: take the report as CSV or XLSX.")
     from fpdf import FPDF  # noqa: PLC0415 - see the rules above
@@ -35,11 +39,13 @@ def page(report: Report, organisation: str, language: str) -> bytes:
     made.set_title(_latin(words.TITLES[report.name][language]))
     made.set_auto_page_break(auto=True, margin=15)
     made.add_page()
+    if paper.is_own:
+        _head(made, paper)
     made.set_font(_FONT, style="B", size=16)
     made.cell(text=_latin(words.TITLES[report.name][language]), new_x="LMARGIN", new_y="NEXT")
     made.set_font(_FONT, size=10)
     for line in (
-        f"{organisation}, {words.period_of(report.period, language)}",
+        f"{paper.organisation}, {words.period_of(report.period, language)}",
         words.EXPLAINED[report.name][language],
         words.as_of(report.as_of, language),
     ):
@@ -51,6 +57,25 @@ def page(report: Report, organisation: str, language: str) -> bytes:
     else:
         _table(made, report, language)
     return bytes(made.output())
+
+
+def _head(made: FPDF, paper: Stationery) -> None:
+    """Draw the logo at the right and a line of the colour above all; nothing else moves by it."""
+    left, top = made.get_x(), made.get_y()
+    if paper.accent is not None:
+        made.set_draw_color(*(int(paper.accent[at : at + 2], 16) for at in (1, 3, 5)))
+        made.set_line_width(_RULE_MM)
+        made.line(left, top - 3, left + made.epw, top - 3)
+        made.set_draw_color(0)
+        made.set_line_width(0.2)
+    if paper.logo is not None:
+        width_px, height_px = png_size_px(paper.logo)
+        width = min(_LOGO_HEIGHT_MM * width_px / height_px, _LOGO_WIDTH_MM_MAX)
+        height = width * height_px / width_px
+        right = left + made.epw
+        name = _latin(paper.organisation)
+        made.image(io.BytesIO(paper.logo), x=right - width, y=top, w=width, h=height, alt_text=name)
+        made.set_xy(left, top)
 
 
 def _table(made: FPDF, report: Report, language: str) -> None:
@@ -82,4 +107,5 @@ def _cells(row: tuple[Value, ...], columns: tuple[Column, ...], language: str) -
 
 
 def _latin(text: str) -> str:
-    return text.encode("latin-1", "replace").decode("latin-1")
+    line = "".join(letter if letter.isprintable() else " " for letter in text)
+    return line.encode("latin-1", "replace").decode("latin-1")

@@ -23,9 +23,11 @@ from archive.catalogue.portal_sessions import Proof
 from archive.errors import ArchiveError
 from archive.post import Letter
 from playback_portal import admission, browser_session, outbox
+from playback_portal.branding import look_as
 from playback_portal.language import Language, language_of, mark
 from playback_portal.page import render
 from playback_portal.pages.sign_in import fields_of
+from playback_portal.person import LOOK
 from playback_portal.route import Route
 from playback_portal.services import SERVICES, Services
 
@@ -181,6 +183,7 @@ async def _found(request: web.Request) -> tuple[Invitation, Particulars] | None:
     invitation = await asyncio.to_thread(invitations.find, services.catalogue, token, now=now)
     if invitation is None:
         return None
+    await look_as(request, invitation.account.tenant_id)
     person = await asyncio.to_thread(identities.particulars, services.catalogue, invitation.account)
     return None if person is None else (invitation, person)
 
@@ -201,6 +204,7 @@ def _form(
         "sign_in/new-password.html",
         status=status,
         person=person,
+        organisation=(request[LOOK].name if LOOK in request else "") or person.tenant_name,
         begins=invitation.kind is Kind.INVITATION,
         error=error,
     )

@@ -28,6 +28,7 @@ from archive.errors import Conflict
 from archive.model import TenantId
 from keys import challenge
 from playback_portal import admission, browser_session
+from playback_portal.branding import look_as
 from playback_portal.language import mark
 from playback_portal.openid import OpenIdClient, Pending, ProviderError, Subject
 from playback_portal.page import render
@@ -77,6 +78,8 @@ async def post_organisation(request: web.Request) -> web.StreamResponse:
     if tenant_id is None or provider is None:
         return _form(request, back, typed, NO_PROVIDER, HTTPStatus.NOT_FOUND, again=again)
     await admission.succeeded(request, throttle.passkey_subjects(admission.address_of(request)))
+    # That it has a sign-in of its own is told by the way there: so nothing is told by its look.
+    await look_as(request, tenant_id)
     pending = Pending.fresh()
     try:
         hint = typed if "@" in typed else ""
@@ -103,6 +106,7 @@ async def get_callback(request: web.Request) -> web.StreamResponse:
     if flow is None:
         return _forgetting(request, _form(request, "/", "", NOT_LET_IN, HTTPStatus.FORBIDDEN))
     tenant_id, pending = TenantId(flow["tenant"]), Pending(flow["state"], flow["nonce"], flow["verifier"])
+    await look_as(request, tenant_id)
     provider = await _provider(request, tenant_id)
     if provider is None:
         return await _refuse(request, None, flow["next"], NO_PROVIDER)

@@ -19,7 +19,7 @@ from aiohttp import web
 
 from archive import throttle
 from archive.audit import Json
-from archive.catalogue import brandings, people, share_visits, shares, sign_in_attempts
+from archive.catalogue import people, share_visits, shares, sign_in_attempts
 from archive.catalogue.engine import Connection
 from archive.catalogue.share_visits import HEARD_TIMES_MAX, Visit
 from archive.catalogue.shares import CODE_DIGITS, Derivative, Proof
@@ -27,6 +27,7 @@ from archive.model import ObjectKind
 from archive.post import Letter
 from archive.sealed_object import SealedReader
 from playback_portal import admission, browser_session, byte_range, fragment, outbox
+from playback_portal.branding import look_as
 from playback_portal.byte_range import ByteRange, Unsatisfiable
 from playback_portal.language import language_of, mark
 from playback_portal.page import render, see_other
@@ -284,9 +285,7 @@ def _append(
 async def _entered(request: web.Request) -> Link:
     """Return the link of the path, and let its pages look as the organisation that shared it."""
     link = await entered_link(request)
-    look = await asyncio.to_thread(brandings.look_of, request.app[SERVICES].catalogue, link.share.tenant_id)
-    if look is not None:
-        request[LOOK] = look
+    await look_as(request, link.share.tenant_id)
     return link
 
 

@@ -25,6 +25,7 @@ from playback_portal.exposure import own_address
 from playback_portal.language import mark
 from playback_portal.page import render, see_other
 from playback_portal.pages.preferences import local
+from playback_portal.person import LOOK
 from playback_portal.problems import Problem
 from playback_portal.route import Route
 from playback_portal.services import SERVICES
@@ -41,6 +42,8 @@ async def get_sign_in(request: web.Request) -> web.StreamResponse:
     back = local(request.query.get("next", "/"))
     visit = await browser_session.visit_of(request)
     again = "again" in request.query
+    if visit is not None and visit.look is not None:
+        request[LOOK] = visit.look
     if visit is not None and not again:
         if is_complete(visit):
             return see_other(request, back)
@@ -141,9 +144,16 @@ async def end_sessions(request: web.Request, visit: Visit, session_id: str | Non
 
 
 async def at_stage(request: web.Request, stage: Stage) -> Visit | None:
-    """Return the session a request came with when it is at this stage, else None."""
+    """Return the session a request came with when it is at this stage, else None.
+
+    Pages on the way in look as the organisation's whose first proof was given.
+    """
     visit = await browser_session.visit_of(request)
-    return visit if visit is not None and visit.session.stage is stage else None
+    if visit is None or visit.session.stage is not stage:
+        return None
+    if visit.look is not None:
+        request[LOOK] = visit.look
+    return visit
 
 
 async def fields_of(request: web.Request) -> dict[str, str]:

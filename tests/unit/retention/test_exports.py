@@ -18,8 +18,9 @@ from sqlalchemy import update
 
 from archive.access import AccessScope
 from archive.audit import AuditWriter
-from archive.catalogue import accounts, cases, directory, exports, mails, tables
+from archive.catalogue import accounts, brandings, cases, directory, exports, mails, tables
 from archive.catalogue.audit_entries import of_object
+from archive.catalogue.brandings import Look
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.exports import (
     KEPT,
@@ -128,6 +129,24 @@ def test_the_package_passes_its_check_and_holds_every_recording(
         report = package.read("data/report-nl.html").decode()
     assert "zaak-12" in report
     assert "visser@bakery.example" in report
+
+
+def test_a_report_of_evidence_names_the_organisation_as_its_provider_did_and_beside_it_as_it_calls_itself(
+    ageing: Ageing, bakery: Tenant, asker: UserId
+) -> None:
+    with ageing.portal.transaction(bakery.id) as connection:
+        look = Look(bakery.id, "", "Molen & Zn", "#0a4f8a")
+        made = brandings.put_draft(connection, look, "user:boss", now=ageing.house.clock.now(), logo=b"PNG")
+        brandings.publish(connection, bakery.id, made.version)
+    export = ask(ageing, bakery, asker, ageing.archive(bakery).recording.id)
+    making(ageing).make(bakery.id, export.id)
+    with zipfile.ZipFile(io.BytesIO(whole(ageing, export))) as package:
+        report = package.read("data/report-nl.html").decode()
+        info = package.read("bag-info.txt").decode()
+    assert f"<dt>Van</dt><dd><bdi>{bakery.name}</bdi></dd>" in report
+    assert "<dt>Noemt zich</dt><dd>“<bdi>Molen &amp; Zn</bdi>”</dd>" in report
+    assert "#0a4f8a" not in report
+    assert f"Source-Organization: {bakery.name}" in info
 
 
 def test_a_download_goes_on_at_any_byte(ageing: Ageing, bakery: Tenant, asker: UserId) -> None:

@@ -147,9 +147,10 @@ def test_what_a_mail_says_has_a_limit(portal: Catalogue, post: MailPost, bakery:
 
 
 def test_hostile_words_stay_text(
-    portal: Catalogue, post: MailPost, mailer: Mailer, desk: Desk, bakery: Tenant
+    database: Any, portal: Catalogue, post: MailPost, mailer: Mailer, desk: Desk, bakery: Tenant
 ) -> None:
     name = "Bakker\r\nBcc: dief@voorbeeld.nl\r\n\r\nX"
+    database.connect().execute("UPDATE tenants SET name = %s WHERE id = %s", (name, bakery.id))
     fields = {"link": LINK, "organisation": name, "title": "{code}\r\nX: y", "endsAt": "2026-11-27T12:00:00Z"}
     mailer.send(bakery.id, queued(portal, post, letter(bakery, kind="share", fields=fields)))
     (mail,) = desk.mails

@@ -22,8 +22,9 @@ from archive.catalogue.engine import Catalogue
 from archive.catalogue.exports import Export, ExportState
 from archive.data_subject import Identification, RequestKind, SoughtBy, Treatment
 from archive.errors import Refused, StoreUnavailable
-from archive.evidence import muting
+from archive.evidence import muting, subject_index
 from archive.evidence.exports import Download
+from archive.evidence.subject_index import Letterhead
 from archive.model import ArchivedRecording, Layout, Party, Role, Tenant
 from archive.playback import Playback
 from retention.exports import Exports
@@ -250,6 +251,13 @@ def test_what_was_broken_off_goes_on_and_a_long_call_is_several_files(
     assert not whole[:, 1].any()
     assert [f'href="{name}"' in index for name in names] == [True] * len(names)
     assert recording.id in names[0]
+
+
+def test_the_page_says_what_who_answers_calls_itself_beside_the_name_its_provider_wrote_down() -> None:
+    told = subject_index.page(Letterhead("De Bakker", "AVG-1", "<b>Molen"), [], "nl").decode()
+    assert "<dt>Van</dt><dd><bdi>De Bakker</bdi></dd>" in told
+    assert "<dt>Noemt zich</dt><dd>“<bdi>&lt;b&gt;Molen</bdi>”</dd>" in told
+    assert "Noemt zich" not in subject_index.page(Letterhead("De Bakker", "AVG-1"), [], "nl").decode()
 
 
 def test_a_recording_that_is_gone_is_in_no_package(

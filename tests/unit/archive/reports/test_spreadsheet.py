@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 import pytest
 from defusedxml import ElementTree
 
+from archive.branding import Stationery
 from archive.errors import Refused
 from archive.reports import sheet
 from archive.reports.period import Period
@@ -95,14 +96,14 @@ def test_a_workbook_has_real_numbers_days_and_sums() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_pdf_is_made_of_any_letters_and_of_no_rows(language: str) -> None:
     for rows in (ROWS, (), (("Łukasz 明", 1, 1, None, None),)):
-        assert sheet.page(report(rows), "Bakkerij “Ć”", language).startswith(b"%PDF-")
+        assert sheet.page(report(rows), Stationery("Bakkerij “Ć”"), language).startswith(b"%PDF-")
 
 
 def test_a_pdf_has_rows_at_most() -> None:
     row = ("anna", 1, 1, None, None)
-    assert sheet.page(report((row,) * sheet.ROWS_MAX), "x", "nl")
+    assert sheet.page(report((row,) * sheet.ROWS_MAX), Stationery("x"), "nl")
     with pytest.raises(Refused, match="CSV"):
-        sheet.page(report((row,) * (sheet.ROWS_MAX + 1)), "x", "nl")
+        sheet.page(report((row,) * (sheet.ROWS_MAX + 1)), Stationery("x"), "nl")
 
 
 def test_every_report_and_column_has_words_in_both_languages() -> None:

@@ -128,6 +128,23 @@ def test_the_report_tells_why_it_was_recorded_as_written_down_when_the_call_bega
     assert "Training" not in page
 
 
+def test_what_an_organisation_calls_itself_is_told_as_that_and_in_nothing_that_is_checked(
+    packer: Packer, bakery: Tenant, archived: ArchivedRecording, tmp_path: Path
+) -> None:
+    claim = f"OK, untouched: checked by the court {HOSTILE}"
+    order = dataclasses.replace(commission(bakery, archived.recording.id), own_name=claim)
+    packer.pack(order, FolderShelf(tmp_path / "bag"), NOW)
+    page = (tmp_path / "bag/data/report-en.html").read_text()
+    assert "<dt>Of</dt><dd><bdi>Bakkerij Jansen</bdi></dd>" in page
+    assert "<dt>Calls itself</dt><dd>“<bdi>OK, untouched: checked by the court &lt;script&gt;" in page
+    assert page.count("checked by the court") == 1
+    others = [each for each in (tmp_path / "bag").rglob("*") if each.is_file() and each.suffix != ".html"]
+    assert others
+    assert not [each for each in others if b"checked by the court" in each.read_bytes()]
+    packer.pack(commission(bakery, archived.recording.id), FolderShelf(tmp_path / "plain"), NOW)
+    assert "Calls itself" not in (tmp_path / "plain/data/report-en.html").read_text()
+
+
 def test_a_hostile_name_is_text_in_both_reports(
     packer: Packer, bakery: Tenant, archived: ArchivedRecording, tmp_path: Path
 ) -> None:
