@@ -12,7 +12,18 @@ from http import HTTPStatus
 from aiohttp import web
 
 from archive.access import Scope, may_administer
-from playback_portal import departures, grounds, imports, lists, people, policies, quarantine, rights, teams
+from playback_portal import (
+    departures,
+    grounds,
+    imports,
+    lists,
+    looks,
+    people,
+    policies,
+    quarantine,
+    rights,
+    teams,
+)
 from playback_portal.problems import Problem
 from playback_portal.route import Handler, Route
 from playback_portal.services import ENTRY, SCOPE
@@ -65,6 +76,9 @@ ADMINISTRATION_ROUTES: tuple[Route, ...] = (
     _row("PATCH", "/v1/policy", policies.patch_policy, "policy.changed", "policy"),
     _row("GET", "/v1/recording-grounds", grounds.get_recording_grounds, "grounds.viewed", "grounds"),
     _row("POST", "/v1/recording-grounds", grounds.post_recording_grounds, "grounds.registered", "grounds"),
+    _row("PUT", "/v1/branding", looks.put_branding, "branding.changed", "branding"),
+    _row("PUT", "/v1/branding/logo", looks.put_logo, "branding.changed", "branding"),
+    _row("DELETE", "/v1/branding/logo", looks.delete_logo, "branding.changed", "branding"),
     _row("GET", "/v1/do-not-record", lists.list_do_not_record, "do-not-record.listed", "do-not-record"),
     _row("POST", "/v1/do-not-record", lists.post_do_not_record, "do-not-record.added", "do-not-record"),
     _row(

@@ -22,6 +22,7 @@ from archive.model import (
 )
 from archive.roster import COLUMNS, NONE, RESULTS
 from playback_portal.grounds_schemas import GROUNDS_OPERATIONS, GROUNDS_SCHEMAS
+from playback_portal.look_schemas import LOOK_OPERATIONS, LOOK_SCHEMAS
 from playback_portal.operations import JSON, MERGE_PATCH, Operation
 from playback_portal.rights_schemas import RIGHTS_OPERATIONS, RIGHTS_PARAMETERS, RIGHTS_SCHEMAS
 from playback_portal.schemas import (
@@ -79,6 +80,7 @@ def _fields(properties: dict[str, Schema], required: tuple[str, ...] = ()) -> Sc
 ADMINISTRATION_SCHEMAS: Final[dict[str, Schema]] = {
     **RIGHTS_SCHEMAS,
     **GROUNDS_SCHEMAS,
+    **LOOK_SCHEMAS,
     "User": object_of(
         id=ID,
         login=_LOGIN,
@@ -199,6 +201,7 @@ ADMINISTRATION_PARAMETERS: Final[dict[str, Schema]] = {
 ADMINISTRATION_OPERATIONS: Final[dict[str, Operation]] = {
     **RIGHTS_OPERATIONS,
     **GROUNDS_OPERATIONS,
+    **LOOK_OPERATIONS,
     "list_users": Operation("People, by login", ("q", "limit", "cursor"), "UserPage", refusals=(400,)),
     "post_user": Operation("Add a person", (), "User", refusals=(409,), status=201, body="NewUser"),
     "post_import": Operation(

@@ -43,6 +43,7 @@ from playback_portal.evaluation_samples import EVALUATION_SAMPLE_API_ROUTES
 from playback_portal.evaluations import EVALUATION_ROUTES
 from playback_portal.exports import EXPORT_ROUTES
 from playback_portal.labels import LABEL_ROUTES
+from playback_portal.looks import LOOK_ROUTES
 from playback_portal.notifications import NOTIFICATION_ROUTES
 from playback_portal.operation import OPERATION_ROUTES
 from playback_portal.pages.annotations import ANNOTATION_ROUTES
@@ -197,6 +198,7 @@ ROUTES = (
     *SHARING_ROUTES,
     *GROUNDS_ROUTES,
     *BRANDING_FILE_ROUTES,
+    *LOOK_ROUTES,
     *BRANDING_ROUTES,
     *POLICY_ROUTES,
     *PREFERENCE_ROUTES,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.branding import NAME_CHARS_MAX, Stationery, Theme, colour, measured
@@ -21,6 +21,7 @@ from archive.catalogue.tables import brandings, tenants
 from archive.errors import Conflict, NotFound, Refused
 from archive.model import TenantId, new_id
 
+LOCK = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("name"), 0)))
 _SHOWN = (
     brandings.c.tenant_id,
     brandings.c.version,
@@ -66,6 +67,12 @@ def of_version(catalogue: Catalogue, tenant_id: TenantId, version: str) -> tuple
     with catalogue.transaction(tenant_id) as connection:
         row = connection.execute(statement).one_or_none()
     return (None, None) if row is None else (_look(row), row.logo)
+
+
+def locked(connection: Connection, tenant_id: TenantId) -> Look | None:
+    """Do as `look_within`; who else changes what is shown waits until the caller's transaction is over."""
+    _lock(connection, tenant_id)
+    return look_within(connection, tenant_id)
 
 
 def stationery_of(catalogue: Catalogue, tenant_id: TenantId) -> Stationery:
@@ -115,11 +122,37 @@ def put_draft(
 
     With `keep_logo` it has the logo of the draft before it, or of what is shown.
     """
-    look = replace(checked(wanted), version=new_id(now))
-    columns = brandings.c
     if keep_logo:
-        kept = select(columns.logo).where(columns.tenant_id == look.tenant_id)
+        columns = brandings.c
+        kept = select(columns.logo).where(columns.tenant_id == wanted.tenant_id)
         logo = connection.execute(kept.order_by(columns.draft.desc()).limit(1)).scalar()
+    return _put(connection, wanted, actor, now, logo, draft=True)
+
+
+def put_shown(
+    connection: Connection,
+    wanted: Look,
+    actor: str,
+    *,
+    now: datetime,
+    logo: bytes | None = None,
+    keep_logo: bool = False,
+) -> Look:
+    """Show a look from now on, in the caller's transaction, and return it; raises as `checked`.
+
+    With `keep_logo` it has the logo of what was shown. A draft stays as it is.
+    """
+    if keep_logo:
+        columns = brandings.c
+        kept = select(columns.logo).where(columns.tenant_id == wanted.tenant_id, columns.draft.is_(False))
+        logo = connection.execute(kept).scalar()
+    return _put(connection, wanted, actor, now, logo, draft=False)
+
+
+def _put(
+    connection: Connection, wanted: Look, actor: str, now: datetime, logo: bytes | None, *, draft: bool
+) -> Look:
+    look = replace(checked(wanted), version=new_id(now))
     row: dict[str, Any] = {
         "version": look.version,
         "name": look.name,
@@ -129,13 +162,14 @@ def put_draft(
         "changed_by": actor,
         "changed_at": now,
     }
-    statement = upsert(brandings).values(tenant_id=look.tenant_id, draft=True, **row)
+    statement = upsert(brandings).values(tenant_id=look.tenant_id, draft=draft, **row)
     connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "draft"], set_=row))
     return replace(look, has_logo=logo is not None)
 
 
 def publish(connection: Connection, tenant_id: TenantId, version: str) -> None:
     """Show the draft of a version from now on; raises Conflict where it is another one by now."""
+    _lock(connection, tenant_id)
     columns = brandings.c
     of_tenant = columns.tenant_id == tenant_id
     found = (of_tenant, columns.draft.is_(True), columns.version == version)
@@ -147,7 +181,13 @@ def publish(connection: Connection, tenant_id: TenantId, version: str) -> None:
 
 def reset(connection: Connection, tenant_id: TenantId) -> None:
     """Look as everybody again, draft and all. Twice is once."""
+    _lock(connection, tenant_id)
     connection.execute(delete(brandings).where(brandings.c.tenant_id == tenant_id))
+
+
+def _lock(connection: Connection, tenant_id: TenantId) -> None:
+    # Who looks as everybody has no row that could be locked.
+    connection.execute(LOCK, {"name": f"branding/{tenant_id}"})
 
 
 def _look(row: Row[Any]) -> Look:
