@@ -7,6 +7,8 @@ Rules:
   thread that lives as long as the process does.
 * A child is known by process id and start time, kept in a file; one that outlived
   us all the same is ended by the next start, a stranger with its number never is.
+* What a child that died had started is asked to end, and has a moment to write down
+  what it holds, before it is killed and the child is started again.
 * A log never grows past `LOG_SIZE_BYTES_MAX`; one older log is kept beside it.
 
 Not here: what is started (`postgres`, `seaweedfs`, `supervisor`).
@@ -30,6 +32,7 @@ from archive.embedded.errors import EmbeddedServiceError
 LOG_SIZE_BYTES_MAX = 16 * 1024 * 1024  # days of a quiet service, and still opened by any editor
 PROCESS_ID_SIZE_BYTES_MAX = 256  # two numbers and a boot id
 ORPHAN_END_TIMEOUT_S = 15.0  # longer than any of our services takes to end
+LAST_WORK_S = 3.0  # a capture process that waits for a busy machine still journals what its sockets hold
 POLL_INTERVAL_S = 0.02
 LOG_TAIL_SIZE_BYTES = 2000  # the last words of a service that died, for an error message
 PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -65,7 +68,8 @@ class ChildProcess:
         return self._process.pid if self._process is not None and self.exit_code() is None else None
 
     def start(self) -> None:
-        """Start the child, after ending one that an earlier start left behind."""
+        """Start the child, after ending what an earlier start left behind."""
+        self._let_group_end()
         self._end_group()
         end_orphan(self.spec.pid_file)
         self.bound_log()
@@ -136,6 +140,16 @@ class ChildProcess:
             self._end_group()
             self._process.wait()
 
+    def _let_group_end(self) -> None:
+        """Ask the children of a child that died to end, and wait until they have, for LAST_WORK_S at most."""
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGTERM)
+        deadline = time.monotonic() + LAST_WORK_S
+        while _is_group_alive(self._process.pid) and time.monotonic() < deadline:
+            time.sleep(POLL_INTERVAL_S)
+
     def _end_group(self) -> None:
         """Kill what is left of the group: the children of a child that died hold its ports."""
         if self._process is not None:
@@ -185,15 +199,29 @@ def end_orphan(pid_file: Path) -> None:
     pid_file.unlink()
 
 
+def _is_group_alive(group: int) -> bool:
+    """Tell whether a process of a group runs; one that ended and that nobody collected does not."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            fields = _fields(path)
+            if int(fields[2]) == group and fields[0] != "Z":
+                return True
+    return False
+
+
+def _fields(stat: Path) -> list[str]:
+    """Return proc_pid_stat(5) from field 3, the state, on; the name before it may hold blanks."""
+    return stat.read_text().rpartition(")")[2].split()
+
+
 def _identity(process_id: int) -> str | None:
     """Return process id, start time and boot id, which no other process ever shares; None if it is gone."""
     try:
-        stat = Path(f"/proc/{process_id}/stat").read_text()
+        fields = _fields(Path(f"/proc/{process_id}/stat"))
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    fields = stat.rpartition(")")[2].split()  # the name before it may hold blanks and parentheses
-    state, started = fields[0], fields[19]  # proc_pid_stat(5), fields 3 and 22
+    state, started = fields[0], fields[19]  # fields 3 and 22
     return None if state == "Z" else f"{process_id} {started} {boot}"
 
 

@@ -190,3 +190,46 @@ def test_a_new_start_ends_the_children_of_a_dead_child(started: Callable[[str], 
     assert psutil.pid_exists(grandchild)
     child.start()
     wait_for(lambda: not psutil.pid_exists(grandchild) or psutil.Process(grandchild).status() == "zombie")
+
+
+def test_the_children_of_a_dead_child_write_down_what_they_hold_before_the_next_start(
+    started: Callable[[str], ChildProcess], tmp_path: Path
+) -> None:
+    """A capture process that a busy machine keeps waiting has audio in its sockets that nobody else has."""
+    worker = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "print('at work', flush=True)\n"
+        "sys.stdin.read()\n"
+        "time.sleep(0.5)\n"
+        "open('written', 'w').close()"
+    )
+    child = started(
+        "import os, subprocess, sys\n"
+        f"p = subprocess.Popen([sys.executable, '-c', {worker!r}], stdin=-1, stdout=-1)\n"
+        "p.stdout.readline()\nos._exit(1)"
+    )
+    wait_for(lambda: child.exit_code() == 1)
+    child.start()
+    assert (tmp_path / "written").exists()
+
+
+def test_a_child_of_a_dead_child_that_hangs_is_killed_before_the_next_start(
+    started: Callable[[str], ChildProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls wait for the next recorder, so that it is not kept waiting for long."""
+    monkeypatch.setattr(child_module, "LAST_WORK_S", 0.2)
+    hanging = (
+        "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "print('hangs', flush=True)\ntime.sleep(600)"
+    )
+    child = started(
+        "import os, subprocess, sys\n"
+        f"p = subprocess.Popen([sys.executable, '-c', {hanging!r}], stdout=-1)\n"
+        "p.stdout.readline()\nprint(p.pid, flush=True)\nos._exit(1)"
+    )
+    wait_for(lambda: child.exit_code() == 1)
+    grandchild = int(child.spec.log.read_bytes().split()[0])
+    assert psutil.pid_exists(grandchild)
+    child.start()
+    wait_for(lambda: not psutil.pid_exists(grandchild) or psutil.Process(grandchild).status() == "zombie")
