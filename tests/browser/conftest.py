@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.browser.asking import let_some_ask
-from tests.browser.desk import Desk, chromium
+from tests.browser.desk import Desk, KeptDesk, chromium
 from tests.browser.effort import Hands, Keyboard, Mouse
 from tests.browser.house import House, furnished
 from tests.browser.judging import judge_some
@@ -42,6 +42,20 @@ def desk(browser: Browser, house: House) -> Iterator[Desk]:
     yield it
     it.close()
     assert it.faults == []
+
+
+@pytest.fixture(scope="module")
+def _kept(browser: Browser, house: House) -> Iterator[KeptDesk]:
+    it = KeptDesk(browser, house)
+    yield it
+    it.close()
+
+
+@pytest.fixture
+def kept_desk(_kept: KeptDesk) -> Iterator[Desk]:
+    """A desk whose window is kept from test to test, for those that only look at many pages."""
+    yield _kept
+    assert _kept.rise() == []
 
 
 @pytest.fixture(params=[Mouse, Keyboard], ids=["mouse", "keyboard"])

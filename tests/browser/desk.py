@@ -156,6 +156,66 @@ class Desk:
             self.faults.append(f"server: {response.status} {response.url}")
 
 
+@dataclass
+class KeptDesk(Desk):
+    """A desk of many tests, each in the window of the one before where it fits, as empty as a new one.
+
+    A new window costs three times what most pages do: a process, its scripts and their compiling. Its
+    cookies and what pages keep in it are as in a new one; a second window in a test is a new one.
+    """
+
+    _kept: Page | None = None
+    _fits: tuple[int, str] | None = None
+    _is_used: bool = False
+
+    def page(
+        self,
+        person: Person | None = None,
+        *,
+        width: int = WIDE,
+        theme: str = "light",
+        language: str = "nl",
+    ) -> Page:
+        """Return the window as a new one of this person, or a new one."""
+        if self._is_used:
+            return super().page(person, width=width, theme=theme, language=language)
+        if self._kept is None or self._fits != (width, language):
+            self.close()
+            self._kept = super().page(person, width=width, theme=theme, language=language)
+            self._fits = (width, language)
+        else:
+            self._empty(self._kept, None if person is None else self._state(person))
+            self._kept.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+        self._is_used = True
+        return self._kept
+
+    def rise(self) -> list[str]:
+        """End a test: close all but the window that is kept, and return what went wrong."""
+        faults, self.faults = self.faults, []
+        self.expected.clear()
+        for each in [each for each in self._open if self._kept is None or each is not self._kept.context]:
+            each.close()
+            self._open.remove(each)
+        if faults or (self._kept is not None and self._kept.context.pages != [self._kept]):
+            self.close()
+        self._is_used = False
+        return faults
+
+    def close(self) -> None:
+        """Close every window."""
+        super().close()
+        self._kept = None
+
+    @staticmethod
+    def _empty(page: Page, state: Any) -> None:
+        """Leave nothing in a window of what was done there, and let it be of somebody else."""
+        page.evaluate("localStorage.clear(); sessionStorage.clear()")
+        page.mouse.move(-1, -1)  # over nothing
+        page.context.clear_cookies()
+        if state is not None:
+            page.context.add_cookies(state["cookies"])
+
+
 def sounds(page: Page, audio: str) -> None:
     """Wait until the sound of an element moves on."""
     at_least(page, audio, 0.2)

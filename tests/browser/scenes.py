@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from playwright.sync_api import FilePayload, Page, expect
+from playwright.sync_api import FilePayload, Page, Request, expect
 
 from archive.clock import SystemClock
 from archive.model import new_id
@@ -71,7 +71,11 @@ class Scene:
             desk.page(self.enrolled)
         page = desk.page(self.who, width=width, theme=theme, language=language)
         asked: list[str] = []
-        page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+
+        def note(request: Request) -> None:
+            asked.append(urlsplit(request.url).path)
+
+        page.on("request", note)
         path = self.path if isinstance(self.path, str) else self.path(desk.house)
         answer = page.goto(desk.house.url + path)
         assert answer is not None
@@ -79,6 +83,7 @@ class Scene:
         if self.then is not None:
             self.then(page)
         settle(page)
+        page.remove_listener("request", note)
         for row in self.asks:
             pattern = re.compile(re.sub(r"\{\w+\}", "[^/]+", row))
             assert any(map(pattern.fullmatch, asked)), f"{self} asks for {row} no more"
