@@ -1,7 +1,7 @@
 """An organisation that asks why: a recording its listener must give a purpose for, and one still being processed.
 
 One call of it was not recorded, and its administrator may know why. And what was written before on a call of the first organisation, so that there is an earlier text.
-Neither recording has sound; no page of them is the player's.
+It has a look of its own, with a logo, and somebody of it has a link to begin. Neither recording has sound; no page of them is the player's.
 """
 
 from __future__ import annotations
@@ -12,17 +12,23 @@ from datetime import UTC, datetime
 from archive.access import AccessScope, Scope
 from archive.catalogue import (
     accounts,
+    brandings,
     comments,
     directory,
     identities,
+    invitations,
     notes,
     passwords,
     policies,
     recordings,
     sessions,
 )
+from archive.catalogue.brandings import Look
 from archive.catalogue.directory import Capacity
 from archive.catalogue.engine import Catalogue
+from archive.catalogue.identities import Account
+from archive.catalogue.invitations import Kind
+from archive.logo import remade
 from archive.model import (
     OutcomeKind,
     Recording,
@@ -36,11 +42,12 @@ from archive.model import (
 )
 from tests.behaviour.customer import operating
 from tests.browser.house import EMPTY_DOMAIN, JANSEN, PASSWORD, SANNE, House, Person
+from tests.drawn_logo import drawn_logo
 
 DOMAIN, TEAM = "vraag.example", "Balie"
 KOOS = Person("koos", domain=DOMAIN)
 LIES = Person("lies", access="none", domain=DOMAIN)
-NEVER = "never"
+NEVER, INVITED = "never", "invited"
 
 
 def let_some_ask(house: House) -> None:
@@ -59,8 +66,23 @@ def let_some_ask(house: House) -> None:
         owner = house.ids[KOOS.login]
         for state in (RecordingState.AVAILABLE, RecordingState.PROCESSING):
             house.asking[state.value] = _like_another(catalogue, house, tenant.id, owner, state)
+        account = Account(tenant.id, owner)
+        with catalogue.transaction(tenant.id) as connection:
+            house.asking[INVITED] = invitations.make(connection, account, Kind.INVITATION, now=now)
+    _look_as_a_mill(house, tenant.id)
     _leave_one_unrecorded(house)
     _write_again(house)
+
+
+def _look_as_a_mill(house: House, tenant_id: TenantId) -> None:
+    """Give the organisation a look of its own: a name, two colours and a logo, as its administrator would."""
+    look = Look(tenant_id, "", "Molen Vraagbaak", "#0a4f8a", "#8abcf5")
+    logo = remade(drawn_logo()).png
+    with (
+        operating(house.service, "portal") as catalogue,
+        catalogue.transaction(tenant_id) as connection,
+    ):
+        brandings.put_shown(connection, look, "user:tests", now=datetime.now(UTC), logo=logo)
 
 
 def _leave_one_unrecorded(house: House) -> None:

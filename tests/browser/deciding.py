@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Page
+from playwright.sync_api import FilePayload, Page
+
+from tests.drawn_logo import drawn_logo
 
 
 def drafted(page: Page) -> None:
@@ -10,6 +12,8 @@ def drafted(page: Page) -> None:
     page.fill("[name=name]", "Molen & Zonen")
     page.fill("[name=accent_light]", "#0a4f8a")
     page.fill("[name=accent_dark]", "#8abcf5")
+    picture = FilePayload(name="molen.png", mimeType="image/png", buffer=drawn_logo())
+    page.set_input_files("[name=logo]", files=picture)
     page.locator("main button.primary[type=submit]").click()
     page.locator("[name=version]").wait_for(state="attached")
 

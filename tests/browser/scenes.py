@@ -16,7 +16,7 @@ from playwright.sync_api import FilePayload, Page, Request, expect
 from archive.clock import SystemClock
 from archive.model import new_id
 from tests.browser import deciding, judging
-from tests.browser.asking import KOOS, LIES
+from tests.browser.asking import INVITED, KOOS, LIES
 from tests.browser.desk import Desk
 from tests.browser.house import (
     BEDRIJF,
@@ -334,6 +334,7 @@ SCENES = (
         then=_submitted("[name=organisation]", "nergens.example", "[role=alert]"),
     ),
     Scene("invitation", FULL, lambda house: f"/invitation/{house.invitation}"),
+    Scene("invitation-own-look", FULL, lambda house: f"/invitation/{house.asking[INVITED]}"),
     Scene("invitation", FAULT, "/invitation/is-over", status=404),
     Scene("share", FULL, recording, SANNE, _share_opened, asks=("/recordings/{id}/share",)),
     Scene("share", FAULT, recording, SANNE, _share_over_the_end),
