@@ -23,7 +23,7 @@ from archive.model import PLAYABLE_STATES, ArchivedRecording, ObjectKind, Record
 from archive.playback import Action
 from archive.sealed_object import SealedReader
 from playback_portal import byte_range, streaming
-from playback_portal.authentication import authenticate, require
+from playback_portal.authentication import authenticate_again, require
 from playback_portal.mp4 import Mp4
 from playback_portal.opus import OggOpus
 from playback_portal.parameters import Parameters, flag, search_text, word_of
@@ -181,6 +181,6 @@ def _unchanged(request: web.Request, headers: dict[str, str]) -> web.Response | 
 
 async def _check_again(request: web.Request) -> None:
     """Ask once more who this is and whether they may hear it; raises what the first asking would."""
-    scope = request[SCOPE] = await authenticate(request)
+    scope = request[SCOPE] = await authenticate_again(request)
     if not may_play(scope, (await archived_recording(request)).recording):
         raise Refused("The right to hear this recording was taken away.")

@@ -37,7 +37,7 @@ from archive.evidence.asic import MEDIA_TYPE, SUFFIX
 from archive.evidence.exports import Download
 from archive.model import RecordingId, UserId, new_id
 from playback_portal import documents, streaming
-from playback_portal.authentication import authenticate
+from playback_portal.authentication import authenticate_again
 from playback_portal.language import language_of, mark
 from playback_portal.parameters import Parameters, bounded_text, cursor, limit, read_body
 from playback_portal.problems import ParameterFault, Problem, wrong_parameters
@@ -243,7 +243,7 @@ class _Package:
 
 
 async def _check_again(request: web.Request) -> None:
-    request[SCOPE] = await authenticate(request)
+    request[SCOPE] = await authenticate_again(request)
     if not may_take_evidence(request[SCOPE]):
         raise Refused(NOT_ALLOWED)
 

@@ -42,6 +42,7 @@ from http import HTTPStatus
 from urllib.parse import quote, urlsplit
 
 from aiohttp import web
+from yarl import URL
 
 from archive.catalogue.brandings import Look
 from playback_portal import navigation
@@ -64,6 +65,8 @@ SILENCES_MS = (700, 1500, 3000)
 
 SILENCE_MS = 1500
 SIGN_IN = "/sign-in"
+ARRIVED = "arrived"
+"""Of an address that a page of ours led on to, so that nobody is led round for ever."""
 
 POLICY = {
     "default-src": "'none'",
@@ -120,6 +123,20 @@ async def recognise(request: web.Request) -> None:
     except Problem as problem:
         if problem.status is not HTTPStatus.UNAUTHORIZED:
             raise
+
+
+def is_to_be_led_on(request: web.Request) -> bool:
+    """Return whether a browser with a session may have kept it back, and was not led on yet."""
+    return is_kept_back(request) and ARRIVED not in request.query
+
+
+def arriving(request: web.Request, address: str) -> web.Response:
+    """Return the page that leads on to an address of ours, where the browser shows its session.
+
+    The part of the address behind its `#`, which only the browser knows, goes along by a script.
+    """
+    onward = URL(address, encoded=True)
+    return render(request, "sign_in/arriving.html", address=str(onward.update_query({ARRIVED: "yes"})))
 
 
 def is_htmx(request: web.Request) -> bool:
@@ -206,8 +223,8 @@ def _to_sign_in(request: web.Request) -> web.Response:
         return web.Response(status=HTTPStatus.UNAUTHORIZED, headers={**PAGE_HEADERS, **where})
     address = _sign_in_address(request.path_qs if request.method == "GET" else "")
     if is_kept_back(request):
-        # Led on by a page of ours the browser shows its session, and who is in goes straight on.
-        return render(request, "sign_in/arriving.html", address=address)
+        # Who is in goes straight on from there.
+        return arriving(request, address)
     return see_other(request, address)
 
 

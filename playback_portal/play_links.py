@@ -277,6 +277,10 @@ async def _make(services: Services, link: Link) -> Derivative:
 
 def _encode_and_keep(services: Services, link: Link) -> Derivative:
     share, archived = link.share, link.archived
+    # Made by somebody else since the link was read: just before, or in another process.
+    known = shares.find(services.catalogue, link.token)
+    if known is not None and known.derivative is not None:
+        return known.derivative
     reader = services.derivatives.source(archived, ObjectKind.AUDIO)
     content = opus.encoded(Decoder(reader, None), share.from_ms, share.to_ms)
     if not content:

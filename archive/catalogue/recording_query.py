@@ -228,11 +228,12 @@ def _narrowed(
         return None
     oldest, newest = max(period[0], query.since or period[0]), min(period[1], query.until or period[1])
     span = (period[1] - period[0]) * NARROWED_ROWS / expected
+    # What is left is compared, for a place or date of nobody's calendar has no moment before or behind it.
     if query.sort.descends:
-        since = min(newest, after[0] if after else newest) - span
-        return replace(query, since=since) if since > oldest else None
-    until = max(oldest, after[0] if after else oldest) + span
-    return replace(query, until=until) if until < newest else None
+        begun = min(newest, after[0] if after else newest)
+        return replace(query, since=begun - span) if begun - oldest > span else None
+    begun = max(oldest, after[0] if after else oldest)
+    return replace(query, until=begun + span) if newest - begun > span else None
 
 
 def _glance(

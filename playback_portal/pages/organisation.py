@@ -31,7 +31,7 @@ from playback_portal import admission, browser_session
 from playback_portal.branding import look_as
 from playback_portal.language import mark
 from playback_portal.openid import OpenIdClient, Pending, ProviderError, Subject
-from playback_portal.page import render
+from playback_portal.page import arriving, is_to_be_led_on, render
 from playback_portal.pages.preferences import local
 from playback_portal.pages.sign_in import fields_of
 from playback_portal.route import Route
@@ -42,9 +42,6 @@ COOKIE = "ew_flow"
 PURPOSE = "oidc-flow"
 LIFE_S = 10 * 60
 """Time to sign in at the organisation, a telephone call for a code included."""
-
-ARRIVED = "arrived"
-"""Of an answer that a page of ours led on."""
 
 NEXT_CHARS_MAX = 1000
 """What fits in the cookie beside the question itself."""
@@ -95,10 +92,9 @@ async def post_organisation(request: web.Request) -> web.StreamResponse:
 
 async def get_callback(request: web.Request) -> web.StreamResponse:
     """Judge what somebody came back with from their provider."""
-    if browser_session.is_kept_back(request) and ARRIVED not in request.query:
+    if is_to_be_led_on(request):
         # A session they have ends with the new one, and the new one is shown where they are led on to.
-        address = str(request.rel_url.update_query({ARRIVED: "yes"}))
-        return render(request, "sign_in/arriving.html", address=address)
+        return arriving(request, str(request.rel_url))
     services = request.app[SERVICES]
     now = services.clock.now()
     sealed = request.cookies.get(_cookie_name(request), "")

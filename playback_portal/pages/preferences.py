@@ -22,6 +22,8 @@ from playback_portal.page import (
     SILENCES_MS,
     THEME_COOKIE,
     THEMES,
+    arriving,
+    is_to_be_led_on,
     recognise,
     see_other,
 )
@@ -36,7 +38,7 @@ async def get_start(request: web.Request) -> web.StreamResponse:
     """Lead to the first place of the menu that is the visitor's, or to sign in."""
     await recognise(request)
     if SCOPE not in request:
-        return see_other(request, SIGN_IN)
+        return arriving(request, SIGN_IN) if is_to_be_led_on(request) else see_other(request, SIGN_IN)
     places = (place.path for section in SECTIONS for place in section.places)
     return see_other(request, next((path for path in places if may_enter(request, path)), "/me"))
 

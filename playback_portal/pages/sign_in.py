@@ -23,7 +23,7 @@ from playback_portal.admission import account_of
 from playback_portal.authentication import is_complete
 from playback_portal.exposure import own_address
 from playback_portal.language import mark
-from playback_portal.page import render, see_other
+from playback_portal.page import arriving, is_to_be_led_on, render, see_other
 from playback_portal.pages.preferences import local
 from playback_portal.person import LOOK
 from playback_portal.problems import Problem
@@ -39,6 +39,8 @@ async def get_sign_in(request: web.Request) -> web.StreamResponse:
     elsewhere = own_address(request.app[SERVICES].url, str(request.url))
     if elsewhere is not None:
         return see_other(request, elsewhere)
+    if is_to_be_led_on(request):
+        return arriving(request, str(request.rel_url))
     back = local(request.query.get("next", "/"))
     visit = await browser_session.visit_of(request)
     again = "again" in request.query

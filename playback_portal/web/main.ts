@@ -1,4 +1,5 @@
 // What every page has: htmx, and the small things HTML can't do by itself.
+import "./arriving";
 import "./exchange";
 import "./copy";
 import "./dialog";

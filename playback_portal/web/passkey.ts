@@ -57,7 +57,7 @@ async function begin(part: HTMLElement, mediation: CredentialMediationRequiremen
     name,
     next: part.dataset["next"] ?? "/",
   });
-  globalThis.location.assign(location);
+  globalThis.location.assign(location + globalThis.location.hash);
 }
 
 function told(part: HTMLElement, text: string): void {

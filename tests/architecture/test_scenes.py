@@ -47,7 +47,6 @@ UNSEEN = {
 UNSEEN_TEMPLATES = {
     "frame.html": "it is the frame of the others",
     "public.html": "it is the frame of the others",
-    "sign_in/arriving.html": "it leads on within a moment, from a link of a mail or a provider into the portal",
     "sign_in/leaving.html": "it leads on within a moment; axe looks at it in test_ways_in",
 }
 SHOWN_BY = {
@@ -87,6 +86,7 @@ SHOWN_BY = {
     "recording/why.html": "why",
     "security/authenticator.html": "authenticator",
     "security/page.html": "security",
+    "sign_in/arriving.html": "arriving",
     "sign_in/forgotten.html": "forgotten",
     "sign_in/link-over.html": "invitation",
     "sign_in/new-password.html": "invitation",
@@ -104,7 +104,7 @@ SHOWN_BY = {
 """The scene of each page whose module has several; a module with one shows it wherever a scene comes there."""
 
 
-ELSEWHERE = {"page-not-found", "recovery-codes"}
+ELSEWHERE = {"arriving", "page-not-found", "recovery-codes"}
 """Scenes of pages that another module makes than the one of their row."""
 
 

@@ -216,6 +216,14 @@ class KeptDesk(Desk):
             page.context.add_cookies(state["cookies"])
 
 
+def from_a_mail(page: Page, address: str) -> None:
+    """Open an address by a link on a page of another site, as webmail is one."""
+    mail, link = "https://mail.example/", f'<a href="{address}">Open</a>'
+    page.route(mail, lambda route: route.fulfill(body=link, content_type="text/html"), times=1)
+    page.goto(mail)
+    page.get_by_role("link", name="Open").click()
+
+
 def sounds(page: Page, audio: str) -> None:
     """Wait until the sound of an element moves on."""
     at_least(page, audio, 0.2)

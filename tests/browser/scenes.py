@@ -17,7 +17,7 @@ from archive.clock import SystemClock
 from archive.model import new_id
 from tests.browser import deciding, judging
 from tests.browser.asking import INVITED, KOOS, LIES
-from tests.browser.desk import Desk
+from tests.browser.desk import Desk, from_a_mail
 from tests.browser.house import (
     BEDRIJF,
     BEHEER,
@@ -145,6 +145,13 @@ def _keys_shown(page: Page) -> None:
 
 def _charted(page: Page) -> None:
     page.locator(".report-chart canvas").wait_for()
+
+
+def _led_on(page: Page) -> None:
+    """Come by a link of a mail, and be kept from being led on."""
+    page.route("**/sign-in?arrived=yes", lambda route: route.abort("aborted"), times=1)
+    from_a_mail(page, page.url)
+    page.locator("a[data-leads-on]").wait_for()
 
 
 def _wrong_password(page: Page) -> None:
@@ -333,6 +340,7 @@ SCENES = (
         "/sign-in/organisation",
         then=_submitted("[name=organisation]", "nergens.example", "[role=alert]"),
     ),
+    Scene("arriving", FULL, "/sign-in", then=_led_on),
     Scene("invitation", FULL, lambda house: f"/invitation/{house.invitation}"),
     Scene("invitation-own-look", FULL, lambda house: f"/invitation/{house.asking[INVITED]}"),
     Scene("invitation", FAULT, "/invitation/is-over", status=404),

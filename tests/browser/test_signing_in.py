@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.desk import Desk
+from tests.browser.desk import Desk, from_a_mail
 from tests.browser.effort import Cost, Hands, Mouse
 from tests.browser.house import BEHEER, DAAN, NOOR, PASSWORD, TOEZICHT
 
@@ -68,15 +68,42 @@ def test_what_a_stranger_asks_for_is_shown_after_signing_in(desk: Desk) -> None:
 
 
 def test_a_link_of_another_site_opens_what_it_names_for_who_is_signed_in(desk: Desk) -> None:
-    """A session is never sent with what another site begins; a page of ours leads on, without a press."""
-    page, wanted = desk.page(DAAN), f"{desk.house.url}/recordings?has=pause"
-    mail = "https://mail.example/"
-    text = f'<a href="{wanted}">Luister</a>'
-    page.route(mail, lambda route: route.fulfill(body=text, content_type="text/html"))
-    page.goto(mail)
-    page.get_by_role("link", name="Luister").click()
+    """A session is never sent with what another site begins; a page of ours leads on, without a press.
+
+    So it is with the addresses everybody links to, and with what stands behind the "#".
+    """
+    page, url = desk.page(DAAN), desk.house.url
+    for wanted, shown in (
+        ("/recordings?has=pause", "/recordings?has=pause"),
+        ("/recordings?has=pause#bulk", "/recordings?has=pause#bulk"),
+        ("/", "/recordings*"),
+        ("/sign-in", "/recordings*"),
+    ):
+        from_a_mail(page, url + wanted)
+        page.wait_for_url(url + shown)
+        expect(page.locator("h1")).to_have_text("Opnames")
+
+
+def test_what_a_stranger_asks_for_behind_the_hash_is_there_after_signing_in(desk: Desk) -> None:
+    """A link to one tab of a page leads to that tab, for who has to prove themselves on the way too."""
+    page, wanted = desk.page(), f"{desk.house.url}/recordings?has=pause#bulk"
+    from_a_mail(page, wanted)
+    page.fill("[name=login]", DAAN.address)
+    page.fill("[name=password]", PASSWORD)
+    page.press("[name=password]", "Enter")
     page.wait_for_url(wanted)
-    assert page.locator("[name=password]").count() == 0
+
+
+def test_a_link_of_another_site_leads_on_without_scripts(desk: Desk) -> None:
+    """The page of ours refreshes by itself where scripts are off."""
+    context = desk.browser.new_context(java_script_enabled=False, locale="nl-NL")
+    try:
+        page = context.new_page()
+        from_a_mail(page, f"{desk.house.url}/recordings?has=pause")
+        expect(page.locator("h1")).to_have_text("Log in")
+        assert page.locator("#main [name=next]").get_attribute("value") == "/recordings?has=pause"
+    finally:
+        context.close()
 
 
 def test_keys_alone_are_dead_where_they_were_switched_off(desk: Desk, hands: HandsOn) -> None:

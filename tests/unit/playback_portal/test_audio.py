@@ -18,7 +18,7 @@ import soundfile
 from aiohttp.test_utils import TestClient, TestServer
 from sqlalchemy import event
 
-from archive.catalogue import accounts, directory
+from archive.catalogue import accounts, directory, portal_sessions
 from archive.model import Role
 from keys.streaming_aead import CIPHERTEXT_SEGMENT_BYTES, HEADER_BYTES
 from playback_portal import audio, streaming
@@ -347,6 +347,30 @@ async def test_whose_right_is_taken_away_while_listening_hears_it_break_off(
     with pytest.raises(aiohttp.ClientError):
         await answer.read()
     assert (await api.audio("two-party", key="ann")).status == 404
+
+
+async def test_whose_session_is_ended_while_listening_hears_it_break_off(
+    api: Any, house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who signs out everywhere ends what their other browser is reading, though they may hear it still."""
+    now = house.services().clock.now()
+    person = directory.add_user(house.operator, house.tenant_id, "olga", now=now, role=Role.AUDITOR)
+    headers = house.signed_in(person)
+    path = f"/v1/recordings/{house.recordings['two-party'].id}/audio"
+    content = await (await api.client.get(path, headers=headers)).read()
+
+    def in_two(source: WholeFlac, first: int, last_exclusive: int) -> Iterator[bytes]:
+        yield content[:1000]
+        with house.portal.transaction(house.tenant_id) as connection:
+            portal_sessions.end_all(connection, house.tenant_id, person.id)
+        yield content[1000:]
+
+    monkeypatch.setattr(streaming, "RECHECK_S", -1.0)
+    monkeypatch.setattr(WholeFlac, "pieces", in_two)
+    answer = await api.client.get(path, headers=headers)
+    assert answer.status == 200
+    with pytest.raises(aiohttp.ClientError):
+        await answer.read()
 
 
 async def test_as_many_single_channels_are_made_at_once_as_allowed_and_no_more(

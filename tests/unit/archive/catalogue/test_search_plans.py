@@ -271,6 +271,23 @@ def test_a_period_that_is_looked_through_first_changes_no_page(
         assert (again > asked * 3 // 2) == short
 
 
+@pytest.mark.parametrize("end", [recording_query.BEGINNING, recording_query.END])
+@pytest.mark.parametrize("sort", [Sort.NEWEST, Sort.OLDEST])
+def test_a_period_is_looked_through_first_up_to_where_time_ends(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch, sort: Sort, end: datetime
+) -> None:
+    """A made-up cursor or date has no next period, whatever lies behind it."""
+    monkeypatch.setattr(recording_query, "NARROWED_ROWS_MIN", 1)
+    scope, query = scopes(crowd.tenant_id)["auditor"], RecordingQuery(text=COMMON_NAME, sort=sort)
+    behind_all = sort.descends == (end == recording_query.BEGINNING)
+    found = recordings.find(crowd.portal, scope, query, 20, recordings.encode_cursor(end, "x"))
+    assert bool(found.items) != behind_all
+    since = recordings.find(crowd.portal, scope, replace(query, since=end), 20)
+    assert bool(since.items) == (end == recording_query.BEGINNING)
+    until = recordings.find(crowd.portal, scope, replace(query, until=end), 20)
+    assert bool(until.items) == (end == recording_query.END)
+
+
 def test_generated_documents_hold_what_the_program_would_make_of_them(crowd: Crowd) -> None:
     scope = scopes(crowd.tenant_id)["auditor"]
     with crowd.connect() as admin:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from dataclasses import replace
 from typing import Any
 
 import av
@@ -12,13 +13,18 @@ import pytest
 from archive.access import Right
 from archive.catalogue import audit_entries, rights, shares
 from archive.model import Recording
+from archive.shared import standing
+from playback_portal import opus
 from playback_portal.byte_range import ByteRange
 from playback_portal.play_links import (
+    MAKING,
     PACE_TIMES,
     RESPONSE_BYTES,
     RESPONSE_BYTES_MAX,
     RUNS_COUNT_MAX,
+    Link,
     Runs,
+    derivative_of,
 )
 
 CLIP_S = 40
@@ -209,6 +215,25 @@ async def test_the_derivative_is_made_once_and_stands_sealed_beside_its_recordin
     assert found is not None
     assert found.derivative is not None
     assert found.derivative.object_key == version.key
+
+
+async def test_who_read_the_link_before_its_derivative_was_there_has_none_made_again(
+    office: Any, recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A play that comes just as the first making ends waits for nothing and takes no core."""
+    app, catalogue = office.client.server.app, office.house.portal
+    share = await office.share(recording)
+    token = share["link"].rpartition("/")[2]
+    found = shares.find(catalogue, token)
+    assert found is not None
+    archived = standing(catalogue, found, now=office.clock.now())
+    # As the link stood while it was read, whatever was made meanwhile.
+    early = Link(token, replace(found, derivative=None), archived)
+    kept = await derivative_of(app, early)
+    monkeypatch.setattr(opus, "encoded", lambda *_: pytest.fail("It was encoded twice."))
+    await asyncio.sleep(0)
+    assert share["id"] not in app[MAKING]
+    assert await derivative_of(app, early) == kept
 
 
 async def test_a_derivative_that_was_altered_is_not_played(

@@ -131,6 +131,23 @@ async def test_a_link_of_another_site_leads_on_by_a_page_of_ours_to_where_who_is
     assert 'name="password"' in kept_back.page
 
 
+@pytest.mark.parametrize("linked_to", ["/", "/sign-in", "/sign-in?next=/me"])
+async def test_a_link_of_another_site_to_the_front_door_asks_nobody_in_to_sign_in(
+    browser: Any, browsers: Callable[[], Any], door: Any, linked_to: str
+) -> None:
+    kept_back = browsers()
+    assert (await kept_back.get(linked_to, **FROM_A_MAIL)).status == 200
+    found = REFRESH.search(kept_back.page)
+    assert found is not None
+    led_on = html.unescape(found[1])
+    await browser.sign_in(door.login(door.person()))
+    answer = await browser.get(led_on)
+    assert (answer.status, answer.headers["Location"]) == (303, "/me" if "next" in linked_to else "/")
+    # A browser that says the same of every step is not led round for ever.
+    assert (await kept_back.get(led_on, **FROM_A_MAIL)).status == 200
+    assert 'name="password"' in kept_back.page
+
+
 @pytest.mark.parametrize(
     "told",
     [{}, {**FROM_A_MAIL, "Sec-Fetch-Site": "none"}, {**FROM_A_MAIL, "Sec-Fetch-Mode": "no-cors"}],
