@@ -24,7 +24,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, case, func, insert, or_, select, true, tuple_, update
 
 from archive.access import AccessScope
-from archive.catalogue import restores, search, share_search, share_source
+from archive.catalogue import documents, restores, search, share_search, share_source
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recordings import PAGE_ROWS_MAX, decode_cursor, encode_cursor
 from archive.catalogue.rows import by_name
@@ -196,8 +196,9 @@ def add(connection: Connection, scope: AccessScope, wanted: NewShare, *, now: da
         "made_at": now,
         "ends_at": wanted.ends_at,
         "plays_max": wanted.plays_max,
+        "document": share_search.document_of(wanted.title),
     }
-    made = _share(connection.execute(insert(shares).returning(shares), row).one())
+    made = _share(connection.execute(insert(shares).values(row).returning(shares)).one())
     search.refresh(connection, wanted.recording_id)
     return made, token
 
@@ -265,6 +266,7 @@ def page(
     if cursor is not None:
         wanted.append(tuple_(columns.made_at, columns.id) < decode_cursor(cursor))
     with catalogue.transaction(scope.tenant_id) as connection:
+        connection.execute(documents.PLAN_FOR_PAGES)
         if text.strip():
             wanted.append(share_search.about(connection, scope, text))
         statement = select(shares).where(*wanted).order_by(columns.made_at.desc(), columns.id.desc())
@@ -474,7 +476,7 @@ def _seen_by(scope: AccessScope) -> ColumnElement[bool]:
 
 def _share(row: Row[Any]) -> Share:
     fields = by_name(row)
-    del fields["token_hash"], fields["free_at"]
+    del fields["token_hash"], fields["free_at"], fields["document"]
     key, version_id = fields.pop("object_key"), fields.pop("version_id")
     pinned = [fields.pop(name) for name in ("plaintext_bytes", "ciphertext_bytes", "segments", "commitment")]
     hashes = fields.pop("plaintext_sha256"), fields.pop("ciphertext_sha256")

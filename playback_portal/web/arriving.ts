@@ -12,4 +12,5 @@ for (const form of document.querySelectorAll<HTMLFormElement>("form[data-goes-on
 }
 
 const onward = document.querySelector<HTMLAnchorElement>("a[data-leads-on]");
-if (onward !== null) location.replace(onward.href + location.hash);
+// Once all of the page is there, so that it stands whole if the way on does not.
+if (onward !== null) addEventListener("load", () => location.replace(onward.href + location.hash));

@@ -109,7 +109,13 @@ from archive.catalogue.tables.retention import (
     trash,
 )
 from archive.catalogue.tables.rosters import roster_imports, roster_rows
-from archive.catalogue.tables.shares import mails, share_policies, share_visits, shares
+from archive.catalogue.tables.shares import (
+    mails,
+    searchable_shares,
+    share_policies,
+    share_visits,
+    shares,
+)
 from archive.catalogue.tables.sign_in import (
     identities,
     identity_providers,
@@ -218,6 +224,7 @@ __all__ = [
     "scrub_progress",
     "scrubs",
     "searchable",
+    "searchable_shares",
     "session_names",
     "sessions",
     "share_policies",

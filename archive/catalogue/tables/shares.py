@@ -14,8 +14,11 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    column,
+    table,
     text,
 )
+from sqlalchemy.dialects.postgresql import TSVECTOR
 
 from archive.catalogue.tables.columns import (
     count,
@@ -60,14 +63,19 @@ shares = Table(
     maybe("plaintext_sha256"),
     maybe("ciphertext_sha256"),
     maybe("commitment"),
+    Column("document", TSVECTOR, nullable=False, server_default=text("''")),
     UniqueConstraint("token_hash"),
     UniqueConstraint("tenant_id", "id"),
     of_user(),
     of_recording(),
     Index(None, "tenant_id", "made_at", "id"),
+    Index(None, "document", postgresql_using="gin"),
     Index(None, "recording_id"),
     Index(None, "user_id"),
 )
+
+searchable_shares = table("searchable_shares", column("id", Text), column("document", TSVECTOR))
+"""The words of the titles of the links of the tenant of the transaction, as a view; as `searchable` is."""
 
 share_visits = Table(
     "share_visits",

@@ -214,7 +214,7 @@ def test_of_two_subjects_of_one_account_the_first_stays(postgres_url: str, datab
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(old)))
 
 
-def test_recordings_with_a_link_from_before_are_found_as_such(postgres_url: str, database: Any) -> None:
+def test_links_from_before_and_their_recordings_are_found_as_such(postgres_url: str, database: Any) -> None:
     """The owner of the tables names no tenant, and fills the documents of all of them."""
     old = f"{database.name}_shared"
     admin = database.connect()
@@ -235,7 +235,7 @@ def test_recordings_with_a_link_from_before_are_found_as_such(postgres_url: str,
                 connection.execute(
                     "INSERT INTO shares (id, tenant_id, recording_id, token_hash, user_id, title, from_ms,"
                     " to_ms, proof, made_at, ends_at, revoked_at)"
-                    " VALUES (%(id)s, 't', %(id)s, %(id)s, 'anna', '', 0, 1000, 'none', %(at)s, %(at)s,"
+                    " VALUES (%(id)s, 't', %(id)s, %(id)s, 'anna', 'Offerte ' || %(id)s, 0, 1000, 'none', %(at)s, %(at)s,"
                     " %(revoked_at)s)",
                     {"id": recording, "at": now, "revoked_at": revoked_at},
                 )
@@ -247,6 +247,10 @@ def test_recordings_with_a_link_from_before_are_found_as_such(postgres_url: str,
             forced = connection.execute(
                 "SELECT relforcerowsecurity FROM pg_class WHERE relname IN ('shares', 'recording_documents')"
             ).fetchall()
+            titled = connection.execute(
+                "SELECT id FROM shares WHERE document @@ 'fert:* & ended'::tsquery"
+            ).fetchall()
+        assert titled == [("ended",)]
         assert found == [("linked",)]
         assert forced == [(True,), (True,)]
     finally:

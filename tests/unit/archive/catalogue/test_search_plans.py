@@ -19,6 +19,7 @@ from archive.catalogue import (
     migrate,
     recording_query,
     recordings,
+    share_search,
     shares,
 )
 from archive.catalogue.evaluation_results import Wanted
@@ -77,13 +78,13 @@ WRITTEN = (
         " SELECT tenant_id, id, 'label', true, 1, 'x', %(at)s FROM recordings WHERE tenant_id = %(tenant)s"
     ),
     (
-        "INSERT INTO shares (id, tenant_id, recording_id, token_hash, user_id, title, from_ms, to_ms, proof, made_at, ends_at)"
-        " SELECT id, tenant_id, id, 'hash ' || id, owner, 'Levering', 0, 1000, 'none', started_at, %(at)s FROM recordings"
-        " WHERE tenant_id = %(tenant)s AND owner IS NOT NULL AND abs(hashtext(id)) %% 10 = 0"
+        "INSERT INTO shares (id, tenant_id, recording_id, token_hash, user_id, title, from_ms, to_ms, proof, made_at,"
+        " ends_at, document) SELECT id, tenant_id, id, 'hash ' || id, owner, 'Levering', 0, 1000, 'none', started_at,"
+        " %(at)s, array_to_tsvector(%(title)s::text[] || ('zaak' || abs(hashtext(id)) %% 300)) FROM recordings WHERE tenant_id = %(tenant)s AND owner IS NOT NULL"
     ),
     "ANALYZE labels, recording_labels, shares",
 )
-"""A label on every recording, and a play link to every tenth."""
+"""A label on every recording, and a play link."""
 
 COUNTED_THROUGH = {("listener", "without label")}
 """What very many documents of others have too: counting a thousand of the team's reads most of the crowd's."""
@@ -146,17 +147,23 @@ def test_the_bound_sees_an_index_that_is_walked_from_one_end_to_the_other(crowd:
 
 
 def test_labels_and_play_links_are_counted_and_found_without_reading_all(crowd: Crowd) -> None:
-    """A label on every recording, and a link to every tenth."""
+    """A label on every recording, and a link: who looks for one of them reads few, however many there are."""
+    title = share_search.of_title("Levering")
     with crowd.connect(tenant_id=crowd.tenant_id) as admin:
         for statement in WRITTEN:
-            admin.execute(statement, {"tenant": crowd.tenant_id, "at": NOW})
+            admin.execute(statement, {"tenant": crowd.tenant_id, "at": NOW, "title": title})
     everybody = scopes(crowd.tenant_id)
     with recorded_plans(crowd.portal) as plans:
         assert labels.uses(crowd.portal, everybody["auditor"]) == {"label": labels.USES_COUNT_MAX + 1}
         for scope in everybody.values():
-            for text in ("", "qqqq", RARE_NAME, COMMON_NAME, "Levering"):
+            for text in ("", "qqqq", RARE_NAME, COMMON_NAME, "Levering", "zaak7", "Levering zaak7"):
                 shares.page(crowd.portal, scope, now=NOW, text=text)
     read_within_bounds(plans, "labels and links")
+    for role in ("earwitness_portal", "earwitness_operator"):
+        for tenant_id, seen in (("", 0), (crowd.other_id, 0), (crowd.tenant_id, RECORDINGS)):
+            with crowd.connect(role, tenant_id) as connection:
+                found = connection.execute("SELECT count(*) FROM searchable_shares").fetchone()
+            assert found == (seen,), role
 
 
 def test_no_list_of_evaluations_scans_all_of_them_or_all_recordings(crowd: Crowd) -> None:

@@ -363,7 +363,9 @@ async def test_links_are_found_by_title_maker_number_and_name_of_the_call(
         ("06 1234 5678", 4),
         ("jansen klacht", 1),
         ("bert", 0),
-        ("%", 3),
+        ("%", 0),
+        ("ffert", 3),
+        ("klacht 50%", 0),
         ("_", 0),
         ("klacht offerte", 0),
     ):
