@@ -3,7 +3,8 @@
 The database may be empty, or that of yesterday. A case that is not there is made as its copy tells
 it; to one that is there, rules, admissions and recordings are added. A release is never brought
 back: a case that holds in the database goes on holding until two people release it here. Nor is
-an ask for a release whose asker's account is lost.
+an ask for a release: who let whom in until it was asked stood in the audit log that is lost, and
+without that nobody can tell whether a second person would be another one.
 
 A rule of a person matches by that person's id. Where the person is lost, the numbers they had
 become rules of their own, so that later calls go on coming into the case; what can't be said so
@@ -103,17 +104,9 @@ def put_back(connection: Connection, recording: Recording, members: dict[str, Co
 
 
 def _insert(connection: Connection, case: CopiedCase) -> list[str]:
-    """Add a case; return what is in doubt of the ask for its release.
-
-    An ask outlives no account: nobody could tell any more whether the second person is another one.
-    """
-    asker = case.release_asked_by
-    is_lost = (
-        asker is not None
-        and case.released_at is None
-        and not _is_known(connection, case.tenant_id, asker.removeprefix("user:"))
-    )
-    if is_lost:
+    """Add a case; return what is in doubt of the ask for its release."""
+    was_asked = case.release_asked_by is not None and case.released_at is None
+    if was_asked:
         case = replace(case, release_reason=None, release_asked_by=None, release_asked_at=None)
     connection.execute(
         upsert(cases).values(
@@ -130,9 +123,7 @@ def _insert(connection: Connection, case: CopiedCase) -> list[str]:
             released_at=case.released_at,
         )
     )
-    if not is_lost:
-        return []
-    return [f"case {case.id}: who asked for its release is not known any more; somebody else asks anew"]
+    return [f"case {case.id}: its release was asked for; it is to be asked for anew"] if was_asked else []
 
 
 def _rule(connection: Connection, case: CopiedCase, rule: CopiedRule, now: datetime) -> list[str]:
