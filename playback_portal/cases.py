@@ -22,7 +22,8 @@ from archive import jobs
 from archive.access import Scope
 from archive.audit import Json
 from archive.catalogue import case_people, cases, destructions
-from archive.catalogue.cases import NAME_CHARS_MAX, REASON_CHARS_MAX, Added, Case, Member
+from archive.catalogue.case_search import Added
+from archive.catalogue.cases import NAME_CHARS_MAX, REASON_CHARS_MAX, Case, Member
 from archive.catalogue.engine import Connection
 from archive.catalogue.recordings import RecordingQuery
 from archive.catalogue.saved_searches import QUERY_CHARS_MAX
@@ -39,8 +40,6 @@ IDS_COUNT_MAX = 1000
 """Recordings named one by one; more are named by a search."""
 
 NUMBER_CHARS_MAX = 254
-TOLD_IDS_MAX = 100
-"""Ids in the body of one audit entry; the case itself tells them all."""
 
 
 async def list_cases(request: web.Request) -> web.StreamResponse:
@@ -407,10 +406,12 @@ def fill_within(
     scope, now = request[SCOPE], request.app[SERVICES].clock.now()
     added = cases.add(connection, scope, case_id, ids, now=now)
     if query is not None:
-        found = cases.add_search(connection, scope, case_id, query, now=now)
-        added = Added((*added.held, *found.held), (*added.going, *found.going))
-    first: list[Json] = list(added.held[:TOLD_IDS_MAX])
-    told: dict[str, Json] = {"recordings": len(added.held), "first": first, "going": len(added.going)}
+        added += cases.add_search(connection, scope, case_id, query, now=now)
+    told: dict[str, Json] = {
+        "recordings": added.held,
+        "first": list(added.first),
+        "going": len(added.going),
+    }
     request[DETAILS] = told
     return added
 
@@ -455,7 +456,7 @@ def _member(member: Member) -> dict[str, Json]:
 
 
 def _added(added: Added) -> dict[str, Json]:
-    return {"held": len(added.held), "beingDestroyed": list(added.going)}
+    return {"held": added.held, "beingDestroyed": list(added.going)}
 
 
 def _made(told: dict[str, Json], case_id: str) -> web.Response:

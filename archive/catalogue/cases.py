@@ -28,9 +28,10 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from archive.access import UNSEEN_STATES, AccessScope, may_hold, may_release
 from archive.approval import LIFE, NotDecidable, require_releasers
-from archive.catalogue import case_people, destructions, second_person
+from archive.catalogue import case_people, case_search, destructions, second_person
 from archive.catalogue import case_rules as rules
 from archive.catalogue.case_people import Admitted
+from archive.catalogue.case_search import TOLD_IDS_MAX, Added
 from archive.catalogue.documents import storable
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recording_query import RecordingQuery
@@ -45,7 +46,7 @@ NAME_CHARS_MAX = 100
 REASON_CHARS_MAX = 1000
 
 RECORDINGS_MAX = 10_000
-"""Put into a case at once: some ten megabytes of rows, locked for a second or two."""
+"""Put into a case by their ids at once; what a search finds may be more (`archive.catalogue.case_search`)."""
 
 RULES_COUNT_MAX = 100
 """Of one case; each is compared with every recording that is archived."""
@@ -98,14 +99,6 @@ class Case:
         if self.released_at is not None:
             return "released"
         return "holding" if self.release_asked_at is None else "release asked"
-
-
-@dataclass(frozen=True)
-class Added:
-    """What became of recordings that were put into a case; those that are going are never held."""
-
-    held: tuple[RecordingId, ...]
-    going: tuple[RecordingId, ...]
 
 
 @dataclass(frozen=True)
@@ -165,7 +158,7 @@ def add(
             .where(columns.tenant_id == scope.tenant_id, columns.id.in_(held))
             .values(on_hold=True)
         )
-    return Added(held, going)
+    return Added(len(held), held[:TOLD_IDS_MAX], going)
 
 
 def add_one(
@@ -181,12 +174,17 @@ def add_one(
 def add_search(
     connection: Connection, scope: AccessScope, case_id: str, query: RecordingQuery, *, now: datetime
 ) -> Added:
-    """Put everything a search finds now into a case; raises as `add`, Refused for who may not search all."""
+    """Put everything a search finds now into a case, with what is too late to hold told.
+
+    Raises Refused for who may not hold or not search all, and above the number of `case_search`; NotFound,
+    Conflict for a case that was released.
+    """
+    require_right(scope)
     if not scope.reads_all:
         raise Refused("Holding what a search finds is for the auditor, who sees everything.")
-    found = selected(connection, scope, query).with_only_columns(recordings.c.id).limit(RECORDINGS_MAX + 1)
-    ids = [RecordingId(row.id) for row in connection.execute(found)]
-    return add(connection, scope, case_id, ids, now=now)
+    _holding(connection, scope.tenant_id, case_id)
+    found = selected(connection, scope, query)
+    return case_search.put(connection, found, scope.tenant_id, case_id, actor=scope.actor, now=now)
 
 
 def add_rule(

@@ -21,7 +21,8 @@ from yarl import URL
 from archive.access import Scope, may_admit, may_take_evidence
 from archive.audit import Json
 from archive.catalogue import case_people, cases, listing, people
-from archive.catalogue.cases import NAME_CHARS_MAX, REASON_CHARS_MAX, Added, Case
+from archive.catalogue.case_search import Added
+from archive.catalogue.cases import NAME_CHARS_MAX, REASON_CHARS_MAX, Case
 from archive.catalogue.listing import Count
 from archive.catalogue.recordings import RecordingQuery
 from archive.errors import Conflict, NotFound, Refused
@@ -181,7 +182,7 @@ async def _put(
             if wanted.single:
                 cases.add_one(connection, scope, case_id, wanted.ids[0], now=now)
                 request[SUBJECT], request[DETAILS] = f"recording:{wanted.ids[0]}", {"case": case_id}
-                added = Added(wanted.ids, ())
+                added = Added(1, wanted.ids)
             else:
                 added = holding.fill_within(request, connection, case_id, wanted.ids, query)
                 request[SUBJECT] = f"case:{case_id}"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from archive.catalogue import cases, directory
+from archive.catalogue import case_search, cases, directory
 from archive.model import Party, Recording, RecordingState
 from playback_portal.pages import holds
 from tests.unit.playback_portal.administration.conftest import NOTHING
@@ -111,7 +111,7 @@ async def test_too_late_and_too_many_are_told(office: Any, monkeypatch: pytest.M
     page = await office.opened("ella", answer.headers["Location"])
     assert "1 opname werd al vernietigd" in page
     office.stored()
-    monkeypatch.setattr(cases, "RECORDINGS_MAX", 1)
+    monkeypatch.setattr(case_search, "RECORDINGS_MAX", 1)
     answer = await office.posted("ella", "/holds", search="sort=-start", name="x", reason="Claim")
     assert answer.status == 409
     assert "te veel tegelijk" in html.unescape(await answer.text())
