@@ -29,6 +29,9 @@ from keys.streaming_aead import SealPin
 KEPT = timedelta(days=7)
 """Long enough to fetch a large one over a slow line; an export can be made again."""
 
+BEHIND_MAX = timedelta(days=1)
+"""How far the time that deletions go by may lie behind the clock exports are asked by, and both be right."""
+
 RECORDINGS_COUNT_MAX = 10_000
 """Ten files each, half of what a package holds; a case of more is exported in parts."""
 
@@ -367,6 +370,18 @@ def over(catalogue: Catalogue, tenant_id: TenantId, *, now: datetime) -> list[Ex
     )
     with catalogue.transaction(tenant_id) as connection:
         return [_export(row) for row in connection.execute(statement)]
+
+
+def bound(catalogue: Catalogue, tenant_id: TenantId, *, now: datetime) -> int:
+    """Let no export outlive the longest it could be kept for from a time that is believed; return how many.
+
+    One asked for by a clock that was ahead would end years later than its week.
+    """
+    columns = exports.c
+    beyond = columns.ends_at > now + KEPT + BEHIND_MAX, columns.state != ExportState.ENDED.value
+    statement = update(exports).where(columns.tenant_id == tenant_id, *beyond).values(ends_at=now + KEPT)
+    with catalogue.transaction(tenant_id) as connection:
+        return connection.execute(statement).rowcount
 
 
 def end_with(

@@ -35,7 +35,7 @@ from archive.cli.evidence import run_evidence
 from archive.clock import SystemClock
 from archive.data_key import KeysUnavailable
 from archive.errors import CatalogueUnavailable, Conflict, NotFound, Refused, StoreUnavailable
-from archive.evidence.exports import Download
+from archive.evidence.exports import Download, key_owner
 from archive.evidence.verification import Trust, verify_package
 from archive.model import (
     ArchivedRecording,
@@ -299,6 +299,31 @@ def test_r3_a_clock_eight_years_ahead_ends_no_export_and_makes_none(
     for export in (made, waiting):
         assert state_of(ageing, export).state is ExportState.READY
         whole(ageing, export)
+
+
+def test_an_export_asked_for_while_the_clock_was_ahead_ends_a_week_from_the_right_time(
+    ageing: Ageing, bakery: Tenant, asker: UserId
+) -> None:
+    """Its audio and its key are gone then; one asked for by the right clock keeps its own week."""
+    kept = ageing.archive(bakery, days=2000).recording.id
+    right = ask(ageing, bakery, asker, kept)
+    making(ageing).make(bakery.id, right.id)
+    ageing.set_clock(days=365)
+    ahead = ask(ageing, bakery, asker, kept)
+    ageing.set_clock(days=-365)
+    making(ageing).make(bakery.id, ahead.id)
+    made = state_of(ageing, ahead)
+    assert made.ends_at == ageing.house.clock.now() + timedelta(days=365) + KEPT
+    ageing.live(hours=1)
+    assert making(ageing).sweep(bakery.id) == 0
+    assert state_of(ageing, ahead).ends_at == ageing.house.clock.now() + KEPT
+    assert state_of(ageing, right).ends_at == right.ends_at
+    whole(ageing, ahead)
+    ageing.live(days=7)
+    assert making(ageing).sweep(bakery.id) == 2
+    assert state_of(ageing, ahead).state is ExportState.ENDED
+    assert made.kek_id not in ageing.house.vault.ids(key_owner(bakery.id))
+    assert not [each for each in ageing.store.versions(f"{bakery.id}/") if "/exports/" in each.key]
 
 
 def test_an_export_ends_with_the_first_of_its_recordings_if_that_is_sooner(
