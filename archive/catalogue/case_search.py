@@ -27,7 +27,7 @@ from archive.errors import Refused
 from archive.model import GOING_STATES, RecordingId, TenantId
 
 RECORDINGS_MAX = 1_000_000
-"""A minute of one core (60 us each were measured), in which a sweep, or who else changes one, waits."""
+"""Eighty seconds of one core (measured: 83), in which a sweep, or who else changes one of them, waits."""
 
 TIME_MAX = timedelta(minutes=10)
 """For a database that has other things to do; then nothing is held, and that is said."""
