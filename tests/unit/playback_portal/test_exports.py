@@ -248,7 +248,15 @@ async def test_v4_who_is_no_auditor_neither_asks_nor_looks_nor_fetches_and_the_a
     office: Office, who: str
 ) -> None:
     ready = await office.made()
+    case_id = office.case(*office.recordings)
     assert (await office.asked(who)).status == 403
+    assert (await office.asked(who, recordingIds=None, caseId=case_id)).status == 403
+    tried = [
+        each.actor
+        for each in audit_entries.of_tenant(office.house.operator, office.tenant_id)
+        if (each.action, each.result) == ("export.asked", "refused")
+    ]
+    assert tried == [f"user:{office.people[who].id}"] * 2
     for path in (
         "/v1/exports",
         f"/v1/exports/{ready['id']}",

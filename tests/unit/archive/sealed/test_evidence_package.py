@@ -158,24 +158,54 @@ def test_a_hostile_name_is_text_in_both_reports(
 
 
 @pytest.mark.parametrize("role", [Role.ADMINISTRATOR, Role.USER])
-def test_v4_nobody_but_an_auditor_takes_recordings_out_and_the_attempt_is_logged(
-    packer: Packer, bakery: Tenant, archived: ArchivedRecording, tmp_path: Path, portal: Catalogue, role: Role
+def test_v4_nobody_but_an_auditor_takes_recordings_out(
+    packer: Packer, bakery: Tenant, archived: ArchivedRecording, tmp_path: Path, role: Role
 ) -> None:
+    """That the attempt is logged is shown where somebody asks (`tests/unit/playback_portal/test_exports.py`)."""
     with pytest.raises((Refused, NotFound)):
         packer.pack(commission(bakery, archived.recording.id, role=role), FolderShelf(tmp_path / "bag"), NOW)
     assert not any(path.name == "audio.flac" for path in tmp_path.rglob("*"))
 
 
+@pytest.mark.parametrize("kind", [ObjectKind.AUDIO, ObjectKind.TIMELINE, ObjectKind.METADATA])
 def test_v6_of_an_altered_object_no_package_is_made_and_the_recording_is_named(
-    packer: Packer, bakery: Tenant, archived: ArchivedRecording, house: object, tmp_path: Path
+    packer: Packer,
+    bakery: Tenant,
+    archived: ArchivedRecording,
+    house: object,
+    tmp_path: Path,
+    kind: ObjectKind,
 ) -> None:
-    stored = next(one for one in archived.objects if one.kind is ObjectKind.AUDIO)
+    """Whichever of those that go into it."""
+    stored = next(one for one in archived.objects if one.kind is kind)
     sealed = bytearray(house.store.get(stored.key, stored.version_id))
     sealed[-1] ^= 1
     house.store.damage(stored.key, stored.version_id, bytes(sealed))
     with pytest.raises(VerificationFailed, match=archived.recording.id):
         packer.pack(commission(bakery, archived.recording.id), FolderShelf(tmp_path / "bag"), NOW)
     assert not (tmp_path / "bag" / SIGNATURE).exists()
+
+
+@pytest.mark.parametrize("marker", [True, False])
+def test_r6_what_lies_on_top_of_the_archived_versions_is_not_exported(
+    packer: Packer,
+    bakery: Tenant,
+    archived: ArchivedRecording,
+    finished: FinishedRecording,
+    house: object,
+    signatory: Signatory,
+    tmp_path: Path,
+    *,
+    marker: bool,
+) -> None:
+    """R6: somebody with the bucket's keys deleted or overwrote every object; the package is that of before."""
+    for stored in archived.objects:
+        house.store.cover(stored.key, marker=marker)
+    packer.pack(commission(bakery, archived.recording.id), FolderShelf(tmp_path / "bag"), NOW)
+    assert verify_package(tmp_path / "bag", Trust(signatory.authority), NOW).faults == ()
+    folder = tmp_path / "bag/data/recordings" / archived.recording.id
+    assert (folder / "audio.flac").read_bytes() == finished.audio
+    assert (folder / "timeline.json").read_bytes() == finished.timeline
 
 
 def test_v5_two_packages_of_one_recording_differ_only_in_date_signature_and_who_did_what_since(
