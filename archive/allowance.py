@@ -49,7 +49,8 @@ def forecast_s(used_s: int, now: datetime) -> int | None:
     if is_too_early(now):
         return None
     elapsed, whole = _elapsed(now)
-    return int(used_s * (whole / elapsed))
+    # In whole numbers: of a fraction the second that is just reached would be lost.
+    return used_s * whole // elapsed
 
 
 def reached_on(used_s: int, cap: int | None, now: datetime) -> date | None:
@@ -60,7 +61,7 @@ def reached_on(used_s: int, cap: int | None, now: datetime) -> date | None:
     if cap is None or not 0 < used_s < cap or is_too_early(now):
         return None
     elapsed, whole = _elapsed(now)
-    until = elapsed * (cap / used_s)
+    until = elapsed * cap / used_s
     return None if until >= whole else (_began(now) + until).astimezone(ZONE).date()
 
 

@@ -50,5 +50,7 @@ def test_a_forecast_is_the_pace_so_far_and_not_of_the_first_hours() -> None:
     # October has an hour more: its middle is half past noon.
     assert forecast_s(1000, datetime(2026, 10, 16, 10, 30, tzinfo=UTC)) == 2000
     assert forecast_s(1000, datetime(2026, 10, 1, 20, tzinfo=UTC)) is None
+    # 46 hours of the 743 that March has.
+    assert forecast_s(46_000, datetime(2026, 3, 2, 21, tzinfo=UTC)) == 743_000
     assert reached_on(1000, 5000, datetime(2026, 10, 16, 10, 30, tzinfo=UTC)) is None
     assert reached_on(5000, 5000, datetime(2026, 10, 16, 10, 30, tzinfo=UTC)) is None
