@@ -42,7 +42,7 @@ class Rounds:
         """Take what gives the processes that answer."""
         self._processes = processes
         self._took_ms: list[float] = []
-        self._began_cpu_s = 0.0
+        self._began_cpu_s: dict[int, float] = {}
         self._left_out = WARM_UP_ROUNDS
 
     @contextlib.contextmanager
@@ -59,15 +59,18 @@ class Rounds:
 
     def measured(self) -> Measured:
         """Return what was measured."""
-        return Measured(self._took_ms, (self._cpu_s() - self._began_cpu_s) * 1000 / len(self._took_ms))
+        # One that ended meanwhile is left out: what it used before would count against the others.
+        used_s = sum(now_s - self._began_cpu_s.get(pid, 0.0) for pid, now_s in self._cpu_s().items())
+        return Measured(self._took_ms, used_s * 1000 / len(self._took_ms))
 
-    def _cpu_s(self) -> float:
-        total = 0.0
+    def _cpu_s(self) -> dict[int, float]:
+        """Return the processor time of each process by its id, in seconds."""
+        found = {}
         for process in self._processes():
             with contextlib.suppress(psutil.NoSuchProcess):
                 times = process.cpu_times()
-                total += times.user + times.system
-        return total
+                found[process.pid] = times.user + times.system
+        return found
 
 
 def measure(
