@@ -2,7 +2,7 @@
 
 Only who chose a look has it; everybody gets the plain text, which says the same. Nothing is
 fetched: the logo comes along in the mail (RFC 2392), so that opening one tells nobody of it.
-Underneath stands the name their provider wrote down, whatever they call themselves.
+Underneath stands the name their provider wrote down, whatever they call themselves; under text too.
 
 Rules: pure. Every word is text, whatever it looks like; addresses are those of our own pages,
 never one that stands in what a person wrote.
@@ -15,8 +15,8 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 
 from archive.branding import Stationery, Theme, png_size_px, shades
-from archive.mail import Markup, Picture
-from retention.letters import Filled
+from archive.mail import Markup, Picture, one_line
+from retention.letters import Filled, isolated
 
 LOGO = "logo"
 LOGO_HEIGHT_PX_MAX = 40
@@ -41,6 +41,13 @@ def page(said: Filled, paper: Stationery, language: str) -> Markup | None:
     )  # fmt: skip
     pictures = () if paper.logo is None else (Picture(LOGO, "png", paper.logo),)
     return Markup(html, pictures)
+
+
+def text(said: Filled, paper: Stationery, language: str) -> str:
+    """Return a mail as text; under that of who calls itself otherwise stands whose it is (RFC 3676, 4.3)."""
+    if not paper.own_name:
+        return said.text
+    return f"{said.text}\n-- \n{SENT_BY[language]} {isolated(one_line(paper.registered))}\n"
 
 
 def _size(width_px: int, height_px: int) -> tuple[int, int]:

@@ -119,7 +119,7 @@ class Mailer:
             self._server,
             mail.recipient,
             said.subject,
-            said.text,
+            letter_paper.text(said, paper, mail.language),
             mail_id=mail.id,
             language=mail.language,
             at=self._clock.now(),

@@ -111,6 +111,19 @@ def test_a_colour_or_a_logo_alone_is_enough(accent: str | None, logo: bytes | No
     assert ("border-top:4px solid #0a4f8a" in html) is (accent is not None)
 
 
+SENT = {
+    "text/plain": "\n-- \nVerstuurd met earwitness, voor De Warme Bakker",
+    "text/html": "Verstuurd met earwitness, voor <bdi>De Warme Bakker</bdi></p>\n</td></tr></table>\n</body>\n</html>",
+}
+
+
+def test_who_goes_by_the_name_that_was_written_down_needs_no_other_under_the_text() -> None:
+    said = filled("share", "nl", FIELDS)
+    assert letter_paper.text(said, PAPER, "nl") == said.text
+    signed = letter_paper.text(said, Stationery("Molen", written_down="De Bakker\r\n\r\nX"), "en")
+    assert signed == f"{said.text}\n-- \nSent with earwitness, for De Bakker X\n"
+
+
 @pytest.fixture
 def root() -> LocalKeyring:
     return LocalKeyring(new_key())
@@ -160,6 +173,8 @@ def test_a_mail_brings_the_look_its_sender_has_when_it_leaves(
     assert text is not None
     assert html is not None
     assert "Molen & Zn heeft een account voor je gemaakt" in text.get_content()
+    for body in (text, html):
+        assert body.get_content().replace("\r\n", "\n").rstrip().endswith(SENT[body.get_content_type()])
     assert "Molen &amp; Zn heeft een account voor je gemaakt" in html.get_content()
     assert "#0a4f8a" in html.get_content()
     (picture,) = [each for each in mail.walk() if each.get_content_type() == "image/png"]
