@@ -29,6 +29,7 @@ from archive.settings import Settings
 from archive.store.object import LockMode, Store
 from archive.timestamp import TimeUnavailable, authority_of
 from archive.transparency.comparison import Share, compare
+from archive.transparency.locks import lock_again, loosened
 from archive.transparency.sequencer import Custody, Sequencer
 from keys.root import Root
 
@@ -69,16 +70,21 @@ def add_audit_log(app: procrastinate.App, round_: Callable[[], int], check: Call
             log.info("the audit log was checked", due_at=timestamp, leaves=leaves)
 
 
-def check_log(catalogue: Catalogue, store: Store, audit: AuditWriter, clock: Clock) -> int:
+def check_log(
+    catalogue: Catalogue, store: Store, audit: AuditWriter, clock: Clock, custody: Custody | None = None
+) -> int:
     """Check chains, bodies and tree, and write down what was found; return the number of leaves.
 
-    Raises VerificationFailed with the place of what is wrong, DependencyUnavailable.
+    With `custody` the locks of the objects are looked at too, and put back. Raises VerificationFailed with
+    the place of what is wrong, DependencyUnavailable.
     """
     leaves, erased, reason = 0, 0, ""
     share = Share(clock.now().toordinal() % CHECK_SHARES, CHECK_SHARES)
     try:
         verify_log(catalogue)
         leaves = sum(found.leaves for found in compare(catalogue, store, now=clock.now(), share=share))
+        if custody is not None:
+            _check_locks(catalogue, store, custody, clock.now(), share)
         erased = verify_bodies(catalogue, [tenant.id for tenant in list_tenants(catalogue)]).total()
     except VerificationFailed as error:
         reason = str(error)
@@ -99,6 +105,29 @@ def check_log(catalogue: Catalogue, store: Store, audit: AuditWriter, clock: Clo
     return leaves
 
 
+def _check_locks(catalogue: Catalogue, store: Store, custody: Custody, now: datetime, share: Share) -> None:
+    """Lock again what is not locked for long enough; raises VerificationFailed when a lock was off."""
+    found = loosened(catalogue, store, kept=custody.kept, now=now, share=share)
+    lock_again(store, found, custody.mode_now())
+    off = [each.facts.key for each in found if each.is_off]
+    if off:
+        raise VerificationFailed(
+            f"The lock was taken off {len(off)} objects of the log in the bucket, of {off[0]} first: "
+            "somebody with its credentials did. They are locked again."
+        )
+    if found:
+        log.warning("locks of the audit log are made longer, as it is kept longer now", objects=len(found))
+
+
+def custody_of(settings: Settings, catalogue: Catalogue, store: Store, clock: Clock) -> Custody:
+    """Return how the objects of the log are locked by these settings."""
+    return Custody(
+        timedelta(days=settings.audit_kept_days),
+        cast("LockMode", settings.audit_lock_mode),
+        is_proved=lambda: is_proved(catalogue, store, clock.now()),
+    )
+
+
 def sequencer_of(  # noqa: PLR0917 - what it stands on, named by its one caller
     settings: Settings,
     catalogue: Catalogue,
@@ -113,11 +142,7 @@ def sequencer_of(  # noqa: PLR0917 - what it stands on, named by its one caller
     `believed_time` tells the time by which it signs and locks; raises ClockDisbelieved.
     """
     key = functools.cache(lambda: open_signing_key(settings, root()))
-    custody = Custody(
-        timedelta(days=settings.audit_kept_days),
-        cast("LockMode", settings.audit_lock_mode),
-        is_proved=lambda: is_proved(catalogue, store, clock.now()),
-    )
+    custody = custody_of(settings, catalogue, store, clock)
     name = f"earwitness/{settings.s3_bucket}"
     stamper = authority_of(settings)
     stands_on = (catalogue, store, key, audit, clock, custody, name)

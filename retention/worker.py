@@ -52,7 +52,7 @@ from archive.post import MailPost
 from archive.settings import Settings
 from archive.shared import Derivatives
 from retention.audit_bodies import AuditBodies, add_audit_bodies
-from retention.audit_log import add_audit_log, check_log, sealed, sequencer_of
+from retention.audit_log import add_audit_log, check_log, custody_of, sealed, sequencer_of
 from retention.case_copies import CaseCopies
 from retention.clock_gate import by_believed_clock
 from retention.destruction import ACTOR
@@ -410,7 +410,8 @@ class Worker:
         self.app = make_app(settings.database_url, Work(self._tenants, *asked, *following))
         sealing = (self._catalogue, self._store, keyring, audit, clock, keeper.believed_time)
         sequencer = sequencer_of(settings, *sealing)
-        check = functools.partial(check_log, self._catalogue, self._store, audit, clock)
+        custody = custody_of(settings, self._catalogue, self._store, clock)
+        check = functools.partial(check_log, self._catalogue, self._store, audit, clock, custody)
         add_audit_log(self.app, functools.partial(sealed, sequencer), check)
         self._add_letters(audit, notices)
         add_proposals(self.app, self._tenants, functools.partial(end_over, audit, clock))

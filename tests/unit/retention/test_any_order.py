@@ -1,6 +1,7 @@
 """R1: whatever happens in whatever order, nothing goes before its term or while it is held, and all goes after.
 
-Recordings are made, held, released, kept for longer; keys change, jobs run or do not, clocks jump.
+Recordings are made, held one by one and by searches, released, kept for longer, let go early by two people;
+keys change, jobs run or do not, clocks jump, and somebody with the bucket's keys takes locks and holds off.
 What must be true is kept beside it in a few words and compared after each step.
 """
 
@@ -21,16 +22,21 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from archive.access import AccessScope
 from archive.audit import AuditWriter
 from archive.catalogue import keks, recordings
+from archive.catalogue.engine import Catalogue
 from archive.data_key import open_data_key
 from archive.model import ArchivedRecording, RecordingState, Tenant
 from archive.rewrap import Rewrapping
 from retention.due_time import ClockDisbelieved
+from retention.scrub import Scrub
 from retention.store_holds import StoreHolds
 from retention.terms import Terms
 from tests.unit.retention.ageing import Ageing, auditor, objects_of
 from tests.unit.retention.holding import hold, release
+from tests.unit.retention.test_early_destruction import approve, people, propose
+from tests.unit.retention.test_held_searches import hold_search
 from tests.unit.retention.test_terms import lengthen
 
 STEPS, EXAMPLES = 25, 4
@@ -46,6 +52,9 @@ class Kept:
     archived: ArchivedRecording
     until: datetime
     cases: list[str] = dataclasses.field(default_factory=list)
+    let_go_at: datetime | None = None
+    """When two people approved that it goes before its term."""
+
     is_gone: bool = False
 
 
@@ -62,6 +71,7 @@ class Archive(RuleBasedStateMachine):
 
     ageing: Ageing
     tenant: Tenant
+    two: tuple[AccessScope, AccessScope]
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,10 +99,60 @@ class Archive(RuleBasedStateMachine):
             chosen.cases.append(hold(self.ageing, self.tenant, chosen.archived))
 
     @precondition(lambda self: self.kept)
+    @rule()
+    def hold_all_that_is_found(self) -> None:
+        case_id, added = hold_search(self.ageing, self.tenant)
+        held = [each for each in self.living() if self._found(each).recording.on_hold]
+        assert (added.held, added.going) == (len(held), ())
+        assert len(held) == len(self.living())
+        for each in held:
+            each.cases.append(case_id)
+
+    @precondition(lambda self: self.kept)
+    @rule(place=PLACE)
+    def let_go_early(self, place: int) -> None:
+        ada, otto = self.two
+        for chosen in picked([each for each in self.living() if not each.cases], place):
+            if chosen.until > self.now and chosen.let_go_at is None:
+                approve(self.ageing, otto, propose(self.ageing, ada, chosen.archived))
+                chosen.let_go_at = self.now
+
+    @precondition(lambda self: self.kept)
+    @rule(place=PLACE, held=st.booleans())
+    def loosen_in_the_store(self, place: int, *, held: bool) -> None:
+        store = self.ageing.store
+        for chosen in picked(self.living(), place):
+            for stored in chosen.archived.objects:
+                if held:
+                    store.set_legal_hold(stored.key, stored.version_id, held=False)
+                else:
+                    store.loosen(stored.key, stored.version_id, None, None)
+
+    @rule()
+    def scrub(self) -> None:
+        """A scrub and the jobs after it: every lock and hold stands in the store again."""
+        ageing, audit = self.ageing, AuditWriter(self.ageing.worker, "worker/scrub")
+        scrubbing = Scrub(ageing.store, ageing.worker, audit, ageing.house.clock, timedelta())
+        self.let_store_and_keys_follow()
+        scrubbing.batch(self.tenant.id, None)
+        self.let_store_and_keys_follow()
+        assert scrubbing.batch(self.tenant.id, None).findings == ()
+        for each in self.living():
+            for stored in each.archived.objects:
+                facts = ageing.store.head(stored.key, stored.version_id)
+                assert facts.held == bool(each.cases)
+                if each.until > self.now:
+                    assert facts.retain_until is not None
+                    assert facts.retain_until >= each.until
+
+    @precondition(lambda self: self.kept)
     @rule(place=PLACE)
     def release(self, place: int) -> None:
         for chosen in picked([each for each in self.kept if each.cases], place):
-            release(self.ageing, self.tenant, chosen.cases.pop())
+            case_id = chosen.cases[-1]
+            release(self.ageing, self.tenant, case_id)
+            for each in self.kept:
+                each.cases = [one for one in each.cases if one != case_id]
 
     @precondition(lambda self: self.kept)
     @rule(place=PLACE, days=st.sampled_from([8, 9, 20]))
@@ -138,7 +198,7 @@ class Archive(RuleBasedStateMachine):
             found = self._found(each)
             if found.recording.state is RecordingState.DESTROYED:
                 assert not each.cases, "it was held"
-                assert each.until <= self.now, "its term was not over"
+                assert each.until <= self.now or each.let_go_at is not None, "its term was not over"
                 each.is_gone = True
                 assert objects_of(self.ageing.store, self.tenant, found.recording.id) == []
                 continue
@@ -151,9 +211,9 @@ class Archive(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """A day after the last term, with the jobs of a worker that runs: nothing is left that may go."""
+        for case_id in {case_id for each in self.living() for case_id in each.cases}:
+            release(self.ageing, self.tenant, case_id)
         for each in self.living():
-            for case_id in each.cases:
-                release(self.ageing, self.tenant, case_id)
             each.cases.clear()
         last = max((each.until for each in self.kept), default=self.now)
         if last > self.now:
@@ -170,11 +230,15 @@ class Archive(RuleBasedStateMachine):
 
 
 def test_r1_in_whatever_order_nothing_goes_too_early_and_everything_goes(
-    ageing: Ageing, bakery: Tenant, pytestconfig: Any
+    ageing: Ageing, operator: Catalogue, bakery: Tenant, pytestconfig: Any
 ) -> None:
-    """R1: holds, longer terms, sweeps, changes of keys and clocks that jump; `make soak` takes 10,000 steps."""
+    """R1: holds, longer terms, early ends, sweeps, keys, clocks that jump, locks taken off; `make soak` takes 10,000."""
     soak = pytestconfig.getoption("soak")
-    machine = type("ArchiveHere", (Archive,), {"ageing": ageing, "tenant": bakery})
+    machine = type(
+        "ArchiveHere",
+        (Archive,),
+        {"ageing": ageing, "tenant": bakery, "two": people(ageing, operator, bakery)},
+    )
     run_state_machine_as_test(
         machine,
         settings=settings(

@@ -19,7 +19,15 @@ from archive.settings import Settings
 from archive.store.memory import MemoryStore
 from archive.transparency.checkpoint import open_note, public_key
 from keys.local_keyring import LocalKeyring
-from retention.audit_log import AUDIT_CHECK, AUDIT_ROUND, add_audit_log, check_log, sequencer_of
+from retention.audit_log import (
+    AUDIT_CHECK,
+    AUDIT_ROUND,
+    CHECK_SHARES,
+    add_audit_log,
+    check_log,
+    custody_of,
+    sequencer_of,
+)
 from retention.due_time import ClockDisbelieved
 from retention.schedule import SCHEDULES
 from retention.worker import defer_due
@@ -185,3 +193,46 @@ def test_what_a_check_found_stands_in_the_log(worker: Catalogue, database: Any, 
         "SELECT action, result FROM audit_entries ORDER BY sequence DESC LIMIT 1"
     ).fetchone()
     assert newest == ("log.verified", "failed")
+
+
+def test_a_lock_taken_off_an_object_of_the_log_is_found_within_a_month_and_put_back(
+    worker: Catalogue, database: Any, tmp_path: Path
+) -> None:
+    """By somebody with the bucket's keys, who would delete it later; one that is merely shorter is made longer."""
+    (tmp_path / "keys").mkdir()
+    settings, clock = Settings(key_store=f"dir:{tmp_path / 'keys'}"), SettableClock()
+    store, audit = MemoryStore(clock), AuditWriter(worker, "worker/one")
+    root = LocalKeyring(bytes(32))
+    sequencer = sequencer_of(settings, worker, store, lambda: root, audit, clock, clock.now)
+    custody = custody_of(settings, worker, store, clock)
+    sequencer.round()
+    [note] = list(store.versions("audit/1/checkpoints/"))
+    [leaves] = list(store.versions("audit/1/leaves/"))
+    locked = store.head(note.key, note.version_id)
+    assert locked.retain_until is not None
+    store.loosen(note.key, note.version_id, None, None)
+    store.loosen(leaves.key, leaves.version_id, clock.now() + timedelta(days=100), "GOVERNANCE")
+    refused: list[str] = []
+    for _ in range(CHECK_SHARES):
+        clock.moment += timedelta(days=1)
+        sequencer.round()
+        try:
+            check_log(worker, store, audit, clock, custody)
+        except VerificationFailed as error:
+            refused.append(str(error))
+    [reason] = refused
+    assert reason.startswith(
+        f"The lock was taken off 1 objects of the log in the bucket, of {note.key} first"
+    )
+    for each in (note, leaves):
+        facts = store.head(each.key, each.version_id)
+        assert facts.retain_until is not None
+        assert facts.retain_until >= locked.retain_until - timedelta(minutes=10)
+    failed = database.connect().execute(
+        "SELECT count(*) FROM audit_entries WHERE action = 'log.verified' AND result = 'failed'"
+    )
+    assert failed.fetchone() == (1,)
+    for _ in range(CHECK_SHARES):
+        clock.moment += timedelta(days=1)
+        sequencer.round()
+        check_log(worker, store, audit, clock, custody)
