@@ -10,7 +10,6 @@ Not here: what is captured and why (`recorder.srs`), how (`recorder.capture`).
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,6 +32,7 @@ from recorder.capture.messages import (
 )
 from recorder.ports import MediaSockets, PortRange
 from recorder.srs.effects import CaptureStream
+from recorder.steady_clock import SteadyClock
 
 Closed = Callable[[Mapping[str, int] | None], None]
 """Gets what `TrackClosed` says of the journal, or None when all of the journal has to be searched."""
@@ -72,6 +72,7 @@ class MediaPlane:
     ports: PortRange
     start_capture: Callable[[int], CaptureHandle]
     process_count: int
+    clock: SteadyClock = field(default_factory=SteadyClock)
     handles: list[CaptureHandle] = field(default_factory=list)
     _lines: dict[tuple[str, int], _Line] = field(default_factory=dict)
     _tracks: dict[bytes, _Track] = field(default_factory=dict)
@@ -148,7 +149,7 @@ class MediaPlane:
         """Begin or stop journalling; the report `RecordingSet` dates the edge."""
         track = self._tracks.get(uid)
         if track:
-            command = SetRecording(uid, recording, time.time_ns())
+            command = SetRecording(uid, recording, self.clock.wall_ns())
             track.asked.append(command)
             self.handles[track.process].send(command)
 

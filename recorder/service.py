@@ -57,9 +57,11 @@ from recorder.srs.effects import Limits, Moment
 from recorder.srs.lifecycle import in_grace, is_capturing, not_kept
 from recorder.srs.outcome import lost
 from recorder.srs.recording_mode import Event as Verb
+from recorder.srs.restoration import clock_ahead_ns
 from recorder.srs.server import SessionRecordingServer
-from recorder.srs.session import Command, RecordingSession
+from recorder.srs.session import Command
 from recorder.state import CallState
+from recorder.steady_clock import SteadyClock
 
 CUT_RETRY_S = 1.0
 ARCHIVE_WAIT_S = 10.0
@@ -79,12 +81,12 @@ class RecorderService:
         settings.require("database_url", "s3_endpoint", "keyring", "key_store")
         self.settings = settings
         self.clock = SystemClock()
+        self.steady_clock = SteadyClock()
         root = open_keyring(settings)
         self.book = CallBook(settings.journal_dir, root)
         self.outbox = Outbox(settings.journal_dir / "outbox", self.book.node_key)
-        self.media = MediaPlane(
-            PortRange(*settings.rtp_port_range), self._start_capture, settings.capture_processes
-        )
+        ports, count = PortRange(*settings.rtp_port_range), settings.capture_processes
+        self.media = MediaPlane(ports, self._start_capture, count, self.steady_clock)
         self.user_agent = UserAgentServer(Identity(), secrets.token_bytes, self._leniency)
         self.server = SessionRecordingServer(Directory(), _limits(settings), _id_of, self._media_address)
         self.transport = SipTransport(self.user_agent, self.clock, self._on_event)
@@ -97,8 +99,7 @@ class RecorderService:
 
     def now(self) -> Moment:
         """Return the time, as cores take it."""
-        wall_ns = int(self.clock.now().timestamp() * 1e9)
-        return Moment(self.clock.monotonic(), wall_ns, self.housekeeping.boot_id)
+        return Moment(*self.steady_clock.read(), self.housekeeping.boot_id, self.steady_clock.ahead_ns())
 
     async def start(self) -> None:
         """Recover what was running, then listen; ready when this returns."""
@@ -173,7 +174,7 @@ class RecorderService:
             item
             for item in waiting
             if session is None
-            or (getattr(item, "uid", None) != effect.uid if others else not _is_of(item, session))
+            or (getattr(item, "uid", None) != effect.uid if others else not session.concerns(item))
         )
         refused = self.server.storage_failed(
             effect.state.session_id, "the journal can't be written", self.now(), effect.uid
@@ -251,7 +252,9 @@ class RecorderService:
 
     def _open_recording(self, effect: do.OpenRecording) -> None:
         key = self.book.open(effect.uid, effect.state.started_ns)
-        track = OpenTrack(effect.uid, key, effect.state.started_ns, recording=effect.capturing)
+        session = self.server.session_of(effect.state.session_id)
+        ahead_ns = session.ahead_ns if session else 0
+        track = OpenTrack(effect.uid, key, effect.state.started_ns, effect.capturing, ahead_ns=ahead_ns)
         self.media.open_track(effect.state.session_id, track)
 
     def _with_dialog(self, state: CallState) -> CallState:
@@ -360,7 +363,7 @@ class RecorderService:
 
     def _start_capture(self, index: int) -> CaptureHandle:
         self._note_capture(index, "a capture process is starting")
-        return CaptureHandle(index, self.settings.journal_dir)
+        return CaptureHandle(index, self.settings.journal_dir, self.steady_clock.origin_ns)
 
     def _capture_reported(self, index: int) -> None:
         for report in self.media.take(index):
@@ -418,7 +421,8 @@ class RecorderService:
 
     def _recover(self) -> None:
         """Go on with every call of the journal: bind its ports, or archive what is there."""
-        self.server.left_ns = self.book.left_ns
+        # Files are dated by the machine's clock.
+        self.server.left_ns = self.book.left_ns and self.book.left_ns - self.steady_clock.ahead_ns()
         running: dict[bytes, CallState] = {}
         for uid, state in self.book.recover().items():
             if state.cut_ns is not None:
@@ -441,7 +445,9 @@ class RecorderService:
 
     def _give_up(self, uid: bytes, state: CallState) -> None:
         """End a call that can't be resumed: what was kept of it is archived, the rest destroyed."""
-        ended = dataclasses.replace(state, ended_ns=self.now().wall_ns, end_reason="not resumed")
+        now = self.now()
+        ended_ns = now.wall_ns + clock_ahead_ns(state, now)
+        ended = dataclasses.replace(state, ended_ns=ended_ns, end_reason="not resumed")
         if state.kept:
             self.book.write(uid, ended)
             self.live.gone(uid, ended)
@@ -462,7 +468,8 @@ class RecorderService:
                 _log.error("a port of a running call is taken by another program", port=stream.port)
         for uid, state in states.items():
             key = self.book.key_of(uid)
-            track = OpenTrack(uid, key, state.started_ns, is_capturing(state))
+            ahead_ns = clock_ahead_ns(state, self.now())
+            track = OpenTrack(uid, key, state.started_ns, is_capturing(state), ahead_ns=ahead_ns)
             self.media.open_track(state.session_id, track, recovered=True)
         self.carry_out(self.server.restore(states, dialog_id, self.now()))
 
@@ -474,16 +481,6 @@ class RecorderService:
         """Trusted peers may run option tags together, as one Cisco release does, and take over dialogs."""
         trusted = self.server.directory.peer_of(flow.remote[0]) is not None
         return Leniency(run_together_tags=trusted, may_move_dialogs=trusted)
-
-
-def _is_of(effect: do.Effect, session: RecordingSession) -> bool:
-    """Tell whether an effect is about a session."""
-    key = getattr(effect, "key", None)
-    return (
-        getattr(effect, "session_id", None) == session.session_id
-        or getattr(effect, "uid", None) in session.recordings
-        or (key is not None and key in (session.invite_key, session.pending_key))
-    )
 
 
 def _limits(settings: Settings) -> Limits:

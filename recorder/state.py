@@ -109,7 +109,9 @@ class CallState:
     `keep_grace_h` is how long the call may still be kept after its end, by the tenant's
     policy at its beginning; `grace_until_ns` is set when that time runs. What it is measured by is
     `grace_over_s`, the monotonic time at which it is over within the start of the machine `grace_boot_id`
-    names. `quarantined`: the exchange named a recorded user nobody here knows.
+    names. `quarantined`: the exchange named a recorded user nobody here knows. `origin_ns` is the time by
+    the call's clock at which the monotonic one of the machine's start `boot_id` was 0: by it is found out
+    later how wrong that clock was.
     """
 
     recording_id: str
@@ -142,6 +144,8 @@ class CallState:
     grace_over_s: float = 0.0
     quarantined: bool = False
     exchange_ids: tuple[str, ...] = ()
+    boot_id: str = ""
+    origin_ns: int = 0
 
     def to_json(self) -> bytes:
         """Return the state as UTF-8 JSON with its version."""

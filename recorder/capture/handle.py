@@ -22,6 +22,7 @@ from pathlib import Path
 
 from recorder.capture.mailbox import Mailbox
 from recorder.capture.messages import AddStream, Command, Report, Shutdown
+from recorder.steady_clock import SteadyClock
 
 STOP_S = 10.0
 BROKEN_STOP_S = 0.5  # signalling waits for it, and what is not synced by then is a second of audio at most
@@ -33,15 +34,20 @@ _PROGRAM = "from recorder.capture.process import main; main()"
 class CaptureHandle:
     """One capture process."""
 
-    def __init__(self, index: int, journal_dir: Path) -> None:
-        """Start the process; it says Ready when it captures."""
+    def __init__(self, index: int, journal_dir: Path, origin_ns: int | None = None) -> None:
+        """Start the process; it says Ready when it captures.
+
+        `origin_ns` is that of the recorder's steady clock; None begins one.
+        """
+        if origin_ns is None:
+            origin_ns = SteadyClock().origin_ns
         self.index = index
         ours, theirs = socket.socketpair()
         our_fds, their_fds = socket.socketpair()
         with theirs, their_fds:
             passed = (theirs.fileno(), their_fds.fileno())
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
-                [sys.executable, "-c", _PROGRAM, str(index), str(journal_dir), *map(str, passed)],
+                [sys.executable, "-c", _PROGRAM, *map(str, (index, journal_dir, origin_ns, *passed))],
                 pass_fds=passed,
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(item for item in sys.path if item)},

@@ -104,8 +104,8 @@ class Intake:
         if events is not None:
             self._hear(received, columns, np.flatnonzero(events & np.repeat(whole, slices.counts)))
             columns = _emptied(columns, events)
-        started_ns = np.repeat(self._table.started_ns[slices.rows], slices.counts)
-        rows = packet_rows(columns, arrival_units(received.arrival_ns, started_ns))
+        origin_ns = np.repeat(self._table.origin_ns[slices.rows], slices.counts)
+        rows = packet_rows(columns, arrival_units(received.arrival_ns, origin_ns))
         self._seal(received, columns, rows, whole, now)
         for position in np.flatnonzero(~whole).tolist():
             self._take_singly(received, position, ours, now)
@@ -228,7 +228,7 @@ class Intake:
             if not chosen.any():
                 continue
             own = rows[chosen]
-            own["arrival"] = arrival_units(arrival_ns[chosen], track.started_ns)
+            own["arrival"] = arrival_units(arrival_ns[chosen], track.origin_ns)
             wanted = [piece for piece, keep in zip(pieces, chosen.tolist(), strict=True) if keep]
             facts = (stream.index, ssrc, int(own["timestamp"][0]), len(own))
             content = b"".join((own.tobytes(), *wanted))

@@ -5,6 +5,8 @@ the sockets of a stream follow as file descriptors (SCM_RIGHTS) on a second
 socket, so that a port is bound before the 200 goes out however busy capture is,
 and stays bound in signalling when a capture process dies.
 
+Times are those of the recorder's steady clock, in nanoseconds since 1970.
+
 Rules: keys travel here and nowhere else; nothing here is ever logged.
 """
 
@@ -18,7 +20,8 @@ class OpenTrack:
     """Begin capturing for one recording.
 
     `uid` is the recording id as 16 bytes, `call_key` its 32-byte key, `started_ns`
-    the wall time its arrival column counts from. `recording` is false for modes that
+    the time its arrival column counts from, by the call's clock, which is `ahead_ns` ahead of
+    the recorder's. All other times here are the recorder's. `recording` is false for modes that
     begin later. What arrived from `until_ns` on is left alone until a SetRecording says
     more: it was asked for while no process captured.
     """
@@ -28,6 +31,7 @@ class OpenTrack:
     started_ns: int
     recording: bool
     until_ns: int | None = None
+    ahead_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class RemoveStream:
 class SetRecording:
     """Begin or stop journalling for one recording, exactly here: its sockets are drained first.
 
-    `at_ns` is when that was asked for, in wall time: what arrived since and was not taken
+    `at_ns` is when that was asked for: what arrived since and was not taken
     yet obeys it already, so that whoever was told of it was told the truth. 0 is now.
     """
 
@@ -132,7 +136,7 @@ class TrackClosed:
 
 @dataclass(frozen=True)
 class StreamActivity:
-    """About every 2 s: when each stream last got a packet (wall ns, 0 for never), by stream id."""
+    """About every 2 s: when each stream last got a packet (0 for never), by stream id."""
 
     last_packet_ns: dict[int, int]
     packets: int
@@ -144,7 +148,7 @@ class StreamActivity:
 
 @dataclass(frozen=True)
 class DigitPressed:
-    """Somebody pressed a key in a stream whose digits are watched, at `at_ns` (wall time of arrival).
+    """Somebody pressed a key in a stream whose digits are watched, at `at_ns` (its arrival).
 
     Told whether or not anything is recorded. The digit is for the recogniser of star
     codes alone: it is not shown when this is printed.

@@ -53,6 +53,7 @@ from recorder.capture.receive import ReceiveBuffers, keep_stamping, prepare
 from recorder.capture.stream import Stream, StreamTable, TooManyStreams
 from recorder.capture.track import Track
 from recorder.journal.writer import JournalWriter
+from recorder.steady_clock import SteadyClock
 
 TICK_S = 0.2
 SYNC_S = 0.4
@@ -73,7 +74,12 @@ class Capture:
     """All that one capture process holds."""
 
     def __init__(
-        self, index: int, journal: JournalWriter, connection: Connection, fd_socket: socket.socket
+        self,
+        index: int,
+        journal: JournalWriter,
+        connection: Connection,
+        fd_socket: socket.socket,
+        clock: SteadyClock,
     ) -> None:
         self._index = index
         self._journal = journal
@@ -81,7 +87,8 @@ class Capture:
         self._fd_socket = fd_socket
         self._mailbox = Mailbox(connection)
         self._table = StreamTable()
-        self._buffers = ReceiveBuffers()
+        self._clock = clock
+        self._buffers = ReceiveBuffers(clock=clock)
         self._control = ControlChannel(self._table, self._buffers)
         self._intake = Intake(self._table, self._buffers, journal, self._control.receive)
         self._tracks: dict[bytes, Track] = {}
@@ -123,7 +130,7 @@ class Capture:
     def _tick(self, now: float) -> None:
         self._drain(self._table.descriptors, self._table.rows, TICK_PASSES_MAX)
         self._journal.commit()
-        self._control.tend(now, time.time_ns())
+        self._control.tend(now, self._clock.wall_ns())
         self._report(now)
         if now >= self._collect_at:
             # The young generations only: the time this takes is bounded by what ten seconds made.
@@ -203,7 +210,7 @@ class Capture:
         streams = self._table.of(track)
         # What was taken before obeyed the old state, and the edge says so.
         taken_ns = max((int(self._table.sources.last_ns[stream.row]) for stream in streams), default=0)
-        edge_ns = max(command.at_ns, taken_ns + 1) if command.at_ns else time.time_ns()
+        edge_ns = max(command.at_ns, taken_ns + 1) if command.at_ns else self._clock.wall_ns()
         track.begin_edge(edge_ns, recording=command.recording)
         self._drain_streams(streams)
         track.end_edge(recording=command.recording)
@@ -261,13 +268,18 @@ class Capture:
         self._mailbox.close(timeout_s=2.0)
 
 
-def run(index: int, journal_dir: str, connection: Connection, fd_socket: socket.socket) -> None:
-    """Be capture process `index` until the connection ends; raises JournalUnavailable when it can't begin."""
+def run(
+    index: int, journal_dir: str, origin_ns: int, connection: Connection, fd_socket: socket.socket
+) -> None:
+    """Be capture process `index` until the connection ends; raises JournalUnavailable when it can't begin.
+
+    `origin_ns` is that of signalling's steady clock.
+    """
     harden()
     stamping = keep_stamping()
     journal = JournalWriter(Path(journal_dir) / f"capture-{index}")
     journal.open(LOCK_WAIT_S)
-    capture = Capture(index, journal, connection, fd_socket)
+    capture = Capture(index, journal, connection, fd_socket, SteadyClock(origin_ns))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for signalling, which then tells us
     signal.signal(signal.SIGTERM, lambda *_: setattr(capture, "ending", True))
     # What exists now lives as long as the process, and a full collection would stall the tick.
@@ -288,6 +300,7 @@ def harden() -> None:
 
 
 def main() -> None:
-    """Run with the arguments that `recorder.capture.handle` gives: index, directory, two descriptors."""
-    index, journal_dir, connection, fd_socket = sys.argv[1:]
-    run(int(index), journal_dir, Connection(int(connection)), socket.socket(fileno=int(fd_socket)))
+    """Run with the arguments that `recorder.capture.handle` gives: index, folder, origin, descriptors."""
+    index, journal_dir, origin_ns, connection, fd_socket = sys.argv[1:]
+    commands, descriptors = Connection(int(connection)), socket.socket(fileno=int(fd_socket))
+    run(int(index), journal_dir, int(origin_ns), commands, descriptors)

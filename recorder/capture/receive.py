@@ -3,7 +3,8 @@
 The kernel scatters each datagram over three matrices: 12 octets of header, 160 of
 payload, the rest. So the headers of a pass are one array to numpy, and the payloads
 of a stream whose packets all have 160 octets are one contiguous run. With each
-datagram come its source address and the kernel's time of arrival (SO_TIMESTAMPNS).
+datagram come its source address and the kernel's time of arrival (SO_TIMESTAMPNS),
+as the recorder's steady clock tells it.
 
 Rules: sockets are non-blocking. `ctypes.PyDLL` keeps the interpreter lock: giving it
 up at every socket would hand each pass to any busy thread (measured: 846 ms late).
@@ -32,6 +33,7 @@ from recorder.rtp.batch import (
     Words,
 )
 from recorder.rtp.source import SOCKADDR_BYTES, Addresses
+from recorder.steady_clock import SteadyClock
 
 SLOT_COUNT = 4096  # a pass stays in the cache of the processor, and numpy's fixed cost is spread thin enough
 SOCKET_PACKETS_MAX = 64  # of one socket in one pass: 1.3 s of a stream, six times what a tick brings
@@ -99,8 +101,10 @@ def keep_stamping() -> socket.socket:
 class ReceiveBuffers:
     """The matrices, and where the next pass begins."""
 
-    def __init__(self, slots: int = SLOT_COUNT) -> None:
+    def __init__(self, slots: int = SLOT_COUNT, clock: SteadyClock | None = None) -> None:
+        """Hold `slots` packets a pass; times of arrival are those of `clock`."""
         self._slots = slots
+        self._clock = clock or SteadyClock()
         self._headers = np.zeros((slots, HEADER_BYTES), np.uint8)
         self._payloads = np.zeros((slots, PLAIN_PAYLOAD_BYTES), np.uint8)
         # Zeros that nobody wrote take no memory, so the long matrix costs only what it is used.
@@ -187,7 +191,7 @@ class ReceiveBuffers:
         stamped = (control[:, 1] == (socket.SOL_SOCKET | SO_TIMESTAMPNS << 32)) & (lengths >= _STAMP_BYTES)
         if not stamped.all():
             arrival[~stamped] = time.time_ns()
-        return arrival
+        return self._clock.arrivals(arrival)
 
     def _drops(
         self, lengths: np.ndarray[tuple[int], np.dtype[np.uint64]], slices: Slices

@@ -72,7 +72,7 @@ class StreamTable:
     def __init__(self, rows: int = STREAM_COUNT_MAX) -> None:
         self.sources = Sources(rows)
         self.lanes = Lanes(rows)
-        self.started_ns = np.zeros(rows, np.int64)
+        self.origin_ns = np.zeros(rows, np.int64)
         self.by_row: list[Stream | None] = [None] * rows
         self.event_types: Bools = np.zeros((rows, PAYLOAD_TYPES_COUNT), np.bool_)
         self.event_octets = bytes(2 * PAYLOAD_TYPES_COUNT)
@@ -114,7 +114,7 @@ class StreamTable:
             tracks=tracks,
         )
         self.sources.reset(row, command.clock_rate_hz)
-        self.started_ns[row] = tracks[0].started_ns if tracks else 0
+        self.origin_ns[row] = tracks[0].origin_ns if tracks else 0
         for track in tracks:
             track.attach(self.lanes, row)
         self.event_types[row, sorted(stream.event_types)] = True
@@ -143,7 +143,7 @@ class StreamTable:
             stream.tracks.remove(track)
             track.detach(stream.row)
             if stream.tracks:
-                self.started_ns[stream.row] = stream.tracks[0].started_ns
+                self.origin_ns[stream.row] = stream.tracks[0].origin_ns
             else:
                 stream.watch_digits = False
 

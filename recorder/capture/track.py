@@ -31,6 +31,8 @@ class Track:
     uid: bytes
     call_key: bytes
     started_ns: int
+    origin_ns: int
+    """What `started_ns` is by the recorder's clock, by which packets arrive."""
     recording: bool
     packets: int = 0
     window: tuple[int, int] = _ALWAYS
@@ -44,7 +46,14 @@ class Track:
     def of(cls, command: OpenTrack) -> Track:
         """Begin a track."""
         window = _ALWAYS if command.until_ns is None else (_ALWAYS[0], command.until_ns)
-        return cls(command.uid, command.call_key, command.started_ns, command.recording, window=window)
+        return cls(
+            uid=command.uid,
+            call_key=command.call_key,
+            started_ns=command.started_ns,
+            origin_ns=command.started_ns - command.ahead_ns,
+            recording=command.recording,
+            window=window,
+        )
 
     def begin_edge(self, edge_ns: int, *, recording: bool) -> None:
         """Let the packets of the next drain obey the old state before `edge_ns` and the new one after."""

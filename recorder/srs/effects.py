@@ -9,7 +9,7 @@ Not here: SIP messages on the wire (`recorder.sip`), how audio is captured.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from archive.model import SessionOutcome, TenantId, UserId
@@ -23,12 +23,28 @@ class Moment:
     """Now, twice: `monotonic_s` measures, `wall_ns` (since 1970, UTC) dates.
 
     Monotonic times compare across processes within one start of the machine, which `boot_id` names; "" is
-    a machine that does not tell.
+    a machine that does not tell. `wall_ns` runs evenly while the recorder runs; this machine's clock,
+    which somebody may have set since, is `ahead_ns` ahead of it.
     """
 
     monotonic_s: float
     wall_ns: int
     boot_id: str = ""
+    ahead_ns: int = 0
+
+    @property
+    def clock_ns(self) -> int:
+        """What this machine's clock says."""
+        return self.wall_ns + self.ahead_ns
+
+    @property
+    def origin_ns(self) -> int:
+        """What `wall_ns` was when `monotonic_s` was 0."""
+        return self.wall_ns - int(self.monotonic_s * 1e9)
+
+    def by_clock_ahead(self, ahead_ns: int) -> Moment:
+        """Return the same moment as a call dates it whose clock is that far ahead."""
+        return replace(self, wall_ns=self.wall_ns + ahead_ns, ahead_ns=self.ahead_ns - ahead_ns)
 
 
 @dataclass(frozen=True)

@@ -76,14 +76,14 @@ class GracePeriods:
     def waits_for_a_clock(self, now: Moment) -> bool:
         """Tell whether a call would be over by this machine's clock, which has to be believed first."""
         return any(
-            not each.is_measured and _until_ns(each) <= now.wall_ns and not self._is_over(each, now)
+            not each.is_measured and _until_ns(each) <= now.clock_ns and not self._is_over(each, now)
             for each in self._waiting.values()
         )
 
     def _is_over(self, waiting: _Grace, now: Moment) -> bool:
         if now.monotonic_s >= waiting.over_s:
             return True
-        return not waiting.is_measured and _until_ns(waiting) <= min(now.wall_ns, self._believed_ns)
+        return not waiting.is_measured and _until_ns(waiting) <= min(now.clock_ns, self._believed_ns)
 
     def obey(self, uid: bytes, command: Command, now: Moment) -> list[Effect]:
         """Keep a call that waits; any other command is refused, because the call is over."""
@@ -91,22 +91,22 @@ class GracePeriods:
         if self._is_over(self._waiting[uid], now):
             # A recorder that was away may hear of it before it comes by to destroy it.
             del self._waiting[uid]
-            refused = lifecycle.confirmed(state, command, now.wall_ns, refusal=TOO_LATE)
+            refused = lifecycle.confirmed(state, command, now.clock_ns, refusal=TOO_LATE)
             return [*lifecycle.not_kept(uid, state), *refused]
         step = machine(RecordingMode(state.mode)).step(Capture.GRACE, command.verb)
         if isinstance(step, Refusal):
-            return lifecycle.confirmed(state, command, now.wall_ns, refusal=step.reason)
+            return lifecycle.confirmed(state, command, now.clock_ns, refusal=step.reason)
         del self._waiting[uid]
         kept = replace(
-            noted(state, now.wall_ns, f"{command.verb} by {command.by}, after the call"),
+            noted(state, now.clock_ns, f"{command.verb} by {command.by}, after the call"),
             kept=True,
             capture=step.state.value,
             grace_until_ns=None,
             grace_boot_id="",
             grace_over_s=0.0,
-            edges=(*state.edges, EdgeState("keep", state.ended_ns or now.wall_ns, command.by)),
+            edges=(*state.edges, EdgeState("keep", state.ended_ns or now.clock_ns, command.by)),
         )
-        return [FinishRecording(uid, kept), *lifecycle.confirmed(kept, command, now.wall_ns)]
+        return [FinishRecording(uid, kept), *lifecycle.confirmed(kept, command, now.clock_ns)]
 
     def over(self, now: Moment) -> list[Effect]:
         """Destroy the calls that nobody kept in time."""

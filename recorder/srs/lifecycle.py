@@ -138,6 +138,8 @@ def _first_state(session: RecordingSession, recording_id: str, recorded: Recorde
         site=user.site if user else None,
         keep_grace_h=recorded.keep_grace_h,
         quarantined=recorded.quarantined,
+        boot_id=session.boot_id,
+        origin_ns=session.origin_ns,
     )
 
 

@@ -26,6 +26,12 @@ from recorder.srs.session import Phase, RecordingSession
 from recorder.state import CallState, EdgeState
 
 
+def clock_ahead_ns(state: CallState, now: Moment) -> int:
+    """Return how far the clock of a call is ahead of this recorder's; 0 when that can't be measured."""
+    is_measured = bool(state.boot_id) and state.boot_id == now.boot_id
+    return state.origin_ns - now.origin_ns if is_measured else 0
+
+
 def restored(
     states: Mapping[bytes, CallState],
     dialog_id: DialogId,
@@ -33,9 +39,14 @@ def restored(
     now: Moment,
     left_ns: int = 0,
 ) -> RecordingSession:
-    """Make the session of recordings that were running when the recorder stopped, at `left_ns` if known."""
+    """Make the session of recordings that were running when the recorder stopped, at `left_ns` if known.
+
+    `now` and `left_ns` are of this recorder's clock; the session goes on by its own.
+    """
     # The session is as old as its oldest recording: an exempt party is cut back by its beginning.
     first = min(states.values(), key=lambda state: state.started_ns)
+    ahead_ns = clock_ahead_ns(first, now)
+    now = now.by_clock_ahead(ahead_ns)
     peer = next((item for item in directory.peers if item.id == first.peer_id), None)
     session = RecordingSession(
         session_id=first.session_id,
@@ -57,12 +68,15 @@ def restored(
         judged=True,
         heard_s=now.monotonic_s,
         recovering=True,
-        left_ns=left_ns or now.wall_ns,
+        left_ns=left_ns + ahead_ns if left_ns else now.wall_ns,
         returned_ns=now.wall_ns,
         flags=first.flags,
         networks=(first.dialog.remote_address,),
         call_group=first.call_group,
         transport=first.dialog.transport,
+        boot_id=first.boot_id,
+        origin_ns=first.origin_ns,
+        ahead_ns=ahead_ns,
     )
     _replay_metadata(session)
     session.recording_type = recording_type(session.model)

@@ -97,6 +97,8 @@ class SessionRecordingServer:
 
     def handle(self, event: sip.Event, now: Moment) -> Effects:
         """Take what the user agent saw and return what must be done, in order."""
+        if not isinstance(event, sip.CapabilitiesAsked) and event.dialog_id in self._dialogs:
+            now = self._dialogs[event.dialog_id].by_clock(now)
         match event:
             case sip.InvitationReceived():
                 return self._invited(event, now)
@@ -133,19 +135,9 @@ class SessionRecordingServer:
             return [self.admission.unavailable(event.key)]
         if refusal := response.body_refusal(event.key, body):
             return [refusal]
-        session = RecordingSession(
-            session_id=self._new_id(now.wall_ns),
-            call_id=event.request.call_id,
-            peer=peer,
-            transport=event.flow.transport,
-            address=self._address_for(event.flow.local[0]),
-            invite_key=event.key,
-            dialog_id=event.dialog_id,
-            opened_s=now.monotonic_s,
-            opened_ns=now.wall_ns,
-            heard_s=now.monotonic_s,
-            described_ns=now.wall_ns,
-        )
+        address = self._address_for(event.flow.local[0])
+        session = RecordingSession.begin(event, self._new_id(now.clock_ns), peer, address, now)
+        now = session.by_clock(now)
         take_metadata(session, body, now)
         session.facts = facts_of(session.model, event.request, session.facts)
         session.judged = bool(body.metadata) and not session.undescribed
@@ -165,7 +157,8 @@ class SessionRecordingServer:
         self._keep(session)
         positions = media.wanted_positions(session.proposals, session)
         if not positions:
-            return self.media_opened(session.session_id, {}, Moment(session.opened_s, session.opened_ns))
+            begun = Moment(session.opened_s, session.opened_ns - session.ahead_ns)
+            return self.media_opened(session.session_id, {}, begun)
         return [OpenMedia(session.session_id, positions, session.address)]
 
     def media_opened(self, session_id: str, ports: Mapping[int, int], now: Moment) -> Effects:
@@ -173,6 +166,7 @@ class SessionRecordingServer:
         session = self._sessions.get(session_id)
         if session is None:
             return [CloseMedia(session_id)]
+        now = session.by_clock(now)
         if session.pending_key is not None:
             return self._answer_offer(session, ports, now)
         if session.delayed_offer:
@@ -195,7 +189,7 @@ class SessionRecordingServer:
             return []
         if session.pending_key is not None:
             session.flag("stream-refused-no-port")
-            return self._answer_offer(session, {}, now)
+            return self._answer_offer(session, {}, session.by_clock(now))
         self._drop(session)
         return [self.admission.unavailable(session.invite_key)] if session.invite_key else []
 
@@ -204,6 +198,7 @@ class SessionRecordingServer:
         session = self._sessions.get(session_id)
         if session is None:
             return []
+        now = session.by_clock(now)
         if uid in session.recordings and len(session.recordings) > 1:
             return lifecycle.given_up(session, uid, reason, now)
         effects: Effects = [CloseMedia(session_id)]
@@ -398,22 +393,23 @@ class SessionRecordingServer:
         for session in list(self._sessions.values()):
             waiting = session.phase is Phase.WAITING
             if waiting and now.monotonic_s - session.opened_s >= self.limits.hold_back_s:
-                effects += self._judge.judge(session, now)
+                effects += self._judge.judge(session, session.by_clock(now))
         return effects
 
     def check_silence(self, now: Moment) -> Effects:
         """Find sessions whose client may be gone, or that run longer than a recorder can hold."""
         effects: Effects = [Probe(dialog_id) for dialog_id in self._exempt.due(now.monotonic_s)]
         for session in list(self._sessions.values()):
-            effects += control.reminders(session, now, after_s=self.limits.reminder_s)
-            match session.overdue(self.limits, now):
+            dated = session.by_clock(now)
+            effects += control.reminders(session, dated, after_s=self.limits.reminder_s)
+            match session.overdue(self.limits, dated):
                 case Overdue.SILENT:
-                    session.probed_s = now.monotonic_s
+                    session.probed_s = dated.monotonic_s
                     effects.append(Probe(session.dialog_id))
                 case Overdue.LOST | Overdue.TOO_LONG as why:
                     reason = "client lost" if why is Overdue.LOST else "longest session reached"
                     # A BYE, so that a client that does live learns of it and can fork the call anew.
-                    effects += [HangUp(session.dialog_id), *self._finish(session, reason, now)]
+                    effects += [HangUp(session.dialog_id), *self._finish(session, reason, dated)]
         return effects
 
     def heard(self, session_id: str, now: Moment) -> None:
@@ -428,13 +424,13 @@ class SessionRecordingServer:
         """Let a command take effect on a recording, under way or in its grace; None when it is over."""
         session = self._session_with(uid)
         if session is not None:
-            return control.obey(session, uid, command, now)
+            return control.obey(session, uid, command, session.by_clock(now))
         return self.grace.obey(uid, command, now) if uid in self.grace else None
 
     def digit_pressed(self, session_id: str, position: int, digit: str, now: Moment) -> Effects:
         """Take a digit that a telephone sent as an event (RFC 4733)."""
         session = self._sessions.get(session_id)
-        return [] if session is None else control.pressed(session, position, digit, now)
+        return [] if session is None else control.pressed(session, position, digit, session.by_clock(now))
 
     def edge_dated(self, uid: bytes, at_ns: int) -> Effects:
         """Note when capture really began or stopped, exact to a packet; reports come in order."""
@@ -442,7 +438,7 @@ class SessionRecordingServer:
         expected = session.expected.get(uid) if session else None
         if session is None or not expected:
             return []
-        return lifecycle.dated(session, uid, expected.popleft(), at_ns)
+        return lifecycle.dated(session, uid, expected.popleft(), at_ns + session.ahead_ns)
 
     def _session_with(self, uid: bytes) -> RecordingSession | None:
         return next((item for item in self._sessions.values() if uid in item.recordings), None)
@@ -452,7 +448,7 @@ class SessionRecordingServer:
         session = restoration.restored(states, dialog_id, self.directory, now, self.left_ns)
         self._keep(session)
         self._judge.link(session)
-        return restoration.resume(session, now)
+        return restoration.resume(session, session.by_clock(now))
 
     # Exempt and idle sessions.
 

@@ -20,9 +20,10 @@ from recorder.metadata.model import RecordingMetadata
 from recorder.sdp.description import SessionDescription
 from recorder.sdp.offer_answer import StreamProposal
 from recorder.sip.dialog import DialogId
+from recorder.sip.event import InvitationReceived
 from recorder.sip.transaction import TransactionKey
 from recorder.srs.call_group import exchange_ids
-from recorder.srs.effects import Limits, Moment
+from recorder.srs.effects import Effect, Limits, Moment
 from recorder.srs.recording_mode import Capture, Event
 from recorder.srs.star_code import StarCodes
 from recorder.state import CallState, MetadataRevision, PartyState, StreamState
@@ -125,11 +126,42 @@ class RecordingSession:
     """Somebody on the do-not-record list is on the call: nothing is captured meanwhile."""
     expected: dict[bytes, deque[Expected]] = field(default_factory=dict)
     call_group: str = ""
+    boot_id: str = ""
+    origin_ns: int = 0
+    """The time by this session's clock when the monotonic one of this start of the machine was 0."""
+    ahead_ns: int = 0
+    """How far that clock is ahead of the recorder's: what was set between the start of one and the other."""
     described_by_offer: bool = False
     """Whether metadata came with the last offer: media that stops without a word is a pause, not a hold."""
     recording_type: str = ""
     reminded: dict[bytes, int] = field(default_factory=dict)
     star_codes: dict[int, StarCodes] = field(default_factory=dict)
+
+    @classmethod
+    def begin(
+        cls, event: InvitationReceived, session_id: str, peer: Peer, address: str, now: Moment
+    ) -> RecordingSession:
+        """Begin the session of an INVITE, with media received at `address`; it keeps the clock as set now."""
+        return cls(
+            session_id=session_id,
+            call_id=event.request.call_id,
+            peer=peer,
+            transport=event.flow.transport,
+            address=address,
+            invite_key=event.key,
+            dialog_id=event.dialog_id,
+            opened_s=now.monotonic_s,
+            opened_ns=now.clock_ns,
+            heard_s=now.monotonic_s,
+            described_ns=now.clock_ns,
+            boot_id=now.boot_id,
+            origin_ns=now.origin_ns + now.ahead_ns,
+            ahead_ns=now.ahead_ns,
+        )
+
+    def by_clock(self, now: Moment) -> Moment:
+        """Return now as this session dates it: by the clock it began with, gone on evenly since."""
+        return now.by_clock_ahead(self.ahead_ns) if self.ahead_ns else now
 
     def star_codes_of(self, position: int) -> StarCodes:
         """Return what listens for star codes on a stream."""
@@ -149,6 +181,15 @@ class RecordingSession:
             wait_s = limit_s if self.recovering else limits.probe_s
             return Overdue.LOST if now.monotonic_s - self.probed_s > wait_s else None
         return Overdue.SILENT if now.monotonic_s - self.heard_s > limit_s else None
+
+    def concerns(self, effect: Effect) -> bool:
+        """Tell whether an effect is about this session."""
+        key = getattr(effect, "key", None)
+        return (
+            getattr(effect, "session_id", None) == self.session_id
+            or getattr(effect, "uid", None) in self.recordings
+            or (key is not None and key in (self.invite_key, self.pending_key))
+        )
 
     @property
     def undescribed(self) -> bool:

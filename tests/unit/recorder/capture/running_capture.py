@@ -18,6 +18,7 @@ from recorder.capture.handle import CaptureHandle
 from recorder.capture.messages import AddStream, OpenTrack, Ready, Report
 from recorder.journal.reader import read_call
 from recorder.ports import SO_TIMESTAMPNS
+from recorder.steady_clock import SteadyClock
 
 PATIENCE_S = 20.0
 NETWORKS = ("127.0.0.0/8",)
@@ -58,12 +59,15 @@ class Source:
 class RunningCapture:
     """A handle, what it said, and the calls it captures."""
 
-    def __init__(self, journal_dir: Path) -> None:
+    def __init__(self, journal_dir: Path, ahead_ns: int = 0) -> None:
+        """Start it; the machine's clock is set `ahead_ns` ahead since its recorder began."""
         self.journal_dir = journal_dir
         self.said: list[Report] = []
         self._open: list[socket.socket] = []
         self._stream_ids = 0
-        self.handle = CaptureHandle(0, journal_dir)
+        self.clock = SteadyClock(SteadyClock().origin_ns - ahead_ns)
+        self.ahead_ns = ahead_ns
+        self.handle = CaptureHandle(0, journal_dir, self.clock.origin_ns)
         self.wait_for(Ready)
 
     def wait_for(self, kind: type[Report], count: int = 1) -> Report:
@@ -80,9 +84,9 @@ class RunningCapture:
             self.said += self.handle.reports()
 
     def open_track(self, *, recording: bool = True) -> tuple[bytes, bytes]:
-        """Begin a recording; returns its uid and key."""
+        """Begin a recording, dated by the machine's clock; returns its uid and key."""
         uid, key = secrets.token_bytes(16), secrets.token_bytes(32)
-        self.handle.send(OpenTrack(uid, key, time.time_ns(), recording))
+        self.handle.send(OpenTrack(uid, key, time.time_ns(), recording, ahead_ns=self.ahead_ns))
         return uid, key
 
     def add_stream(

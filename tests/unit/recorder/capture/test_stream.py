@@ -45,10 +45,10 @@ def test_a_stream_goes_on_for_the_track_that_is_left() -> None:
     table = StreamTable(2)
     one, two = track(b"1", 5), track(b"2", 7)
     stream, _ = add(table, 0, one, two)
-    assert table.started_ns[stream.row] == 5
+    assert table.origin_ns[stream.row] == 5
     assert table.of(one) == table.of(two) == [stream]
     table.detach(one)
-    assert table.started_ns[stream.row] == 7
+    assert table.origin_ns[stream.row] == 7
     assert table.of(one) == []
     assert stream.tracks == [two]
     table.remove(stream)

@@ -76,6 +76,8 @@ class Recorder:
     def __init__(self, limits: Limits | None = None, directory: Directory = DIRECTORY) -> None:
         self.monotonic_s = 1000.0
         self.boot_id = ""
+        self.begun_ns = WALL_NS
+        self.ahead_ns = 0
         octets = random.Random(7866)
         self.agent = UserAgentServer(Identity(), octets.randbytes, lambda _: Leniency(run_together_tags=True))
         self.server = SessionRecordingServer(
@@ -93,7 +95,8 @@ class Recorder:
     @property
     def now(self) -> Moment:
         """The time on both clocks."""
-        return Moment(self.monotonic_s, WALL_NS + int((self.monotonic_s - 1000.0) * 1e9), self.boot_id)
+        steady_ns = self.begun_ns + int((self.monotonic_s - 1000.0) * 1e9)
+        return Moment(self.monotonic_s, steady_ns, self.boot_id, self.ahead_ns)
 
     def receive(self, data: bytes, flow: Flow = UDP) -> list[Response | Request]:
         """Take a message, do everything it leads to, and return what was sent."""
@@ -266,13 +269,18 @@ class Client:
         return self.send("BYE", content_type, body)
 
 
-def restarted(client: Client, directory: Directory | None = None) -> Recorder:
-    """Kill the recorder; return one that goes on with the only session from what was journalled."""
+def restarted(
+    client: Client, directory: Directory | None = None, *, boot_id: str = "", begun_ns: int = WALL_NS
+) -> Recorder:
+    """Kill the recorder; return one that goes on with the only session from what was journalled.
+
+    Its clock counts from `begun_ns`, within the start of the machine `boot_id` names.
+    """
     before = client.recorder
     session = before.session
     dialog = before.agent.snapshot(session.dialog_id).to_state(session.answer.decode(), session.offer_version)
     after = Recorder(directory=directory or before.server.directory)
-    after.monotonic_s = before.monotonic_s
+    after.monotonic_s, after.boot_id, after.begun_ns = before.monotonic_s, boot_id, begun_ns
     dialog_id = after.agent.restore(DialogSnapshot.from_state(dialog), after.monotonic_s)
     states = {
         uid: CallState.from_json(dataclasses.replace(state, dialog=dialog).to_json())
