@@ -2,7 +2,7 @@
 
 The order is the promise (DESIGN 3, invariants I2, I4 and I5):
 
-1. the data key is made, wrapped, and with it the intent made durable;
+1. the data key is made, wrapped, and with it the intent made durable, which keeps how the call was dated;
 2. the store's clock is compared: nothing is locked by a clock that is wrong;
 3. each object is sealed and put under its lock, the record last; a recording in
    quarantine gets no lock, because an administrator may destroy it;
@@ -47,7 +47,7 @@ from archive.data_key import (
     open_data_key,
 )
 from archive.errors import KeyRetired, NotFound
-from archive.intent import Intent, IntentDirectory
+from archive.intent import AS_TOLD, Dating, Intent, IntentDirectory, IntentUnavailable
 from archive.key_object import place_key, verify_key
 from archive.lock_mode import compliance_classes
 from archive.model import (
@@ -55,6 +55,7 @@ from archive.model import (
     FinishedRecording,
     ObjectKind,
     Recording,
+    RecordingId,
     RecordingState,
     RetentionClass,
     Role,
@@ -100,17 +101,29 @@ class Ingest:
         self._clock = clock
         self._believe = believe
 
-    def archive(self, finished: FinishedRecording, outcome: SessionOutcome) -> ArchivedRecording:
+    def dating(self, recording_id: RecordingId) -> Dating | None:
+        """Return how a recording was dated when it was tried to archive it; None when it never was."""
+        known = self._intents.find(recording_id)
+        return None if known is None else known.dating
+
+    def believed_time(self) -> datetime:
+        """Return the time when this machine's clock may date; raises `DependencyUnavailable` kinds."""
+        self._believe()
+        return agreed_time(self._store, self._clock)
+
+    def archive(
+        self, finished: FinishedRecording, outcome: SessionOutcome, dating: Dating = AS_TOLD
+    ) -> ArchivedRecording:
         """Archive a recording, once, whatever was tried before; return it with its pins.
 
-        Raises `DependencyUnavailable` (`StoreUnavailable`, `StoreClockDiffers`,
-        `CatalogueUnavailable`, `KeysUnavailable`, `IntentUnavailable`); all of it can
-        be called again.
+        `dating` is how it was dated: what the method of that name told, or was decided when that was None.
+        Raises `DependencyUnavailable` (`StoreUnavailable`, `StoreClockDiffers`, `CatalogueUnavailable`,
+        `KeysUnavailable`, `IntentUnavailable`); all of it can be called again.
         """
         recording = _settled(finished)
         archived = self._find(recording)
         if archived is None:
-            data_key, keys_lost = self._data_key(recording)
+            data_key, keys_lost = self._data_key(recording, dating)
             # Another finaliser may have committed, and taken its intent away, just before ours was made.
             archived = self._find(recording)
         if archived is None:
@@ -131,7 +144,7 @@ class Ingest:
         except NotFound:
             return None
 
-    def _data_key(self, recording: Recording) -> tuple[DataKey, int]:
+    def _data_key(self, recording: Recording, dating: Dating) -> tuple[DataKey, int]:
         """Return the data key of a recording, and how many it had before that are lost."""
         known = self._intents.find(recording.id)
         if known is not None:
@@ -142,12 +155,14 @@ class Ingest:
         day = expiry_day(recording.retain_until)
         fresh = make_data_key(self._vault, recording.tenant_id, recording.id, day)
         keys = tuple(object_key(recording.tenant_id, recording.id, kind) for kind in ObjectKind)
-        intent = Intent(recording.tenant_id, recording.id, fresh.kek_id, fresh.wrapped, keys)
+        intent = Intent(recording.tenant_id, recording.id, fresh.kek_id, fresh.wrapped, keys, dating=dating)
         if known is not None:
             renewed = replace(intent, keys_lost=known.keys_lost + 1)
             self._intents.renew(renewed)
             return fresh, renewed.keys_lost
         recorded = self._intents.record(intent)
+        if recorded.dating != dating:
+            raise IntentUnavailable("Another process dated the recording meanwhile: call again, as it did.")
         return (fresh if recorded.wrapped_key == fresh.wrapped else self._open(recorded)), recorded.keys_lost
 
     def _open(self, intent: Intent) -> DataKey:

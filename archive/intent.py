@@ -4,6 +4,9 @@ Before the first object is put, the wrapped data key and the planned object keys
 are on disk, synchronised. A rerun after a crash finds them, opens what is in the
 store already and does the rest. The intent goes after the catalogue has the row.
 
+With them stands how the recording was dated where the clock of its call was wrong: a rerun by another
+clock has to give the same objects.
+
 No plaintext, no number, no name ever stands here. A torn or foreign file can't
 occur under an intent's name: it gets its name whole and synchronised.
 """
@@ -15,6 +18,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from archive.errors import DependencyUnavailable
@@ -29,6 +33,20 @@ class IntentUnavailable(DependencyUnavailable):
 
 
 @dataclass(frozen=True)
+class Dating:
+    """What is changed of the dates of a call: it is `moved_s` later, and its term counts from `term_from`.
+
+    None counts it from the call's end.
+    """
+
+    moved_s: int = 0
+    term_from: datetime | None = None
+
+
+AS_TOLD = Dating()
+
+
+@dataclass(frozen=True)
 class Intent:
     """The recording that is being archived, its wrapped data key and its planned object keys."""
 
@@ -39,6 +57,7 @@ class Intent:
     object_keys: tuple[str, ...]
     keys_lost: int = 0
     """Data keys it had before, whose KEKs were destroyed: what was put under them opens with nothing."""
+    dating: Dating = AS_TOLD
 
     def to_json(self) -> bytes:
         """Return the intent as JSON."""
@@ -51,6 +70,8 @@ class Intent:
                 "wrappedKey": base64.b64encode(self.wrapped_key).decode(),
                 "objectKeys": self.object_keys,
                 "keysLost": self.keys_lost,
+                "movedS": self.dating.moved_s,
+                "termFrom": self.dating.term_from and self.dating.term_from.isoformat(),
             }
         ).encode()
 
@@ -70,9 +91,14 @@ class Intent:
                 base64.b64decode(fields["wrappedKey"], validate=True),
                 tuple(fields["objectKeys"]),
                 int(fields.get("keysLost", 0)),
+                _dating(int(fields.get("movedS", 0)), fields.get("termFrom")),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise IntentUnavailable("The intent of an ingest can't be read; move the file away.") from error
+
+
+def _dating(moved_s: int, term_from: str | None) -> Dating:
+    return Dating(moved_s, None if term_from is None else datetime.fromisoformat(term_from))
 
 
 class IntentDirectory:

@@ -9,6 +9,8 @@ takes to open one call's journal. Workers step back for capture (nice 10).
 Between finalising and archiving its minutes are booked, in a transaction of their own:
 the booking decides the class, so that a job that runs again archives the same recording.
 
+Before, a clock is found that is believed: without one nothing is dated, booked or sealed.
+
 Rules: a failed job loses nothing: the journal stays, and the same job may run again.
 """
 
@@ -18,6 +20,8 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import structlog
+
 from archive.audit import AuditWriter
 from archive.catalogue import minutes as booking
 from archive.catalogue import quarantine
@@ -25,8 +29,10 @@ from archive.catalogue.engine import Catalogue
 from archive.cli.vault import open_store, open_vault
 from archive.clock import Clock, SystemClock
 from archive.ingest import Ingest
+from archive.intent import AS_TOLD
 from archive.model import ArchivedRecording, FinishedRecording, RecordingId, SessionId, TenantId
 from archive.settings import Settings
+from recorder.dating import BelievedNow, counted, measured, moved, unmeasured
 from recorder.errors import LocalDefect
 from recorder.finaliser import finalise
 from recorder.finaliser_job import FinaliseJob
@@ -34,7 +40,9 @@ from recorder.journal.reader import read_call
 from recorder.session_outcome import outcome
 from recorder.state import CallState
 from retention import minutes
-from retention.timekeeper import LockClock
+from retention.timekeeper import LockClock, boot_id
+
+_log = structlog.get_logger()
 
 INTENTS_DIRECTORY = "intents"
 _NICE = 10
@@ -96,12 +104,28 @@ def finalise_job(job: FinaliseJob) -> ArchivedRecording | None:
     state = CallState.from_json(job.state)
     if _was_destroyed(worker, state):
         return None
+    now = _believed_now(worker)
+    known = worker.ingest.dating(RecordingId(state.recording_id))
+    dating = known or measured(state, now)
+    state = moved(state, dating or AS_TOLD)
     damage: list[tuple[str, int]] = []
     records = read_call(
         worker.journal_dir, job.uid, job.call_key, job.tails, lambda *place: damage.append(place)
     )
     finished = _booked(worker, finalise(state, records, damage=damage))
-    return worker.ingest.archive(finished, outcome(state, finished))
+    dating = dating or unmeasured(finished.recording, now)
+    finished = counted(finished, dating)
+    if dating != AS_TOLD:
+        _log.error(
+            "ALARM: a call was dated anew, the recorder's clock was wrong", recording_id=state.recording_id
+        )
+    return worker.ingest.archive(finished, outcome(state, finished), dating)
+
+
+def _believed_now(worker: _Worker) -> BelievedNow:
+    at = worker.ingest.believed_time()
+    origin_ns = int((worker.clock.now().timestamp() - worker.clock.monotonic()) * 1e9)
+    return BelievedNow(at, origin_ns, boot_id())
 
 
 def _was_destroyed(worker: _Worker, state: CallState) -> bool:

@@ -19,11 +19,13 @@ from archive.catalogue.engine import Catalogue
 from archive.catalogue.recordings import insert_recording
 from archive.clock import SystemClock
 from archive.errors import CatalogueUnavailable, Refused
+from archive.intent import AS_TOLD, Dating
 from archive.model import (
     AboveCap,
     ArchivedRecording,
     FinishedRecording,
     Recording,
+    RecordingId,
     RecordingMode,
     RecordingState,
     RetentionClass,
@@ -84,7 +86,16 @@ class Archive:
 
     given: list[tuple[FinishedRecording, SessionOutcome]] = field(default_factory=list)
 
-    def archive(self, finished: FinishedRecording, outcome: SessionOutcome) -> ArchivedRecording:
+    def dating(self, recording_id: RecordingId) -> None:
+        return None
+
+    def believed_time(self) -> datetime:
+        return STARTED_AT + timedelta(seconds=1)
+
+    def archive(
+        self, finished: FinishedRecording, outcome: SessionOutcome, dating: Dating
+    ) -> ArchivedRecording:
+        assert dating == AS_TOLD
         self.given.append((finished, outcome))
         return ArchivedRecording(finished.recording, (), "kek", b"")
 

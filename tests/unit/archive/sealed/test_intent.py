@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from archive.errors import DependencyUnavailable
-from archive.intent import Intent, IntentDirectory, IntentUnavailable
+from archive.intent import Dating, Intent, IntentDirectory, IntentUnavailable
 from archive.model import RecordingId, TenantId
 
 INTENT = Intent(
@@ -28,6 +29,19 @@ def test_an_intent_is_found_again_until_it_is_removed(intents: IntentDirectory) 
     intents.remove(INTENT.recording_id)
     intents.remove(INTENT.recording_id)
     assert intents.find(INTENT.recording_id) is None
+
+
+@pytest.mark.parametrize(
+    "dating", [Dating(moved_s=-252_288_000), Dating(term_from=datetime(2026, 11, 23, 5, 30, tzinfo=UTC))]
+)
+def test_an_intent_keeps_how_the_recording_was_dated(intents: IntentDirectory, dating: Dating) -> None:
+    dated = dataclasses.replace(INTENT, dating=dating)
+    intents.record(dated)
+    assert intents.find(INTENT.recording_id) == dated
+    intents.rewrap(INTENT.recording_id, "other", b"other")
+    found = intents.find(INTENT.recording_id)
+    assert found is not None
+    assert found.dating == dating
 
 
 def test_the_first_intent_of_a_recording_counts(intents: IntentDirectory) -> None:
