@@ -217,4 +217,5 @@ minute_months = Table(
     count("booked_s"),
     PrimaryKeyConstraint("user_id", "month"),
     of_user(),
+    Index(None, "tenant_id", "month"),
 )
