@@ -75,7 +75,6 @@ def _head(made: FPDF, paper: Stationery) -> None:
         right = left + made.epw
         name = _latin(paper.organisation)
         made.image(io.BytesIO(paper.logo), x=right - width, y=top, w=width, h=height, alt_text=name)
-        made.set_xy(left, top)
 
 
 def _table(made: FPDF, report: Report, language: str) -> None:

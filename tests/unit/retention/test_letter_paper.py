@@ -100,6 +100,12 @@ def test_a_name_from_right_to_left_turns_nothing_around_it() -> None:
     assert "<bdi>שלום 123</bdi>" in html_of("share", paper=Stationery("שלום 123", "#0a4f8a"))
 
 
+def test_what_a_person_wrote_begins_a_paragraph_of_its_own() -> None:
+    html = html_of("share", message="Zie minuut 2.\nEn 3.\n\nGroet")
+    assert ">Zie minuut 2.<br>En 3.</p>" in html
+    assert ">Groet</p>" in html
+
+
 def test_who_chose_no_look_sends_plain_text() -> None:
     assert letter_paper.page(filled("share", "nl", FIELDS), Stationery("De Warme Bakker"), "nl") is None
 
