@@ -19,8 +19,12 @@ WORKERS = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 TOGETHER = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 AGAIN = --last-failed --last-failed-no-failures none
 
+# Types take one core for as long as all the others take a second one. Each tells its own when it is through.
+CHECKS = check-types check-style check-contracts check-scripts
+BESIDE = --jobs 2 --output-sync=target
+
 .DEFAULT_GOAL := help
-.PHONY: help setup run test soak pictures check bench docs messages constraints clean
+.PHONY: help setup run test soak pictures check $(CHECKS) system-packages bench docs messages constraints clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,8 +63,7 @@ run: $(PAGES) ## start everything, place sample calls, show what was recorded
 	$(BIN)/earwitness up --data $(DATA) --demo
 
 test: $(VENV)/.test $(PAGES) node_modules/axe-core ## lint, types, architecture contracts, every level of tests
-	@sh tests/system_packages.sh
-	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory $(BESIDE) $(CHECKS) system-packages
 	$(BIN)/python -m pytest $(TOGETHER) || $(BIN)/python -m pytest $(AGAIN)
 
 soak: $(VENV)/.test $(PAGES) node_modules/axe-core ## what make test does in small: every combination of pages, 10,000 tampered logs, every bit of a signature, 10,000 steps of retention
@@ -72,11 +75,23 @@ pictures: $(VENV)/.test $(PAGES) ## take the pictures of the documents anew
 	$(BIN)/python tests/browser/screenshots.py docs/pictures
 
 check: $(VENV)/.test node_modules/axe-core ## lint, types and architecture contracts only
+	@$(MAKE) --no-print-directory $(BESIDE) $(CHECKS)
+
+check-types:
+	$(BIN)/mypy
+
+check-style:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+
+check-contracts:
 	$(BIN)/lint-imports
+
+check-scripts:
 	$(BIN)/python hatch_build.py --check
+
+system-packages:
+	@sh tests/system_packages.sh
 
 bench: $(VENV)/.test ## performance, as tables with ratios
 	@missed=; for each in capture journal finalise invite commands live playback lighthouse rotation search reports audit; do \

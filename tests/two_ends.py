@@ -27,10 +27,14 @@ COMPUTED = ("tests/architecture/", "tests/unit/")
 LAST = ("service", "provider", "crashing")
 """The services whose tests come last, and in what order; a worker that goes backwards begins with the last."""
 
+LONGEST = ("tests/crash/test_reports_are_mailed_once.py",)
+"""Files that wait for minutes and compute little: begun first, so that no worker is alone with them at the end."""
+
 ENDS = (0, -1)
 """Where the first two workers take their files."""
 
 _BROWSED_RANK, _ALONE_RANK, _COMPUTED_RANK, _FIRST_OF_LAST_RANK = range(4)
+_LONGEST_RANK = _FIRST_OF_LAST_RANK + len(LAST)
 
 
 def arranged(items: Iterable[pytest.Item]) -> list[pytest.Item]:
@@ -48,6 +52,8 @@ def _rank(item: pytest.Item) -> int:
         return _BROWSED_RANK
     if item.nodeid.startswith(COMPUTED):
         return _COMPUTED_RANK
+    if _file(item.nodeid) in LONGEST:
+        return _LONGEST_RANK
     names = getattr(item, "fixturenames", ())
     return max(
         (place for place, name in enumerate(LAST, _FIRST_OF_LAST_RANK) if name in names), default=_ALONE_RANK

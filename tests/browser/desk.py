@@ -21,6 +21,7 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     Dialog,
+    Error,
     Page,
     Playwright,
     Response,
@@ -179,15 +180,13 @@ class KeptDesk(Desk):
         """Return the window as a new one of this person, or a new one."""
         if self._is_used:
             return super().page(person, width=width, theme=theme, language=language)
-        if self._kept is None or self._fits != (width, language):
+        kept = self._kept if self._fits == (width, language) else None
+        if kept is None or not self._is_emptied(kept, person, theme):
             self.close()
-            self._kept = super().page(person, width=width, theme=theme, language=language)
+            self._kept = kept = super().page(person, width=width, theme=theme, language=language)
             self._fits = (width, language)
-        else:
-            self._empty(self._kept, None if person is None else self._state(person))
-            self._kept.emulate_media(color_scheme="dark" if theme == "dark" else "light")
         self._is_used = True
-        return self._kept
+        return kept
 
     def rise(self) -> list[str]:
         """End a test: close all but the window that is kept, and return what went wrong."""
@@ -206,14 +205,20 @@ class KeptDesk(Desk):
         super().close()
         self._kept = None
 
-    @staticmethod
-    def _empty(page: Page, state: Any) -> None:
-        """Leave nothing in a window of what was done there, and let it be of somebody else."""
-        page.evaluate("localStorage.clear(); sessionStorage.clear()")
-        page.mouse.move(-1, -1)  # over nothing
-        page.context.clear_cookies()
+    def _is_emptied(self, page: Page, person: Person | None, theme: str) -> bool:
+        """Leave nothing in a window of what was done there and let it be of this person; False where that fails."""
+        state = None if person is None else self._state(person)
+        try:
+            page.evaluate("localStorage.clear(); sessionStorage.clear()")
+            page.context.clear_cookies()
+            page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+            page.mouse.move(-1, -1)  # over nothing
+        except Error:
+            # A test that failed has left it on no page of ours.
+            return False
         if state is not None:
             page.context.add_cookies(state["cookies"])
+        return True
 
 
 def from_a_mail(page: Page, address: str) -> None:

@@ -29,7 +29,7 @@ def test_a_recording_is_exported_fetched_and_stands_its_check(
     page.goto(f"{desk.house.url}/recordings?sort=-start&within=365")
     page.locator(".recs input[name=id]").first.wait_for()
     way = hands(page)
-    reference = f"zaak {type(way).__name__}"
+    reference = f"los {type(way).__name__}"
     way.press(page.locator(".recs input[name=id]").first)
     way.press(page.locator("#bulk [hx-get='/exports/new']"))
     way.write(page.locator("#export-reference"), reference, end="Tab")
