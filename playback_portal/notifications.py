@@ -38,6 +38,7 @@ def offered(request: web.Request) -> list[Kind]:
         Kind.LINK_ENDS: writes,
         Kind.EXPORT: may_take_evidence(scope),
         Kind.IMPORT: may_administer(scope),
+        Kind.MINUTES: may_administer(scope),
     }
     return [kind for kind in Kind if asked.get(kind, True)]
 

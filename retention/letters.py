@@ -142,6 +142,18 @@ _NEWS: Final[Mapping[str, Mapping[str, Words]]] = {
             "Your import of users at {organisation} is done. See what became of each row.",
         ),
     },
+    "minutes": {
+        "nl": Words(
+            "Minuten zijn bijna of helemaal op",
+            "Bij {organisation} heeft iemand 80 of 100 procent van de minuten van deze maand gebruikt. Wie, "
+            "en wat er daarna met gesprekken gebeurt, zie je hier.",
+        ),
+        "en": Words(
+            "Minutes are used up, or nearly",
+            "At {organisation} somebody used 80 or 100 percent of this month's minutes. Who, and what "
+            "becomes of calls after that, you see here.",
+        ),
+    },
 }
 """What people are told of when they want to be (`archive.catalogue.notifications`): Dutch, then English."""
 

@@ -49,6 +49,7 @@ PAGES: Final[Mapping[Kind, str]] = {
     Kind.LINK_OPENED: "/shares",
     Kind.LINK_ENDS: "/shares",
     Kind.IMPORT: "/admin/users/import/{about}",
+    Kind.MINUTES: "/admin/licences",
 }
 """Where it is read of each; exports have letters of their own (`retention.exports`)."""
 
@@ -90,6 +91,7 @@ class Notifications:
         with self._catalogue.transaction(tenant_id) as connection:
             for user_id in notifications.who_wants(connection, tenant_id, Kind.LINK_ENDS):
                 notifications.note_ending_links(connection, tenant_id, user_id, now=now)
+            notifications.note_minutes(connection, tenant_id, now=now)
             curious = notifications.who_wants(connection, tenant_id, Kind.HEARD)
         for user_id in curious:
             self._note_heard(tenant_id, user_id, now)
@@ -190,7 +192,7 @@ def _may(catalogue: Catalogue, scope: AccessScope, told: Notification, now: date
     if told.kind in {Kind.EVALUATION, Kind.SETTLEMENT}:
         # Whom it is about sees it without hearing the recording.
         return evaluations.concerns(catalogue, told.tenant_id, told.about, told.user_id)
-    if told.kind is Kind.IMPORT:
+    if told.kind in {Kind.IMPORT, Kind.MINUTES}:
         return may_administer(scope)
     if told.kind in {Kind.HEARD, Kind.EXPORT}:
         return True

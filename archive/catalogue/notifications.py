@@ -16,12 +16,12 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, delete, exists, func, literal, or_, select, update
+from sqlalchemy import Row, delete, exists, func, literal, literal_column, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.catalogue.engine import Connection
-from archive.catalogue.tables import notification_choices, notifications, shares, users
-from archive.model import RecordingId, TenantId, UserId, new_id
+from archive.catalogue.tables import call_events, notification_choices, notifications, shares, users
+from archive.model import RecordingId, Role, TenantId, UserId, new_id
 
 KEPT = timedelta(days=30)
 """Until then it is remembered what was told, so that nothing is told twice."""
@@ -38,6 +38,9 @@ LOOKED_AT_MAX = 200
 
 LINK_ENDS_WITHIN = timedelta(days=1)
 
+MINUTES_WITHIN = timedelta(hours=23)
+"""Events of calls are kept for a day: what a worker that was away missed is told within it."""
+
 
 class Kind(StrEnum):
     """What somebody may want to be told of."""
@@ -51,6 +54,7 @@ class Kind(StrEnum):
     LINK_ENDS = "link-ends"
     EXPORT = "export"
     IMPORT = "import"
+    MINUTES = "minutes"
 
 
 OFF_BY_DEFAULT = frozenset({Kind.HEARD, Kind.LINK_ENDS})
@@ -212,6 +216,30 @@ def note_ending_links(connection: Connection, tenant_id: TenantId, user_id: User
     for row in connection.execute(statement).all():
         recording_id = RecordingId(row.recording_id)
         note(connection, tenant_id, user_id, Kind.LINK_ENDS, row.id, recording_id=recording_id, now=now)
+
+
+def note_minutes(connection: Connection, tenant_id: TenantId, *, now: datetime) -> None:
+    """Tell administrators of each hour that is over in which somebody reached 80 or 100 % of their minutes.
+
+    An hour is one mail, however many they are. Events of calls are kept for a day, and hours of before
+    are told no more.
+    """
+    columns = call_events.c
+    hour = func.date_trunc("hour", columns.at, "UTC")
+    reached = columns.kind.in_([literal_column("'quota.80'"), literal_column("'quota.100'")])
+    over = now.replace(minute=0, second=0, microsecond=0)
+    within = (columns.at >= over - MINUTES_WITHIN, columns.at < over)
+    statement = select(hour).where(columns.tenant_id == tenant_id, reached, *within).distinct()
+    hours = connection.execute(statement).scalars().all()
+    if not hours:
+        return
+    administrators = select(users.c.id).where(
+        users.c.tenant_id == tenant_id, users.c.role == Role.ADMINISTRATOR.value, users.c.left_at.is_(None)
+    )
+    for user_id in connection.execute(administrators).scalars().all():
+        for each in hours:
+            about = each.astimezone(UTC).isoformat()
+            note(connection, tenant_id, UserId(user_id), Kind.MINUTES, about, now=now)
 
 
 def sweep(connection: Connection, tenant_id: TenantId, *, now: datetime) -> None:

@@ -40,6 +40,10 @@ WORDS: Mapping[Kind, tuple[str, str]] = {
     ),
     Kind.LINK_ENDS: (mark("My play link ends within a day"), ""),
     Kind.IMPORT: (mark("My import of users is done"), ""),
+    Kind.MINUTES: (
+        mark("Somebody's minutes are used up, or nearly"),
+        mark("At 80 and 100 percent, once an hour at most."),
+    ),
     Kind.EXPORT: (mark("My package of evidence is ready, or can't be made"), ""),
 }
 

@@ -88,4 +88,5 @@ call_events = Table(
     Column("body", JSONB, nullable=False),
     Index(None, "tenant_id", "id"),
     Index(None, "recording_id"),
+    Index(None, "tenant_id", "at", postgresql_where=text("kind IN ('quota.80', 'quota.100')")),
 )

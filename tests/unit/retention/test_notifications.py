@@ -14,6 +14,7 @@ from archive.access import AccessScope, Right, Scope
 from archive.audit import AuditWriter
 from archive.catalogue import (
     accounts,
+    call_events,
     comments,
     directory,
     evaluation_forms,
@@ -26,6 +27,7 @@ from archive.catalogue import (
     share_visits,
     shares,
 )
+from archive.catalogue.call_events import CallEvent, EventKind
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.notifications import PER_PERSON_MAX, WAITED_MAX, Choices, Kind
 from archive.evaluation import Answer, Event
@@ -287,6 +289,50 @@ def test_a_day_on_which_others_listened_is_told_once_it_is_over_to_who_wants_tha
     assert "16 November 2026" in text_of(desk)
     assert f"{URL}/me/heard" in text_of(desk)
     assert "bert" not in text_of(desk)
+
+
+def reach(office: Office, percent: int) -> None:
+    """Let Anna use up so much of her minutes, at that moment."""
+    kind = EventKind.QUOTA_100 if percent == 100 else EventKind.QUOTA_80
+    anna = office.people["anna"].id
+    with office.worker.transaction(office.tenant.id) as connection:
+        event = CallEvent(office.tenant.id, office.hands.now(), kind, None, anna, {"userId": anna})
+        call_events.append(connection, [event])
+
+
+def test_minutes_that_are_used_up_are_told_to_administrators_once_for_each_hour(
+    office: Office, desk: Desk, operator: Catalogue
+) -> None:
+    """Of many people within an hour it is one mail, with no name; a worker that was away tells of it within a day."""
+    directory.set_user(operator, office.tenant.id, "bert", role=Role.ADMINISTRATOR, now=MONDAY)
+    reach(office, 80)
+    office.hands.moment += timedelta(minutes=59)
+    reach(office, 100)
+    assert office.look() == 0  # the hour is not over
+    office.hands.moment += timedelta(minutes=1)
+    reach(office, 100)
+    assert [office.look(), office.look()] == [1, 0]
+    office.hands.moment += timedelta(hours=22)
+    assert [office.look(), office.look()] == [1, 0]
+    office.send()
+    assert told(desk) == [("bert", "Minuten zijn bijna of helemaal op")] * 2
+    assert f"{URL}/admin/licences" in text_of(desk)
+    assert "anna" not in text_of(desk)
+
+
+def test_minutes_are_told_to_no_administrator_who_left_or_wants_it_not(
+    office: Office, operator: Catalogue
+) -> None:
+    for login in ("anna", "bert"):
+        directory.set_user(operator, office.tenant.id, login, role=Role.ADMINISTRATOR, now=MONDAY)
+    office.choose("bert", minutes=False)
+    reach(office, 100)
+    office.hands.moment += timedelta(hours=1)
+    assert office.look() == 1
+    directory.set_user(operator, office.tenant.id, "anna", role=Role.USER, now=MONDAY)
+    reach(office, 80)
+    office.hands.moment += timedelta(hours=1)
+    assert office.look() == 0
 
 
 def test_what_somebody_switched_off_is_not_told(office: Office, desk: Desk) -> None:
