@@ -90,6 +90,14 @@ def lay(store: Store, signatory: Signatory, stone: Tombstone, name: str) -> None
         raise StoreCorrupts(f"The store gives back something else than was put at {key}.")
 
 
+def said_until(octets: bytes) -> datetime | None:
+    """Return until when a tombstone is to be locked by its own words, None for what is no tombstone."""
+    try:
+        return _TOMBSTONE.validate_json(_LINE.validate_json(octets).statement).retain_until
+    except ValidationError:
+        return None
+
+
 def read(key: str, octets: bytes, authority: x509.Certificate) -> Tombstone:
     """Return what a tombstone says; raises VerificationFailed unless this archive said it of this place."""
     try:

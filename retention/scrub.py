@@ -8,20 +8,22 @@ opened. Where the key of a recording was wrapped anew since, that key has to sta
 objects too. While a recording is read, the store is asked for the lock and the hold of each of its
 objects: whoever has the bucket's keys may have taken one off, or let it end earlier
 (`archive.catalogue.store_locks`). The audio of play links is looked after with the recording they
-lead to; what was written for exports of evidence, which are kept a week, and the copies of cases, which
-are few, at the begin of each pass. What is found is an alarm: a line in the log, an entry of the audit
-log, and what stands written down until a later reading finds it mended (`archive.catalogue.scrubs`).
+lead to; what was written for exports of evidence, which are kept a week, the copies of cases and the locks
+of tombstones, which are few, at the begin of each pass. What is found is an alarm: a line in the log, an
+entry of the audit log, and what stands written down until a later reading finds it mended
+(`archive.catalogue.scrubs`).
 
 Rules: a store that is away is no finding: the batch is tried again, from where it stopped. One
-that is there and can't give one object back has damaged it. Nothing in the store is changed here. A
-lock or hold that is missing is put back, and a damaged copy of a case written anew, by the jobs that
-follow terms and cases.
+that is there and can't give one object back has damaged it. Nothing in the store is changed here but the
+lock of a tombstone, which no row knows. Else a lock or hold that is missing is put back, and a damaged
+copy of a case written anew, by the jobs that follow terms and cases.
 
 Not here: when batches run (`retention.worker`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -37,7 +39,7 @@ from archive.catalogue.keks import WrappedKey
 from archive.catalogue.scrubs import READ_WITHIN, Damage, Pinned, Progress, Standing
 from archive.catalogue.store_locks import Due
 from archive.clock import Clock
-from archive.errors import NotFound, StoreUnavailable, VerificationFailed
+from archive.errors import NotFound, Refused, StoreUnavailable, VerificationFailed
 from archive.key_object import key_object_name, keys_beside
 from archive.model import (
     ArchivedRecording,
@@ -48,7 +50,8 @@ from archive.model import (
 )
 from archive.placing import key_names, objects_prefix
 from archive.record import split
-from archive.store.object import COMPLIANCE, ObjectFacts, ObjectVersion
+from archive.store.object import COMPLIANCE, GOVERNANCE, LockMode, ObjectFacts, ObjectVersion
+from archive.tombstone import TOMBSTONE_BYTES_MAX, place_of, said_until, tombstones_prefix
 
 ACTOR = "service:worker"
 BATCH_RECORDINGS_MAX = 50  # some 50 MB: a minute of reading, then other jobs get their turn
@@ -76,6 +79,12 @@ class ObjectReader(Protocol):
 
     def head(self, key: str, version_id: str) -> ObjectFacts:
         """Return the facts of one version; raises NotFound, StoreUnavailable."""
+
+    def fetch(self, key: str, version_id: str) -> tuple[bytes, ObjectFacts]:
+        """Return one whole version and its facts; raises NotFound, StoreUnavailable."""
+
+    def lengthen(self, key: str, version_id: str, until: datetime, mode: LockMode) -> None:
+        """Let a lock end later; raises Refused, NotFound, StoreUnavailable."""
 
     def versions(self, prefix: str) -> list[ObjectVersion]:
         """Return every version under a prefix; raises StoreUnavailable."""
@@ -109,10 +118,10 @@ class Beside:
 
 @dataclass(frozen=True)
 class PackageFinding:
-    """A part of an export, or the copy of a case, that is not what was stored.
+    """A part of an export, the copy of a case, or a tombstone that is not what was stored.
 
-    `thing` is which one, as the audit log names it: `export:<id>`, `case:<id>`. The export can be asked for
-    again; the copy is written anew.
+    `thing` is which one, as the audit log names it: `export:<id>`, `case:<id>`, `recording:<id>`. The export
+    can be asked for again; the copy is written anew, and the tombstone locked again.
     """
 
     thing: str
@@ -164,7 +173,8 @@ class Scrub:
             archived = {each.archived.recording.id: each for each in _whole(connection, ids)}
         objects, findings = 0, list[Finding | PackageFinding]()
         if cursor is None:
-            for count, damaged in (self.packages(tenant_id), self.case_copies(tenant_id)):
+            few = self.packages(tenant_id), self.case_copies(tenant_id), self.tombstones(tenant_id)
+            for count, damaged in few:
                 objects += count
                 findings += damaged
         for each in page:
@@ -211,6 +221,45 @@ class Scrub:
                     case_changes.write_anew(connection, tenant_id, case_id)
                     findings += self._tell(connection, tenant_id, f"case:{case_id}", [(copy, what)])
         return len(copies), findings
+
+    def tombstones(self, tenant_id: TenantId) -> tuple[int, list[PackageFinding]]:
+        """Look at the locks of a tenant's tombstones, and put them back.
+
+        Returns how many there are, and what is wrong.
+        """
+        listed = self._store.versions(tombstones_prefix(tenant_id)) if self._store.locks else []
+        stones = [
+            (each, place)
+            for each in listed
+            if not each.is_delete_marker and each.size_bytes <= TOMBSTONE_BYTES_MAX
+            if (place := place_of(each.key)) is not None
+        ]
+        findings = list[PackageFinding]()
+        for stone, (_, recording_id) in stones:
+            until, wrong = self._said_and_wrong(stone)
+            if not wrong:
+                continue
+            pinned = Pinned("tombstone", stone.key, stone.version_id, stone.size_bytes, "")
+            with self._audit.transaction(tenant_id) as connection:
+                told = [(pinned, what) for what in wrong]
+                findings += self._tell(connection, tenant_id, f"recording:{recording_id}", told)
+            if until is not None:
+                with contextlib.suppress(NotFound, Refused):
+                    self._store.lengthen(stone.key, stone.version_id, until, GOVERNANCE)
+        return len(stones), findings
+
+    def _said_and_wrong(self, stone: ObjectVersion) -> tuple[datetime | None, frozenset[str]]:
+        """Return until when a tombstone is to be locked, and what is wrong with its lock."""
+        try:
+            octets, facts = self._store.fetch(stone.key, stone.version_id)
+        except NotFound:
+            return None, frozenset()
+        except StoreUnavailable:
+            if not self._store.healthy():
+                raise
+            return None, frozenset({UNREADABLE})
+        until = said_until(octets)
+        return until, Due(until=until).wrong(facts, self._clock.now())
 
     def _let_go(self, copy: Pinned) -> str | None:
         """Return that the hold was taken off the copy of a case, None when it stands."""

@@ -19,6 +19,7 @@ from archive.burial import Burial
 from archive.catalogue import destructions, recordings
 from archive.catalogue.audit_entries import of_object
 from archive.catalogue.engine import Catalogue
+from archive.catalogue.store_locks import SHORTENED, UNLOCKED
 from archive.errors import NotFound
 from archive.model import ArchivedRecording, RecordingState, Tenant
 from archive.playback import Action, ObjectKind, Playback
@@ -28,6 +29,7 @@ from keys.key_store import DirectoryKeyStore
 from keys.local_keyring import LocalKeyring
 from keys.signatory import load_authority, load_or_create
 from retention.quarantine import Quarantine
+from retention.scrub import PackageFinding, Scrub
 from tests.unit.archive.sealed.backups import administrator_url, back_up, out, vault
 from tests.unit.archive.sealed.test_restoring import catalogue, restore, target
 from tests.unit.retention.ageing import ROOT, Ageing, auditor, objects_of
@@ -328,3 +330,24 @@ def test_a_drill_counts_what_was_let_go_since_the_backup_as_destroyed_and_says_s
     assert "tombstones: 2 recordings were let go since, and go again" in told
     assert outcome.result.failures[0].startswith(missing.recording.id)
     assert_opens(ageing, bakery, stays)
+
+
+def test_a_lock_taken_off_a_tombstone_is_found_and_put_back(
+    ageing: Ageing, operator: Catalogue, bakery: Tenant
+) -> None:
+    """Without it somebody with the bucket's keys deletes it, and a restored backup gives the names back."""
+    gone = ageing.archive(bakery, days=2000)
+    let_go(ageing, operator, bakery, gone)
+    audit = AuditWriter(ageing.worker, "worker/scrub")
+    scrub = Scrub(ageing.store, ageing.worker, audit, ageing.house.clock)
+    assert scrub.tombstones(bakery.id) == (1, [])
+    [stone] = ageing.store.versions(tombstone.tombstones_prefix(bakery.id))
+    for until in (None, ageing.house.clock.now()):
+        ageing.store.loosen(stone.key, stone.version_id, until, "GOVERNANCE")
+        [found] = scrub.batch(bakery.id, None).findings
+        what = UNLOCKED if until is None else SHORTENED
+        assert found == PackageFinding(f"recording:{gone.recording.id}", "tombstone", what)
+        facts = ageing.store.head(stone.key, stone.version_id)
+        assert facts.retain_until == gone.recording.retain_until
+        assert scrub.batch(bakery.id, None).findings == ()
+    assert ageing.entries(gone).count(("object.damaged", "failed")) == 2

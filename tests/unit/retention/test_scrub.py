@@ -47,6 +47,12 @@ class Shelf:
     def head(self, key: str, version_id: str) -> ObjectFacts:
         raise NotFound("no store of this kind is asked for a lock")
 
+    def fetch(self, key: str, version_id: str) -> tuple[bytes, ObjectFacts]:
+        return self.get(key, version_id), self.head(key, version_id)
+
+    def lengthen(self, key: str, version_id: str, until: datetime, mode: str) -> None:
+        raise NotFound("no store of this kind has a lock")
+
     def versions(self, prefix: str) -> list[ObjectVersion]:
         found = self.objects.items()
         return [
