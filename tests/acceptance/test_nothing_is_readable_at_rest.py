@@ -32,12 +32,13 @@ from tests.running_service import RunningService
 CALLEE = "+31612345678"
 TALK_S = 12.0
 FLAC_BEGINS = b"fLaC\x00\x00\x00\x22"
+OPUS_BEGINS = b"OpusHead"
 SEEN_OCTETS = 48
 
 
 def needles_of(patterns: list[bytes]) -> list[Needle]:
-    """Return what the audio would look like as A-law, as PCM16 of either byte order, or as FLAC."""
-    found = [Needle("a FLAC stream", FLAC_BEGINS)]
+    """Return what the audio would look like as A-law, as PCM16 of either byte order, as FLAC or as Opus."""
+    found = [Needle("a FLAC stream", FLAC_BEGINS), Needle("an Opus stream", OPUS_BEGINS)]
     for octets in patterns:
         pcm = decoded(octets)
         found.append(Needle("A-law", octets[:SEEN_OCTETS]))
@@ -88,10 +89,11 @@ def test_the_running_call_is_sealed_in_the_journal(service: RunningService, spok
 
 def test_the_audio_is_nowhere_when_it_was_archived(service: RunningService, spoken: Spoken) -> None:
     """C1: in no file, log, dump or object, in none of the forms it had in memory."""
-    # Fetched once, so that what a listener leaves behind is looked at too.
+    # Fetched once in every form, so that what a listener leaves behind is looked at too.
     heard = service.get(f"/v1/recordings/{spoken.recording['id']}/audio?format=flac")
     assert heard.body.startswith(FLAC_BEGINS)
     assert service.get(f"/v1/recordings/{spoken.recording['id']}/audio?format=wav").status == 200
+    assert OPUS_BEGINS in service.get(f"/v1/recordings/{spoken.recording['id']}/audio?format=opus").body
     assert at_rest.hits(at_rest.everything(service), needles_of(spoken.patterns)) == []
 
 
