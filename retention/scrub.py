@@ -289,11 +289,12 @@ class Scrub:
         """
         now, last = self._clock.now(), standing.read_at
         reading = last is None or standing.is_damaged or now - last >= self._interval
-        found, is_firm = self._placed(stored), False
+        listed = self._listed(stored.archived)
+        found, is_firm = _misplaced(stored, listed), False
         if reading:
             found |= self._verified(stored)
         if reading and self._store.locks:
-            loosened, is_firm = self._loosened(stored, now)
+            loosened, is_firm = self._loosened(stored, listed, now)
             found |= loosened
         if found or reading:
             found = self._settle(stored, found, now, read=reading, is_firm=is_firm)
@@ -302,20 +303,14 @@ class Scrub:
 
     def placed(self, archived: ArchivedRecording) -> set[Damage]:
         """Return which pinned versions are lost, or lie under something that was put later."""
-        return self._placed(Beside(archived, ()))
+        return _misplaced(Beside(archived, ()), self._listed(archived))
 
     def verify(self, archived: ArchivedRecording) -> set[Damage]:
         """Read every object of a recording and return what is wrong."""
         return self._verified(Beside(archived, ()))
 
-    def _placed(self, stored: Beside) -> set[Damage]:
-        recording = stored.archived.recording
-        listed = self._store.versions(objects_prefix(recording.tenant_id, recording.id))
-        return {
-            Damage(str(each.kind), what)
-            for each in stored.objects
-            if (what := _hidden(each, [one for one in listed if one.key == each.key])) is not None
-        }
+    def _listed(self, archived: ArchivedRecording) -> list[ObjectVersion]:
+        return self._store.versions(objects_prefix(archived.recording.tenant_id, archived.recording.id))
 
     def _verified(self, stored: Beside) -> set[Damage]:
         damages = set[Damage]()
@@ -327,7 +322,9 @@ class Scrub:
                 damages.add(Damage("key", "missing"))
         return damages
 
-    def _loosened(self, stored: Beside, now: datetime) -> tuple[set[Damage], bool]:
+    def _loosened(
+        self, stored: Beside, listed: list[ObjectVersion], now: datetime
+    ) -> tuple[set[Damage], bool]:
         """Return which locks and holds the store lacks, and whether all it has are of COMPLIANCE.
 
         One request an object.
@@ -337,16 +334,16 @@ class Scrub:
             wrong, mode = self._wrong(stored.due, each.key, each.version_id, now)
             damages |= {Damage(str(each.kind), what) for what in wrong}
             modes.add(mode)
-        return damages | self._loosened_key(stored, now), modes == {COMPLIANCE}
+        return damages | self._loosened_key(stored, listed, now), modes == {COMPLIANCE}
 
-    def _loosened_key(self, stored: Beside, now: datetime) -> set[Damage]:
+    def _loosened_key(self, stored: Beside, listed: list[ObjectVersion], now: datetime) -> set[Damage]:
         """Return what is wrong with lock and hold of the key that was wrapped anew, if there is one."""
         archived = stored.archived
         name = key_object_name(archived.recording.tenant_id, archived.recording.id, archived.kek_id)
         names = set(key_names(name))
         wrong = [
             self._wrong(stored.due, version.key, version.version_id, now)[0]
-            for version in self._store.versions(name)
+            for version in listed
             if version.key in names and not version.is_delete_marker
         ]
         return {Damage("key", what) for what in min(wrong, key=len, default=frozenset())}
@@ -461,6 +458,15 @@ def _whole(connection: Connection, recording_ids: list[RecordingId]) -> list[Bes
 def _is_as_it_was(now: Beside, before: Beside) -> bool:
     """Tell whether a recording has the objects and key still that were looked at."""
     return now.objects == before.objects and now.archived.kek_id == before.archived.kek_id
+
+
+def _misplaced(stored: Beside, listed: list[ObjectVersion]) -> set[Damage]:
+    """Return which pinned versions are lost, or lie under something that was put later."""
+    return {
+        Damage(str(each.kind), what)
+        for each in stored.objects
+        if (what := _hidden(each, [one for one in listed if one.key == each.key])) is not None
+    }
 
 
 def _hidden(stored: StoredObject | Pinned, listed: list[ObjectVersion]) -> str | None:
