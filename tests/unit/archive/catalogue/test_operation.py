@@ -12,20 +12,25 @@ from archive.access import AccessScope, Scope, may_operate
 from archive.catalogue import (
     accounts,
     directory,
+    do_not_record,
     moments,
     operation,
     recorder_nodes,
     recordings,
     rollups,
     sessions,
+    tenant_directory,
 )
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.moments import Known, Moment
 from archive.catalogue.recorder_nodes import SILENT_S, UNSAID, Condition
+from archive.decision import CallFacts, decide
 from archive.errors import Refused
 from archive.model import (
     ArchivedRecording,
     OutcomeKind,
+    Peer,
+    PeerId,
     RecordingMode,
     RetentionClass,
     Role,
@@ -203,6 +208,22 @@ def test_a_session_is_found_by_its_own_id_the_call_id_or_what_the_exchange_calls
         assert one.session_id == each.session_id
     assert operation.sessions(portal, sre, term="hvpd7yqgrw2nd22h7q60jq==").items == ()
     assert operation.sessions(portal, sre, term="a\x00b").items == ()
+
+
+def test_what_a_customer_wrote_of_a_number_is_not_told_to_operators(
+    operator: Catalogue, recorder: Catalogue, portal: Catalogue, bakery: Tenant, sre: AccessScope
+) -> None:
+    """The reason of an entry is in the customer's words, and says whose doctor somebody is."""
+    written = "psycholoog van Piet"
+    do_not_record.add(operator, bakery.id, "+31201112223", written, now=NOW)
+    facts = CallFacts(caller="+31201112223", callee="+31201234567")
+    peer = Peer(PeerId(""), "any", (), bakery.id)
+    decision = decide(tenant_directory.load(portal, bakery.id), peer, facts, NOW)
+    assert written in decision.reason
+    offered(recorder, bakery.id, "a@192.0.2.1", kind=decision.kind, reason=decision.reason)
+    for term in ("", "a@192.0.2.1"):
+        (found,) = operation.sessions(portal, sre, term=term).items
+        assert found.reason == "a party is on the do-not-record list"
 
 
 def test_sessions_come_newest_first_page_by_page(
