@@ -33,7 +33,7 @@ from playback_portal.language import language_of, mark, translated
 from playback_portal.me import own_id
 from playback_portal.page import PAGE_HEADERS, render, see_other
 from playback_portal.pages.teams import row
-from playback_portal.problems import ParameterFault, wrong_parameters
+from playback_portal.problems import ParameterFault, Problem, wrong_parameters
 from playback_portal.route import DETAILS, SUBJECT
 from playback_portal.services import ENTRY, SCOPE, SERVICES
 
@@ -63,6 +63,7 @@ COLUMNS = {
     "mode": mark("always, always-pause, on-demand, on-demand-start or never."),
     "own-modes": mark("Modes somebody may choose from, with blanks between them, or none."),
 }
+FOR_PEOPLE = "A file is imported here by who signed in. A program sends it to /v1/users/imports."
 SEPARATORS = {",": mark("comma"), ";": mark("semicolon"), "\t": mark("tab")}
 
 
@@ -120,6 +121,9 @@ async def post_import(request: web.Request) -> web.StreamResponse:
 
 async def post_run(request: web.Request) -> web.StreamResponse:
     """Have a file written that was looked at, and go on to the page of its import."""
+    if "Authorization" in request.headers:
+        # A worker writes the rows with the powers of the person; what a key may do is less than that.
+        raise Problem(HTTPStatus.FORBIDDEN, "by-key", FOR_PEOPLE)
     content = _unpacked(str((await request.post()).get("content", "")))
     user_id = own_id(request)
     try:

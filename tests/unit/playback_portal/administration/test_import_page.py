@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import csv
 import html
@@ -17,7 +18,7 @@ from sqlalchemy import select
 
 from archive import roll
 from archive.audit import AuditWriter
-from archive.catalogue import directory, roster_imports, tables
+from archive.catalogue import accounts, directory, roster_imports, tables
 from archive.model import Role
 from archive.roster import COLUMNS as KNOWN_COLUMNS
 from playback_portal import imports
@@ -306,6 +307,25 @@ async def test_nobody_gets_power_by_a_file(office: Any) -> None:
     assert counts(page) == "ongewijzigd 1 geweigerd 2"
     assert "twee mensen" in page
     assert "eigen rol" in page
+
+
+async def test_no_key_hands_a_file_to_a_worker_who_knows_of_no_key(
+    office: Any, handed_over: list[tuple[str, dict[str, str]]]
+) -> None:
+    """The worker writes with the powers of the person, and a key that acts as them has less."""
+    house, domain = office.house, office.tenant.domain
+    directory.add_user(house.operator, office.tenant.id, "audrey", now=office.now, role=Role.AUDITOR)
+    scopes = ["administration", "settings"]
+    key = accounts.add_api_client(
+        house.operator, office.tenant.id, "as boss", scopes, now=office.now, user_id=office.boss.id
+    ).key
+    content = base64.b64encode(f"login,role\naudrey@{domain},user\n".encode()).decode()
+    answer = await office.client.post(
+        f"{PAGE}/run", data={"content": content}, headers={"Authorization": f"Bearer {key}"}
+    )
+    assert answer.status == 403, await answer.text()
+    assert handed_over == []
+    assert people(office)["audrey"].role is Role.AUDITOR
 
 
 def test_every_column_is_explained() -> None:
