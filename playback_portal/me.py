@@ -30,7 +30,7 @@ from playback_portal.parameters import (
     read_body,
 )
 from playback_portal.problems import Problem
-from playback_portal.route import DETAILS, SUBJECT
+from playback_portal.route import DETAILS, EVENT, SUBJECT
 from playback_portal.services import ENTRY, SCOPE, SERVICES
 
 KEEP_NEXT_MIN_DEFAULT = 60
@@ -74,11 +74,8 @@ async def put_keep_next(request: web.Request) -> web.StreamResponse:
     """Promise to keep the caller's next on-demand call, and answer until when the promise holds."""
     Parameters(request.query).check()
     user_id = own_id(request)
-    services, scope = request.app[SERVICES], request[SCOPE]
-    now = services.clock.now()
-    until = _until(await read_body(request), now)
-    await asyncio.to_thread(keep_next.set_until, services.catalogue, scope.tenant_id, user_id, until, now=now)
-    request[DETAILS] = {"until": time_of(until)}
+    until = _until(await read_body(request), request.app[SERVICES].clock.now())
+    await asyncio.to_thread(promise, request, user_id, until)
     return documents.json_response({"until": time_of(until)})
 
 
@@ -86,10 +83,20 @@ async def delete_keep_next(request: web.Request) -> web.StreamResponse:
     """Take the promise back; without one, nothing happens."""
     Parameters(request.query).check()
     user_id = own_id(request)
-    await asyncio.to_thread(
-        keep_next.clear, request.app[SERVICES].catalogue, request[SCOPE].tenant_id, user_id
-    )
+    await asyncio.to_thread(promise, request, user_id, None)
     return web.Response(status=HTTPStatus.NO_CONTENT)
+
+
+def promise(request: web.Request, user_id: UserId, until: datetime | None) -> None:
+    """Promise to keep somebody's next call, or with None take it back, with the entry in the log; blocks."""
+    tenant_id, now = request[SCOPE].tenant_id, request.app[SERVICES].clock.now()
+    with request[ENTRY].transaction() as connection:
+        if until is None:
+            request[EVENT] = "keep-next.cleared"
+            keep_next.clear_within(connection, tenant_id, user_id)
+            return
+        request[DETAILS] = {"until": time_of(until)}
+        keep_next.set_within(connection, tenant_id, user_id, until, now=now)
 
 
 def settings_document(user: User, until: datetime | None) -> dict[str, Json]:

@@ -30,26 +30,39 @@ def set_until(
     Raises Refused for a moment that is past, without a time zone or more than DAYS_MAX
     days ahead, NotFound for no such user.
     """
+    with catalogue.transaction(tenant_id) as connection:
+        set_within(connection, tenant_id, user_id, until, now=now)
+
+
+def set_within(
+    connection: Connection, tenant_id: TenantId, user_id: UserId, until: datetime, *, now: datetime
+) -> None:
+    """Do as `set_until` in the caller's transaction."""
     if until.tzinfo is None or not now < until <= now + timedelta(days=DAYS_MAX):
         raise Refused(f"The next call can be kept until a moment within {DAYS_MAX} days, with its time zone.")
     person = select(users.c.id).where(users.c.tenant_id == tenant_id, users.c.id == user_id)
-    row = {"tenant_id": tenant_id, "user_id": user_id, "until": until}
-    statement = upsert(keep_next).values(row)
-    with catalogue.transaction(tenant_id) as connection:
-        if connection.execute(person).first() is None:
-            raise NotFound("There is no such user in this tenant.")
-        connection.execute(statement.on_conflict_do_update(index_elements=["user_id"], set_={"until": until}))
-        directory.announce(connection)
+    if connection.execute(person).first() is None:
+        raise NotFound("There is no such user in this tenant.")
+    statement = upsert(keep_next).values({"tenant_id": tenant_id, "user_id": user_id, "until": until})
+    connection.execute(statement.on_conflict_do_update(index_elements=["user_id"], set_={"until": until}))
+    directory.announce(connection)
 
 
 def clear(catalogue: Catalogue, tenant_id: TenantId, user_id: UserId) -> None:
     """Take the promise back; without one, nothing happens."""
-    _delete(catalogue, tenant_id, user_id, None)
+    with catalogue.transaction(tenant_id) as connection:
+        clear_within(connection, tenant_id, user_id)
+
+
+def clear_within(connection: Connection, tenant_id: TenantId, user_id: UserId) -> None:
+    """Do as `clear` in the caller's transaction."""
+    _delete(connection, tenant_id, user_id, None)
 
 
 def consume(catalogue: Catalogue, tenant_id: TenantId, user_id: UserId, until: datetime) -> bool:
     """Delete the promise a call was kept by, as recorder; False when it is another by now."""
-    return _delete(catalogue, tenant_id, user_id, until)
+    with catalogue.transaction(tenant_id) as connection:
+        return _delete(connection, tenant_id, user_id, until)
 
 
 def until_of(catalogue: Catalogue, tenant_id: TenantId, user_id: UserId, *, now: datetime) -> datetime | None:
@@ -70,13 +83,12 @@ def until_within(
     return until.astimezone(UTC) if isinstance(until, datetime) else None
 
 
-def _delete(catalogue: Catalogue, tenant_id: TenantId, user_id: UserId, until: datetime | None) -> bool:
+def _delete(connection: Connection, tenant_id: TenantId, user_id: UserId, until: datetime | None) -> bool:
     columns = keep_next.c
     statement = delete(keep_next).where(columns.tenant_id == tenant_id, columns.user_id == user_id)
     if until is not None:
         statement = statement.where(columns.until == until)
-    with catalogue.transaction(tenant_id) as connection:
-        deleted = connection.execute(statement).rowcount > 0
-        if deleted:
-            directory.announce(connection)
+    deleted = connection.execute(statement).rowcount > 0
+    if deleted:
+        directory.announce(connection)
     return deleted

@@ -17,9 +17,8 @@ from archive.access import Scope
 from archive.catalogue import directory, keep_next
 from archive.model import RecordingMode, User
 from playback_portal import language, words
-from playback_portal.documents import time_of
 from playback_portal.language import mark
-from playback_portal.me import KEEP_NEXT_MIN_DEFAULT, own_id
+from playback_portal.me import KEEP_NEXT_MIN_DEFAULT, own_id, promise
 from playback_portal.page import render, see_other
 from playback_portal.pages.notifications import WORDS as MAIL_WORDS
 from playback_portal.pages.notifications import own_mails
@@ -107,17 +106,13 @@ async def post_mode(request: web.Request) -> web.StreamResponse:
 async def post_keep_next(request: web.Request) -> web.StreamResponse:
     """Promise to keep one's next on-demand call, or take the promise back."""
     user_id = own_id(request)
-    services, tenant_id = request.app[SERVICES], request[SCOPE].tenant_id
     asked = str((await read_form(request)).get("minutes", ""))
-    if asked == "0":
-        await asyncio.to_thread(keep_next.clear, services.catalogue, tenant_id, user_id)
-        return see_other(request, HERE)
-    if asked not in map(str, KEEP_NEXT_CHOICES):
+    if asked not in {"0", *map(str, KEEP_NEXT_CHOICES)}:
         raise wrong_parameters(ParameterFault("minutes", mark("Choose for how long.")))
-    now = services.clock.now()
-    until = now + timedelta(minutes=int(asked))
-    await asyncio.to_thread(keep_next.set_until, services.catalogue, tenant_id, user_id, until, now=now)
-    request[DETAILS] = {"until": time_of(until)}
+    until = None
+    if asked != "0":
+        until = request.app[SERVICES].clock.now() + timedelta(minutes=int(asked))
+    await asyncio.to_thread(promise, request, user_id, until)
     return see_other(request, HERE)
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from archive.audit import AuditWriter
 from archive.catalogue import audit_entries, directory, keep_next
+from archive.errors import CatalogueUnavailable
 from archive.model import RecordingMode
 
 SETTINGS, KEEP_NEXT = "/v1/me/recording-settings", "/v1/me/keep-next"
@@ -134,6 +136,26 @@ async def test_a_promise_is_taken_back_and_taking_none_back_is_no_mistake(api: A
         answer = await api.send("DELETE", KEEP_NEXT, "anna")
         assert (answer.status, await answer.read()) == (204, b"")
     assert (await (await api.get(SETTINGS, "anna")).json())["keepNext"] is None
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [("PUT", KEEP_NEXT, None), ("POST", "/me/keep-next", {"minutes": "60"})],
+)
+async def test_without_the_log_nothing_is_promised(
+    api: Any, clock: Any, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: dict[str, str] | None
+) -> None:
+    def away(*given: object, **named: object) -> None:
+        raise CatalogueUnavailable("PostgreSQL does not answer.")
+
+    anna = api.house.people["anna"]
+    with monkeypatch.context() as patched:
+        patched.setattr(AuditWriter, "append", away)
+        headers = {"Authorization": f"Bearer {api.house.keys['anna']}"}
+        answer = await api.client.request(method, path, data=body, headers=headers)
+    assert answer.status == 503
+    promised = keep_next.until_of(api.house.portal, api.house.tenant_id, anna.id, now=clock.now())
+    assert promised is None
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from archive.catalogue import directory, keep_next
+from archive.catalogue import audit_entries, directory, keep_next
 from archive.model import RecordingMode
 
 
@@ -63,6 +63,9 @@ async def test_the_next_call_is_promised_and_the_promise_taken_back(api: Any, mi
     assert left.total_seconds() == int(minutes) * 60
     await posted(api, "/me/keep-next", minutes="0")
     assert until(api) is None
+    house = api.house
+    told = audit_entries.of_object(house.portal, house.tenant_id, f"user:{anna(api).id}")
+    assert [each.action for each in told][-2:] == ["keep-next.set", "keep-next.cleared"]
 
 
 @pytest.mark.parametrize("minutes", ["", "-1", "7", "99999999999", "x"])
