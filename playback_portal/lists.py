@@ -101,13 +101,7 @@ async def post_exempt_number(request: web.Request) -> web.StreamResponse:
     body = await read_body(request)
     number = body.need("number", bounded_text(NUMBER_CHARS_MAX, chars_min=1), "")
     body.check()
-    services, tenant_id = request.app[SERVICES], request[SCOPE].tenant_id
-
-    def add() -> ExemptEntry:
-        return exempt_numbers.add(services.catalogue, tenant_id, number, now=services.clock.now())
-
-    entry = await asyncio.to_thread(as_fault, add)
-    request[SUBJECT] = f"exempt-number:{entry.id}"
+    entry = await asyncio.to_thread(as_fault, lambda: add_exempt(request, number))
     return _made(_added_document(entry), f"/v1/exempt-numbers/{entry.id}")
 
 
@@ -119,10 +113,29 @@ async def delete_exempt_number(request: web.Request) -> web.StreamResponse:
         request[SUBJECT] = "exempt-number:floor"
     else:
         named = recording_id_of(request)
-    await asyncio.to_thread(
-        exempt_numbers.remove, request.app[SERVICES].catalogue, request[SCOPE].tenant_id, named
-    )
+    await asyncio.to_thread(remove_exempt, request, named)
     return web.Response(status=204)
+
+
+def add_exempt(request: web.Request, number: str) -> ExemptEntry:
+    """Make a number exempt together with the entry in the log, the only trace it leaves. Blocks.
+
+    Raises as `exempt_numbers.add`.
+    """
+    now = request.app[SERVICES].clock.now()
+    with request[ENTRY].transaction() as connection:
+        entry = exempt_numbers.add_within(connection, request[SCOPE].tenant_id, number, now=now)
+        request[SUBJECT] = f"exempt-number:{entry.id}"
+    return entry
+
+
+def remove_exempt(request: web.Request, named: str) -> None:
+    """Take an exempt number off together with the entry in the log. Blocks.
+
+    Raises as `exempt_numbers.remove`.
+    """
+    with request[ENTRY].transaction() as connection:
+        exempt_numbers.remove_within(connection, request[SCOPE].tenant_id, named)
 
 
 def _made(document: dict[str, Json], location: str) -> web.Response:

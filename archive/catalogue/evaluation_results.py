@@ -263,12 +263,17 @@ def hides_few(catalogue: Catalogue, scope: AccessScope) -> bool:
 
 def hide_few(catalogue: Catalogue, scope: AccessScope, *, hides: bool) -> None:
     """Decide whether results of few are told; raises Refused for who does not administer."""
+    with catalogue.transaction(scope.tenant_id) as connection:
+        hide_few_within(connection, scope, hides=hides)
+
+
+def hide_few_within(connection: Connection, scope: AccessScope, *, hides: bool) -> None:
+    """Do as `hide_few` in the caller's transaction."""
     if not may_administer(scope):
         raise Refused("What is told of results is decided by administrators.")
     statement = upsert(evaluation_policies).values(tenant_id=scope.tenant_id, hides_few=hides)
     statement = statement.on_conflict_do_update(index_elements=["tenant_id"], set_={"hides_few": hides})
-    with catalogue.transaction(scope.tenant_id) as connection:
-        connection.execute(statement)
+    connection.execute(statement)
 
 
 def hides_person(connection: Connection, scope: AccessScope, owner: UserId) -> bool:

@@ -46,6 +46,14 @@ def add(catalogue: Catalogue, tenant_id: TenantId | None, number: str, *, now: d
     Raises Refused for what is no number, stands on the floor list already or would be one
     too many; Conflict when it was added before or belongs to a user.
     """
+    with catalogue.transaction(tenant_id) as connection:
+        return add_within(connection, tenant_id, number, now=now)
+
+
+def add_within(
+    connection: Connection, tenant_id: TenantId | None, number: str, *, now: datetime
+) -> ExemptEntry:
+    """Add a number in the caller's transaction; raises as `add`."""
     if is_exempt_number(number):
         raise Refused("This number is on the floor list already, which counts for everybody.")
     numbers = NumberRange.parse(number)
@@ -53,20 +61,19 @@ def add(catalogue: Catalogue, tenant_id: TenantId | None, number: str, *, now: d
     if numbers.last != wanted or not digits.isdecimal() or len(digits) < DIGITS_MIN:
         raise Refused(f"{number!r} is not one whole number such as 116117 or +31107000300.")
     entry = ExemptEntry(new_id(now), wanted, tenant_id is None)
-    with catalogue.transaction(tenant_id) as connection:
-        connection.execute(directory.LOCK_NUMBERS, {"tenant_id": tenant_id or "exempt numbers"})
-        count = select(func.count()).select_from(exempt_numbers).where(_of(tenant_id))
-        if connection.execute(count).scalar_one() >= ADDITIONS_MAX:
-            raise Refused(f"At most {ADDITIONS_MAX} numbers can be added to the floor list.")
-        _refuse_of_user(connection, tenant_id, wanted)
-        known = select(exempt_numbers.c.id).where(
-            or_(_of(tenant_id), exempt_numbers.c.tenant_id.is_(None)), exempt_numbers.c.number == wanted
-        )
-        if connection.execute(known).first() is not None:
-            raise Conflict("This number was added to the exempt ones before.")
-        row = {"id": entry.id, "tenant_id": tenant_id, "number": wanted}
-        connection.execute(insert(exempt_numbers), row)
-        directory.announce(connection)
+    connection.execute(directory.LOCK_NUMBERS, {"tenant_id": tenant_id or "exempt numbers"})
+    count = select(func.count()).select_from(exempt_numbers).where(_of(tenant_id))
+    if connection.execute(count).scalar_one() >= ADDITIONS_MAX:
+        raise Refused(f"At most {ADDITIONS_MAX} numbers can be added to the floor list.")
+    _refuse_of_user(connection, tenant_id, wanted)
+    known = select(exempt_numbers.c.id).where(
+        or_(_of(tenant_id), exempt_numbers.c.tenant_id.is_(None)), exempt_numbers.c.number == wanted
+    )
+    if connection.execute(known).first() is not None:
+        raise Conflict("This number was added to the exempt ones before.")
+    row = {"id": entry.id, "tenant_id": tenant_id, "number": wanted}
+    connection.execute(insert(exempt_numbers), row)
+    directory.announce(connection)
     return entry
 
 
@@ -90,18 +97,25 @@ def remove(catalogue: Catalogue, tenant_id: TenantId | None, number: str) -> Non
     Raises Refused for a number of the floor list and for a tenant that removes the
     operator's, NotFound for what was never added.
     """
+    with catalogue.transaction(tenant_id) as connection:
+        remove_within(connection, tenant_id, number)
+
+
+def remove_within(connection: Connection, tenant_id: TenantId | None, number: str) -> str:
+    """Remove it in the caller's transaction and return the id of its entry; raises as `remove`."""
     if is_exempt_number(number):
         raise Refused("The floor list of exempt numbers can't be shortened by anybody.")
     columns = exempt_numbers.c
     named = or_(columns.number == canonical(number), columns.id == number)
-    with catalogue.transaction(tenant_id) as connection:
-        if connection.execute(delete_from(exempt_numbers).where(_of(tenant_id), named)).rowcount:
-            directory.announce(connection)
-            return
-        operators = select(columns.id).where(columns.tenant_id.is_(None), named)
-        if connection.execute(operators).first() is not None:
-            raise Refused("The operator made this number exempt for every tenant; ask the operator.")
-        raise NotFound("This number was not added to the exempt ones.")
+    statement = delete_from(exempt_numbers).where(_of(tenant_id), named).returning(columns.id)
+    removed = connection.execute(statement).scalar_one_or_none()
+    if removed is not None:
+        directory.announce(connection)
+        return str(removed)
+    operators = select(columns.id).where(columns.tenant_id.is_(None), named)
+    if connection.execute(operators).first() is not None:
+        raise Refused("The operator made this number exempt for every tenant; ask the operator.")
+    raise NotFound("This number was not added to the exempt ones.")
 
 
 def _of(tenant_id: TenantId | None) -> ColumnElement[bool]:

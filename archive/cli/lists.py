@@ -33,11 +33,9 @@ def run_do_not_record(arguments: list[str]) -> int:
                 print_rows([_entry_row(each, logins) for each in entries], as_json=options.json)
             case "add":
                 entry = _add(acting, tenant.id, options)
-                acting.record("do-not-record.added", f"do-not-record:{entry.id}", tenant.id)
                 print_row(_entry_row(entry, {entry.user_id: options.user or ""}), as_json=options.json)
             case _:
-                do_not_record.remove(acting.catalogue, tenant.id, options.id)
-                acting.record("do-not-record.removed", f"do-not-record:{options.id}", tenant.id)
+                _remove(acting, tenant.id, options.id)
                 print_row({"id": options.id, "result": "removed"}, as_json=options.json)
     return DONE
 
@@ -57,9 +55,7 @@ def run_exempt(arguments: list[str]) -> int:
                 added = exempt_numbers.entries(acting.catalogue, tenant_id)
                 print_rows([*floor, *map(_exempt_row, added)], as_json=options.json)
             case "add":
-                now = acting.clock.now()
-                entry = exempt_numbers.add(acting.catalogue, tenant_id, options.number, now=now)
-                acting.record("exempt-number.added", f"exempt-number:{entry.id}", tenant_id)
+                entry = _add_exempt(acting, tenant_id, options.number)
                 print_row(_exempt_row(entry), as_json=options.json)
             case _:
                 _remove_exempt(acting, tenant_id, options.number)
@@ -76,17 +72,36 @@ def _add(acting: Operator, tenant_id: TenantId, options: argparse.Namespace) -> 
         if user_id is None:
             raise NotFound(f"There is no user {options.user!r} in this tenant.")
     now = acting.clock.now()
-    return do_not_record.add(
-        acting.catalogue, tenant_id, options.numbers, options.reason, now=now, user_id=user_id
-    )
+    with acting.audit.transaction(tenant_id) as connection:
+        entry = do_not_record.add_within(
+            connection, tenant_id, options.numbers, options.reason, now=now, user_id=user_id
+        )
+        thing = f"do-not-record:{entry.id}"
+        acting.record_within(connection, "do-not-record.added", thing, tenant_id, at=now)
+    return entry
+
+
+def _remove(acting: Operator, tenant_id: TenantId, entry_id: str) -> None:
+    with acting.audit.transaction(tenant_id) as connection:
+        do_not_record.remove_within(connection, tenant_id, entry_id)
+        thing = f"do-not-record:{entry_id}"
+        acting.record_within(connection, "do-not-record.removed", thing, tenant_id, at=acting.clock.now())
+
+
+def _add_exempt(acting: Operator, tenant_id: TenantId | None, number: str) -> ExemptEntry:
+    """Make a number exempt; its entry in the log is the only trace that leaves."""
+    now = acting.clock.now()
+    with acting.audit.transaction(tenant_id) as connection:
+        entry = exempt_numbers.add_within(connection, tenant_id, number, now=now)
+        thing = f"exempt-number:{entry.id}"
+        acting.record_within(connection, "exempt-number.added", thing, tenant_id, at=now)
+    return entry
 
 
 def _remove_exempt(acting: Operator, tenant_id: TenantId | None, number: str) -> None:
-    before = {each.id for each in exempt_numbers.entries(acting.catalogue, tenant_id)}
-    exempt_numbers.remove(acting.catalogue, tenant_id, number)
-    left = {each.id for each in exempt_numbers.entries(acting.catalogue, tenant_id)}
-    for entry_id in before - left:
-        acting.record("exempt-number.removed", f"exempt-number:{entry_id}", tenant_id)
+    with acting.audit.transaction(tenant_id) as connection:
+        thing = f"exempt-number:{exempt_numbers.remove_within(connection, tenant_id, number)}"
+        acting.record_within(connection, "exempt-number.removed", thing, tenant_id, at=acting.clock.now())
 
 
 def _do_not_record_parser() -> argparse.ArgumentParser:

@@ -23,13 +23,12 @@ from archive.errors import Conflict, NotFound, Refused
 from archive.model import UserId
 from archive.numbers import FLOOR, FLOOR_SERVICES, is_exempt_number
 from playback_portal.language import mark
-from playback_portal.lists import add_entry, remove_entry
+from playback_portal.lists import add_entry, add_exempt, remove_entry, remove_exempt
 from playback_portal.page import is_htmx, partial, render, see_other
 from playback_portal.pages.sign_in import fields_of
 from playback_portal.pages.teams import row
 from playback_portal.people import NUMBER_CHARS_MAX
 from playback_portal.problems import Problem
-from playback_portal.route import SUBJECT
 from playback_portal.services import ENTRY, SCOPE, SERVICES, recording_id_of
 
 PAGE = "/admin/do-not-record"
@@ -123,20 +122,18 @@ async def post_exempt(request: web.Request) -> web.StreamResponse:
 
 async def post_exempt_removal(request: web.Request) -> web.StreamResponse:
     """Take off a number this organisation added; those of the floor list and of the operator stay."""
-    services, scope, entry_id = request.app[SERVICES], request[SCOPE], recording_id_of(request)
-    await asyncio.to_thread(exempt_numbers.remove, services.catalogue, scope.tenant_id, entry_id)
+    await asyncio.to_thread(remove_exempt, request, recording_id_of(request))
     return see_other(request, f"{PAGE}#excluded")
 
 
 def _add_exempt(request: web.Request, number: str) -> None:
     """Add an exempt number; raises WrongEntryError."""
-    services, tenant_id = request.app[SERVICES], request[SCOPE].tenant_id
     if is_exempt_number(number):
         raise WrongEntryError("number", mark("Nothing is ever kept of a call with this number."))
     # What is too long is no number, as what is empty.
     number = number if len(number) <= NUMBER_CHARS_MAX else ""
     try:
-        added = exempt_numbers.add(services.catalogue, tenant_id, number, now=services.clock.now())
+        add_exempt(request, number)
     except Conflict as error:
         taken = mark("This number is excluded already, or belongs to one of your people.")
         raise WrongEntryError("number", taken) from error
@@ -144,7 +141,6 @@ def _add_exempt(request: web.Request, number: str) -> None:
         raise WrongEntryError(
             "number", mark("This is not one whole number such as 116117, or there is no room for more.")
         ) from error
-    request[SUBJECT] = f"exempt-number:{added.id}"
 
 
 def _add(request: web.Request, form: Mapping[str, str]) -> None:

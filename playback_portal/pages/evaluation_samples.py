@@ -67,9 +67,13 @@ async def get_sample(request: web.Request) -> web.StreamResponse:
 async def post_policy(request: web.Request) -> web.StreamResponse:
     """Decide, as administrator, whether averages of fewer than five are told."""
     hides = (await form_of(request)).get("hides") == "true"
-    catalogue, scope = request.app[SERVICES].catalogue, request[SCOPE]
-    await asyncio.to_thread(lambda: evaluation_results.hide_few(catalogue, scope, hides=hides))
     tell(request, hidesFew=hides)
+
+    def decide() -> None:
+        with request[ENTRY].transaction() as connection:
+            evaluation_results.hide_few_within(connection, request[SCOPE], hides=hides)
+
+    await asyncio.to_thread(decide)
     return see_other(request, f"{PAGE}/forms")
 
 

@@ -1,4 +1,4 @@
-"""Who hears whom, and what is allowed, changes together with its audit entry or not at all."""
+"""Who hears whom, what is allowed and what is exempt changes together with its audit entry or not at all."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from archive.access import AccessScope
 from archive.audit import AuditWriter
-from archive.catalogue import directory, policies, rights, teams
+from archive.catalogue import directory, evaluation_results, exempt_numbers, policies, rights, teams
 from archive.catalogue.directory import Capacity
 from archive.errors import CatalogueUnavailable
 
-TEAM, ANNA = "<team>", "<anna>"
+TEAM, ANNA, EXEMPT = "<team>", "<anna>", "<exempt>"
 API = [
     ("POST", "/v1/teams", {"name": "Second"}),
     ("PATCH", f"/v1/teams/{TEAM}", {"name": "Other", "hearsEarlier": True, "rights": {"share": True}}),
@@ -20,6 +21,8 @@ API = [
     ("DELETE", f"/v1/teams/{TEAM}/members/{ANNA}", None),
     ("PATCH", "/v1/rights", {"teams": {TEAM: {"share": True}}, "people": {ANNA: {"email": True}}}),
     ("PATCH", "/v1/policy", {"purposeRequired": True}),
+    ("POST", "/v1/exempt-numbers", {"number": "+31201119999"}),
+    ("DELETE", f"/v1/exempt-numbers/{EXEMPT}", None),
 ]
 PAGES = [
     ("/admin/teams", {"name": "Second"}),
@@ -30,13 +33,17 @@ PAGES = [
     (f"/admin/teams/{TEAM}/leavers", {"user": ANNA, "as": "contributor"}),
     (f"/admin/teams/{TEAM}/removal", {"typed": "Sales"}),
     ("/admin/policies/purpose", {"on": "true"}),
+    ("/admin/do-not-record/exempt", {"number": "+31201119999"}),
+    (f"/admin/do-not-record/exempt/{EXEMPT}/removal", {}),
+    ("/evaluations/policy", {"hides": "true"}),
 ]
 
 
 @pytest.fixture
 def sales(office: Any) -> str:
-    """A team with Anna in it."""
+    """A team with Anna in it, and a number that is exempt."""
     operator, tenant = office.house.operator, office.tenant
+    exempt_numbers.add(operator, tenant.id, "+31201118888", now=office.now)
     team_id = directory.add_team(operator, tenant.id, "Sales", now=office.now)
     teams.enter(operator, tenant.id, team_id, office.anna.id, Capacity.CONTRIBUTOR, now=office.now)
     return team_id
@@ -56,14 +63,23 @@ def as_it_is(office: Any) -> list[Any]:
     where = office.house.operator, office.tenant.id
     every = teams.list_teams(*where)
     members = [each for team in every for each in teams.members_of(*where, team.id, past=True)]
-    return [every, members, rights.of_exceptions(*where), policies.policy_of(*where)]
+    exempt = exempt_numbers.entries(*where)
+    hides = evaluation_results.hides_few(office.house.portal, AccessScope(where[1], "test"))
+    return [every, members, rights.of_exceptions(*where), policies.policy_of(*where), exempt, hides]
+
+
+def exempted(office: Any) -> str:
+    """Return the id of the number that is exempt."""
+    own = exempt_numbers.entries(office.house.operator, office.tenant.id)
+    return next(each.id for each in own if each.number == "+31201118888")
 
 
 def filled(value: Any, office: Any, team_id: str) -> Any:
     if isinstance(value, dict):
         return {filled(name, office, team_id): filled(each, office, team_id) for name, each in value.items()}
     if isinstance(value, str):
-        return value.replace(TEAM, team_id).replace(ANNA, office.anna.id)
+        exempt = exempted(office) if EXEMPT in value else ""
+        return value.replace(TEAM, team_id).replace(ANNA, office.anna.id).replace(EXEMPT, exempt)
     return value
 
 
@@ -94,12 +110,14 @@ async def test_pages_change_nothing_without_the_log(
 async def test_with_the_log_each_has_one_entry(
     office: Any, sales: str, method: str, path: str, body: Any
 ) -> None:
-    before = as_it_is(office)
+    before, exempt = as_it_is(office), exempted(office)
     answer = await office.send(method, filled(path, office, sales), filled(body, office, sales))
     assert answer.status in {200, 201, 204}
     assert as_it_is(office) != before
-    team_id = (await answer.json())["id"] if answer.status == 201 and path == "/v1/teams" else sales
-    subject = {"/v1/rights": "rights", "/v1/policy": "policy"}.get(path, f"team:{team_id}")
+    made = (await answer.json())["id"] if answer.status == 201 and "members" not in path else ""
+    subject = {"/v1/rights": "rights", "/v1/policy": "policy"}.get(path, f"team:{made or sales}")
+    if "exempt" in path:
+        subject = f"exempt-number:{made or exempt}"
     assert [result for _, result in office.events(subject)] == ["ok"]
 
 
