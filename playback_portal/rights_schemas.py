@@ -68,7 +68,10 @@ RIGHTS_SCHEMAS: Final[dict[str, Schema]] = {
         people={"type": "object", "additionalProperties": _SWITCHES, "description": "by id of the user"},
     ),
     "Hearer": object_of(
-        reason=words_of(Reason),
+        reason={
+            **words_of(Reason),
+            "description": "by a case: what it holds of the person, whenever that began",
+        },
         userId={"type": ["string", "null"], "format": "uuid"},
         name={"type": "string", "description": "login, or the name of an API client"},
         teamId={"type": ["string", "null"], "format": "uuid"},

@@ -9,13 +9,14 @@ asking `archive.access` for each person in turn (a test compares the two).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, or_, select, update
 
 from archive.access import Right, Scope
 from archive.catalogue.directory import Capacity, announce
@@ -25,7 +26,9 @@ from archive.catalogue.tables import (
     api_clients,
     case_people,
     case_recordings,
+    case_rules,
     cases,
+    recordings,
     team_members,
     teams,
     users,
@@ -33,6 +36,7 @@ from archive.catalogue.tables import (
 from archive.catalogue.teams import LISTENING, Membership, lock, memberships, switched
 from archive.errors import NotFound
 from archive.model import Recording, Role, TenantId, UserId
+from archive.numbers import canonical
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,8 @@ class Reason(StrEnum):
 class Hearer:
     """Somebody who hears a person, why, and the recordings that began in `[since, until)`; None is no bound.
 
-    `user_id` is None for an API client, whose `name` is its own; else `name` is the login.
+    `user_id` is None for an API client, whose `name` is its own; else `name` is the login. By a
+    case they hear what it holds of the person, whenever that began.
     """
 
     reason: Reason
@@ -79,7 +84,9 @@ class Hearer:
     until: datetime | None = None
 
     def covers(self, began: datetime) -> bool:
-        """Return whether they hear what began at this moment."""
+        """Return whether they hear whatever began at this moment; by a case that depends on what it holds."""
+        if self.reason is Reason.CASE:
+            return False
         return (self.since is None or began >= self.since) and (self.until is None or began < self.until)
 
 
@@ -127,52 +134,85 @@ def switch(
 
 def hearers_of(catalogue: Catalogue, tenant_id: TenantId, user_id: UserId) -> list[Hearer]:
     """Return who hears the recordings of a person, and why: everybody, and nobody else; raises NotFound."""
-    columns = team_members.c
-    of_tenant = columns.tenant_id == tenant_id
     with catalogue.transaction(tenant_id) as connection:
-        person = connection.execute(
-            select(users.c.login, users.c.access, users.c.left_at).where(
-                users.c.tenant_id == tenant_id, users.c.id == storable(user_id)
-            )
-        ).one_or_none()
-        if person is None:
-            raise NotFound("There is no such user in this tenant.")
-        is_listening = (columns.capacity.in_(LISTENING), columns.until.is_(None))
-        contributes = memberships(
-            connection, of_tenant, columns.user_id == user_id, columns.capacity == Capacity.CONTRIBUTOR
+        found = _hearers(connection, tenant_id, user_id)
+        held, theirs = case_recordings.c, recordings.c
+        of_them = (
+            select(held.case_id)
+            .join(recordings, and_(theirs.tenant_id == held.tenant_id, theirs.id == held.recording_id))
+            .where(held.tenant_id == tenant_id, theirs.owner == user_id)
         )
-        by_team = [each.team_id for each in contributes]
-        listeners = memberships(connection, of_tenant, columns.team_id.in_(by_team), *is_listening)
-        own = memberships(connection, of_tenant, columns.user_id == user_id, *is_listening)
-        earlier = select(teams.c.id).where(teams.c.id.in_(by_team), teams.c.hears_earlier)
-        hears_earlier = frozenset(connection.execute(earlier).scalars())
-        hears_own = person.left_at is None and (person.access == "own" or own)
-        found = [Hearer(Reason.OWN, person.login, user_id)] if hears_own else []
-        found += _by_teams(contributes, listeners, hears_earlier)
-        return found + _of_all(connection, tenant_id)
+        return found + _admitted(connection, tenant_id, of_them)
+
+
+def hearers_of_call(
+    catalogue: Catalogue,
+    tenant_id: TenantId,
+    user_id: UserId,
+    people: Collection[UserId],
+    numbers: Collection[str],
+    *,
+    now: datetime,
+) -> list[Hearer]:
+    """Return who would hear a person's recording of a call that begins now, of these people and numbers.
+
+    Those too who are admitted to a case that takes such calls in. Raises NotFound.
+    """
+    rule = case_rules.c
+    named = or_(rule.user_id.in_({user_id, *people}), rule.number.in_({*numbers, *map(canonical, numbers)}))
+    taking = select(rule.case_id).where(rule.tenant_id == tenant_id, rule.ended_at.is_(None), named)
+    with catalogue.transaction(tenant_id) as connection:
+        found = [each for each in _hearers(connection, tenant_id, user_id) if each.covers(now)]
+        return found + _admitted(connection, tenant_id, taking)
 
 
 def hearers_of_recording(catalogue: Catalogue, recording: Recording) -> list[Hearer]:
     """Return who hears its owner, or everybody where it has none (any more), and who its cases admit."""
-    with catalogue.transaction(recording.tenant_id) as connection:
-        admitted = _by_cases(connection, recording)
-    if recording.owner is not None:
-        with suppress(NotFound):
-            return hearers_of(catalogue, recording.tenant_id, recording.owner) + admitted
-    with catalogue.transaction(recording.tenant_id) as connection:
-        return _of_all(connection, recording.tenant_id) + admitted
+    tenant_id, held = recording.tenant_id, case_recordings.c
+    holding = select(held.case_id).where(held.tenant_id == tenant_id, held.recording_id == recording.id)
+    with catalogue.transaction(tenant_id) as connection:
+        admitted = _admitted(connection, tenant_id, holding)
+        if recording.owner is not None:
+            with suppress(NotFound):
+                return _hearers(connection, tenant_id, recording.owner) + admitted
+        return _of_all(connection, tenant_id) + admitted
 
 
-def _by_cases(connection: Connection, recording: Recording) -> list[Hearer]:
-    """Return who was admitted to a case that holds the recording; which one, is theirs to know."""
-    held, people = case_recordings.c, case_people.c
+def _hearers(connection: Connection, tenant_id: TenantId, user_id: UserId) -> list[Hearer]:
+    """Return who hears a person by themselves, by teams, by role or by key; raises NotFound."""
+    columns = team_members.c
+    of_tenant = columns.tenant_id == tenant_id
+    person = connection.execute(
+        select(users.c.login, users.c.access, users.c.left_at).where(
+            users.c.tenant_id == tenant_id, users.c.id == storable(user_id)
+        )
+    ).one_or_none()
+    if person is None:
+        raise NotFound("There is no such user in this tenant.")
+    is_listening = (columns.capacity.in_(LISTENING), columns.until.is_(None))
+    contributes = memberships(
+        connection, of_tenant, columns.user_id == user_id, columns.capacity == Capacity.CONTRIBUTOR
+    )
+    by_team = [each.team_id for each in contributes]
+    listeners = memberships(connection, of_tenant, columns.team_id.in_(by_team), *is_listening)
+    own = memberships(connection, of_tenant, columns.user_id == user_id, *is_listening)
+    earlier = select(teams.c.id).where(teams.c.id.in_(by_team), teams.c.hears_earlier)
+    hears_earlier = frozenset(connection.execute(earlier).scalars())
+    hears_own = person.left_at is None and (person.access == "own" or own)
+    found = [Hearer(Reason.OWN, person.login, user_id)] if hears_own else []
+    found += _by_teams(contributes, listeners, hears_earlier)
+    return found + _of_all(connection, tenant_id)
+
+
+def _admitted(connection: Connection, tenant_id: TenantId, case_ids: Select[Any]) -> list[Hearer]:
+    """Return who is admitted to any of these cases while it holds; to which one, is theirs to know."""
+    people = case_people.c
     statement = (
         select(users.c.id, users.c.login)
         .distinct()
         .join(case_people, and_(people.tenant_id == users.c.tenant_id, people.user_id == users.c.id))
-        .join(case_recordings, held.case_id == people.case_id)
-        .join(cases, cases.c.id == people.case_id)
-        .where(users.c.tenant_id == recording.tenant_id, held.recording_id == recording.id)
+        .join(cases, and_(cases.c.tenant_id == people.tenant_id, cases.c.id == people.case_id))
+        .where(users.c.tenant_id == tenant_id, cases.c.id.in_(case_ids))
         .where(people.removed_at.is_(None), cases.c.released_at.is_(None), users.c.left_at.is_(None))
         .order_by(users.c.login)
     )

@@ -10,6 +10,7 @@ audit log holds the numbers, and an exempt one is answered before anything is lo
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -20,7 +21,7 @@ from archive.access import AccessScope, Scope, may_read_sessions
 from archive.catalogue import directory, people, rights
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.snapshot import NumberRange
-from archive.decision import CallFacts, Decision, RecordedUser, is_above_cap
+from archive.decision import CallFacts, RecordedUser, is_above_cap
 from archive.errors import NotFound
 from archive.model import AboveCap, RecordingMode, RetentionClass, User, UserId
 from playback_portal import trace, words
@@ -47,7 +48,7 @@ KEEPS = {
 }
 NOT_FOR_PROGRAMS = "Asking what would be recorded needs the role auditor or administrator, or sessions:read."
 _PEER = "peer "
-"""How the line of a trace begins that names the way in, which nobody imagined."""
+"""How the line of a trace begins that names the way in: it is left out, for nobody imagined one."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,19 @@ def _answer(request: web.Request, form: dict[str, str], language: Language) -> A
     if decision is None:
         return Answer(exempt=True, recordings=(), steps=())
     policy = people.tenant_of(catalogue, scope.tenant_id).policy
-    recordings = tuple(_imagined(catalogue, each, policy.above_cap, now) for each in decision.recorded)
-    return Answer(exempt=False, recordings=recordings, steps=_steps(catalogue, scope, decision, language))
+    steps = trace.steps(line for line in decision.trace if not line.startswith(_PEER))
+    named = {UserId(step.user_id) for step in steps if step.user_id}
+
+    def hears(user: User) -> tuple[str, ...]:
+        found = rights.hearers_of_call(catalogue, scope.tenant_id, user.id, named, numbers, now=now)
+        return tuple(sorted({each.name for each in found}))
+
+    recordings = tuple(_imagined(each, policy.above_cap, hears, now) for each in decision.recorded)
+    logins: dict[str, str] = {
+        user_id: user.login for user_id, user in people.of_ids(catalogue, scope.tenant_id, named).items()
+    }
+    told = tuple((step.icon, trace.told(step, language, logins)) for step in steps)
+    return Answer(exempt=False, recordings=recordings, steps=told)
 
 
 def _number(catalogue: Catalogue, scope: AccessScope, typed: str) -> str:
@@ -137,27 +149,16 @@ def _number(catalogue: Catalogue, scope: AccessScope, typed: str) -> str:
     return NumberRange.held(user.numbers[0]).first
 
 
-def _imagined(catalogue: Catalogue, recorded: RecordedUser, above_cap: AboveCap, now: datetime) -> Imagined:
+def _imagined(
+    recorded: RecordedUser, above_cap: AboveCap, hears: Callable[[User], tuple[str, ...]], now: datetime
+) -> Imagined:
+    """Return one recording there would be; `hears` says who would hear that of somebody."""
     user, kept = recorded.user, recorded.retention_class
     shorter = user is not None and above_cap is AboveCap.DAYS_90 and is_above_cap(user, now)
     if shorter:
         kept = RetentionClass.DAYS_90
-    hearers: list[str] = []
-    if user is not None:
-        found = rights.hearers_of(catalogue, recorded.tenant_id, user.id)
-        hearers = sorted({each.name for each in found if each.covers(now)})
-    return Imagined(recorded, user, kept, retain_until(kept, now), tuple(hearers), shorter)
-
-
-def _steps(
-    catalogue: Catalogue, scope: AccessScope, decision: Decision, language: Language
-) -> tuple[tuple[str, str], ...]:
-    """Return why, in words; the way in is left out, for nobody imagined one."""
-    found = trace.steps(line for line in decision.trace if not line.startswith(_PEER))
-    named = {UserId(step.user_id) for step in found if step.user_id}
-    known = people.of_ids(catalogue, scope.tenant_id, named)
-    names: dict[str, str] = {user_id: user.login for user_id, user in known.items()}
-    return tuple((step.icon, trace.told(step, language, names)) for step in found)
+    hearers = () if user is None else hears(user)
+    return Imagined(recorded, user, kept, retain_until(kept, now), hearers, shorter)
 
 
 def _page(

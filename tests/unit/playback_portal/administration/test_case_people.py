@@ -178,3 +178,47 @@ async def test_later_calls_of_a_person_come_into_a_case_by_their_sign_in_name(of
     # An auditor sees whom the call was with.
     assert f'href="/recordings/{held.id}"' in page
     assert "Jansen, M." in page
+
+
+async def test_who_hears_a_person_names_those_whom_a_case_admits(office: Any, guest: Any) -> None:
+    """Only while the case holds something of that person, and only as long as they are admitted."""
+    held, of_nobody = office.stored(owner=office.anna.id), office.stored()
+    case = await case_with(office, of_nobody)
+    people = f"/v1/cases/{case}/people"
+    await office.as_person("ella", "POST", people, {"userId": guest.id})
+
+    async def named() -> list[str]:
+        page = await office.read(f"/v1/users/{office.anna.id}/access", "HearerPage")
+        return [each["name"] for each in page["items"] if each["reason"] == "case"]
+
+    assert await named() == []
+    await office.posted("ella", f"/cases/{case}/recordings", recording=held.id)
+    assert await status(office, held) == 200
+    assert await named() == ["guest"]
+    shown = await office.opened("boss", f"/admin/users/{office.anna.id}", language="en")
+    row = shown.partition(">guest</a>")[2].partition("</tr>")[0]
+    assert "Admitted to a case" in row
+    assert "what the case holds" in row
+    await office.as_person("ella", "DELETE", f"{people}/{guest.id}")
+    assert await named() == []
+    assert await status(office, held) == 404
+
+
+@pytest.mark.parametrize("rule", ["anna", "+31687654321"])
+async def test_who_would_hear_a_call_names_those_whom_a_case_admits_that_takes_it_in(
+    office: Any, guest: Any, rule: str
+) -> None:
+    case = await case_with(office)
+    await office.as_person("ella", "POST", f"/v1/cases/{case}/people", {"userId": guest.id})
+
+    async def told(caller: str) -> str:
+        headers = {**office.signed_in(office.people["boss"]), "Accept-Language": "en"}
+        form = {"caller": caller, "callee": "anna"}
+        answer = await office.client.post("/admin/what-if", data=form, headers=headers)
+        text = await answer.text()
+        return text.partition("Who can hear it")[2].partition("</dd>")[0]
+
+    assert "guest" not in await told("+31687654321")
+    assert (await office.posted("ella", f"/cases/{case}/rules", number=rule)).status == 303
+    assert "guest" in await told("06-87654321")
+    assert ("guest" in await told("+31611111111")) == (rule == "anna")
