@@ -27,7 +27,7 @@ from archive.catalogue.recordings import SEARCH_CHARS_MAX
 from archive.catalogue.rights import Hearer, PersonRights
 from archive.catalogue.teams import Membership
 from archive.errors import ArchiveError, Conflict, Refused
-from archive.model import Role, Tenant, User, UserId
+from archive.model import RecordingMode, Role, Tenant, User, UserId
 from archive.roll import login_within
 from playback_portal import words
 from playback_portal.admission import again
@@ -49,6 +49,9 @@ FOLLOW = "follow"
 """The value of a switch that lets a person follow their teams again."""
 
 OWN_ROLE = mark("Nobody changes their own role. Ask another administrator.")
+
+OWN_MODES = "own_modes"
+"""A field that is there once for each mode and once empty: none that is ticked is not a form without it."""
 
 _SETTINGS = {"true": True, "false": False, FOLLOW: None}
 _ELEMENT = re.compile(r"[a-z0-9-]{1,120}")
@@ -132,12 +135,16 @@ async def get_user(request: web.Request) -> web.StreamResponse:
 
 
 async def post_profile(request: web.Request) -> web.StreamResponse:
-    """Change role, access and numbers of a person."""
-    form = {name: str(value) for name, value in (await request.post()).items()}
+    """Change role, access, site, name at the exchange, and the modes a person may choose from."""
+    posted = await request.post()
+    form = {name: str(value) for name, value in posted.items()}
     scope = request[SCOPE]
     before = await _profile(request)
     try:
         fields = _fields(form)
+        if OWN_MODES in form:
+            chosen = (str(each) for each in posted.getall(OWN_MODES))
+            fields["own_modes"] = tuple(RecordingMode(each) for each in chosen if each)
         # One's own page offers no other role; whoever sends one all the same is told no.
         if before.user.id == scope.user_id and fields.get("role", before.user.role) is not before.user.role:
             return await _refused(request, OWN_ROLE, HTTPStatus.FORBIDDEN)
@@ -236,13 +243,17 @@ def _fields(form: dict[str, str]) -> UserFields:
         fields["access"] = form["access"]
     if "numbers" in form:
         fields["numbers"] = form["numbers"].replace(",", " ").split()
+    if "site" in form:
+        fields["site"] = form["site"].strip() or None
+    if "broadworks_id" in form:
+        fields["broadworks_id"] = form["broadworks_id"].strip() or None
     return fields
 
 
 def _fault(error: ArchiveError | ValueError) -> tuple[int, str]:
     if isinstance(error, Conflict):
-        return HTTPStatus.CONFLICT, mark("This name or one of the numbers belongs to somebody already.")
-    return HTTPStatus.BAD_REQUEST, mark("Check the name and the numbers: something in them is not right.")
+        return HTTPStatus.CONFLICT, mark("A name or one of the numbers belongs to somebody already.")
+    return HTTPStatus.BAD_REQUEST, mark("Check names and numbers: something in them is not right.")
 
 
 USER_ROUTES = (

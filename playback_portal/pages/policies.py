@@ -13,12 +13,23 @@ from typing import cast
 from aiohttp import web
 
 from archive.approval import Proposal
-from archive.catalogue import grounds, policies, share_policies
+from archive.catalogue import grounds, legal_duties, policies, share_policies
+from archive.catalogue.grounds import Version
+from archive.catalogue.legal_duties import LegalDuty
 from archive.catalogue.share_policies import DAYS_MAX, Changes, SharePolicy
 from archive.errors import Conflict
-from archive.model import EXPORTS_ALONE_MAX, IDLE_MINUTES_MAX, IDLE_MINUTES_MIN, TRASH_DAYS_MAX, AboveCap
+from archive.model import (
+    EXPORTS_ALONE_MAX,
+    IDLE_MINUTES_MAX,
+    IDLE_MINUTES_MIN,
+    KEEP_GRACE_H_MAX,
+    TRASH_DAYS_MAX,
+    AboveCap,
+    TenantPolicy,
+)
 from playback_portal import policies as tenant_policy
 from playback_portal import shares as sharing
+from playback_portal import words
 from playback_portal.language import mark
 from playback_portal.page import is_htmx, partial, render, see_other
 from playback_portal.pages.approvals import ABOVE_CAP
@@ -58,7 +69,7 @@ async def post_sharing(request: web.Request) -> web.StreamResponse:
     elif days.isdecimal() and len(days) < 4 and 1 <= int(days) <= DAYS_MAX:
         changes = {"days_max": int(days)}
     else:
-        return await _page(request, wrong_days=True)
+        return await _page(request, wrong="days")
     policy = await sharing.change_policy(request, changes)
     if not is_htmx(request) or name not in RULES:
         return see_other(request, PAGE)
@@ -85,21 +96,24 @@ async def post_idle(request: web.Request) -> web.StreamResponse:
     """Change after how many minutes a browser that nobody uses is signed out."""
     minutes = _whole((await fields_of(request)).get("idle_minutes", ""), IDLE_MINUTES_MAX)
     if minutes is None or minutes < IDLE_MINUTES_MIN:
-        return await _page(request, wrong_idle=True)
+        return await _page(request, wrong="idle")
     await asyncio.to_thread(tenant_policy.change, request, tenant_policy.Changes(idle_minutes=minutes))
     return see_other(request, PAGE)
 
 
 async def post_keeping(request: web.Request) -> web.StreamResponse:
-    """Change what is kept above the minutes, and how much one person exports; less or more takes two."""
+    """Change what is kept, and how much one person exports; to keep less or let more out takes two."""
     form = await fields_of(request)
     count = _whole(form.get("exports_alone_max", ""), EXPORTS_ALONE_MAX)
     days, above_cap = _whole(form.get("trash_days", ""), TRASH_DAYS_MAX), form.get("above_cap", "")
+    hours = _whole(form.get("keep_grace_h", ""), KEEP_GRACE_H_MAX)
     if above_cap not in set(AboveCap) or count is None:
-        return await _page(request, wrong_count=True)
-    if days is None:
-        return await _page(request, wrong_trash=True)
-    wanted = tenant_policy.Changes(above_cap=AboveCap(above_cap), exports_alone_max=count, trash_days=days)
+        return await _page(request, wrong="count")
+    if days is None or hours is None:
+        return await _page(request, wrong="trash" if days is None else "grace")
+    wanted = tenant_policy.Changes(
+        above_cap=AboveCap(above_cap), keep_grace_h=hours, exports_alone_max=count, trash_days=days
+    )
     try:
         made = await asyncio.to_thread(tenant_policy.change, request, wanted)
     except Conflict:
@@ -119,42 +133,40 @@ async def _policy(request: web.Request) -> SharePolicy:
     return await asyncio.to_thread(share_policies.policy_of, services.catalogue, tenant_id)
 
 
-async def _page(
-    request: web.Request,
-    *,
-    wrong_days: bool = False,
-    wrong_count: bool = False,
-    wrong_trash: bool = False,
-    wrong_idle: bool = False,
-    waits_already: bool = False,
-) -> web.Response:
+async def _page(request: web.Request, *, wrong: str = "", waits_already: bool = False) -> web.Response:
+    """Return the page; `wrong` names the field that holds what can't be."""
     services, tenant_id = request.app[SERVICES], request[SCOPE].tenant_id
-    tenant = await asyncio.to_thread(policies.policy_of, services.catalogue, tenant_id)
-    why = await asyncio.to_thread(grounds.current, services.catalogue, tenant_id)
+
+    def read() -> tuple[TenantPolicy, Version | None, list[LegalDuty]]:
+        duties = legal_duties.duties_of(services.catalogue, tenant_id)
+        return (
+            policies.policy_of(services.catalogue, tenant_id),
+            grounds.current(services.catalogue, tenant_id),
+            [each for each in duties if each.ended_at is None],
+        )
+
+    tenant, why, duties = await asyncio.to_thread(read)
+    status = HTTPStatus.BAD_REQUEST if wrong else HTTPStatus.OK
     return render(
         request,
         "policies/page.html",
-        status=HTTPStatus.CONFLICT
-        if waits_already
-        else HTTPStatus.BAD_REQUEST
-        if wrong_days or wrong_count or wrong_trash or wrong_idle
-        else HTTPStatus.OK,
+        status=HTTPStatus.CONFLICT if waits_already else status,
         policy=await _policy(request),
         rules=RULES,
         days_max=DAYS_MAX,
-        wrong_days=wrong_days,
+        wrong=wrong,
         purpose_required=tenant.purpose_required,
         tenant=tenant,
         above_cap=ABOVE_CAP,
         alone_max=EXPORTS_ALONE_MAX,
-        wrong_count=wrong_count,
         trash_days_max=TRASH_DAYS_MAX,
-        wrong_trash=wrong_trash,
+        grace_max=KEEP_GRACE_H_MAX,
         waits_already=waits_already,
         idle_min=IDLE_MINUTES_MIN,
         idle_max=IDLE_MINUTES_MAX,
-        wrong_idle=wrong_idle,
         why=why,
+        duties=duties,
+        words=words,
     )
 
 

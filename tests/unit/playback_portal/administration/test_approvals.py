@@ -384,26 +384,25 @@ async def test_on_the_pages_two_people_see_and_do_it(office: Any) -> None:
 
 
 async def test_settings_that_keep_less_wait_on_their_page(office: Any) -> None:
-    form = {"above_cap": "stop", "exports_alone_max": "500", "trash_days": "7"}
+    form = {"above_cap": "stop", "exports_alone_max": "500", "trash_days": "7", "keep_grace_h": "0"}
     assert (await office.posted("boss", "/admin/policies/keeping", **form)).headers[
         "Location"
     ] == "/approvals"
     assert (await office.posted("boss", "/admin/policies/keeping", **form)).status == 409
     assert "Niet opnemen" in await office.opened("carl", "/admin/policies")
     assert "500" in await office.opened("carl", "/approvals")
-    less = {"above_cap": "keep", "exports_alone_max": "10", "trash_days": "7"}
+    less = {"above_cap": "keep", "exports_alone_max": "10", "trash_days": "7", "keep_grace_h": "0"}
     answer = await office.posted("boss", "/admin/policies/keeping", **less)
     assert answer.headers["Location"] == "/admin/policies"
-    for wrong in ("", "x", "10001", "-1", "\u00b2"):
-        answer = await office.posted(
-            "boss", "/admin/policies/keeping", above_cap="keep", exports_alone_max=wrong, trash_days="7"
-        )
-        assert answer.status == 400
-    for wrong in ("", "x", "31", "-1"):
-        answer = await office.posted(
-            "boss", "/admin/policies/keeping", above_cap="keep", exports_alone_max="10", trash_days=wrong
-        )
-        assert answer.status == 400
+    wrongs = {"exports_alone_max": "10001", "trash_days": "31", "keep_grace_h": "73"}
+    for field, beyond in wrongs.items():
+        for wrong in ("", "x", beyond, "-1", "\u00b2"):
+            answer = await office.posted("boss", "/admin/policies/keeping", **{**less, field: wrong})
+            assert answer.status == 400, (field, wrong)
+            (faulty,) = [
+                each for each in (await answer.text()).split("<input") if 'aria-invalid="true"' in each
+            ]
+            assert f'name="{field}"' in faulty
     (made,) = (await office.read("/v1/approvals?waiting=1", "ApprovalPage", key="boss"))["items"]
     assert (await office.posted("boss", f"/approvals/{made['id']}/withdrawal")).status == 303
     assert policies.policy_of(office.house.portal, office.tenant.id).exports_alone_max == 10

@@ -12,7 +12,7 @@ from archive.audit import AuditWriter
 from archive.catalogue import directory
 from archive.catalogue.tables import minute_months
 from archive.errors import CatalogueUnavailable
-from archive.model import RetentionClass, Role
+from archive.model import RetentionClass, Role, User
 
 
 async def test_a_person_is_added_with_all_that_can_be_said(office: Any) -> None:
@@ -232,3 +232,31 @@ async def test_the_history_of_licences_is_not_rewritten_by_a_change(office: Any)
         office.house.portal, office.tenant.id, office.anna.id, office.now - timedelta(days=1)
     )
     assert then is RetentionClass.YEARS_7_1000
+
+
+async def test_site_name_at_the_exchange_and_modes_of_their_own_are_set_on_the_page(office: Any) -> None:
+    path, modes = f"/admin/users/{office.anna.id}", ["on-demand", "always-pause"]
+    rest = {"role": "user", "access": "own", "site": " Utrecht ", "broadworks_id": "Anna@BW.example"}
+    ticked = [("own_modes", each) for each in ("", *modes)]
+    assert (await office.posted("boss", f"{path}/profile", ticked, **rest)).status == 303
+
+    def known() -> User:
+        return directory.user_by_id(office.house.portal, office.tenant.id, office.anna.id)
+
+    assert (known().site, known().broadworks_id) == ("Utrecht", "anna@bw.example")
+    assert sorted(known().own_modes) == sorted(modes)
+    page = await office.opened("boss", path)
+    shown = {each.partition('value="')[2].partition('"')[0]: each for each in page.split('name="own_modes"')}
+    assert {value for value, each in shown.items() if "checked" in each.partition(">")[0]} == set(modes)
+    assert 'value="Utrecht"' in page
+    # What the form does not name stays, and no mode ticked is none to choose from.
+    await office.posted("boss", f"{path}/profile", access="none")
+    assert sorted(known().own_modes) == sorted(modes)
+    await office.posted("boss", f"{path}/profile", own_modes="", site="", broadworks_id="")
+    assert (known().own_modes, known().site, known().broadworks_id) == ((), None, None)
+    assert (await office.posted("boss", f"{path}/profile", own_modes="sometimes")).status == 400
+    directory.add_user(
+        office.house.operator, office.tenant.id, "bert", now=office.now, broadworks_id="bert@bw.example"
+    )
+    taken = await office.posted("boss", f"{path}/profile", broadworks_id="BERT@bw.example")
+    assert taken.status == 409

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from archive.catalogue import policies
-from archive.model import AboveCap, TenantPolicy
+from archive.catalogue import legal_duties, policies
+from archive.model import AboveCap, RetentionClass, TenantPolicy
 
 
 async def test_a_tenant_that_decided_nothing_has_the_defaults(office: Any) -> None:
@@ -78,3 +78,26 @@ async def test_what_is_wrong_changes_nothing(office: Any, body: Any, pointer: st
 async def test_a_patch_made_for_another_state_is_refused(office: Any) -> None:
     headers = {"If-Match": '"of-another-day"'}
     await office.problem(await office.send("PATCH", "/v1/policy", {"aboveCap": "90d"}, headers=headers), 412)
+
+
+async def test_how_long_a_call_nobody_kept_waits_is_set_on_the_page(office: Any) -> None:
+    form = {"above_cap": "keep", "exports_alone_max": "100", "trash_days": "7", "keep_grace_h": "72"}
+    answer = await office.posted("boss", "/admin/policies/keeping", **form)
+    assert (answer.status, answer.headers["Location"]) == (303, "/admin/policies")
+    assert policies.policy_of(office.house.portal, office.tenant.id) == TenantPolicy(keep_grace_h=72)
+    assert office.log("policy")[-1].body["changed"] == {"keepGraceHours": {"from": 0, "to": 72}}
+    page = await office.opened("boss", "/admin/policies")
+    (field,) = [each for each in page.split("<input") if 'name="keep_grace_h"' in each]
+    assert 'value="72"' in field
+
+
+async def test_a_registered_legal_duty_stands_among_the_settings_until_it_ends(office: Any) -> None:
+    house, tenant_id = office.house, office.tenant.id
+    assert "Geen vastgelegd." in await office.opened("boss", "/admin/policies")
+    law, classes = "<b>Wft 4:14</b>", [RetentionClass.YEARS_7_1000, RetentionClass.YEARS_7_3500]
+    with house.operator.transaction(tenant_id) as connection:
+        legal_duties.register(connection, tenant_id, law, classes, "operator:sre", office.now)
+    headers = {**office.signed_in(office.people["boss"]), "Accept-Language": "nl"}
+    text = await (await office.client.get("/admin/policies", headers=headers)).text()
+    assert "&lt;b&gt;Wft 4:14&lt;/b&gt; (7 jaar, 1000 minuten; 7 jaar, 3500 minuten)" in text
+    assert "Geen vastgelegd." not in text
