@@ -100,6 +100,10 @@ def read(lines: Iterable[str], *, rows_max: int, separator: str = ",") -> Iterat
         unknown = set(reader.fieldnames or ["(no heading)"]) - set(COLUMNS)
         if unknown:
             raise Refused(f"There are columns we don't know: {', '.join(sorted(unknown))}.")
+        twice = {name for name in reader.fieldnames or () if list(reader.fieldnames or ()).count(name) > 1}
+        if twice:
+            # Which of the two counts is nobody's to guess: one of them may take a licence away.
+            raise Refused(f"There are columns twice: {', '.join(sorted(twice))}.")
         for count, row in enumerate(reader, 1):
             if count > rows_max:
                 raise Refused(f"There are more than {rows_max} rows; divide the file.")

@@ -84,6 +84,10 @@ _FILE_KINDS: Final = (
         mark("There are columns we don't know: %(word)s. The columns are in the table below."),
     ),
     (
+        r"There are columns twice: (?P<word>.*)\.",
+        mark("There are columns twice: %(word)s. Leave one of them."),
+    ),
+    (
         r"There are more than (?P<word>\d+) rows; .*",
         mark("There are more than %(word)s rows. Divide the file."),
     ),

@@ -104,6 +104,7 @@ def test_a_database_that_is_away_ends_the_file() -> None:
         ("", "no heading"),
         ("name,age\nx,1\n", "age, name"),
         ('login\n"a', "CSV"),
+        ("login,licence,mode,licence\na@b,90d,,none\n", "twice: licence"),
         ("login\n" + "a@b\n" * (ROWS_MAX + 1), f"more than {ROWS_MAX}"),
     ],
 )

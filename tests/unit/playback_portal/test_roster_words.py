@@ -7,10 +7,10 @@ import pytest
 from archive.catalogue import directory, grounds
 from archive.catalogue.directory import LEFT, NAME_CHARS_MAX, NUMBERS_PER_USER_MAX
 from archive.catalogue.snapshot import NumberRange
-from archive.errors import ArchiveError
+from archive.errors import ArchiveError, Refused
 from archive.model import RecordingMode
 from archive.roll import BY_KEY, BY_TWO, OWN_ROLE
-from archive.roster import fields_of
+from archive.roster import fields_of, read
 from playback_portal import roster_words
 from playback_portal.language import Language
 from retention.imports import LOST
@@ -75,3 +75,10 @@ def test_a_reason_nobody_foresaw_is_shown_as_it_is() -> None:
     assert roster_words.told("The moon was full.", Language.DUTCH) == "The moon was full."
     assert not roster_words.is_known("The moon was full.")
     assert roster_words.told_of_file("The moon was full.", Language.DUTCH) == "The moon was full."
+
+
+def test_a_file_with_a_column_twice_is_told_which() -> None:
+    with pytest.raises(Refused) as caught:
+        list(read(["login,mode,mode\n", "a@b,always,never\n"], rows_max=1))
+    told = roster_words.told_of_file(str(caught.value), Language.DUTCH)
+    assert told == "Er zijn dubbele kolommen: mode. Laat er één staan."
