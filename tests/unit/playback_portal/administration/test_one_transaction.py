@@ -8,7 +8,16 @@ import pytest
 
 from archive.access import AccessScope
 from archive.audit import AuditWriter
-from archive.catalogue import directory, evaluation_results, exempt_numbers, policies, rights, teams
+from archive.catalogue import (
+    brandings,
+    directory,
+    evaluation_results,
+    exempt_numbers,
+    policies,
+    rights,
+    teams,
+)
+from archive.catalogue.brandings import Look
 from archive.catalogue.directory import Capacity
 from archive.errors import CatalogueUnavailable
 
@@ -23,6 +32,7 @@ API = [
     ("PATCH", "/v1/policy", {"purposeRequired": True}),
     ("POST", "/v1/exempt-numbers", {"number": "+31201119999"}),
     ("DELETE", f"/v1/exempt-numbers/{EXEMPT}", None),
+    ("PUT", "/v1/branding", {"name": "Molen", "accentLight": "#0a4f8a"}),
 ]
 PAGES = [
     ("/admin/teams", {"name": "Second"}),
@@ -36,13 +46,17 @@ PAGES = [
     ("/admin/do-not-record/exempt", {"number": "+31201119999"}),
     (f"/admin/do-not-record/exempt/{EXEMPT}/removal", {}),
     ("/evaluations/policy", {"hides": "true"}),
+    ("/admin/policies/branding", {"name": "Molen"}),
+    ("/admin/policies/branding/reset", {}),
 ]
 
 
 @pytest.fixture
 def sales(office: Any) -> str:
-    """A team with Anna in it, and a number that is exempt."""
+    """A team with Anna in it, a number that is exempt, and a look of the organisation's own."""
     operator, tenant = office.house.operator, office.tenant
+    with office.house.portal.transaction(tenant.id) as connection:
+        brandings.put_shown(connection, Look(tenant.id, "", "Before"), "user:boss", now=office.now)
     exempt_numbers.add(operator, tenant.id, "+31201118888", now=office.now)
     team_id = directory.add_team(operator, tenant.id, "Sales", now=office.now)
     teams.enter(operator, tenant.id, team_id, office.anna.id, Capacity.CONTRIBUTOR, now=office.now)
@@ -65,7 +79,8 @@ def as_it_is(office: Any) -> list[Any]:
     members = [each for team in every for each in teams.members_of(*where, team.id, past=True)]
     exempt = exempt_numbers.entries(*where)
     hides = evaluation_results.hides_few(office.house.portal, AccessScope(where[1], "test"))
-    return [every, members, rights.of_exceptions(*where), policies.policy_of(*where), exempt, hides]
+    looks = [brandings.look_of(office.house.portal, office.tenant.id, draft=draft) for draft in (False, True)]
+    return [every, members, rights.of_exceptions(*where), policies.policy_of(*where), exempt, hides, looks]
 
 
 def exempted(office: Any) -> str:
@@ -115,7 +130,8 @@ async def test_with_the_log_each_has_one_entry(
     assert answer.status in {200, 201, 204}
     assert as_it_is(office) != before
     made = (await answer.json())["id"] if answer.status == 201 and "members" not in path else ""
-    subject = {"/v1/rights": "rights", "/v1/policy": "policy"}.get(path, f"team:{made or sales}")
+    named = {"/v1/rights": "rights", "/v1/policy": "policy", "/v1/branding": "branding"}
+    subject = named.get(path, f"team:{made or sales}")
     if "exempt" in path:
         subject = f"exempt-number:{made or exempt}"
     assert [result for _, result in office.events(subject)] == ["ok"]

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import text
 
 from archive.access import Right
-from archive.catalogue import directory, policies, rights, teams
+from archive.catalogue import brandings, directory, policies, rights, teams
+from archive.catalogue.brandings import Look
 from archive.catalogue.engine import Connection
 from archive.model import AboveCap, RecordingMode
 
@@ -58,12 +59,19 @@ async def test_the_second_writer_of_the_rights_is_told(office: Any, team_id: str
     assert rights.of_exceptions(office.house.operator, office.tenant.id) == []
 
 
-async def behind(office: Any, change: Callable[[Connection], object], path: str, body: Any, key: str) -> Any:
-    """Return what is answered to a patch that was sent while somebody else's change is not committed yet."""
+async def behind(
+    office: Any,
+    change: Callable[[Connection], object],
+    path: str,
+    body: Any,
+    key: str,
+    method: str = "PATCH",
+) -> Any:
+    """Return what is answered to a change that was sent while somebody else's is not committed yet."""
     known = (await office.send("GET", path, key=key)).headers["ETag"]
     with office.house.portal.transaction(office.tenant.id) as connection:
         change(connection)
-        sent = asyncio.create_task(office.send("PATCH", path, body, key=key, headers={"If-Match": known}))
+        sent = asyncio.create_task(office.send(method, path, body, key=key, headers={"If-Match": known}))
         await waits(office)
     return await sent
 
@@ -113,6 +121,19 @@ async def test_the_second_writer_of_the_policy_is_told(office: Any) -> None:
     answer = await behind(office, stop, "/v1/policy", {"aboveCap": "90d"}, "administration")
     await office.problem(answer, 412)
     assert policies.policy_of(office.house.operator, office.tenant.id).above_cap is AboveCap.STOP
+
+
+async def test_the_second_writer_of_a_look_is_told(office: Any) -> None:
+    def look(connection: Connection) -> None:
+        brandings.locked(connection, office.tenant.id)
+        wanted = Look(office.tenant.id, "", "Molen")
+        brandings.put_shown(connection, wanted, "user:boss", now=office.now)
+
+    answer = await behind(office, look, "/v1/branding", {"name": "Bakker"}, "boss", "PUT")
+    await office.problem(answer, 412)
+    found = brandings.look_of(office.house.portal, office.tenant.id)
+    assert found is not None
+    assert found.name == "Molen"
 
 
 async def test_who_names_no_state_changes_what_they_name_beside_the_other(office: Any, team_id: str) -> None:
