@@ -68,8 +68,12 @@ class Attachment:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture that comes along in a mail; its HTML calls it `cid:` and its `name` (RFC 2392)."""
+    """A picture that comes along in a mail; its HTML calls it `cid:` and its `id` (RFC 2392).
 
+    The id is of nothing else in the world (RFC 2045 section 7).
+    """
+
+    id: str
     name: str
     subtype: str
     content: bytes = field(repr=False)
@@ -160,7 +164,7 @@ def _add_markup(mail: EmailMessage, markup: Markup) -> None:
             each.content,
             maintype="image",
             subtype=each.subtype,
-            cid=f"<{each.name}>",
+            cid=f"<{each.id}>",
             disposition="inline",
             filename=f"{each.name}.{each.subtype}",
         )

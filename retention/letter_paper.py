@@ -10,6 +10,7 @@ never one that stands in what a person wrote.
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
@@ -18,7 +19,6 @@ from archive.branding import Stationery, Theme, png_size_px, shades
 from archive.mail import Markup, Picture, one_line
 from retention.letters import Filled, isolated
 
-LOGO = "logo"
 LOGO_HEIGHT_PX_MAX = 40
 """As on the pages; the picture itself has more points, for screens that show them."""
 
@@ -35,11 +35,12 @@ def page(said: Filled, paper: Stationery, language: str) -> Markup | None:
         return None
     made = shades(paper.accent or OURS, Theme.LIGHT)
     logo = None if paper.logo is None else _size(*png_size_px(paper.logo))
+    logo_id = f"{hashlib.sha256(paper.logo or b'').hexdigest()[:32]}@logo.earwitness"
     html = _template().render(
-        said=said, paper=paper, shades=made, logo=logo, logo_id=LOGO, language=language,
+        said=said, paper=paper, shades=made, logo=logo, logo_id=logo_id, language=language,
         open=OPEN[language], sent_by=SENT_BY[language],
     )  # fmt: skip
-    pictures = () if paper.logo is None else (Picture(LOGO, "png", paper.logo),)
+    pictures = () if paper.logo is None else (Picture(logo_id, "logo", "png", paper.logo),)
     return Markup(html, pictures)
 
 

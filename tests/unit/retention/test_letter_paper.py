@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from email.message import EmailMessage
@@ -30,7 +31,9 @@ from tests.unit.retention.test_letters import FIELDS
 
 LINK = "https://opname.example/invitation/geheim-token"
 HOSTILE = "<script>x()</script>\"' 'שלום' & {link} %s"
-PAPER = Stationery("De Warme Bakker", "#0a4f8a", remade(drawn_logo()).png)
+LOGO = remade(drawn_logo()).png
+LOGO_ID = f"{hashlib.sha256(LOGO).hexdigest()[:32]}@logo.earwitness"
+PAPER = Stationery("De Warme Bakker", "#0a4f8a", LOGO)
 
 
 class Read(HTMLParser):
@@ -78,7 +81,7 @@ def test_nothing_in_a_mail_is_fetched_or_run(kind: str) -> None:
     assert {tag for tag, _ in read.elements} <= {
         *("html", "head", "meta", "title", "body", "table", "tr", "td", "p", "a", "img", "br", "bdi")
     }
-    assert [held["src"] for held in read.all("img")] == ["cid:logo"]
+    assert [held["src"] for held in read.all("img")] == [f"cid:{LOGO_ID}"]
     assert not re.search(r"url\(|@import|\bon\w+=", html)
 
 
@@ -113,7 +116,7 @@ def test_who_chose_no_look_sends_plain_text() -> None:
 @pytest.mark.parametrize(("accent", "logo"), [("#0a4f8a", None), (None, PAPER.logo)])
 def test_a_colour_or_a_logo_alone_is_enough(accent: str | None, logo: bytes | None) -> None:
     html = html_of("invitation", paper=Stationery("Molen", accent, logo))
-    assert ("cid:logo" in html) is (logo is not None)
+    assert (f'src="cid:{LOGO_ID}"' in html) is (logo is not None)
     assert ("border-top:4px solid #0a4f8a" in html) is (accent is not None)
 
 
@@ -184,7 +187,8 @@ def test_a_mail_brings_the_look_its_sender_has_when_it_leaves(
     assert "Molen &amp; Zn heeft een account voor je gemaakt" in html.get_content()
     assert "#0a4f8a" in html.get_content()
     (picture,) = [each for each in mail.walk() if each.get_content_type() == "image/png"]
-    assert picture["Content-ID"] == "<logo>"
+    assert picture["Content-ID"] == f"<{LOGO_ID}>"
+    assert f'src="cid:{LOGO_ID}"' in html.get_content()
     assert picture.get_content_disposition() == "inline"
     assert picture.get_content() == PAPER.logo
 
