@@ -159,6 +159,10 @@ def style_sheet(light: str | None, dark: str | None) -> str:
         forced = f':root[data-theme="{theme}"]{{{words}}}'
         by_system = f"@media (prefers-color-scheme: {theme}){{:root:not([data-theme]){{{words}}}}}"
         parts += [forced, by_system]
+    if light is not None:
+        made = shades(light, Theme.LIGHT)
+        # What stands on paper has the colour for light, whatever the theme is.
+        parts.append(f":root{{--accent-paper:{made.accent};--on-accent-paper:{made.on}}}")
     return f"@media (forced-colors: none){{{''.join(parts)}}}\n" if parts else "\n"
 
 

@@ -25,7 +25,7 @@ LOGO_HEIGHT_PX_MAX = 40
 OURS = "#0a6557"
 """The colour of who chose a logo and no colour: that of our own pages on light."""
 
-OPEN = {"nl": "Openen", "en": "Open"}
+OPEN = {"nl": "Open", "en": "Open"}
 SENT_BY = {"nl": "Verstuurd met earwitness, voor", "en": "Sent with earwitness, for"}
 
 

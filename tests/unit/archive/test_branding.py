@@ -82,6 +82,8 @@ def test_only_six_digits_are_a_colour(text: str) -> None:
 def test_a_sheet_has_its_themes_and_nothing_else() -> None:
     both = style_sheet("#0a6557", "#5fcab3")
     assert both.count("--accent:#0a6557") == both.count("--accent:#5fcab3") == 2
+    assert both.count("--accent-paper:#0a6557;--on-accent-paper:#ffffff") == 1
+    assert "paper" not in style_sheet(None, "#5fcab3")
     assert "forced-colors: none" in both
     assert "#5fcab3" not in style_sheet("#0a6557", None)
     assert not style_sheet(None, None).strip()

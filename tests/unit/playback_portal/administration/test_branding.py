@@ -70,6 +70,19 @@ async def test_what_is_left_out_stays_and_the_logo_goes_when_asked(office: Any) 
     assert not draft.has_logo
 
 
+async def test_a_mail_is_looked_at_with_the_draft_on_paper_and_with_the_name_that_was_written_down(
+    office: Any,
+) -> None:
+    await sent(office, name="Molen")
+    assert "zijn mails gewone tekst" in await office.opened("boss", f"{PAGE}/preview")
+    await sent(office, **LOOK)
+    page = await office.opened("boss", f"{PAGE}/preview")
+    assert '<p class="from">Molen & Zn <b></p>' in page
+    assert f"Verstuurd met earwitness, voor {office.tenant.name}" in page
+    await sent(office, logo=GOOD, **LOOK)
+    assert "letter-logo" in await office.opened("boss", f"{PAGE}/preview")
+
+
 async def test_one_press_brings_the_look_of_everybody_back(office: Any) -> None:
     await sent(office, logo=GOOD, **LOOK)
     await used(office)
