@@ -329,11 +329,17 @@ def test_an_entries_file_without_its_last_line_end_was_cut(tmp_path: Path) -> No
 def test_a_log_of_many_entries_is_checked_fast_enough(
     tmp_path: Path, cpu_seconds: Callable[[], float]
 ) -> None:
-    """A1, in small: a million entries may take 30 s of processor time (measured by `make bench`)."""
+    """A1, in small: a million entries may take 30 s of processor time (measured by `make bench`).
+
+    A fiftieth of the entries in a fiftieth of the time, of three tries the best: others use the machine too.
+    """
     write_log(tmp_path / "log", checkpoints=20, entries_each=1000)
-    begun = cpu_seconds()
-    assert check(tmp_path / "log").entries == 20_000
-    assert cpu_seconds() - begun < 30, "a fiftieth of the entries in the time of all of them"
+    taken = []
+    for _ in range(3):
+        begun = cpu_seconds()
+        assert check(tmp_path / "log").entries == 20_000
+        taken.append(cpu_seconds() - begun)
+    assert min(taken) < 30 / 50
 
 
 @pytest.fixture
