@@ -13,6 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from archive.audit import verify_log
 from archive.catalogue import audit_entries, audit_tree
 from archive.model import Tenant
@@ -21,7 +23,8 @@ from tests.unit.archive.transparency.conftest import LogHouse
 WRITERS = 8
 ROUNDS = 2
 ENTRIES_MIN, ENTRIES_MAX = 5, 40
-WAIT_S_MAX = 120.0
+SOAK_ENTRIES_MIN, SOAK_ENTRIES_MAX = 4_000, 6_000
+WAIT_S_MAX, SOAK_WAIT_S_MAX = 120.0, 1800.0
 ROOT = Path(__file__).parents[4]
 
 
@@ -36,9 +39,9 @@ def started(url: str, name: str, tenant_id: str, told: Path) -> subprocess.Popen
         )
 
 
-def kill_after(process: subprocess.Popen[bytes], told: Path, entries: int) -> None:
+def kill_after(process: subprocess.Popen[bytes], told: Path, entries: int, wait_s_max: float) -> None:
     """Kill a writer when it has told of so many more entries."""
-    deadline, before = time.monotonic() + WAIT_S_MAX, told.read_bytes().count(b"\n")
+    deadline, before = time.monotonic() + wait_s_max, told.read_bytes().count(b"\n")
     while told.read_bytes().count(b"\n") < before + entries:
         assert process.poll() is None, told.read_text()
         assert time.monotonic() < deadline, "a writer stands still"
@@ -47,9 +50,15 @@ def kill_after(process: subprocess.Popen[bytes], told: Path, entries: int) -> No
 
 
 def test_killed_writers_leave_no_gap_and_lose_nothing_they_acknowledged(
-    database: Any, log: LogHouse, bakery: Tenant, tmp_path: Path
+    database: Any, log: LogHouse, bakery: Tenant, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
-    """A3: eight writers, each killed twice in the middle of its work; then all of it is sealed."""
+    """A3: eight writers, each killed twice in the middle of its work; then all of it is sealed.
+
+    `make soak` lets each write some 10,000 entries.
+    """
+    fewest, most, wait_s_max = ENTRIES_MIN, ENTRIES_MAX, WAIT_S_MAX
+    if pytestconfig.getoption("soak"):
+        fewest, most, wait_s_max = SOAK_ENTRIES_MIN, SOAK_ENTRIES_MAX, SOAK_WAIT_S_MAX
     dice = random.Random(2026)
     names = {f"portal/{number}": tmp_path / f"told-{number}" for number in range(WRITERS)}
     url = database.url("earwitness_portal")
@@ -62,14 +71,14 @@ def test_killed_writers_leave_no_gap_and_lose_nothing_they_acknowledged(
                 running.callback(writers[name].wait)
                 running.callback(writers[name].kill)
             for name in dice.sample(sorted(names), WRITERS):
-                kill_after(writers[name], names[name], dice.randint(ENTRIES_MIN, ENTRIES_MAX))
+                kill_after(writers[name], names[name], dice.randint(fewest, most), wait_s_max)
     heads = verify_log(log.worker)
     assert set(heads) == set(names)
     for name, told in names.items():
         # What was being told when the writer was killed may be half a line.
         lines = [line.split() for line in told.read_text().splitlines(keepends=True) if line.endswith("\n")]
         acknowledged = {int(sequence): hash_ for sequence, hash_ in lines}
-        assert len(acknowledged) == len(lines) >= ROUNDS * ENTRIES_MIN
+        assert len(acknowledged) == len(lines) >= ROUNDS * fewest
         found = {
             entry.sequence: entry.hash
             for entry in audit_entries.chain(log.worker, name, last=heads[name].sequence)
