@@ -16,7 +16,9 @@ export class Position {
   constructor(private readonly parts: Parts) {}
 
   get ms(): number {
-    return Math.min(this.wanted ?? this.parts.audio.currentTime * 1000, this.parts.call.durationMs);
+    // Sent to 2.002 s an element says 2.001999, which is just before what begins there.
+    const told = Math.round(this.parts.audio.currentTime * 1000);
+    return Math.min(this.wanted ?? told, this.parts.call.durationMs);
   }
 
   /** Whether the sound is on its way to another place. */

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ import pytest
 import soundfile
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from recorder.client.call import SILENCE, CallPlan, StreamPlan
+from recorder.client.call import SILENCE, CallPlan, Dialect, StreamPlan
 from recorder.client.session import SessionRecordingClient
 from recorder.client.sound import to_alaw
 from recorder.client.speech import tone_conversation
@@ -32,10 +32,11 @@ from tests.browser.hearing import EARS, HEARD_S, PACE, at_s, awaken, heard_hz, l
 from tests.running_service import ROOT, RunningService
 
 CHROMIUM = "/usr/bin/chromium"
-PIA, CALLER = "+31201234505", "+31612345678"
+PIA, MAX, CALLER = "+31201234505", "+31201234506", "+31612345678"
 PASSWORD = "correct horse battery"
 TALK_S, QUIET_S, LAST_S = 6.0, 3.0, 2.2
 PAUSE_AT_S, RESUME_AT_S = 3.0, 5.0
+TONES_HZ = (440, 660)
 SEEK_MS, LAST_MS = 50, 2000
 TRIES = 5
 CHIRP_HZ, CHIRP_HZ_PER_S = 400.0, 600.0
@@ -43,11 +44,16 @@ CHIRP_HZ, CHIRP_HZ_PER_S = 400.0, 600.0
 
 @dataclass(frozen=True)
 class Recorded:
-    """A service with one recorded call, and what was really recorded of it."""
+    """A service with one recorded call, and what was really recorded of it.
+
+    Somebody else has one that the exchange held for a while, and one with all voices in one channel.
+    """
 
     service: RunningService
     recording: dict[str, Any]
     earlier: dict[str, Any]
+    held: dict[str, Any]
+    mixed: dict[str, Any]
     caller: npt.NDArray[np.float64]
 
     @property
@@ -71,25 +77,25 @@ def recorded() -> Iterator[Recorded]:
         service.start()
         try:
             prepare(service)
-            earlier, recording = calls(service)
+            earlier, recording, held, mixed = calls(service)
             path = f"/v1/recordings/{recording['id']}/audio?format=wav&channel=a"
             audio = service.get(path, **{"X-Purpose": "test"})
             caller, _ = soundfile.read(io.BytesIO(audio.body))
-            yield Recorded(service, recording, earlier, caller)
+            yield Recorded(service, recording, earlier, held, mixed, caller)
             assert service.stop() == 0
         finally:
             service.kill_everything()
 
 
 def prepare(service: RunningService) -> None:
-    """Put Pia, who is recorded, and Lisa, who listens to her team, into a tenant that asks why."""
-    service.prepare(("pia", PIA, "365d", "always-pause"))
+    """Put Pia and Max, who are recorded, and Lisa, who listens to Pia's team, into a tenant that asks why."""
+    service.prepare(("pia", PIA, "365d", "always-pause"), ("max", MAX, "365d", "always"))
     service.run("user", "add", "lisa@acme.nl")
     service.run("team", "add", "Desk", "--tenant", "acme.nl")
     service.run("team", "member", "Desk", "pia@acme.nl", "--as", "contributor")
     service.run("team", "member", "Desk", "lisa@acme.nl", "--as", "listener")
     assert service.send("PATCH", "/v1/policy", {"purposeRequired": True}).status == 200
-    for login in ("pia", "lisa"):
+    for login in ("pia", "max", "lisa"):
         command = [sys.executable, "-m", "archive.cli.main", "user", "set", f"{login}@acme.nl"]
         command += ["--password-stdin", "--data", str(service.directory)]
         subprocess.run(
@@ -103,21 +109,29 @@ def prepare(service: RunningService) -> None:
 
 
 def calls(service: RunningService) -> list[dict[str, Any]]:
-    """Place a short call and the one that is looked at, at the same time; return both, the short one first."""
+    """Place a short call, the one that is looked at and Max's two at the same time; return them in this order."""
     short = StreamPlan(tone_conversation(1.0)[0])
     at = ("127.0.0.1", service.sip_port, CALLER, PIA)
-    plans = [CallPlan(*at, short, short, recorded="callee"), conversation(service)]
+    plans = [CallPlan(*at, short, short, recorded="callee"), conversation(service), *calls_of_max(service)]
 
     async def place() -> list[str]:
         first = asyncio.create_task(SessionRecordingClient().place(plans[0]))
         await asyncio.sleep(0.5)
-        second = await SessionRecordingClient().place(plans[1])
-        return [(await first).call_id, second.call_id]
+        others = await asyncio.gather(*(SessionRecordingClient().place(each) for each in plans[1:]))
+        return [(await first).call_id, *(each.call_id for each in others)]
 
     # Playwright's own loop may run in this thread already.
     with ThreadPoolExecutor(1) as apart:
         placed = apart.submit(lambda: asyncio.run(place())).result()
     return [service.recording_of(call_id) for call_id in placed]
+
+
+def calls_of_max(service: RunningService) -> tuple[CallPlan, CallPlan]:
+    """Return a call whose media the exchange stops for two seconds, and one that comes as one stream."""
+    caller, callee = map(StreamPlan, tone_conversation(TALK_S))
+    plan = CallPlan("127.0.0.1", service.sip_port, CALLER, MAX, caller, callee, recorded="callee")
+    held = replace(plan, pause_at_s=PAUSE_AT_S - 1, resume_at_s=RESUME_AT_S - 1)
+    return held, replace(plan, dialect=Dialect.BROADWORKS_MIXED)
 
 
 def conversation(service: RunningService) -> CallPlan:
@@ -154,6 +168,12 @@ def browser() -> Iterator[Browser]:
 def pia(browser: Browser, recorded: Recorded) -> BrowserContext:
     """Pia's browser, signed in."""
     return signed_in(browser, recorded, "pia")
+
+
+@pytest.fixture(scope="module")
+def of_max(browser: Browser, recorded: Recorded) -> BrowserContext:
+    """Max's browser, signed in."""
+    return signed_in(browser, recorded, "max")
 
 
 @pytest.fixture
@@ -252,6 +272,62 @@ def test_a_click_on_the_waveform_and_on_the_list_seeks(page: Page, recorded: Rec
     pause.locator("button").click()
     settled(page, int(pause.get_attribute("data-from") or 0) / 1000)
     assert "Pauze" in str(page.get_attribute(".slider", "aria-valuetext"))
+
+
+def test_what_the_exchange_held_is_drawn_over_everybody_and_told(
+    of_max: BrowserContext, recorded: Recorded
+) -> None:
+    """What the exchange held is no pause of anybody and no loss: dotted, in all lanes, at its place in time."""
+    (span,) = (each for each in recorded.held["spans"] if each["kind"] == "hold")
+    page = of_max.new_page()
+    page.goto(f"{recorded.portal}/recordings/{recorded.held['id']}?t=0")
+    page.wait_for_selector("svg.lanes path.wb")
+    until(page, "a.readyState >= 1")
+    lanes = page.locator("svg.lanes").bounding_box()
+    found = [each.bounding_box() for each in page.locator("svg.lanes rect.b-hold").all()]
+    assert lanes is not None
+    band = max((each for each in found if each is not None), key=lambda each: each["height"])
+    assert band["height"] > lanes["height"] / 2
+    assert page.locator("svg.lanes rect.b-pause, svg.lanes rect.b-loss").count() == 0
+    for edge, at_ms in ((band["x"], span["fromMs"]), (band["x"] + band["width"], span["toMs"])):
+        shown_ms = (edge - lanes["x"]) / lanes["width"] * recorded.held["durationMs"]
+        assert shown_ms == pytest.approx(at_ms, abs=100)
+    mark = page.locator("#marks li", has=page.locator(".badge.hold"))
+    expect(mark).to_contain_text("Wacht 0:02")
+    expect(mark).to_contain_text("In de wacht gezet door de centrale.")
+    mark.locator("button").click()
+    settled(page, span["fromMs"] / 1000)
+    expect(page.locator(".slider")).to_have_attribute("aria-valuetext", re.compile("Wacht"))
+    page.close()
+
+
+def test_one_channel_is_one_lane_of_everybody_in_which_all_are_heard(
+    of_max: BrowserContext, recorded: Recorded
+) -> None:
+    """Who speaks is not known there: one lane names both, nobody can be muted, and both voices sound."""
+    assert recorded.mixed["layout"] == "mixed"
+    page = of_max.new_page()
+    page.goto(f"{recorded.portal}/recordings/{recorded.mixed['id']}?t=0")
+    page.wait_for_selector("svg.lanes path.wa")
+    until(page, "a.readyState >= 1")
+    assert page.locator("svg.lanes path.wb").count() == 0
+    head = page.locator(".lane-head")
+    expect(head).to_have_count(1)
+    expect(head).to_contain_text("max")
+    expect(head).to_contain_text("06 1234 5678")
+    expect(head).to_contain_text("iedereen samen")
+    assert page.locator("[data-mute]").count() == 0
+    # The page needs no valves for one channel: what the element plays is caught here.
+    page.evaluate(
+        "() => { const context = new AudioContext();"
+        " context.createMediaElementSource(document.querySelector('audio')).connect(context.destination); }"
+    )
+    awaken(page)
+    length_s = recorded.mixed["durationMs"] / 1000
+    heard = {round(heard_hz(page, at_s), -1) for at_s in np.arange(0.2, length_s - 0.4, 0.5)}
+    for tone_hz in TONES_HZ:
+        assert any(abs(each - tone_hz) < 25 for each in heard), heard
+    page.close()
 
 
 def test_everything_works_by_the_keyboard(page: Page, recorded: Recorded) -> None:
