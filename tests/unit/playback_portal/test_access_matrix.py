@@ -56,6 +56,7 @@ from archive.model import (
     new_id,
 )
 from playback_portal.app import create_app
+from playback_portal.audio import Format
 from playback_portal.pages.credentials import CREDENTIAL_ROUTES
 from playback_portal.route import Route
 from playback_portal.routes import ROUTES
@@ -529,6 +530,28 @@ async def test_taking_the_file_away_needs_the_right_and_the_recording(
         assert await downloads(actor) == expected(actor, REACH[actor]), actor
         rights.set_rights(*where, user.id, {Right.DOWNLOAD: False})
         assert await downloads(actor) == expected(actor, set()), actor
+
+
+@pytest.mark.parametrize("form", [each.value for each in Format])
+async def test_every_form_of_the_sound_takes_the_rights_of_every_other(
+    portal: TestClient[Any, Any], village: World, form: str
+) -> None:
+    """Whatever the sound is made into: hearing it takes the recording, keeping it the right as well."""
+    own = (village.house.operator, village.tenant_id, village.people["lena"].id)
+
+    async def asked(name: str, download: str = "") -> int:
+        path = f"/v1/recordings/{village.recordings[name].id}/audio?format={form}{download}"
+        answer = await portal.get(path, headers=village.headers["lena"])
+        await answer.read()
+        return answer.status
+
+    # The sound of this house has no table of places, and is repacked by nobody.
+    there, beyond = 409 if form == Format.MP4 else 200, min(SEEN - REACH["lena"])
+    for allowed, status in ((False, 403), (True, there), (False, 403)):
+        rights.set_rights(*own, {Right.DOWNLOAD: allowed})
+        assert await asked("of anna") == there
+        assert await asked("of anna", "&download=1") == status
+        assert await asked(beyond) == await asked(beyond, "&download=1") == 404
 
 
 async def test_a_listener_removed_during_playback_gets_no_further_range(
