@@ -131,6 +131,8 @@ async def test_what_is_wrong_is_said_beside_its_field(
     assert status == 400
     assert told in page
     assert "<dialog" not in page
+    (focused,) = re.findall(r"<input[^>]* autofocus[^>]*>", page)
+    assert 'aria-invalid="true"' in focused
 
 
 async def test_what_the_policy_does_not_allow_is_refused_in_the_dialog(
@@ -141,8 +143,10 @@ async def test_what_the_policy_does_not_allow_is_refused_in_the_dialog(
     dialog = (await anna.get(path))[1]
     assert 'value="none"' not in dialog
     assert re.findall(r'<option value="(\d+)"', dialog)[:2] == ["1", "5"]
-    status, page = await anna.post(path, do="link", days="14", proof="pin")
+    status, page = await anna.post(path, do="link", days="14", proof="pin", title="Levering")
     assert status == 409
+    # What was typed below stays in sight.
+    assert "<details open>" in page
     assert "This can't be shared like this" in page
     assert len(DAYS_OFFERED) == 4
 
