@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,6 +53,10 @@ from archive.model import (
 from archive.playback import Action, Playback
 from archive.store.memory import MemoryStore
 from archive.store.object import sha256_hex, whole_second
+from archive.tombstone import tombstones_prefix
+from keys.key_store import DirectoryKeyStore
+from keys.local_keyring import LocalKeyring
+from keys.signatory import Signatory, load_or_create
 from retention.due_time import ClockDisbelieved
 from retention.policy import PARTIAL, QUARANTINE_DAYS, retain_until
 from retention.quarantine import Quarantine
@@ -141,7 +147,11 @@ def unknown(
 
 
 def at_work(
-    house: Any, worker: Catalogue, due_time: Callable[[], datetime] | None = None, clock: Any = None
+    house: Any,
+    worker: Catalogue,
+    due_time: Callable[[], datetime] | None = None,
+    clock: Any = None,
+    signatory: Callable[[], Signatory] | None = None,
 ) -> Quarantine:
     audit = AuditWriter(worker, "worker/test")
     return Quarantine(
@@ -151,6 +161,7 @@ def at_work(
         audit,
         clock or house.clock,
         due_time or house.clock.now,
+        signatory,
     )
 
 
@@ -436,7 +447,8 @@ def test_another_recording_of_the_same_session_keeps_its_outcome(
 
 @pytest.mark.parametrize("error", [Killed, StoreUnavailable])
 def test_wherever_destroying_stops_a_second_run_ends_it(
-    work: Quarantine,
+    worker: Catalogue,
+    key_directory: Path,
     unknown: Callable[..., ArchivedRecording],
     store: FragileStore,
     house: Any,
@@ -445,7 +457,13 @@ def test_wherever_destroying_stops_a_second_run_ends_it(
     anna: User,
     error: type[BaseException],
 ) -> None:
-    """Once it was claimed it can't be assigned any more, it is found by the sweep, and then it is gone."""
+    """Once it was claimed it can't be assigned any more, it is found by the sweep, and then it is gone.
+
+    A tombstone says so in the bucket, whether or not the first run had laid one.
+    """
+    keys, root = DirectoryKeyStore(key_directory), LocalKeyring(bytes(32))
+    signatory = functools.cache(lambda: load_or_create(keys, root, "earwitness", house.clock.now()))
+    work = at_work(house, worker, signatory=signatory)
     for calls in itertools.count():
         before = unknown(minutes=-600 + calls)
         store.calls_left, store.error = calls, error
@@ -468,8 +486,9 @@ def test_wherever_destroying_stops_a_second_run_ends_it(
         work.destroy(bakery.id, before.recording.id, ACTOR)
         assert work.due(bakery.id) == []
         assert store.versions(f"{bakery.id}/{before.recording.id}/") == []
+        assert store.versions(f"{tombstones_prefix(bakery.id)}{before.recording.id}/")
         assert [action for action, _, _ in actions(portal, before)].count("recording.erased") == 1
-    assert calls == 10
+    assert calls == 13
 
 
 def test_r8_its_key_goes_too_and_a_certificate_names_nobody(
