@@ -9,14 +9,14 @@ import io
 import itertools
 import re
 import zipfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyotp
 import pytest
-from aiohttp import ClientResponse
+from aiohttp import ClientError, ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 from sqlalchemy import update
 
@@ -32,6 +32,7 @@ from archive.catalogue import (
     identities,
     passwords,
     policies,
+    portal_sessions,
     second_factors,
     tables,
 )
@@ -42,6 +43,8 @@ from archive.errors import CatalogueUnavailable, Refused
 from archive.model import Recording, RecordingState, Role, TenantId, User
 from keys.key_store import DirectoryKeyStore
 from keys.signatory import Signatory, load_or_create
+from playback_portal import exports as downloads
+from playback_portal import streaming
 from playback_portal.app import create_app
 from playback_portal.exports import file_name
 from retention.exports import Exports
@@ -166,6 +169,28 @@ async def test_a_download_that_broke_off_goes_on_with_a_range(office: Office) ->
     assert await rest.read() == data[middle:]
     beyond = await office.ask("GET", path, headers={"Range": f"bytes={len(data)}-"})
     assert beyond.status == 416
+
+
+async def test_a_download_breaks_off_when_the_session_it_is_of_is_ended(
+    office: Office, house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package is read for long; who signs out everywhere ends what their other browser is reading."""
+    ready = await office.made()
+    path, otto = f"/v1/exports/{ready['id']}/package", office.people["otto"].id
+    whole = await (await office.ask("GET", path)).read()
+
+    def in_two(package: object, first: int, last_exclusive: int) -> Iterator[bytes]:
+        yield whole[:1000]
+        with house.portal.transaction(office.tenant_id) as connection:
+            portal_sessions.end_all(connection, office.tenant_id, otto)
+        yield whole[1000:]
+
+    monkeypatch.setattr(streaming, "RECHECK_S", -1.0)
+    monkeypatch.setattr(downloads._Package, "pieces", in_two)
+    answer = await office.ask("GET", path)
+    assert answer.status == 200
+    with pytest.raises(ClientError):
+        await answer.read()
 
 
 async def test_who_has_an_address_is_told_there_in_the_language_of_the_page(office: Office) -> None:
