@@ -71,7 +71,8 @@ def put(
     ids = found.with_only_columns(recordings.c.id).order_by(None)
     wanted = _once(ids.limit(RECORDINGS_MAX + 1), "wanted")
     locked = _once(_locked(wanted, tenant_id), "locked")
-    held = select(locked.c.id).where(locked.c.state.not_in(sorted(GOING_STATES))).cte("held")
+    is_going = locked.c.state.in_(sorted(GOING_STATES))
+    held = select(locked.c.id, locked.c.on_hold).where(~is_going).cte("held")
     row: dict[str, ColumnElement[Any]] = {
         "tenant_id": literal(tenant_id),
         "case_id": literal(case_id),
@@ -80,7 +81,8 @@ def put(
         "added_at": literal(now),
     }
     entered = upsert(case_recordings).from_select(list(row), select(*row.values()))
-    marked = update(recordings).where(recordings.c.id == held.c.id, recordings.c.on_hold.is_(False))
+    # As the lock showed it: a case that held one when the search began may have let it go since.
+    marked = update(recordings).where(recordings.c.id == held.c.id, held.c.on_hold.is_(False))
     first = select(held.c.id).order_by(held.c.id).limit(TOLD_IDS_MAX).subquery()
     is_held = exists().where(held.c.id == wanted.c.id)
     going = select(wanted.c.id).where(~is_held).order_by(wanted.c.id).subquery()
@@ -112,10 +114,10 @@ def _once(statement: Select[Any], name: str) -> CTE:
 
 
 def _locked(wanted: CTE, tenant_id: TenantId) -> Select[Any]:
-    """Return id and state of what is wanted, as they are when nobody else changes them any more."""
+    """Return what is wanted, with its state and hold as they are when nobody else changes them any more."""
     columns = recordings.c
     return (
-        select(columns.id, columns.state)
+        select(columns.id, columns.state, columns.on_hold)
         .join(wanted, wanted.c.id == columns.id)
         .where(columns.tenant_id == tenant_id, columns.state.not_in(sorted(UNSEEN_STATES)))
         .order_by(columns.id)

@@ -14,7 +14,7 @@ from archive.catalogue.recording_query import RecordingQuery
 from archive.errors import Conflict, NotFound, Refused
 from archive.model import ArchivedRecording, RecordingState, Tenant
 from tests.unit.retention.ageing import Ageing
-from tests.unit.retention.holding import assert_held_and_whole, hold, on_hold, opened, person, release
+from tests.unit.retention.holding import assert_held_and_whole, grant, hold, on_hold, opened, person, release
 from tests.unit.retention.test_early_destruction import state_of
 
 EVERYTHING = RecordingQuery()
@@ -85,6 +85,28 @@ def test_what_begins_to_go_while_a_search_is_held_is_told_and_the_rest_is_held(
     ageing.sweep().attempt(bakery.id)
     for each in (changed, stays):
         assert_held_and_whole(ageing, bakery, each)
+
+
+def test_what_another_case_just_lets_go_is_held_by_the_search(
+    ageing: Ageing, bakery: Tenant, database: Any
+) -> None:
+    """R2: when the search looked first the other case still held it, and when it was its turn none did."""
+    archived = ageing.archive(bakery)
+    of_it = {"id": archived.recording.id}
+    grant(ageing, bakery, hold(ageing, bakery, archived))
+    letting_go = ageing.worker.transaction(bakery.id)
+    let_go = "UPDATE recordings SET on_hold = false WHERE id = %(id)s"
+    letting_go.__enter__().exec_driver_sql(let_go, of_it)
+    answers: list[tuple[str, Added]] = []
+    asking = threading.Thread(target=lambda: answers.append(hold_search(ageing, bakery)))
+    asking.start()
+    assert waits_for_a_lock(database)
+    letting_go.__exit__(None, None, None)
+    asking.join(timeout=30)
+    assert answers[0][1] == Added(1, (archived.recording.id,))
+    ageing.live(days=91)
+    ageing.sweep().attempt(bakery.id)
+    assert_held_and_whole(ageing, bakery, archived)
 
 
 def test_a_sweep_that_comes_second_leaves_what_a_search_holds(ageing: Ageing, bakery: Tenant) -> None:
