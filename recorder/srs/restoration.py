@@ -20,7 +20,7 @@ from recorder.sip.dialog import DialogId
 from recorder.srs.control import recording_type
 from recorder.srs.effects import Effect, Moment
 from recorder.srs.facts import facts_of
-from recorder.srs.lifecycle import BARRED, capture_streams, media_switched, write
+from recorder.srs.lifecycle import BARRED, REQUEST_NS_MAX, capture_streams, media_switched, write
 from recorder.srs.recording_mode import HELD, Capture
 from recorder.srs.session import Phase, RecordingSession
 from recorder.state import CallState, EdgeState
@@ -41,7 +41,7 @@ def restored(
 ) -> RecordingSession:
     """Make the session of recordings that were running when the recorder stopped, at `left_ns` if known.
 
-    `now` and `left_ns` are of this recorder's clock; the session goes on by its own.
+    `now` is of this recorder's clock, the session goes on by its own, and `left_ns` may be of either.
     """
     # The session is as old as its oldest recording: an exempt party is cut back by its beginning.
     first = min(states.values(), key=lambda state: state.started_ns)
@@ -68,7 +68,7 @@ def restored(
         judged=True,
         heard_s=now.monotonic_s,
         recovering=True,
-        left_ns=left_ns + ahead_ns if left_ns else now.wall_ns,
+        left_ns=_left_ns(left_ns, ahead_ns, now) if left_ns else now.wall_ns,
         returned_ns=now.wall_ns,
         flags=first.flags,
         networks=(first.dialog.remote_address,),
@@ -82,6 +82,17 @@ def restored(
     session.recording_type = recording_type(session.model)
     session.barred = _barred(session, directory)
     return session
+
+
+def _left_ns(left_ns: int, ahead_ns: int, now: Moment) -> int:
+    """Return when the recorder was here last, by the clock of a call that is `ahead_ns` ahead of ours.
+
+    Files are dated by the machine's clock as it was set then: as at the call's beginning, or as now. None of
+    them is younger than now, and of two moments that are near each other the earlier one is safe.
+    """
+    possible = [each for each in (left_ns, left_ns + ahead_ns) if each <= now.wall_ns]
+    latest_ns = max(possible, default=now.wall_ns)
+    return min((each for each in possible if latest_ns - each <= REQUEST_NS_MAX), default=latest_ns)
 
 
 def _barred(session: RecordingSession, directory: Directory) -> bool:

@@ -157,7 +157,8 @@ class SessionRecordingServer:
         self._keep(session)
         positions = media.wanted_positions(session.proposals, session)
         if not positions:
-            begun = Moment(session.opened_s, session.opened_ns - session.ahead_ns)
+            begun_ns = session.opened_ns - session.ahead_ns
+            begun = Moment(session.opened_s, begun_ns, session.boot_id, session.ahead_ns)
             return self.media_opened(session.session_id, {}, begun)
         return [OpenMedia(session.session_id, positions, session.address)]
 

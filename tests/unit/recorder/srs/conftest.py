@@ -270,17 +270,24 @@ class Client:
 
 
 def restarted(
-    client: Client, directory: Directory | None = None, *, boot_id: str = "", begun_ns: int = WALL_NS
+    client: Client,
+    directory: Directory | None = None,
+    *,
+    boot_id: str = "",
+    begun_ns: int = WALL_NS,
+    left_ns: int = 0,
 ) -> Recorder:
     """Kill the recorder; return one that goes on with the only session from what was journalled.
 
-    Its clock counts from `begun_ns`, within the start of the machine `boot_id` names.
+    Its clock counts from `begun_ns`, within the start of the machine `boot_id` names; the files of the
+    journal are dated `left_ns`.
     """
     before = client.recorder
     session = before.session
     dialog = before.agent.snapshot(session.dialog_id).to_state(session.answer.decode(), session.offer_version)
     after = Recorder(directory=directory or before.server.directory)
     after.monotonic_s, after.boot_id, after.begun_ns = before.monotonic_s, boot_id, begun_ns
+    after.server.left_ns = left_ns
     dialog_id = after.agent.restore(DialogSnapshot.from_state(dialog), after.monotonic_s)
     states = {
         uid: CallState.from_json(dataclasses.replace(state, dialog=dialog).to_json())

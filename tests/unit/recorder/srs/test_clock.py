@@ -111,6 +111,39 @@ def test_an_exempt_party_that_joins_after_a_step_cuts_the_call_where_it_joined(
     assert cut.state.ended_ns == cut.at_ns
 
 
+@pytest.mark.parametrize("step_ns", [*STEPS, 3600 * S, -5 * S, 0])
+@pytest.mark.parametrize("set_while_away", [True, False])
+def test_an_exempt_party_that_joined_while_the_recorder_was_away_cuts_the_call_before_that(
+    recorder: Recorder, step_ns: int, set_while_away: bool
+) -> None:
+    """The files of the journal, by which it is known when that was, are dated by either setting."""
+    recorder.boot_id = "boot-1"
+    client = Client(recorder)
+    client.call(dialect=Dialect.BROADWORKS)
+    recorder.advance(30)
+    left_ns = WALL_NS + 30 * S + (0 if set_while_away else step_ns)
+    recorder.advance(60)
+    after = restarted(client, boot_id="boot-1", begun_ns=WALL_NS + step_ns, left_ns=left_ns)
+    after.advance(10)
+    client.send("UPDATE", METADATA, document(ANNA, "112", Dialect.BROADWORKS))
+    off_ns = WALL_NS + 28 * S - after.one(do.CutRecording).at_ns
+    assert -1000 < off_ns < 5 * S + 1000, "never later, and hardly earlier"
+
+
+def test_a_call_that_goes_on_by_a_clock_behind_its_journal_is_cut_where_it_went_on(
+    recorder: Recorder,
+) -> None:
+    """After another start nobody knows how far the clock was set: what was recorded since may not stay."""
+    recorder.boot_id = "boot-1"
+    client = Client(recorder)
+    client.call(dialect=Dialect.BROADWORKS)
+    recorder.advance(30)
+    after = restarted(client, boot_id="boot-2", begun_ns=WALL_NS - 20 * S, left_ns=WALL_NS + 30 * S)
+    after.advance(10)
+    client.send("UPDATE", METADATA, document(ANNA, "112", Dialect.BROADWORKS))
+    assert after.one(do.CutRecording).at_ns <= WALL_NS + 8 * S
+
+
 def test_two_calls_keep_each_its_own_clock(recorder: Recorder) -> None:
     first, second = Client(recorder), Client(recorder, call_id="call-2@src")
     first.call()
