@@ -77,7 +77,8 @@ class Judge:
     def decide(self, session: RecordingSession, now: Moment) -> Decision:
         """Decide who is recorded; a promise to keep the next call that was spent does not count again."""
         assert session.peer is not None
-        at = datetime_of(now.wall_ns)
+        # Promises and months are those of others, who go by a clock that is right.
+        at = datetime_of(now.clock_ns)
         decision = decide(self.directory, session.peer, session.facts, at, undescribed=session.undescribed)
         recorded = tuple(
             replace(item, keep_next_until=None)

@@ -19,10 +19,14 @@ class Machine:
         self.monotonic_ns = 5 * S
         self.set_ns = START_NS
         self.slow_ns = 0
+        self.interrupted = 0
         self.steady = SteadyClock(None, self.wall, self.monotonic)
 
     def wall(self) -> int:
         self.monotonic_ns += self.slow_ns
+        if self.interrupted:
+            self.interrupted -= 1
+            self.monotonic_ns += S // 100
         return self.monotonic_ns + self.set_ns
 
     def monotonic(self) -> int:
@@ -79,6 +83,59 @@ def test_packets_stand_evenly_also_those_that_waited_while_the_clock_was_set(
         machine.steady.wall_ns(),
         machine.steady.wall_ns() - S,
     ]
+
+
+@pytest.mark.parametrize("steps_s", [(8 * 365 * 86400, -3600), (-3600, 3600), (40, -70), (-40, -20, 300)])
+@pytest.mark.parametrize("apart_s", [1, 9])
+def test_packets_that_waited_through_many_steps_stand_evenly(
+    machine: Machine, steps_s: tuple[int, ...], apart_s: int
+) -> None:
+    """Each was stamped by another setting, and all are read after the last, as a call's first ones are."""
+    stamps, expected = [machine.wall()], [machine.steady.wall_ns()]
+    for step_s in steps_s:
+        machine.monotonic_ns += apart_s * S
+        stamps.append(machine.wall())
+        expected.append(machine.steady.wall_ns())
+        machine.steady.ahead_ns()
+        machine.monotonic_ns += S // 10
+        machine.set_ns += step_s * S
+        machine.steady.ahead_ns()
+        machine.monotonic_ns += S // 10
+        stamps.append(machine.wall())
+        expected.append(machine.steady.wall_ns())
+    machine.monotonic_ns += 2 * S
+    assert machine.arrivals(*stamps) == expected
+
+
+@pytest.mark.parametrize("step_s", [-40, 40])
+def test_no_packet_comes_from_days_to_come(machine: Machine, step_s: int) -> None:
+    """It waited for longer than the clock was set by: read by the new setting it would come later than now."""
+    machine.steady.ahead_ns()
+    early, expected = machine.wall(), machine.steady.wall_ns()
+    machine.monotonic_ns += S // 10
+    machine.steady.ahead_ns()
+    machine.set_ns += step_s * S
+    machine.steady.ahead_ns()
+    machine.monotonic_ns += 30 * S
+    assert machine.arrivals(early) == [expected]
+
+
+def test_a_process_that_begins_after_a_step_reads_no_stamp_by_what_was_before(machine: Machine) -> None:
+    machine.set_ns += 3600 * S
+    machine.monotonic_ns += S
+    stamp, expected = machine.wall(), machine.steady.wall_ns()
+    machine.monotonic_ns += S
+    other = SteadyClock(machine.steady.origin_ns, machine.wall, machine.monotonic)
+    assert other.arrivals(np.array([stamp], np.int64)).tolist() == [expected]
+
+
+def test_an_interrupted_reading_is_taken_again(machine: Machine) -> None:
+    """Packets that were stamped since the step would stand wrong by all of it."""
+    machine.monotonic_ns += S
+    machine.set_ns += 3600 * S
+    stamp, expected = machine.wall(), machine.steady.wall_ns()
+    machine.interrupted = 1
+    assert machine.arrivals(stamp) == [expected]
 
 
 def test_without_a_step_stamps_are_taken_as_they_are(machine: Machine) -> None:

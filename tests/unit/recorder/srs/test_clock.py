@@ -26,6 +26,7 @@ from tests.unit.recorder.srs.conftest import (
     document,
     offer,
     restarted,
+    with_document,
 )
 from tests.unit.recorder.srs.test_control import recorder_of, uid_of
 
@@ -142,6 +143,18 @@ def test_a_call_that_goes_on_by_a_clock_behind_its_journal_is_cut_where_it_went_
     after.advance(10)
     client.send("UPDATE", METADATA, document(ANNA, "112", Dialect.BROADWORKS))
     assert after.one(do.CutRecording).at_ns <= WALL_NS + 8 * S
+
+
+def test_who_is_named_after_a_step_is_judged_by_the_clock_as_it_is_set_then() -> None:
+    """A promise to keep the next call ends by a clock that is right, though the call began by another."""
+    recorder = recorder_of(RecordingMode.ON_DEMAND, keep_next=True)
+    recorder.ahead_ns = YEARS_8_NS
+    client = Client(recorder)
+    client.call(CARL, BOB)
+    assert not recorder.of(do.OpenRecording)
+    recorder.ahead_ns = 0
+    client.invite(*with_document(offer("sendonly", "sendonly", version=2), document(ANNA, BOB)))
+    assert recorder.state.kept
 
 
 def test_two_calls_keep_each_its_own_clock(recorder: Recorder) -> None:
