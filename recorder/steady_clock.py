@@ -67,14 +67,15 @@ class SteadyClock:
         """Count from `origin_ns`, the time at which the monotonic clock was 0; None begins at the clock."""
         self._clock_ns = wall_ns
         self._monotonic_ns = monotonic_ns
-        self.origin_ns = wall_ns() - monotonic_ns() if origin_ns is None else origin_ns
-        self._ahead_ns = self._since_ns = 0
+        self.origin_ns = origin_ns or 0
         self._former: list[_Setting] = []
-        self._read_ns = self.wall_ns()
+        ahead_ns, self._read_ns = self._reading() or (wall_ns() - self.wall_ns(), self.wall_ns())
+        if origin_ns is None:
+            self.origin_ns, ahead_ns = ahead_ns, 0
+            self._read_ns += self.origin_ns
         # Who is given an origin began after it: what was set before is no step.
-        read = None if origin_ns is None else self._reading()
-        if read is not None and abs(read[0]) >= STEP_NS_MIN:
-            self._ahead_ns, self._read_ns = read
+        self._ahead_ns = ahead_ns if abs(ahead_ns) >= STEP_NS_MIN else 0
+        self._since_ns = 0
 
     def wall_ns(self) -> int:
         """Return the steady time."""
