@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, or_, select, update
 
 from archive.access import Right, Scope
+from archive.catalogue.accounts import SUSPENDED
 from archive.catalogue.directory import Capacity, announce
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.recordings import storable
@@ -249,6 +250,8 @@ def _of_all(connection: Connection, tenant_id: TenantId) -> list[Hearer]:
         api_clients.c.tenant_id == tenant_id,
         api_clients.c.user_id.is_(None),
         api_clients.c.scopes.contains(needed),
+        # What a restore suspended opens nothing until somebody lets it.
+        ~api_clients.c.key_hash.startswith(SUSPENDED, autoescape=True),
     )
     found = [
         Hearer(Reason.AUDITOR, row.login, UserId(row.id))

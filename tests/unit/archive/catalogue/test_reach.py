@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import update
 
 from archive.access import Right, may, may_play, may_read
 from archive.catalogue import accounts, directory, recordings, rights, teams
@@ -21,6 +22,7 @@ from archive.catalogue.directory import Capacity
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.recordings import PAGE_ROWS_MAX
 from archive.catalogue.rights import Reason
+from archive.catalogue.tables import api_clients
 from archive.model import ArchivedRecording, Recording, RecordingState, Role, TenantId, User
 
 NOW = datetime(2026, 11, 22, 9, 30, 0, 123456, tzinfo=UTC)
@@ -197,3 +199,22 @@ def test_a_program_that_reads_and_plays_hears_everybody(operator: Catalogue, por
         (Reason.AUDITOR, "dirk"),
         (Reason.API_CLIENT, "crm"),
     ]
+
+
+def test_a_program_whose_key_a_restore_suspended_hears_nobody(operator: Catalogue, portal: Catalogue) -> None:
+    tenant_id, people = tell(Story([], dict.fromkeys(TEAMS, frozenset()), frozenset(), {}), operator)
+    scopes = ["recordings:read", "recordings:play"]
+    key = accounts.add_api_client(operator, tenant_id, "crm", scopes, now=NOW).key
+
+    def hears() -> bool:
+        told = rights.hearers_of(portal, tenant_id, people["carla"].id)
+        return "crm" in [each.name for each in told]
+
+    columns = api_clients.c
+    with operator.transaction(tenant_id) as connection:
+        suspended = update(api_clients).where(columns.tenant_id == tenant_id)
+        connection.execute(suspended.values(key_hash=accounts.SUSPENDED + columns.key_hash))
+    assert (accounts.authenticate_key(portal, key), hears()) == (None, False)
+    accounts.resume_api_client(operator, tenant_id, "crm")
+    assert accounts.authenticate_key(portal, key) is not None
+    assert hears()
