@@ -278,6 +278,43 @@ def test_a_period_that_is_looked_through_first_changes_no_page(
         assert (again > asked * 3 // 2) == short
 
 
+@pytest.mark.parametrize("sort", [Sort.NEWEST, Sort.OLDEST])
+@pytest.mark.parametrize("who", ["auditor", "listener", "own"])
+def test_whoever_asks_with_several_filters_misses_and_repeats_nothing_over_the_borders_of_periods(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch, who: str, sort: Sort
+) -> None:
+    """Onwards page by page and back again, where a period holds all, few, or nothing of what is asked for."""
+    scope, size = scopes(crowd.tenant_id)[who], 40
+    asked = (
+        RecordingQuery(text=COMMON_NAME, direction=Direction.IN, sort=sort),
+        RecordingQuery(text=COMMON_NAME, duration_ms_min=600_000, sort=sort),
+        RecordingQuery(has=frozenset({Facet.PAUSE, Facet.GAP}), team="team-1", sort=sort),
+        RecordingQuery(text=COMMON_NAME, owner=UserId("user-0007"), sort=sort),
+    )
+
+    def walked(query: RecordingQuery) -> list[str]:
+        found, cursor, before = [], None, None
+        while not found or cursor is not None:
+            page = recordings.find(crowd.portal, scope, query, size, cursor)
+            if cursor is not None:
+                begin = recordings.cursor_of(sort, page.items[0])
+                assert listing.cursor_before(crowd.portal, scope, query, size, begin) == before
+            elif not page.items:
+                break
+            found += [each.id for each in page.items]
+            before, cursor = cursor, page.next
+        return found
+
+    for query in asked:
+        monkeypatch.setattr(recording_query, "NARROWED_ROWS_MIN", RECORDINGS * 10)
+        whole = walked(query)
+        assert len(set(whole)) == len(whole)
+        monkeypatch.setattr(recording_query, "NARROWED_ROWS_MIN", 1)
+        for rows in (1, 30, 400):
+            monkeypatch.setattr(recording_query, "NARROWED_ROWS", rows)
+            assert walked(query) == whole
+
+
 @pytest.mark.parametrize("end", [recording_query.BEGINNING, recording_query.END])
 @pytest.mark.parametrize("sort", [Sort.NEWEST, Sort.OLDEST])
 def test_a_period_is_looked_through_first_up_to_where_time_ends(
