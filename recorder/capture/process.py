@@ -263,6 +263,8 @@ class Capture:
     def _end(self) -> None:
         """Take what came up to now, make it durable, and report what was waited for."""
         self._drain(self._table.descriptors, self._table.rows, TICK_PASSES_MAX)
+        # Closing the journal lets a successor in, which binds these very ports for the calls that run.
+        self._table.close()
         self._journal.close()
         self._report(time.monotonic())
         self._mailbox.close(timeout_s=2.0)

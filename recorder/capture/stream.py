@@ -137,6 +137,11 @@ class StreamTable:
         self._free.append(stream.row)
         self._lists = None
 
+    def close(self) -> None:
+        """Close the sockets of every stream."""
+        for stream in list(self.all()):
+            self.remove(stream)
+
     def detach(self, track: Track) -> None:
         """Give no more packets to a track; its streams go on being drained."""
         for stream in self.of(track):

@@ -9,12 +9,15 @@ import struct
 import subprocess
 import sys
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
 from recorder.capture import process
+from recorder.capture.mailbox import Mailbox
 from recorder.capture.messages import (
+    AddStream,
     CloseTrack,
     Discard,
     FileClosed,
@@ -22,13 +25,22 @@ from recorder.capture.messages import (
     RelearnSource,
     RemoveStream,
     SetRecording,
+    Shutdown,
     StreamActivity,
     TrackClosed,
 )
 from recorder.capture.process import COMMANDS_MAX
 from recorder.journal.reader import read_call
+from recorder.journal.writer import JournalWriter
 from recorder.rtp.rtcp import SourceDescription, parse_compound
-from tests.unit.recorder.capture.running_capture import PATIENCE_S, RunningCapture, rtp
+from recorder.steady_clock import SteadyClock
+from tests.unit.recorder.capture.running_capture import (
+    NETWORKS,
+    PATIENCE_S,
+    RunningCapture,
+    media_socket,
+    rtp,
+)
 
 
 def close(capture: RunningCapture, uid: bytes, count: int = 1) -> TrackClosed:
@@ -393,3 +405,35 @@ def test_a_capture_process_can_not_be_dumped(capture: RunningCapture) -> None:
     assert next(line for line in environ.splitlines() if "core file" in line).split()[4:6] == ["0", "0"]
     assert process.TICK_S + process.SYNC_S < 1.0
     assert socket.SO_RCVBUF
+
+
+def test_who_lets_its_successor_into_the_journal_has_let_go_of_the_ports(tmp_path: Path) -> None:
+    """A recorder that starts again binds the ports of the calls that run as soon as the journal is free."""
+    said, heard = socket.socketpair()
+    offered, taken = socket.socketpair()
+    media = [media_socket(), media_socket()]
+    ports = [each.getsockname() for each in media]
+    bound: list[bool] = []
+
+    class Watched(JournalWriter):
+        def close(self) -> None:
+            for port in ports:
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as successor:
+                    successor.bind(port)
+                    bound.append(True)
+            super().close()
+
+    journal = Watched(tmp_path / "capture-0")
+    journal.open()
+    capture = process.Capture(0, journal, Connection(heard.detach()), taken, SteadyClock())
+    mailbox = Mailbox(Connection(said.detach()), offered)
+    descriptors = (os.dup(media[0].fileno()), os.dup(media[1].fileno()))
+    mailbox.put(AddStream(1, 0, (), NETWORKS, 8000, (8,)), 1, descriptors)
+    mailbox.put(Shutdown())
+    for each in media:
+        each.close()
+    capture.run()
+    mailbox.close(timeout_s=1.0)
+    offered.close()
+    taken.close()
+    assert bound == [True, True]
