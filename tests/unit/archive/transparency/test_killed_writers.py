@@ -40,9 +40,9 @@ def started(url: str, name: str, tenant_id: str, told: Path) -> subprocess.Popen
 
 
 def kill_after(process: subprocess.Popen[bytes], told: Path, entries: int, wait_s_max: float) -> None:
-    """Kill a writer when it has told of so many more entries."""
-    deadline, before = time.monotonic() + wait_s_max, told.read_bytes().count(b"\n")
-    while told.read_bytes().count(b"\n") < before + entries:
+    """Kill a writer when it has told of so many entries."""
+    deadline = time.monotonic() + wait_s_max
+    while told.read_bytes().count(b"\n") < entries:
         assert process.poll() is None, told.read_text()
         assert time.monotonic() < deadline, "a writer stands still"
         time.sleep(0.005)
@@ -65,13 +65,15 @@ def test_killed_writers_leave_no_gap_and_lose_nothing_they_acknowledged(
     for _ in range(ROUNDS):
         with ExitStack() as running:
             writers = {}
+            told_of = {}
             for name, told in names.items():
                 told.touch()
+                told_of[name] = told.read_bytes().count(b"\n")
                 writers[name] = started(url, name, bakery.id, told)
                 running.callback(writers[name].wait)
                 running.callback(writers[name].kill)
             for name in dice.sample(sorted(names), WRITERS):
-                kill_after(writers[name], names[name], dice.randint(fewest, most), wait_s_max)
+                kill_after(writers[name], names[name], told_of[name] + dice.randint(fewest, most), wait_s_max)
     heads = verify_log(log.worker)
     assert set(heads) == set(names)
     for name, told in names.items():
