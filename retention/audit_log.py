@@ -23,7 +23,7 @@ from archive.catalogue.directory import list_tenants
 from archive.catalogue.engine import Catalogue
 from archive.cli.vault import open_signing_key
 from archive.clock import Clock
-from archive.errors import ArchiveError, DependencyUnavailable, VerificationFailed
+from archive.errors import ArchiveError, DependencyUnavailable, Refused, VerificationFailed
 from archive.lock_mode import is_proved
 from archive.settings import Settings
 from archive.store.object import LockMode, Store
@@ -78,7 +78,7 @@ def check_log(
     With `custody` the locks of the objects are looked at too, and put back. Raises VerificationFailed with
     the place of what is wrong, DependencyUnavailable.
     """
-    leaves, erased, reason = 0, 0, ""
+    leaves, erased, reason, is_whole = 0, 0, "", False
     share = Share(clock.now().toordinal() % CHECK_SHARES, CHECK_SHARES)
     try:
         verify_log(catalogue)
@@ -86,11 +86,13 @@ def check_log(
         if custody is not None:
             _check_locks(catalogue, store, custody, clock.now(), share)
         erased = verify_bodies(catalogue, [tenant.id for tenant in list_tenants(catalogue)]).total()
+        is_whole = leaves > 0
     except VerificationFailed as error:
         reason = str(error)
         raise
     finally:
-        if leaves or reason:
+        # A check that stopped half-way, as the store was away, says nothing.
+        if is_whole or reason:
             with audit.transaction(None) as connection:
                 audit.append(
                     connection,
@@ -108,13 +110,21 @@ def check_log(
 def _check_locks(catalogue: Catalogue, store: Store, custody: Custody, now: datetime, share: Share) -> None:
     """Lock again what is not locked for long enough; raises VerificationFailed when a lock was off."""
     found = loosened(catalogue, store, kept=custody.kept, now=now, share=share)
-    lock_again(store, found, custody.mode_now())
     off = [each.facts.key for each in found if each.is_off]
+    what = ""
     if off:
-        raise VerificationFailed(
+        what = (
             f"The lock was taken off {len(off)} objects of the log in the bucket, of {off[0]} first: "
-            "somebody with its credentials did. They are locked again."
+            "somebody with its credentials did."
         )
+    try:
+        lock_again(store, found, custody.mode_now())
+    except (Refused, DependencyUnavailable) as error:
+        if not off:
+            raise
+        raise VerificationFailed(f"{what} They could not be locked again: {error}") from error
+    if off:
+        raise VerificationFailed(f"{what} They are locked again.")
     if found:
         log.warning("locks of the audit log are made longer, as it is kept longer now", objects=len(found))
 

@@ -14,7 +14,7 @@ from archive.audit import AuditWriter
 from archive.catalogue import worm_proofs
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.worm_proofs import WormProof
-from archive.errors import ArchiveError, StoreUnavailable, VerificationFailed
+from archive.errors import ArchiveError, Refused, StoreUnavailable, VerificationFailed
 from archive.settings import Settings
 from archive.store.memory import MemoryStore
 from archive.transparency.checkpoint import open_note, public_key
@@ -236,3 +236,42 @@ def test_a_lock_taken_off_an_object_of_the_log_is_found_within_a_month_and_put_b
         clock.moment += timedelta(days=1)
         sequencer.round()
         check_log(worker, store, audit, clock, custody)
+
+
+@pytest.mark.parametrize(
+    ("fails", "told", "result"),
+    [
+        ("lengthen", (Refused, VerificationFailed, "could not be locked again"), [("failed",)]),
+        ("lengthen", (StoreUnavailable, VerificationFailed, "could not be locked again"), [("failed",)]),
+        ("head", (StoreUnavailable, StoreUnavailable, "away"), []),
+    ],
+)
+def test_a_lock_that_is_off_is_told_though_it_cannot_be_put_back_and_half_a_check_is_none(
+    worker: Catalogue,
+    database: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fails: str,
+    told: Any,
+    result: Any,
+) -> None:
+    (tmp_path / "keys").mkdir()
+    settings, clock = Settings(key_store=f"dir:{tmp_path / 'keys'}"), SettableClock()
+    store, audit = MemoryStore(clock), AuditWriter(worker, "worker/one")
+    root = LocalKeyring(bytes(32))
+    sequencer = sequencer_of(settings, worker, store, lambda: root, audit, clock, clock.now)
+    custody = custody_of(settings, worker, store, clock)
+    sequencer.round()
+    [note] = list(store.versions("audit/1/checkpoints/"))
+    store.loosen(note.key, note.version_id, None, None)
+    cause, error, words = told
+
+    def fail(*_: object) -> None:
+        raise cause("away")
+
+    monkeypatch.setattr(store, fails, fail)
+    monkeypatch.setattr("retention.audit_log.CHECK_SHARES", 1)
+    with pytest.raises(error, match=words):
+        check_log(worker, store, audit, clock, custody)
+    entries = "SELECT result FROM audit_entries WHERE action = 'log.verified'"
+    assert database.connect().execute(entries).fetchall() == result
