@@ -58,8 +58,11 @@ class GracePeriods:
         return [self._held(each, now) if isinstance(each, HoldForGrace) else each for each in effects]
 
     def _held(self, effect: HoldForGrace, now: Moment) -> HoldForGrace:
-        over_s = now.monotonic_s + _length_s(effect.state)
-        state = replace(effect.state, grace_boot_id=now.boot_id, grace_over_s=over_s)
+        length_s = _length_s(effect.state)
+        over_s = now.monotonic_s + length_s
+        # By the clock as it is set now: that of the call may have been years behind.
+        until_ns = now.clock_ns + length_s * 1_000_000_000
+        state = replace(effect.state, grace_until_ns=until_ns, grace_boot_id=now.boot_id, grace_over_s=over_s)
         self._waiting[effect.uid] = _Grace(state, over_s, is_measured=True)
         return replace(effect, state=state)
 
@@ -118,8 +121,8 @@ class GracePeriods:
         return effects
 
 
-def _length_s(state: CallState) -> float:
-    return ((state.grace_until_ns or 0) - (state.ended_ns or state.started_ns)) / 1e9
+def _length_s(state: CallState) -> int:
+    return state.keep_grace_h * 3600
 
 
 def _until_ns(waiting: _Grace) -> int:

@@ -142,7 +142,11 @@ def test_an_unkept_call_from_before_a_start_of_the_machine_waits_for_a_believed_
     service, now = ended.service, ended.service.now()
     ended_ns = now.wall_ns - 3 * 3600 * 10**9
     state = dataclasses.replace(
-        ended.state, ended_ns=ended_ns, grace_until_ns=ended_ns + 2 * 3600 * 10**9, grace_boot_id="before"
+        ended.state,
+        ended_ns=ended_ns,
+        keep_grace_h=2,
+        grace_until_ns=ended_ns + 2 * 3600 * 10**9,
+        grace_boot_id="before",
     )
     service.server.grace.restore(ended.uid, state, now)
     moment = service.clock.now()

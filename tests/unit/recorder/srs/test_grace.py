@@ -137,3 +137,24 @@ def test_a_call_in_its_grace_is_kept_though_the_clock_jumped() -> None:
     effects = recorder.server.command(held.uid, Command(Event.KEEP, "user:anna", "t"), jumped)
     assert [type(each) for each in effects] == [do.FinishRecording, do.ConfirmCommand]
     assert (effects[0].state.grace_boot_id, effects[0].state.grace_over_s) == ("", 0.0)
+
+
+@pytest.mark.parametrize("wrong_ns", [-YEARS_8_NS, YEARS_8_NS])
+def test_the_grace_of_a_call_that_began_by_a_wrong_clock_ends_by_the_one_that_was_set_since(
+    wrong_ns: int,
+) -> None:
+    """After another start of the machine it lasts as long as it would have, and people are told when it ends."""
+    recorder = recorder_of(RecordingMode.ON_DEMAND, grace_h=2)
+    recorder.boot_id, recorder.ahead_ns = "boot-1", wrong_ns
+    client = Client(recorder)
+    client.call()
+    recorder.ahead_ns = 0
+    client.bye()
+    held = recorder.one(do.HoldForGrace)
+    ended = recorder.now
+    assert held.state.grace_until_ns == ended.clock_ns + 2 * HOUR_NS
+    again = recorder_of(RecordingMode.ON_DEMAND, grace_h=2)
+    again.server.grace.restore(held.uid, held.state, later(ended, hours=0, boot_id="boot-2"))
+    again.server.grace.believe(ended.clock_ns + 3 * HOUR_NS)
+    assert again.server.handle_timer(later(ended, hours=1.9, boot_id="boot-2")) == []
+    assert again.server.handle_timer(later(ended, hours=2, boot_id="boot-2"))
