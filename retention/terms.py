@@ -21,7 +21,7 @@ from archive.catalogue import store_locks, terms
 from archive.catalogue.engine import Catalogue
 from archive.clock import Clock
 from archive.data_key import expiry_day, translated_key_errors
-from archive.errors import Refused, StoreUnavailable
+from archive.errors import ArchiveError, NotFound, Refused, StoreUnavailable
 from archive.ingest import lock_of
 from archive.key_object import is_key_object
 from archive.model import ArchivedRecording, Recording, TenantId
@@ -62,10 +62,33 @@ class Terms:
         self._clock = clock
 
     def batch(self, tenant_id: TenantId, recordings_max: int = BATCH_RECORDINGS_MAX) -> TermProgress:
-        """Let some recordings be kept as long as their rows say; raises DependencyUnavailable."""
-        chosen = terms.behind(self._catalogue, tenant_id, recordings_max)
-        done = sum(map(self._follow, chosen))
+        """Let some recordings be kept as long as their rows say.
+
+        One that fails keeps no other from it. Raises what failed last when nothing was done.
+        """
+        done = 0
+        failure: ArchiveError | None = None
+        for archived in terms.behind(self._catalogue, tenant_id, recordings_max):
+            try:
+                done += self._follow(archived)
+            except ArchiveError as error:
+                _log.error(
+                    "a longer term is not followed", recording_id=archived.recording.id, reason=str(error)
+                )
+                failure = error
+                if self._is_away():
+                    break
+        if failure is not None and not done:
+            raise failure
         return TermProgress(done, terms.count_behind(self._catalogue, tenant_id))
+
+    def _is_away(self) -> bool:
+        """Tell whether the store answers nobody now: then it is no fault of one recording."""
+        try:
+            self._store.clock()
+        except StoreUnavailable:
+            return True
+        return False
 
     def _follow(self, archived: ArchivedRecording) -> bool:
         """Return whether all of a recording follows; its key may be changed by somebody else just now."""
@@ -104,7 +127,10 @@ class Terms:
             if is_key_object(version.key) and not version.is_delete_marker
         ]
         for key, version_id in found:
-            facts = self._store.head(key, version_id)
+            try:
+                facts = self._store.head(key, version_id)
+            except NotFound:
+                continue  # lost, as the scrub tells; what is left is locked all the same
             if lock.holds(facts):
                 continue
             mode = COMPLIANCE if facts.mode == COMPLIANCE else lock.mode

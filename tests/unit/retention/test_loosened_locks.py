@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from archive.audit import AuditWriter
 from archive.catalogue import scrubs, store_holds, terms
 from archive.catalogue.audit_entries import of_object
 from archive.catalogue.store_locks import LETTING_GO, LOOSENED, SHORTENED, UNLOCKED
+from archive.errors import Refused, StoreUnavailable
 from archive.key_object import is_key_object
 from archive.model import ArchivedRecording, Tenant
 from archive.rewrap import Rewrapping
@@ -57,6 +59,25 @@ def shorten(store: Any, archived: ArchivedRecording) -> None:
     store.loosen(stored.key, stored.version_id, until, GOVERNANCE)
 
 
+def lose(store: Any, archived: ArchivedRecording) -> None:
+    stored = archived.objects[1]
+    store.loosen(stored.key, stored.version_id, None, None)
+    store.delete(stored.key, stored.version_id)
+
+
+def put_out_of_reach(store: Any, archived: ArchivedRecording) -> None:
+    """Let the store refuse each longer lock on one object of it."""
+    stored, lengthen = archived.objects[1], store.lengthen
+    store.loosen(stored.key, stored.version_id, None, None)
+
+    def refuse(key: str, *args: Any) -> None:
+        if key == stored.key:
+            raise Refused("It stays as it is.")
+        lengthen(key, *args)
+
+    store.lengthen = refuse
+
+
 @pytest.mark.parametrize(("harm", "what"), [(unlock, UNLOCKED), (shorten, SHORTENED)])
 def test_a_lock_that_was_taken_off_or_shortened_is_found_put_back_and_told_as_mended(
     ageing: Ageing, bakery: Tenant, harm: Callable[[Any, ArchivedRecording], None], what: str
@@ -83,6 +104,26 @@ def test_a_lock_that_was_taken_off_or_shortened_is_found_put_back_and_told_as_me
         ("object.mended", "ok"),
     ]
     assert [each.body for each in entries] == [{"kind": "audio", "finding": what}] * 2
+
+
+@pytest.mark.parametrize("harm", [lose, put_out_of_reach])
+def test_a_recording_that_is_damaged_keeps_no_other_from_its_lock(
+    ageing: Ageing, bakery: Tenant, harm: Callable[[Any, ArchivedRecording], None]
+) -> None:
+    """Whoever has the bucket's keys would only have to damage the first one."""
+    both = (ageing.archive(bakery, days=DAYS) for _ in range(2))
+    first, second = sorted(both, key=lambda each: each.recording.id)
+    for each in (first, second):
+        unlock(ageing.store, each)
+    harm(ageing.store, first)
+    assert ("audio", UNLOCKED) in found(ageing, bakery)
+    assert terms.count_behind(ageing.worker, bakery.id) == 2
+    with suppress(StoreUnavailable):
+        follow(ageing, bakery)
+    stored = second.objects[0]
+    assert ageing.store.head(stored.key, stored.version_id).retain_until == second.recording.retain_until
+    stored = first.objects[0]
+    assert ageing.store.head(stored.key, stored.version_id).retain_until is not None
 
 
 def test_a_hold_that_was_taken_off_is_found_and_put_back(ageing: Ageing, bakery: Tenant) -> None:
