@@ -86,8 +86,11 @@ def kept_until(connection: Connection, scope: AccessScope, recording_id: Recordi
 
 
 def behind(catalogue: Catalogue, tenant_id: TenantId, limit: int) -> list[ArchivedRecording]:
-    """Return recordings whose locks in the store and key are behind their term."""
-    chosen = select(rows.c.id).where(_behind(tenant_id)).order_by(rows.c.id).limit(limit)
+    """Return recordings whose locks in the store and key are behind their term.
+
+    In any order: what fails every time keeps no other waiting.
+    """
+    chosen = select(rows.c.id).where(_behind(tenant_id)).order_by(func.random()).limit(limit)
     with catalogue.transaction(tenant_id) as connection:
         return recordings.whole(connection, [RecordingId(row.id) for row in connection.execute(chosen)])
 

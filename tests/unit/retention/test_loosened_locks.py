@@ -126,6 +126,23 @@ def test_a_recording_that_is_damaged_keeps_no_other_from_its_lock(
     assert ageing.store.head(stored.key, stored.version_id).retain_until is not None
 
 
+def test_many_that_are_damaged_keep_none_waiting_behind_them(ageing: Ageing, bakery: Tenant) -> None:
+    """Not even where more fail every time than one batch takes."""
+    several = [ageing.archive(bakery, days=DAYS) for _ in range(3)]
+    *damaged, last = sorted(several, key=lambda each: each.recording.id)
+    unlock(ageing.store, last)
+    for each in damaged:
+        put_out_of_reach(ageing.store, each)
+    found(ageing, bakery)
+    stored = last.objects[0]
+    for _ in range(60):
+        with suppress(StoreUnavailable):
+            follow(ageing, bakery, recordings_max=1)
+        if ageing.store.head(stored.key, stored.version_id).retain_until is not None:
+            return
+    pytest.fail("it never had its turn")
+
+
 def test_a_hold_that_was_taken_off_is_found_and_put_back(ageing: Ageing, bakery: Tenant) -> None:
     """Of the copy of its case as well, which is written anew."""
     archived = ageing.archive(bakery, days=DAYS)

@@ -20,7 +20,7 @@ from archive.errors import Conflict, NotFound, Refused, StoreUnavailable
 from archive.key_object import is_key_object
 from archive.model import ArchivedRecording, RecordingState, Role, Tenant
 from archive.rebuild import rebuild
-from retention.terms import Terms
+from retention.terms import BATCH_RECORDINGS_MAX, Terms
 from tests.unit.archive.sealed.conftest import empty
 from tests.unit.retention.ageing import Ageing, Stubborn, auditor, objects_of
 from tests.unit.retention.holding import Killed, assert_destroyed, hold, person
@@ -40,13 +40,12 @@ def lengthen(
     return until
 
 
-def follow(ageing: Ageing, tenant: Tenant) -> int:
+def follow(ageing: Ageing, tenant: Tenant, recordings_max: int = BATCH_RECORDINGS_MAX) -> int:
     """Let store and keys follow; return how many wait still."""
     audit = AuditWriter(ageing.worker, "worker/terms")
     house = ageing.house
-    return (
-        Terms(ageing.store, lambda: house.vault, ageing.worker, audit, house.clock).batch(tenant.id).remaining
-    )
+    following = Terms(ageing.store, lambda: house.vault, ageing.worker, audit, house.clock)
+    return following.batch(tenant.id, recordings_max).remaining
 
 
 def found(ageing: Ageing, archived: ArchivedRecording) -> ArchivedRecording:
