@@ -32,6 +32,7 @@ from archive.model import (
 )
 
 NEVER = "the mode of the user is never"
+NO_GROUNDS = "nobody wrote down why this organisation records: administrators do that in Settings"
 ENDS_OF_A_CALL = 2
 
 
@@ -127,7 +128,7 @@ def decide(
     if barred is not None:
         return _barred(tenant.id, facts, barred, trace)
     if not users:
-        return _decide_unnamed(tenant, facts, trace, undescribed=undescribed)
+        return _decide_unnamed(directory, tenant, facts, trace, undescribed=undescribed)
     verdicts = [_judge(user, tenant, at, trace) for user in users]
     recorded = tuple(
         _of_user(user, user.licence, tenant, _direction(user, users, facts), at)
@@ -166,8 +167,16 @@ def _barred(tenant_id: TenantId, facts: CallFacts, barred: str, trace: list[str]
     return Decision(tenant_id, (), OutcomeKind.NOBODY_RECORDED, reason, tuple(trace), barred=True)
 
 
-def _decide_unnamed(tenant: Tenant, facts: CallFacts, trace: list[str], *, undescribed: bool) -> Decision:
-    """Decide on a call of which no user is known: most are nobody's business, some must not be lost."""
+def _decide_unnamed(
+    directory: Directory, tenant: Tenant, facts: CallFacts, trace: list[str], *, undescribed: bool
+) -> Decision:
+    """Decide on a call of which no user is known: most are nobody's business, some must not be lost.
+
+    Where nobody switched recording on and nobody wrote down why, nothing is recorded unasked either.
+    """
+    if (facts.recorded_id or undescribed) and not directory.is_switched_on(tenant.id):
+        trace.append(NO_GROUNDS)
+        return Decision(tenant.id, (), OutcomeKind.NOBODY_RECORDED, NO_GROUNDS, tuple(trace))
     if facts.recorded_id:
         trace.append("the exchange named a user who is unknown here: recorded for the quarantine")
         unknown = _of_nobody(tenant.id, quarantined=True)

@@ -12,7 +12,7 @@ import asyncio
 from aiohttp import web
 
 from archive.audit import Json
-from archive.catalogue import grounds
+from archive.catalogue import directory, grounds
 from archive.catalogue.grounds import Version
 from archive.errors import Conflict
 from archive.grounds import (
@@ -98,6 +98,7 @@ def register(request: web.Request, wanted: Grounds, seen: str | None = None) -> 
         if seen is not None and seen != ("" if before is None else before.id):
             raise Conflict(CHANGED_MEANWHILE)
         version = grounds.register(connection, scope.tenant_id, wanted, scope.actor, now=services.clock.now())
+        directory.announce(connection)
         was = None if before is None else version_document(before)
         will = version_document(version)
         changed: list[Json] = [

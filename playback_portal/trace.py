@@ -85,6 +85,14 @@ _KINDS: Final = (
         r"the description can't be read: .+",
         mark("What the exchange said of the call can't be read. It was recorded, of nobody in particular."),
     ),
+    (
+        "alert",
+        r"nobody wrote down why this organisation records: .+",
+        mark(
+            "Nobody wrote down why this organisation records, so it was not recorded. "
+            "Administrators do that in Settings."
+        ),
+    ),
     ("minus", r"user (?P<user>\S+): mode never", mark("%(user)s is not recorded: the mode is Never.")),
     (
         "minus",

@@ -96,6 +96,7 @@ def load_directory(catalogue: Catalogue) -> Directory:
             broadworks_groups=groups,
             do_not_record=rows.all_do_not_record(connection),
             exempt_numbers=rows.all_exempt_numbers(connection),
+            without_grounds=rows.tenants_without_grounds(connection),
         )
 
 

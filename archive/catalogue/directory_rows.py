@@ -21,6 +21,7 @@ from archive.catalogue.tables import (
     keep_next,
     minute_months,
     peers,
+    recording_grounds,
     tenant_policies,
     tenants,
     user_licences,
@@ -128,6 +129,13 @@ def all_exempt_numbers(connection: Connection) -> tuple[ExemptNumber, ...]:
         ExemptNumber(None if row.tenant_id is None else TenantId(row.tenant_id), row.number)
         for row in connection.execute(statement)
     )
+
+
+def tenants_without_grounds(connection: Connection) -> tuple[TenantId, ...]:
+    """Return the tenants in sight of whom nobody wrote down why they record, by id."""
+    written = select(recording_grounds.c.tenant_id).where(recording_grounds.c.tenant_id == tenants.c.id)
+    statement = select(tenants.c.id).where(~written.exists()).order_by(tenants.c.id)
+    return tuple(map(TenantId, connection.execute(statement).scalars()))
 
 
 def overlapping(table: Table, tenant_id: TenantId, numbers: NumberRange) -> ColumnElement[bool]:

@@ -2,7 +2,9 @@
 
 Nobody's recording is switched on for a tenant that has none: `archive.catalogue.directory` asks
 `require` in the transaction of the change, whichever way the change came. Who is recorded
-already goes on being recorded: no recorder asks, and no call is lost for the want of a text.
+already goes on being recorded, and no call of such a tenant is lost for the want of a text. A
+recorder asks only where nobody is recorded (`archive.catalogue.snapshot`, `without_grounds`):
+who registers a version announces it, in that transaction (`archive.catalogue.directory.announce`).
 
 Rules: a version is only ever added, by the portal or the operator, and never changed: the database
 gives no other right. The newest one is in force, from the moment it was written.

@@ -202,6 +202,8 @@ class Directory:
     broadworks_groups: tuple[BroadWorksGroup, ...] = ()
     do_not_record: tuple[DoNotRecord, ...] = ()
     exempt_numbers: tuple[ExemptNumber, ...] = ()
+    without_grounds: tuple[TenantId, ...] = ()
+    """Tenants of whom nobody wrote down why they record (`archive.catalogue.grounds`)."""
 
     def peer_of(self, address: str) -> Peer | None:
         """Return the peer whose range holds the IP address most narrowly; None for a stranger.
@@ -269,6 +271,10 @@ class Directory:
         reasons = (self._barred.of(list_id, address_of(number)) for number in numbers)
         return next((reason for reason in reasons if reason is not None), None)
 
+    def is_switched_on(self, tenant_id: TenantId) -> bool:
+        """Return whether a tenant records at all: it wrote down why, or somebody's mode is not never."""
+        return tenant_id not in self.without_grounds or tenant_id in self._recording
+
     def exempt_additions(self, tenant_id: TenantId | None) -> frozenset[str]:
         """Return the canonical numbers added to the floor list for a tenant: the operator's and its own.
 
@@ -299,6 +305,8 @@ class Directory:
                     for item in fields["do_not_record"]
                 ),
                 exempt_numbers=tuple(ExemptNumber(**item) for item in fields["exempt_numbers"]),
+                # A copy of before this was asked says nothing of it: no call is lost for that.
+                without_grounds=tuple(map(TenantId, fields.get("without_grounds", ()))),
             )
         except (KeyError, TypeError) as error:
             raise ValueError("This is not a directory of ours.") from error
@@ -343,6 +351,10 @@ class Directory:
     @cached_property
     def _barring(self) -> frozenset[str]:
         return frozenset(each.user_id or each.tenant_id for each in self.do_not_record)
+
+    @cached_property
+    def _recording(self) -> frozenset[TenantId]:
+        return frozenset(user.tenant_id for user in self.users if user.mode is not RecordingMode.NEVER)
 
     @cached_property
     def _exempt(self) -> dict[TenantId | None, frozenset[str]]:

@@ -28,4 +28,5 @@ def load(catalogue: Catalogue, tenant_id: TenantId) -> Directory:
             broadworks_groups=groups,
             do_not_record=rows.all_do_not_record(connection),
             exempt_numbers=rows.all_exempt_numbers(connection),
+            without_grounds=rows.tenants_without_grounds(connection),
         )

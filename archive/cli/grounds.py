@@ -48,6 +48,7 @@ def run(acting: Operator, options: argparse.Namespace) -> Row:
     now = acting.clock.now()
     with acting.audit.transaction(tenant.id) as connection:
         version = grounds.register(connection, tenant.id, wanted, acting.actor, now=now)
+        directory.announce(connection)
         acting.record_within(connection, "grounds.registered", version.id, tenant.id, at=now)
     return _row(tenant.domain, version)
 

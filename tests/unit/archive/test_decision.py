@@ -6,9 +6,11 @@ import dataclasses
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from archive.catalogue.snapshot import BroadWorksGroup, Directory, DoNotRecord, NumberRange
-from archive.decision import CallFacts, CallParticipant, RecordedUser, decide, is_of
+from archive.decision import NO_GROUNDS, CallFacts, CallParticipant, RecordedUser, decide, is_of
 from archive.model import (
     AboveCap,
     Direction,
@@ -108,6 +110,54 @@ def test_a_description_nobody_can_read_is_no_reason_not_to_record() -> None:
         who(item) for item in decide(DIRECTORY, PEER, CallFacts(caller=ANNA), AT, undescribed=True).recorded
     ] == ["user-anna"]
     assert not decide(DIRECTORY, PEER, CallFacts(caller=NINA), AT, undescribed=True).recorded
+
+
+UNASKED = ((CallFacts(recorded_id="x@y", caller=BOB), False), (CallFacts(), True))
+"""Calls that are recorded though no user of them is known: of an unknown name, and undescribed."""
+
+
+@pytest.mark.parametrize(("facts", "undescribed"), UNASKED, ids=["unknown name", "undescribed"])
+def test_a_customer_that_wrote_nothing_down_and_records_nobody_has_no_call_recorded_unasked(
+    facts: CallFacts, *, undescribed: bool
+) -> None:
+    """The trace says why, and the session ends as one of nobody who is recorded."""
+    nina = next(each for each in DIRECTORY.users if each.mode is RecordingMode.NEVER)
+    directory = dataclasses.replace(DIRECTORY, users=(nina,), without_grounds=(OTHER.id, TENANT.id))
+    decision = decide(directory, PEER, facts, AT, undescribed=undescribed)
+    assert (decision.recorded, decision.kind) == ((), OutcomeKind.NOBODY_RECORDED)
+    assert (decision.reason, decision.trace[-1]) == (NO_GROUNDS, NO_GROUNDS)
+    stranger = decide(directory, PEER, CallFacts(caller=BOB), AT)
+    assert stranger.reason == "nobody named is recorded"
+
+
+@given(
+    some.builds(
+        CallFacts,
+        caller=some.sampled_from([ANNA, BEN, NINA, BOB, ""]),
+        callee=some.sampled_from([ANNA, NINA, BOB, ""]),
+        recorded_id=some.sampled_from([None, "anna@bw.example", "x@y"]),
+        recorded_is_caller=some.sampled_from([None, False, True]),
+    ),
+    some.booleans(),
+    some.sampled_from(RecordingMode),
+    some.booleans(),
+)
+def test_who_wrote_it_down_or_has_somebody_recorded_is_decided_as_before(
+    facts: CallFacts, undescribed: bool, mode: RecordingMode, written: bool
+) -> None:
+    """Whatever the call and whoever is on it; what another customer has not written counts for nobody else."""
+    anna = dataclasses.replace(DIRECTORY.users[0], mode=mode)
+    nina = next(each for each in DIRECTORY.users if each.mode is RecordingMode.NEVER)
+    before = dataclasses.replace(DIRECTORY, users=(anna, nina))
+    lacking = (OTHER.id,) if written else (OTHER.id, TENANT.id)
+    after = dataclasses.replace(before, without_grounds=lacking)
+    decided, was = (decide(each, PEER, facts, AT, undescribed=undescribed) for each in (after, before))
+    if written or mode is not RecordingMode.NEVER or was.kind is not OutcomeKind.RECORDED:
+        assert (decided.recorded, decided.kind) == (was.recorded, was.kind)
+    if written or mode is not RecordingMode.NEVER:
+        assert decided == was
+    else:
+        assert not decided.recorded
 
 
 def test_whoever_is_on_the_do_not_record_list_is_heard_by_nobody() -> None:

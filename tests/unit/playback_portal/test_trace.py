@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from archive.decision import NO_GROUNDS
 from playback_portal import trace
 from playback_portal.language import Language
 
@@ -23,6 +24,7 @@ LINES = (
     "the exchange's user id is unknown; trying numbers",
     "the exchange named a user who is unknown here: recorded for the quarantine",
     "the description can't be read: recorded for the tenant, of nobody in particular",
+    NO_GROUNDS,
     "user u1: mode never",
     "user u1: mode always, but no licence",
     "user u1: the minutes of the month are used up, and the policy is to stop",

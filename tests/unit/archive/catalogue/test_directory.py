@@ -141,7 +141,7 @@ def test_loading_takes_a_handful_of_statements_however_many_people_there_are(
     finally:
         event.remove(Engine, "before_cursor_execute", count)
     assert len(loaded.users) == 12
-    assert len(statements) <= 6
+    assert len(statements) <= 7
 
 
 def choose(portal: Catalogue, tenant: Tenant, user_id: UserId, mode: RecordingMode) -> User:

@@ -83,6 +83,7 @@ DIRECTORY = {
     "do_not_record",
     "exempt_numbers",
     "minute_months",
+    "recording_grounds",
 }
 ACROSS = {
     "earwitness_recorder": DIRECTORY | {"live_calls", "commands", "call_events"},
@@ -521,6 +522,15 @@ def test_recorders_read_no_password_and_no_api_client(filled: Any, bakery: Tenan
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("SELECT key_hash FROM api_clients")
     assert count(filled.connect("earwitness_recorder", bakery.id), "api_clients") is None
+
+
+def test_recorders_read_that_a_customer_has_grounds_and_not_what_they_say(
+    filled: Any, bakery: Tenant
+) -> None:
+    connection = filled.connect("earwitness_recorder", bakery.id)
+    assert count(connection, "recording_grounds") == 2
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("SELECT purposes FROM recording_grounds")
 
 
 @pytest.mark.parametrize("role", ["earwitness_recorder", "earwitness_worker"])

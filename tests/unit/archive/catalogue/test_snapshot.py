@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import UTC, date, datetime
 from typing import Any
@@ -214,6 +215,17 @@ def test_a_copy_of_the_release_before_is_a_value_error() -> None:
     document = json.loads(DIRECTORY.to_json())
     with pytest.raises(ValueError, match="another version"):
         Directory.from_json(json.dumps({**document, "version": 1}).encode())
+
+
+def test_a_copy_that_says_nothing_of_grounds_has_them() -> None:
+    """A recorder that starts without the database after an upgrade loses no call for it."""
+    lacking = dataclasses.replace(DIRECTORY, users=(), without_grounds=(BAKERY.id,))
+    again = Directory.from_json(lacking.to_json())
+    assert again == lacking
+    assert (again.is_switched_on(BAKERY.id), again.is_switched_on(FLORIST.id)) == (False, True)
+    document = json.loads(lacking.to_json())
+    del document["without_grounds"]
+    assert Directory.from_json(json.dumps(document).encode()).is_switched_on(BAKERY.id)
 
 
 def test_json_with_a_field_of_a_later_release_is_a_value_error() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import re
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from archive.access import Scope
-from archive.catalogue import accounts, directory, grounds
+from archive.catalogue import accounts, directory, grounds, tenant_directory
 from archive.model import RecordingMode, Role
 from playback_portal.pages.grounds import MISSING
 
@@ -52,6 +53,19 @@ def mill(office: Any) -> Any:
         keys={"administration": key},
         people={"boss": boss, "anna": anna},
     )
+
+
+async def test_nothing_is_recorded_unasked_until_it_is_written_and_recorders_hear_of_it(mill: Any) -> None:
+    """The same in the copy of a recorder, with what its database role may read, and for "what if"."""
+    recorder, tenant_id = mill.house.recorder, mill.tenant.id
+    assert not tenant_directory.load(mill.house.portal, tenant_id).is_switched_on(tenant_id)
+    carried = directory.load_directory(recorder)
+    assert (carried.is_switched_on(tenant_id), carried.is_switched_on(mill.house.tenant_id)) == (False, True)
+    with recorder.listen(directory.CHANNEL) as changes:
+        assert (await mill.send("POST", PATH, BODY)).status == 201
+        assert await asyncio.to_thread(changes.wait, 20)
+    assert directory.load_directory(recorder).is_switched_on(tenant_id)
+    assert tenant_directory.load(mill.house.portal, tenant_id).is_switched_on(tenant_id)
 
 
 async def test_the_api_refuses_to_switch_on_until_it_is_written(mill: Any) -> None:

@@ -8,6 +8,7 @@ import dataclasses
 import pytest
 
 from archive.catalogue.snapshot import Directory
+from archive.decision import NO_GROUNDS
 from archive.model import OutcomeKind
 from recorder.client.call import Dialect
 from recorder.srs import effects as do
@@ -23,6 +24,7 @@ from tests.unit.recorder.srs.conftest import (
     RTP_PORT_FIRST,
     SDP,
     STRANGER,
+    TENANT,
     TWO_STREAMS,
     Client,
     Recorder,
@@ -129,6 +131,25 @@ def test_a_call_of_nobody_we_know_is_answered_inactive(recorder: Recorder, clien
     client.bye()
     outcome = recorder.of(do.ReportOutcome)[-1].outcome
     assert (outcome.kind, outcome.reason) == (OutcomeKind.NOBODY_RECORDED, "nobody named is recorded")
+
+
+def test_where_nobody_wrote_down_why_and_nobody_is_recorded_no_unknown_user_is_heard(
+    client: Client, recorder: Recorder
+) -> None:
+    """Answered inactive, no socket; once it is written the next call of theirs waits in quarantine."""
+    nina = dataclasses.replace(DIRECTORY.users[2], numbers=())
+    silent = dataclasses.replace(DIRECTORY, users=(nina,), without_grounds=(TENANT.id,))
+    recorder.server.directory = silent
+    answer = client.call(ANNA, BEN, Dialect.BROADWORKS)
+    assert set(directions(answer.body)) == {"inactive"}
+    assert not recorder.of(do.OpenMedia)
+    client.bye()
+    outcome = recorder.of(do.ReportOutcome)[-1].outcome
+    assert (outcome.kind, outcome.reason) == (OutcomeKind.NOBODY_RECORDED, NO_GROUNDS)
+    assert outcome.trace[-1] == NO_GROUNDS
+    recorder.server.directory = dataclasses.replace(silent, without_grounds=())
+    Client(recorder, call_id="call-2@src").call(ANNA, BEN, Dialect.BROADWORKS)
+    assert recorder.state.quarantined
 
 
 def test_a_recorded_user_without_a_licence_is_not_recorded(client: Client, recorder: Recorder) -> None:
