@@ -112,6 +112,7 @@ DEEDS = {
     "notifications.changed": mark("changed what they are told of by mail"),
     "notifications.viewed": mark("looked at what they are told of by mail"),
     "report-mail.ended": mark("ended a report by mail"),
+    "report-mail.paused": mark("paused a report by mail that its reader may see no longer"),
     "report-mail.queued": mark("queued a report to be mailed"),
     "report-mail.set": mark("asked for a report by mail"),
     "report-mails.listed": mark("looked at the reports by mail"),

@@ -1,10 +1,12 @@
 """Reports by mail: each period of a subscription is sent once, whatever restarts and whoever else looks.
 
 The clock says look, a job looks. The row of a period (`archive.catalogue.report_subscriptions`) and
-its mail are made in one transaction, so that there is never one without the other: of two who
+its mail are made in one transaction, so that none is sent twice and none forgotten: of two who
 look at the same time the second finds the row. The report itself is made when the mail is sent, with
-the rights its reader has then. Sending is the business of `retention.mail`, which says what a
-worker that dies in the middle of it means.
+the rights its reader has then. Who may see it no longer when a period is due gets none: the
+subscription is paused, which the log says once, and goes on with the next period when they see it
+again. Sending is the business of `retention.mail`, which says what a worker that dies in the middle
+of it means.
 
 Rules: blocking, for threads of the worker. Not here: whose numbers they are (`archive.reports.making`).
 """
@@ -22,12 +24,12 @@ import structlog
 from archive import comma_separated
 from archive.audit import AuditWriter
 from archive.branding import Stationery
-from archive.catalogue import accounts, people, report_subscriptions
+from archive.catalogue import accounts, audit_entries, people, report_subscriptions
 from archive.catalogue.engine import Catalogue
-from archive.catalogue.report_subscriptions import Due
+from archive.catalogue.report_subscriptions import Due, Subscription
 from archive.clock import Clock
 from archive.data_key import translated_key_errors
-from archive.errors import CatalogueUnavailable
+from archive.errors import CatalogueUnavailable, NotFound
 from archive.mail import Attachment
 from archive.model import TenantId, UserId
 from archive.post import Letter
@@ -43,6 +45,9 @@ DUE = "retention.reports_due"
 KIND = "report"
 PAGE = "/reports"
 ACTOR = "service:worker"
+PAUSED = "report-mail.paused"
+GONE = "gone"
+"""Why nothing is mailed to who is no longer there."""
 
 
 class ReportMails:
@@ -71,6 +76,10 @@ class ReportMails:
         """Claim a period and queue its mail in one transaction; False when somebody else did."""
         subscription = found.subscription
         tenant_id = subscription.tenant_id
+        denial = _denied(self._catalogue, subscription)
+        if denial is not None:
+            self._pause(found, denial, now)
+            return False
         letter = _letter(found, people.tenant_of(self._catalogue, tenant_id).name, notices.url)
         with self._audit.transaction(tenant_id) as connection:
             if not report_subscriptions.claim(connection, found, now=now):
@@ -90,6 +99,34 @@ class ReportMails:
             # A letter that could not be handed over is found by the workers themselves.
             notices.post().hand_over(tenant_id, mail_id)
         return True
+
+    def _pause(self, found: Due, reason: str, now: datetime) -> None:
+        """Let a period go by without a mail; the log says it of the first one."""
+        subscription = found.subscription
+        tenant_id, name = subscription.tenant_id, f"report-mail:{subscription.id}"
+        with self._audit.transaction(tenant_id) as connection:
+            if not report_subscriptions.claim(connection, found, now=now):
+                return  # somebody else did
+            if audit_entries.newest_action(connection, tenant_id, name) == PAUSED:
+                return
+            self._audit.append(
+                connection,
+                tenant_id=tenant_id,
+                actor=ACTOR,
+                action=PAUSED,
+                object=name,
+                at=now,
+                body={"report": subscription.wanted.name.value, "reason": reason},
+            )
+
+
+def _denied(catalogue: Catalogue, subscription: Subscription) -> str | None:
+    """Return why a reader may see their report no longer, None when they may."""
+    try:
+        scope = accounts.scope_of_user(catalogue, subscription.tenant_id, subscription.user_id)
+    except NotFound:
+        return GONE
+    return making.denied(scope, subscription.wanted.name, subscription.wanted.team_id)
 
 
 def attachment(

@@ -68,6 +68,19 @@ def of_object(catalogue: Catalogue, tenant_id: TenantId, object_: str) -> list[A
         return [entry_of(row) for row in connection.execute(statement)]
 
 
+def newest_action(connection: Connection, tenant_id: TenantId, object_: str) -> str | None:
+    """Return what happened to one object of a tenant last, in the caller's transaction; None for nothing."""
+    columns = audit_entries.c
+    statement = (
+        select(columns.action)
+        .where(columns.tenant_id == tenant_id, columns.object == object_)
+        .order_by(columns.at.desc(), columns.writer.desc(), columns.sequence.desc())
+        .limit(1)
+    )
+    found: str | None = connection.execute(statement).scalar()
+    return found
+
+
 def heads(catalogue: Catalogue) -> dict[str, ChainHead]:
     """Return the head of every chain by its writer."""
     statement = select(audit_writers).order_by(audit_writers.c.writer)

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from archive.access import AccessScope, Reach, Scope, may_read_sessions, report_reach
 from archive.allowance import cap_s, forecast_s, month_of, reached_on
@@ -35,6 +36,19 @@ _NO_TEAM = "There is no such team whose reports you see."
 Sums = Mapping[str, int]
 Rows = list[tuple[Value, ...]]
 NOTHING: Sums = dict.fromkeys(figures.FIGURES, 0)
+
+
+class Denial(StrEnum):
+    """Why somebody may not see a report."""
+
+    TEAM = "team"
+    """They don't see the numbers of that team."""
+
+    WHOLE = "whole"
+    """It is of the whole tenant, and they don't see that."""
+
+    REPORTS = "reports"
+    """They see no reports at all."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +74,12 @@ def make(catalogue: Catalogue, scope: AccessScope, asked: Asked, *, now: datetim
 
     Raises NotFound for a team that is not there for who asks, Refused for who may not see this.
     """
-    reach = report_reach(scope, asked.team_id)
+    reach, denial = report_reach(scope, asked.team_id), denied(scope, asked.name, asked.team_id)
+    if denial is Denial.TEAM:
+        raise NotFound(_NO_TEAM)
     if reach is None:
-        if asked.team_id is not None and scope.permits(Scope.REPORTS_READ):
-            raise NotFound(_NO_TEAM)
         raise Refused("Reports need the scope reports:read.")
-    if asked.name in WHOLE and not (reach.is_whole and may_read_sessions(scope)):
+    if denial is not None:
         raise Refused(WHOLE[asked.name])
     by = asked.grouping
     with catalogue.transaction(scope.tenant_id) as connection:
@@ -76,6 +90,17 @@ def make(catalogue: Catalogue, scope: AccessScope, asked: Asked, *, now: datetim
     # Who is in two teams counts in both, so that those rows don't add up.
     totals = (None,) * len(columns) if by is By.TEAM else summed(columns, made)
     return Report(asked.name, by, asked.period, asked.team_id, now, columns, made, totals, measure)
+
+
+def denied(scope: AccessScope, name: Name, team_id: str | None) -> Denial | None:
+    """Return why somebody may not see a report at all, None when they may. Pure."""
+    reach = report_reach(scope, team_id)
+    if reach is None:
+        is_of_team = team_id is not None and scope.permits(Scope.REPORTS_READ)
+        return Denial.TEAM if is_of_team else Denial.REPORTS
+    if name in WHOLE and not (reach.is_whole and may_read_sessions(scope)):
+        return Denial.WHOLE
+    return None
 
 
 def sees_everybody(scope: AccessScope) -> bool:

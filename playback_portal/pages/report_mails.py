@@ -13,13 +13,15 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from archive.access import AccessScope
 from archive.audit import Json
 from archive.catalogue import identities, report_subscriptions
 from archive.catalogue.identities import Account
 from archive.catalogue.report_subscriptions import FORMS, HOUR_USUAL, Subscription, Wanted
 from archive.errors import Conflict
 from archive.post import NoPost
-from archive.reports import words
+from archive.reports import making, words
+from archive.reports.making import Denial
 from archive.reports.period import Frequency
 from archive.reports.report import Name
 from playback_portal.language import language_of, mark
@@ -36,6 +38,11 @@ FREQUENCIES: Mapping[Frequency, str] = {
     Frequency.WEEKLY: mark("Every Monday, of the week before"),
     Frequency.MONTHLY: mark("Every first of the month, of the month before"),
 }
+PAUSED: Mapping[Denial, str] = {
+    Denial.TEAM: mark("Paused: you don't see the numbers of this team any more."),
+    Denial.WHOLE: mark("Paused: this report is of the whole organisation, and you don't see that."),
+    Denial.REPORTS: mark("Paused: you may see no reports any more."),
+}
 TOO_MANY = mark("You get as many reports by mail as there can be. End one first.")
 NO_SENSE = mark("This can't be mailed like that. Choose from the lists.")
 
@@ -47,6 +54,8 @@ class Line:
     subscription: Subscription
     title: str
     team: str
+    paused: str = ""
+    """The message why nothing comes now, '' when it comes."""
 
     @property
     def when(self) -> str:
@@ -109,7 +118,12 @@ async def _page(
     found, address, teams = await asyncio.to_thread(read)
     named = dict(teams)
     lines = [
-        Line(each, words.TITLES[each.wanted.name][language], named.get(each.wanted.team_id or "", ""))
+        Line(
+            each,
+            words.TITLES[each.wanted.name][language],
+            named.get(each.wanted.team_id or "", ""),
+            _paused(scope, each.wanted),
+        )
         for each in found
     ]
     chosen = request.query.get("report", "")
@@ -131,6 +145,12 @@ async def _page(
         hour_usual=str(HOUR_USUAL),
         forms=[(each, each.upper()) for each in FORMS],
     )
+
+
+def _paused(scope: AccessScope, wanted: Wanted) -> str:
+    """Return the message why a report is not mailed now, '' when it is."""
+    denial = making.denied(scope, wanted.name, wanted.team_id)
+    return "" if denial is None else PAUSED[denial]
 
 
 def _sends(request: web.Request) -> bool:

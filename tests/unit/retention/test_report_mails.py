@@ -14,7 +14,7 @@ import pytest
 
 from archive.access import AccessScope
 from archive.audit import AuditWriter
-from archive.catalogue import accounts, directory, mails, recordings, report_subscriptions
+from archive.catalogue import accounts, audit_entries, directory, mails, recordings, report_subscriptions
 from archive.catalogue.directory import Capacity
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.report_subscriptions import CATCH_UP_MAX, COUNT_MAX, Subscription, Wanted
@@ -293,6 +293,47 @@ def test_who_manages_a_team_no_longer_gets_its_numbers_no_longer(
             database.connect().execute("DELETE FROM team_members WHERE user_id = %s", (mark.id,))
         one.send(bakery, hands)
         assert len(desk.mails) == mailed
+
+
+def test_a_report_its_reader_sees_no_longer_is_paused_once_and_goes_on_when_they_do(
+    operator: Catalogue, portal: Catalogue, bakery: Tenant, database: Any, desk: Desk, hands: Hands,
+    scheduler: Callable[[str], Scheduler],
+) -> None:  # fmt: skip
+    """Of the team, and of the role; no mail is made that fails, and the log says it of the first period."""
+    mark = person(operator, bakery, database, "mark", Role.USER)
+    ella = person(operator, bakery, database, "ella", Role.AUDITOR)
+    team_id = directory.add_team(operator, bakery.id, "Sales", now=MONDAY)
+    directory.set_team_member(operator, bakery.id, "Sales", "mark", Capacity.MANAGER, now=MONDAY)
+    of_team = subscribe(portal, mark, Wanted(Name.USAGE, Frequency.WEEKLY, team_id, form="csv"))
+    whole = subscribe(portal, ella, Wanted(Name.COMPLETENESS, Frequency.WEEKLY, form="csv"))
+    database.connect().execute("DELETE FROM team_members WHERE user_id = %s", (mark.id,))
+    directory.set_user(operator, bakery.id, "ella", now=MONDAY, role=Role.USER)
+    one = scheduler("one")
+    for week in (1, 2, 3):
+        hands.moment = MONDAY + timedelta(days=7 * week)
+        assert one.look(bakery) == scheduler(f"other-{week}").look(bakery) == 0
+        one.send(bakery, hands)
+    assert desk.mails == []
+    assert database.connect().execute("SELECT count(*) FROM mails").fetchone() == (0,)
+    assert told_of(portal, of_team) == [("report-mail.paused", {"report": "usage", "reason": "team"})]
+    assert told_of(portal, whole) == [("report-mail.paused", {"report": "completeness", "reason": "whole"})]
+    directory.set_team_member(operator, bakery.id, "Sales", "mark", Capacity.MANAGER, now=hands.moment)
+    assert one.look(bakery) == 0  # what went by does not come after all
+    hands.moment = MONDAY + timedelta(days=28)
+    assert one.look(bakery) == 1
+    one.send(bakery, hands)
+    assert days_of(desk) == ["usage-2026-12-07-2026-12-13.csv"]
+    database.connect().execute("DELETE FROM team_members WHERE user_id = %s", (mark.id,))
+    hands.moment = MONDAY + timedelta(days=35)
+    assert one.look(bakery) == 0
+    actions = [action for action, _ in told_of(portal, of_team)]
+    assert actions == ["report-mail.paused", "report-mail.queued", "report-mail.paused"]
+
+
+def told_of(portal: Catalogue, subscription: Subscription) -> list[tuple[str, Any]]:
+    name = f"report-mail:{subscription.id}"
+    entries = audit_entries.of_object(portal, subscription.tenant_id, name)
+    return [(each.action, each.body) for each in entries]
 
 
 def test_asking_again_changes_the_hour_and_there_is_an_end_to_how_many(

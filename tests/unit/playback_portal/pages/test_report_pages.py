@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import re
 from collections.abc import Iterator
@@ -11,9 +12,11 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from archive.catalogue import accounts, audit_entries, identities, report_subscriptions
+from archive.catalogue import accounts, audit_entries, directory, identities, report_subscriptions, teams
 from archive.catalogue.identities import Account
+from archive.catalogue.report_subscriptions import Wanted
 from archive.post import NoPost
+from archive.reports.period import Frequency
 from archive.reports.report import Name
 from playback_portal.app import create_app
 from playback_portal.pages.reports import usual_periods
@@ -110,6 +113,7 @@ async def test_a_report_is_had_mailed_and_stopped(api: Any, bert: dict[str, str]
     text = await page_of(api, "/reports/mails?set=1", bert)
     assert "The first one comes once its period is over" in text
     assert "Every Monday, of the week before" in text
+    assert "Paused:" not in text
     [ending] = ENDING.findall(text)
     answer = await posted(api, ending, bert)
     assert (answer.status, answer.headers["Location"]) == (303, "/reports/mails")
@@ -123,6 +127,24 @@ async def test_a_report_is_had_mailed_and_stopped(api: Any, bert: dict[str, str]
     ]
     assert done[-2].body is not None
     assert (done[-2].body["report"], done[-2].body["frequency"]) == ("usage", "weekly")
+
+
+async def test_a_report_one_sees_no_longer_says_why_it_does_not_come(api: Any, bert: dict[str, str]) -> None:
+    """Of the whole organisation, for who is no auditor now; and of a team whose manager one was."""
+    house = api.house
+    scope = accounts.scope_of_user(house.portal, house.tenant_id, house.people["bert"].id)
+    team_id = directory.add_team(house.portal, house.tenant_id, "Had been Bert's", now=NOW)
+    then = dataclasses.replace(scope, managed_team_ids=frozenset({team_id}))
+    of_team, whole = Wanted(Name.USAGE, Frequency.DAILY, team_id), Wanted(Name.COMPLETENESS, Frequency.WEEKLY)
+    with house.portal.transaction(house.tenant_id) as connection:
+        for wanted in (of_team, whole):
+            report_subscriptions.set_one(connection, then, wanted, now=NOW)
+    text = await page_of(api, "/reports/mails", bert)
+    teams.remove(house.portal, house.tenant_id, team_id)
+    assert "Paused: this report is of the whole organisation, and you don't see that." in text
+    assert "Paused: you don't see the numbers of this team any more." in text
+    assert "Had been Bert's" not in text
+    assert len(ENDING.findall(text)) == 2
 
 
 @pytest.mark.parametrize(
