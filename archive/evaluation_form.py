@@ -8,6 +8,10 @@ A question may be left out where it does not apply (`skippable`), fail all of it
 answer (`fatal`), need words (`comment`), or be asked only after a certain answer to one that
 stands before it (`when`): so no question waits for itself.
 
+A form may name what scores are worth: performance categories, each from a whole percentage. They
+are found by the thousandths a score is cut to and shown with, so that what is shown as 60.0 % is
+in the category from 60 and 59.9 % below it; what fails all of it is 0 and in the lowest.
+
 Rules: no I/O, no clock. A form that `read` returned keeps every rule here. Not here: answers
 and scores (`archive.evaluation`), forms that are kept (`archive.catalogue.evaluation_forms`).
 """
@@ -15,7 +19,7 @@ and scores (`archive.evaluation`), forms that are kept (`archive.catalogue.evalu
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
@@ -42,6 +46,14 @@ CHOICE_CHARS_MAX = 80
 WEIGHT_MAX = 100
 POINTS_MAX = 100
 """Shares of a whole: who thinks in percent needs no more."""
+
+CATEGORY_CHARS_MAX = 40
+"""A word or three beside a score."""
+
+CATEGORIES_MIN, CATEGORIES_MAX = 2, 6
+"""One tells nothing apart, and more than six are the score again. None at all is the rule."""
+
+PERCENT_MAX = 100
 
 CHOICES_MIN, CHOICES_MAX = 2, 9
 """Each answer is one digit of the keyboard; 0 is that of no."""
@@ -89,6 +101,11 @@ class Rule(StrEnum):
     DIGITS = "digits"
     BEFORE = "before"
     ANSWER = "answer"
+    CATEGORIES = "categories"
+    LOWEST = "lowest"
+    ASCENDING = "ascending"
+    NAMESAKE = "namesake"
+    """Those four of performance categories: how many, where they begin, and their names."""
 
 
 class FormFault(Refused):
@@ -160,10 +177,19 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Category:
+    """What scores are called from a percentage on, up to where the next category begins."""
+
+    name: str
+    from_percent: int
+
+
+@dataclass(frozen=True)
 class Form:
-    """What calls are judged by."""
+    """What calls are judged by. `categories` go from the lowest up; none is the rule."""
 
     sections: tuple[Section, ...]
+    categories: tuple[Category, ...] = ()
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -179,7 +205,7 @@ def read(document: Json) -> Form:
     """Return the form that JSON describes; raises FormFault naming what is wrong and where."""
     sections = tuple(_section(each, place) for place, each in _items(_object(document, ""), "sections", ""))
     _between(len(sections), (1, SECTIONS_MAX), "/sections", Rule.SECTIONS)
-    form = Form(sections)
+    form = Form(sections, read_categories(_object(document, "").get("categories")))
     _between(len(form.questions), (1, QUESTIONS_MAX), "/sections", Rule.QUESTIONS)
     before: dict[str, Question] = {}
     for place, question in _placed(form):
@@ -188,6 +214,46 @@ def read(document: Json) -> Form:
         _check_condition(question, before, f"{place}/when")
         before[question.id] = question
     return form
+
+
+def read_categories(value: Json) -> tuple[Category, ...]:
+    """Return the performance categories that JSON lists, None for none; raises FormFault as `read` does."""
+    found = tuple(_category(each, place) for place, each in _items({"categories": value}, "categories", ""))
+    if found:
+        _between(len(found), (CATEGORIES_MIN, CATEGORIES_MAX), "/categories", Rule.CATEGORIES)
+        if found[0].from_percent != 0:
+            raise FormFault("/categories/0/fromPercent", Rule.LOWEST, "the lowest category begins at 0.")
+    names: set[str] = set()
+    for number, each in enumerate(found):
+        place = f"/categories/{number}"
+        if number and each.from_percent <= found[number - 1].from_percent:
+            sentence = "each category begins higher than the one before it."
+            raise FormFault(f"{place}/fromPercent", Rule.ASCENDING, sentence)
+        if each.name.casefold() in names:
+            raise FormFault(f"{place}/name", Rule.NAMESAKE, "two categories have the same name.")
+        names.add(each.name.casefold())
+    return found
+
+
+def category_of(categories: Iterable[Category], permille: int | None) -> str | None:
+    """Return the name of the highest category a score in thousandths reaches; None without either."""
+    if permille is None:
+        return None
+    # A percentage is ten thousandths: nothing is rounded between what is shown and what it is called.
+    reached = [each.name for each in categories if each.from_percent * 10 <= permille]
+    return reached[-1] if reached else None
+
+
+def categories_document(categories: Iterable[Category]) -> list[Json]:
+    """Return performance categories as JSON, which `read_categories` reads back."""
+    return [{"name": each.name, "fromPercent": each.from_percent} for each in categories]
+
+
+def _category(value: Json, place: str) -> Category:
+    members = _object(value, place)
+    name = _text(members, "name", place, CATEGORY_CHARS_MAX)
+    # Where it begins is never left out: 0 is a place like any other.
+    return Category(name, _number(members, "fromPercent", place, (0, PERCENT_MAX), None))
 
 
 def _placed(form: Form) -> Iterator[tuple[str, Question]]:
@@ -203,7 +269,8 @@ def document_of(form: Form) -> dict[str, Json]:
         "sections": [
             {"title": section.title, "questions": [_question_document(each) for each in section.questions]}
             for section in form.sections
-        ]
+        ],
+        "categories": categories_document(form.categories),
     }
 
 
@@ -314,9 +381,11 @@ def _text(members: Mapping[str, Json], name: str, place: str, chars_max: int) ->
     return found
 
 
-def _number(members: Mapping[str, Json], name: str, place: str, bounds: tuple[int, int], default: int) -> int:
+def _number(
+    members: Mapping[str, Json], name: str, place: str, bounds: tuple[int, int], default: int | None
+) -> int:
     value, (least, most) = members.get(name), bounds
-    if value is None:
+    if value is None and default is not None:
         return default
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         sentence = f"it is a whole number from {least} to {most}."

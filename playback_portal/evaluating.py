@@ -25,7 +25,7 @@ from archive.evaluation import (
     needs_comment,
     score,
 )
-from archive.evaluation_form import CommentRule, Form, Question, Section
+from archive.evaluation_form import CommentRule, Form, Question, Section, category_of
 from archive.model import Recording
 from playback_portal import logins
 from playback_portal.language import mark
@@ -79,6 +79,11 @@ class Sheet:
     def score(self) -> Score:
         """What it comes to."""
         return score(self.form, self.answers)
+
+    @property
+    def category(self) -> str | None:
+        """What the form calls that score."""
+        return category_of(self.form.categories, self.score.permille)
 
     def answer(self, question: Question) -> Answer | None:
         """Return the answer to a question."""

@@ -1,6 +1,6 @@
 """Evaluation forms over the API: what is asked, in versions, of which the newest is used.
 
-A form is changed by a merge patch; other questions make another version, and what was evaluated
+A form is changed by a merge patch; other questions or categories make another version, and what was evaluated
 by an earlier one goes on being read by it.
 
 Rules: who evaluates or is evaluated may read forms; administrators and managers of a team make
@@ -10,6 +10,7 @@ them (`archive.access.may_make_forms`).
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from http import HTTPStatus
 
 from aiohttp import web
@@ -19,7 +20,7 @@ from archive.access import Scope
 from archive.audit import Json
 from archive.catalogue import evaluation_forms
 from archive.catalogue.evaluation_forms import KeptForm, Version
-from archive.evaluation_form import Form
+from archive.evaluation_form import Category, Form
 from playback_portal import documents
 from playback_portal.annotated import checked, tell
 from playback_portal.entity_tag import revision_seen, tagged_response
@@ -29,11 +30,17 @@ from playback_portal.services import SCOPE, SERVICES, recording_id_of
 
 read_name = checked(lambda value: evaluation_forms.named(text(value)))
 _NO_FORM = Form(())
+_NO_CATEGORIES: tuple[Category, ...] = ()
 
 
 def read_sections(value: Json) -> Form:
     """Read the sections of a form; raises ValueError saying what is wrong and where."""
     return checked(lambda sections: evaluation_form.read({"sections": sections}))(value)
+
+
+def read_categories(value: Json) -> tuple[Category, ...]:
+    """Read the performance categories of a form; raises ValueError saying what is wrong and where."""
+    return checked(evaluation_form.read_categories)(value)
 
 
 async def list_evaluation_forms(request: web.Request) -> web.StreamResponse:
@@ -51,7 +58,9 @@ async def post_evaluation_form(request: web.Request) -> web.StreamResponse:
     Parameters(request.query).check()
     body = await read_body(request)
     name, form = body.need("name", read_name, ""), body.need("sections", read_sections, _NO_FORM)
+    categories = body.read("categories", read_categories, _NO_CATEGORIES)
     body.check()
+    form = replace(form, categories=categories)
     services, scope = request.app[SERVICES], request[SCOPE]
     now = services.clock.now()
     made = await asyncio.to_thread(
@@ -88,6 +97,7 @@ async def patch_evaluation_form(request: web.Request) -> web.StreamResponse:
     body = await read_body(request)
     name = body.read("name", read_name, None)
     form = body.read("sections", read_sections, None)
+    categories = body.read("categories", read_categories, None)
     retired = body.read("retired", json_flag, None)
     body.check()
     services, scope = request.app[SERVICES], request[SCOPE]
@@ -99,7 +109,8 @@ async def patch_evaluation_form(request: web.Request) -> web.StreamResponse:
             scope,
             before.id,
             name=name,
-            form=form,
+            sections=None if form is None else form.sections,
+            categories=categories,
             retired=retired,
             revision=seen,
             now=now,

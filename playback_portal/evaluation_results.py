@@ -37,6 +37,7 @@ CSV_HEADS = (
     "form",
     "version",
     "percent",
+    "category",
     "failed",
     "told",
     "state",
@@ -115,6 +116,7 @@ def result_document(found: Result) -> dict[str, Json]:
         "state": found.state.value,
         "told": not found.hidden,
         "percent": None if found.permille is None else found.permille / 10,
+        "category": found.category,
         "failed": None if found.hidden else found.failed,
         "releasedAt": documents.time_of(found.at),
     }
@@ -129,6 +131,7 @@ def _cells(found: Result, names: dict[UserId, str], language: Language) -> tuple
         found.form_name,
         str(found.form_version),
         "" if found.permille is None else formats.count(language, found.permille / 10, 1),
+        found.category or "",
         "" if found.hidden else str(found.failed).lower(),
         str(not found.hidden).lower(),
         found.state.value,

@@ -11,9 +11,13 @@ from archive.catalogue.evaluation_forms import NAME_CHARS_MAX, VERSIONS_MAX
 from archive.catalogue.evaluations import WORDS_CHARS_MAX
 from archive.evaluation import ANSWER_COMMENT_CHARS_MAX, State
 from archive.evaluation_form import (
+    CATEGORIES_MAX,
+    CATEGORIES_MIN,
+    CATEGORY_CHARS_MAX,
     CHOICE_CHARS_MAX,
     CHOICES_MAX,
     CHOICES_MIN,
+    PERCENT_MAX,
     POINTS_MAX,
     QUESTION_CHARS_MAX,
     QUESTIONS_MAX,
@@ -65,6 +69,16 @@ _SECTIONS: Final[Schema] = {
     "minItems": 1,
     "maxItems": SECTIONS_MAX,
     "items": {"$ref": "#/components/schemas/EvaluationSection"},
+}
+_CATEGORIES: Final[Schema] = {
+    "type": ["array", "null"],
+    "maxItems": CATEGORIES_MAX,
+    "items": {"$ref": "#/components/schemas/EvaluationCategory"},
+    "description": f"none, or {CATEGORIES_MIN} to {CATEGORIES_MAX} from the lowest up, which begins at 0",
+}
+_CATEGORY: Final[Schema] = {
+    **MAYBE_TEXT,
+    "description": "what the form calls that score; null without categories, or where there is no score",
 }
 _ANSWER: Final[Schema] = {
     **_open(
@@ -130,6 +144,13 @@ EVALUATION_SCHEMAS: Final[dict[str, Schema]] = {
             "items": {"$ref": "#/components/schemas/EvaluationQuestion"},
         },
     ),
+    "EvaluationCategory": object_of(
+        name=_text(CATEGORY_CHARS_MAX),
+        fromPercent={
+            **_number(0, PERCENT_MAX),
+            "description": "the lowest score it is for, up to where the next one begins",
+        },
+    ),
     "EvaluationForm": object_of(
         id=ID,
         name=_NAME,
@@ -138,10 +159,11 @@ EVALUATION_SCHEMAS: Final[dict[str, Schema]] = {
         retired={**_FLAG, "description": "offered no more; evaluations made by it keep it"},
         revision=_REVISION,
         sections=_SECTIONS,
+        categories={**_CATEGORIES, "type": "array"},
     ),
     "EvaluationFormPage": page_of("EvaluationForm"),
-    "NewEvaluationForm": object_of(name=_NAME, sections=_SECTIONS),
-    "EvaluationFormPatch": _open(name=_NAME, sections=_SECTIONS, retired=_FLAG),
+    "NewEvaluationForm": _open("name", "sections", name=_NAME, sections=_SECTIONS, categories=_CATEGORIES),
+    "EvaluationFormPatch": _open(name=_NAME, sections=_SECTIONS, categories=_CATEGORIES, retired=_FLAG),
     "EvaluationFormVersion": object_of(
         version=_number(1, VERSIONS_MAX),
         madeBy=TEXT,
@@ -173,6 +195,7 @@ EVALUATION_SCHEMAS: Final[dict[str, Schema]] = {
                 **_PERCENT,
                 "description": "cut to a tenth; null while nothing counts",
             },
+            category=_CATEGORY,
             failedBy={**list_of(TEXT), "description": "fatal questions with their worst answer"},
             sections={**list_of(_PERCENT), "description": "those of the form, in its order"},
         ),
@@ -205,6 +228,7 @@ EVALUATION_SCHEMAS: Final[dict[str, Schema]] = {
         state=words_of(State),
         told={**_FLAG, "description": "false where the tenant hides results of fewer than five"},
         percent={**_PERCENT, "description": "cut to a tenth; null where nothing counts, or it is not told"},
+        category=_CATEGORY,
         failed={"type": ["boolean", "null"], "description": "by a fatal question; null where it is not told"},
         releasedAt=TIME,
     ),
@@ -302,7 +326,7 @@ EVALUATION_OPERATIONS: Final = {
         refusals=(400, 404),
     ),
     "patch_evaluation_form": Operation(
-        "Change an evaluation form; other sections make another version",
+        "Change an evaluation form; other sections or categories make another version",
         (*_FORM, "ifMatch"),
         "EvaluationForm",
         body="EvaluationFormPatch",

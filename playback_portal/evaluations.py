@@ -190,7 +190,7 @@ def evaluation_document(found: Evaluation) -> dict[str, Json]:
             {"question": each.question, "what": "comment" if each.is_comment else "answer"}
             for each in lacks(found.form, found.answers)
         ],
-        "score": _score_document(found.score),
+        "score": _score_document(found.score, found.category),
         "beganAt": documents.time_of(found.began_at),
         "releasedAt": None if found.released_at is None else documents.time_of(found.released_at),
         "objection": found.objection,
@@ -200,9 +200,10 @@ def evaluation_document(found: Evaluation) -> dict[str, Json]:
     }
 
 
-def _score_document(score: Score) -> dict[str, Json]:
+def _score_document(score: Score, category: str | None) -> dict[str, Json]:
     return {
         "percent": None if score.permille is None else score.permille / 10,
+        "category": category,
         "failedBy": list(score.failed_by),
         "sections": [None if each is None else each / 10 for each in score.sections],
     }

@@ -3,8 +3,9 @@
 The page sends everything with each press and gets it back changed, so that nothing is kept
 before it is saved, and a keyboard and a browser without scripts are enough.
 
-Fields: `name`; of each section `s0.title`; of each question `s0.q0.text` and so on. Choices are
-lines such as `Passend = 5`, answers of a condition digits with commas.
+Fields: `name`; of each section `s0.title`; of each question `s0.q0.text` and so on; of each category
+`c0.name` and `c0.from`. Choices are lines such as `Passend = 5`, answers of a condition digits with
+commas. One category of which nothing is filled in is none.
 
 Rules: pure. What can't be a form is told by `archive.evaluation_form.read`.
 """
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field, replace
 
 from archive.audit import Json
 from archive.evaluation_form import (
+    CATEGORIES_MAX,
     QUESTIONS_MAX,
     SECTIONS_MAX,
     CommentRule,
@@ -66,18 +68,34 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Grade:
+    """A performance category in the making, as texts."""
+
+    name: str = ""
+    from_percent: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is filled in."""
+        return not self.name.strip() and not self.from_percent.strip()
+
+
+@dataclass(frozen=True)
 class Making:
     """A form in the making; `focus` is the field that is next."""
 
     name: str = ""
     parts: tuple[Part, ...] = field(default=(Part("", (Draft("q1"),)),))
+    grades: tuple[Grade, ...] = ()
     focus: str = "name"
 
 
 def of_form(name: str, form: Form) -> Making:
     """Return a form that exists, to be changed."""
     parts = (Part(each.title, tuple(map(_draft, each.questions))) for each in form.sections)
-    return Making(name, tuple(parts))
+    return Making(
+        name, tuple(parts), tuple(Grade(each.name, str(each.from_percent)) for each in form.categories)
+    )
 
 
 def of_fields(fields: Mapping[str, str]) -> Making:
@@ -93,7 +111,28 @@ def of_fields(fields: Mapping[str, str]) -> Making:
                 break
             questions.append(Draft(**{each: fields.get(f"{place}.{each}", "") for each in FIELDS}))
         parts.append(Part(fields[f"s{section}.title"], tuple(questions)))
-    return Making(fields.get("name", ""), tuple(parts))
+    return Making(fields.get("name", ""), tuple(parts), _grades(fields))
+
+
+def _grades(fields: Mapping[str, str]) -> tuple[Grade, ...]:
+    found: list[Grade] = []
+    for number in range(CATEGORIES_MAX + 1):
+        if f"c{number}.name" not in fields:
+            break
+        found.append(Grade(fields[f"c{number}.name"], fields.get(f"c{number}.from", "")))
+    return tuple(found)
+
+
+def ordered(making: Making) -> Making:
+    """Return the form with its categories from the lowest up, those of which nothing is filled in last.
+
+    Where one begins at no number they stay as they are, so that its fault is told where it was typed.
+    """
+    filled = [each for each in making.grades if not each.is_empty]
+    numbers = [_number(each.from_percent.strip()) for each in filled]
+    if all(isinstance(each, int) for each in numbers):
+        filled.sort(key=lambda each: int(each.from_percent))
+    return replace(making, grades=(*filled, *(each for each in making.grades if each.is_empty)))
 
 
 def pressed(making: Making, what: str) -> Making:
@@ -102,6 +141,8 @@ def pressed(making: Making, what: str) -> Making:
     places = [int(each) for each in numbers if each.isascii() and each.isdecimal() and len(each) < 4]
     if verb == "add" and not places:
         return _with_section(making)
+    if verb in {"grade", "ungrade"}:
+        return _graded(making, places)
     if not places or places[0] >= len(making.parts):
         return making
     if len(places) == 1:
@@ -115,7 +156,12 @@ def document_of(making: Making) -> dict[str, Json]:
         "sections": [
             {"title": part.title, "questions": [_question(each) for each in part.questions]}
             for part in making.parts
-        ]
+        ],
+        "categories": [
+            {"name": each.name, "fromPercent": _number(each.from_percent.strip())}
+            for each in making.grades
+            if not each.is_empty
+        ],
     }
 
 
@@ -169,6 +215,18 @@ def _draft(question: Question) -> Draft:
 def _new(making: Making) -> Draft:
     taken = {each.id for part in making.parts for each in part.questions}
     return Draft(next(name for number in itertools.count(1) if (name := f"q{number}") not in taken))
+
+
+def _graded(making: Making, places: list[int]) -> Making:
+    """Return the form with one more category, two where there was none, or without the one named."""
+    if places:
+        left = tuple(each for number, each in enumerate(making.grades) if number != places[0])
+        return replace(making, grades=left, focus="c0.name" if left else "grade")
+    if len(making.grades) >= CATEGORIES_MAX:
+        return making
+    more = (Grade(),) if making.grades else (Grade("", "0"), Grade())
+    at = len(making.grades)
+    return replace(making, grades=(*making.grades, *more), focus=f"c{at}.name")
 
 
 def _with_section(making: Making) -> Making:

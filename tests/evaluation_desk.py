@@ -37,6 +37,14 @@ SECTIONS: list[dict[str, Any]] = [
 ]
 
 
+CATEGORIES = [
+    {"name": "Laag", "fromPercent": 0},
+    {"name": "=Midden", "fromPercent": 70},
+    {"name": "<b>Hoog", "fromPercent": 71},
+]
+"""Their borders are beside the 70.0 % that a middling tone comes to; their names try to be more than text."""
+
+
 class EvaluationDesk(Desk):
     """Bert listens to Anna with the right to evaluate, Mark manages the team, Dora only hears her."""
 
@@ -66,13 +74,14 @@ class EvaluationDesk(Desk):
         assert answer.status == status, await answer.text()
         return await answer.json(content_type=None)
 
-    async def new_form(self, name: str = "Gesprek", sections: Any = SECTIONS) -> Any:
+    async def new_form(self, name: str = "Gesprek", sections: Any = SECTIONS, **more: Any) -> Any:
         """Make a form."""
-        return await self.made("POST", "/v1/evaluation-forms", "ada", {"name": name, "sections": sections})
+        body = {"name": name, "sections": sections, **more}
+        return await self.made("POST", "/v1/evaluation-forms", "ada", body)
 
-    async def released(self, **answers: Any) -> Any:
-        """Return an evaluation of the recording that Bert made and released."""
-        form = await self.new_form()
+    async def released(self, form: Any = None, **answers: Any) -> Any:
+        """Return an evaluation of the recording that Bert made and released, by this form or a new one."""
+        form = form or await self.new_form()
         begun = await self.made("POST", "evaluations", "bert", {"formId": form["id"]})
         given = {"name": {"value": 1}, "tone": {"value": 5}, "offer": {"value": 2}, **answers}
         await self.made("PATCH", f"evaluations/{begun['id']}", "bert", {"answers": given}, 200)

@@ -1,7 +1,7 @@
 """Evaluation forms that are kept: a name, and versions of what is asked, of which the newest is used.
 
-Changing what is asked makes another version; those that were used before go on being what
-their evaluations are read by. A retired form is offered no more.
+Changing what is asked, or what scores are called, makes another version; those that were used
+before go on being what their evaluations are read by. A retired form is offered no more.
 
 Rules: administrators and managers of a team make and change forms (`archive.access`); no role of
 the database has the right to change a version. Not here: what a form is (`archive.evaluation_form`).
@@ -9,7 +9,7 @@ the database has the right to change a version. Not here: what a form is (`archi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +21,7 @@ from archive.catalogue.revisions import changed, expect, written
 from archive.catalogue.tables import evaluation_form_versions, evaluation_forms, evaluations
 from archive.errors import Conflict, NotFound, Refused
 from archive.evaluation import RELEASED_STATES
-from archive.evaluation_form import Form, document_of, read
+from archive.evaluation_form import Category, Form, Section, document_of, read
 from archive.model import new_id
 
 NAME_CHARS_MAX = 80
@@ -141,12 +141,15 @@ def change(
     *,
     name: str | None = None,
     form: Form | None = None,
+    sections: tuple[Section, ...] | None = None,
+    categories: tuple[Category, ...] | None = None,
     retired: bool | None = None,
     revision: int | None = None,
     now: datetime,
 ) -> KeptForm:
-    """Change a form; what is None stays, and questions as they are make no version.
+    """Change a form; what is None stays, and a form as it is makes no version.
 
+    `form` is all of it, `sections` and `categories` are its parts, for who changes one alone.
     Raises NotFound, Refused for who may not, Conflict for another `revision` or too many versions.
     """
     _require_making(scope)
@@ -160,7 +163,10 @@ def change(
             values["name"] = named(name)
         if retired is not None and retired != before.retired:
             values["retired"] = retired
-        if form is not None and form != before.form:
+        form = before.form if form is None else form
+        form = form if sections is None else replace(form, sections=sections)
+        form = form if categories is None else replace(form, categories=categories)
+        if form != before.form:
             if before.newest >= VERSIONS_MAX:
                 raise Conflict(f"A form has at most {VERSIONS_MAX} versions; make another form of it.")
             values["version"] = before.newest + 1

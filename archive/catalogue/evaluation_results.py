@@ -28,6 +28,7 @@ from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.figures import of_owner
 from archive.catalogue.recordings import decode_cursor, encode_cursor
 from archive.catalogue.tables import (
+    evaluation_form_versions,
     evaluation_forms,
     evaluation_policies,
     evaluations,
@@ -36,6 +37,7 @@ from archive.catalogue.tables import (
 )
 from archive.errors import Refused
 from archive.evaluation import RELEASED_STATES, State
+from archive.evaluation_form import category_of, read_categories
 from archive.model import RecordingId, Role, UserId
 
 RESULTS_MAX = 200
@@ -49,6 +51,7 @@ FEW_MAX = 4
 class Result:
     """What an evaluation came to. `permille` is None where nothing in it applied, or it is not told.
 
+    `category` is what the version of its form calls that score, and told with it or not at all.
     `hidden` is whether how it went is not told, `opens` whether who asks may see it whole.
     """
 
@@ -65,6 +68,7 @@ class Result:
     at: datetime
     hidden: bool = False
     opens: bool = True
+    category: str | None = None
 
 
 @dataclass(frozen=True)
@@ -337,15 +341,27 @@ def _told_as(result: Result, scope: AccessScope, many: set[str] | None) -> Resul
     if many is None or open_to_all or result.owner in many:
         return result
     opens = result.state is State.DISPUTED or scope.role is Role.AUDITOR
-    return replace(result, permille=None, failed=False, hidden=True, opens=opens)
+    return replace(result, permille=None, failed=False, category=None, hidden=True, opens=opens)
 
 
 def _statement(scope: AccessScope, condition: ColumnElement[bool]) -> Select[Any]:
-    columns = evaluations.c
+    columns, of_form = evaluations.c, evaluation_form_versions.c
     return (
-        select(evaluations, evaluation_forms.c.name.label("form_name"))
+        select(
+            evaluations,
+            evaluation_forms.c.name.label("form_name"),
+            of_form.content["categories"].label("categories"),
+        )
         .join(recordings, _same_recording())
         .join(evaluation_forms, evaluation_forms.c.id == columns.form_id)
+        .join(
+            evaluation_form_versions,
+            and_(
+                of_form.tenant_id == columns.tenant_id,
+                of_form.form_id == columns.form_id,
+                of_form.version == columns.form_version,
+            ),
+        )
         .where(columns.tenant_id == scope.tenant_id, condition)
     )
 
@@ -368,4 +384,5 @@ def _result(row: Row[Any]) -> Result:
         permille=row.score_permille,
         failed=row.failed,
         at=row.released_at or row.began_at,
+        category=category_of(read_categories(row.categories), row.score_permille),
     )

@@ -39,7 +39,7 @@ from archive.evaluation import (
     require_fit,
     score,
 )
-from archive.evaluation_form import Form, read
+from archive.evaluation_form import Form, category_of, read
 from archive.model import Recording, RecordingId, Role, TenantId, UserId, new_id
 
 EVALUATIONS_PER_RECORDING_MAX = 100
@@ -79,6 +79,11 @@ class Evaluation:
     def score(self) -> Score:
         """What the answers come to."""
         return score(self.form, self.answers)
+
+    @property
+    def category(self) -> str | None:
+        """What its form calls that score."""
+        return category_of(self.form.categories, self.score.permille)
 
     @property
     def is_released(self) -> bool:

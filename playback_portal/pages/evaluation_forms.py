@@ -19,7 +19,7 @@ from archive.access import Scope, may_administer, may_make_forms
 from archive.catalogue import evaluation_forms, evaluation_results
 from archive.catalogue.evaluation_forms import KeptForm, Version
 from archive.errors import Conflict, Refused
-from archive.evaluation_form import CommentRule, Form, FormFault, QuestionKind, read
+from archive.evaluation_form import CATEGORIES_MAX, CommentRule, Form, FormFault, QuestionKind, read
 from playback_portal import evaluating, form_builder, form_faults
 from playback_portal.annotated import tell
 from playback_portal.evaluation_forms import form_asked
@@ -108,6 +108,7 @@ async def _pressed(request: web.Request, kept: KeptForm | None) -> web.StreamRes
     if what not in {"save", "preview"}:
         request[EVENT] = "evaluation-form.drafted"
         return _page(request, form_builder.pressed(making, what), kept, versions)
+    making = form_builder.ordered(making)
     try:
         name, form = _name_of(request, making), read(form_builder.document_of(making))
         if what == "preview":
@@ -202,6 +203,7 @@ def _page(
         preview=None if preview is None else evaluating.Sheet(preview, {}),
         kinds=KINDS,
         comments=COMMENTS,
+        categories_max=CATEGORIES_MAX,
     )
 
 

@@ -59,6 +59,11 @@ SECTIONS: list[dict[str, Any]] = [
         ],
     },
 ]
+CATEGORIES: list[dict[str, Any]] = [
+    {"name": "Onvoldoende", "fromPercent": 0},
+    {"name": "Voldoende", "fromPercent": 60},
+    {"name": "Goed", "fromPercent": 85},
+]
 GOOD: dict[str, Any] = {
     "name": {"value": 1, "atMs": 600},
     "tone": {"value": 4, "atMs": 1500, "comment": "Rustig, maar praat er soms doorheen."},
@@ -74,7 +79,9 @@ FAILED: dict[str, Any] = {
 
 def judge_some(house: House) -> None:
     """Let Mark evaluate calls of Sanne and one of Daan, the first of them disputed, the last a draft; draw a sample."""
-    made = house.says(None, "POST", "/v1/evaluation-forms", name=FORM, sections=SECTIONS)
+    made = house.says(
+        None, "POST", "/v1/evaluation-forms", name=FORM, sections=SECTIONS, categories=CATEGORIES
+    )
     with operating(house.service) as catalogue:
         rights.set_rights(catalogue, house.tenant_id, house.ids[MARK.login], {Right.EVALUATE: True})
     boss = AccessScope(

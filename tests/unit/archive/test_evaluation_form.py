@@ -7,22 +7,30 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from archive.errors import Refused
+from archive.evaluation import PERFECT
 from archive.evaluation_form import (
+    CATEGORIES_MAX,
+    CATEGORY_CHARS_MAX,
     CHOICES_MAX,
     QUESTION_CHARS_MAX,
     QUESTIONS_MAX,
     SECTIONS_MAX,
     TITLE_CHARS_MAX,
     WEIGHT_MAX,
+    Category,
     Choice,
     CommentRule,
     Condition,
     Question,
     QuestionKind,
+    category_of,
     document_of,
     read,
+    read_categories,
 )
 
 DOCUMENT: dict[str, Any] = {
@@ -155,3 +163,88 @@ def test_a_question_waits_only_for_an_answer_that_one_before_it_takes() -> None:
     twice["sections"][0]["questions"][1]["id"] = "greeting"
     with pytest.raises(Refused, match="Two questions"):
         read(twice)
+
+
+GRADES = (Category("Onvoldoende", 0), Category("Voldoende", 60), Category("Goed", 85))
+
+
+def grades(*begin: Any) -> dict[str, Any]:
+    return {**one(), "categories": [{"name": f"c{n}", "fromPercent": each} for n, each in enumerate(begin)]}
+
+
+def test_categories_are_read_and_written_back_and_none_is_the_rule() -> None:
+    form = read(
+        {**one(), "categories": [{"name": " Laag ", "fromPercent": 0}, {"name": "Hoog", "fromPercent": 100}]}
+    )
+    assert form.categories == (Category("Laag", 0), Category("Hoog", 100))
+    assert read(document_of(form)) == form
+    for none in (one(), {**one(), "categories": None}, {**one(), "categories": []}):
+        assert read(none) == read(one())
+        assert read(none).categories == ()
+    assert len(read(grades(*range(CATEGORIES_MAX))).categories) == CATEGORIES_MAX
+    longest = [{"name": "x" * CATEGORY_CHARS_MAX, "fromPercent": 0}, {"name": "y", "fromPercent": 1}]
+    assert len(read_categories(longest)) == 2
+
+
+@pytest.mark.parametrize(
+    ("permille", "name"),
+    [
+        (0, "Onvoldoende"),
+        (599, "Onvoldoende"),
+        (600, "Voldoende"),
+        (601, "Voldoende"),
+        (849, "Voldoende"),
+        (850, "Goed"),
+        (1000, "Goed"),
+        (None, None),
+    ],
+)
+def test_a_category_begins_exactly_where_the_shown_score_reaches_it(
+    permille: int | None, name: str | None
+) -> None:
+    assert category_of(GRADES, permille) == name
+    assert category_of((), permille) is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(1, 100), min_size=1, max_size=CATEGORIES_MAX - 1, unique=True),
+    st.integers(0, PERFECT),
+)
+def test_every_score_has_the_one_category_between_whose_borders_it_lies(begin: list[int], score: int) -> None:
+    categories = read(grades(0, *sorted(begin))).categories
+    ends = [each.from_percent * 10 for each in categories[1:]] + [PERFECT + 1]
+    (expected,) = (
+        each.name for each, end in zip(categories, ends, strict=True) if each.from_percent * 10 <= score < end
+    )
+    assert category_of(categories, score) == expected
+
+
+@pytest.mark.parametrize(
+    ("categories", "told"),
+    [
+        ("x", "/categories: it is a list"),
+        ([3], "/categories/0: it is an object"),
+        (grades(0)["categories"], "/categories: it has 2 to 6 categories"),
+        (grades(*range(CATEGORIES_MAX + 1))["categories"], "/categories: it has 2 to 6 categories"),
+        (grades(1, 50)["categories"], "/categories/0/fromPercent: the lowest category begins at 0"),
+        (grades(0, 60, 60)["categories"], "/categories/2/fromPercent: each category begins higher"),
+        (grades(0, 60, 50)["categories"], "/categories/2/fromPercent: each category begins higher"),
+        (grades(0, 101)["categories"], "/categories/1/fromPercent: it is a whole number from 0 to 100"),
+        (grades(0, 59.5)["categories"], "/categories/1/fromPercent: it is a whole number"),
+        (grades(None, 60)["categories"], "/categories/0/fromPercent: it is a whole number"),
+        ([{"name": "Goed", "fromPercent": 0}, {"name": "GOED", "fromPercent": 5}], "/categories/1/name: two"),
+        (
+            [{"name": " ", "fromPercent": 0}, {"name": "b", "fromPercent": 5}],
+            "/categories/0/name: it has 1 to 40",
+        ),
+        (
+            [{"name": "x" * (CATEGORY_CHARS_MAX + 1), "fromPercent": 0}, {"name": "b", "fromPercent": 5}],
+            "/categories/0/name",
+        ),
+        ([{"name": "a\u202eb", "fromPercent": 0}, {"name": "b", "fromPercent": 5}], "/categories/0/name"),
+    ],
+)
+def test_what_are_no_categories_is_refused_and_says_where(categories: Any, told: str) -> None:
+    with pytest.raises(Refused, match=told):
+        read({**one(), "categories": categories})

@@ -12,7 +12,8 @@ import jsonschema
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from archive.catalogue import audit_entries
+from archive import evaluation_form
+from archive.catalogue import audit_entries, evaluation_forms
 from archive.catalogue.evaluation_forms import NAME_CHARS_MAX
 from archive.catalogue.evaluations import WORDS_CHARS_MAX
 from archive.model import Recording
@@ -20,7 +21,7 @@ from playback_portal import evaluation_results
 from playback_portal.app import create_app
 from playback_portal.openapi import document
 from playback_portal.routes import ROUTES
-from tests.evaluation_desk import SECTIONS, EvaluationDesk
+from tests.evaluation_desk import CATEGORIES, SECTIONS, EvaluationDesk
 
 DOCUMENT = document(ROUTES)
 NOTHING = "01990000-0000-7000-8000-000000000000"
@@ -69,6 +70,8 @@ async def test_a_form_is_made_changed_and_retired(desk: EvaluationDesk) -> None:
         ({"name": "x", "sections": []}, "/sections"),
         ({"name": "x", "sections": [{"title": "Begin", "questions": []}]}, "/sections"),
         ({"name": "x", "sections": "x"}, "/sections"),
+        ({"name": "x", "sections": SECTIONS, "categories": CATEGORIES[:1]}, "/categories"),
+        ({"name": "x", "sections": SECTIONS, "categories": "x"}, "/categories"),
         ({"name": " ", "sections": SECTIONS}, "/name"),
         ({"name": "x" * (NAME_CHARS_MAX + 1), "sections": SECTIONS}, "/name"),
         ({"name": "x", "sections": SECTIONS, "version": 3}, "/version"),
@@ -251,12 +254,71 @@ async def test_a_file_has_every_result_and_no_formula(
     assert ",'=1+1," in text
     dutch = await (await desk.ask("GET", "/v1/evaluations?format=csv&language=nl", "mark")).text()
     rows = list(csv.reader(io.StringIO(dutch.removeprefix("\ufeff"), newline=""), delimiter=";"))
-    assert {len(row) for row in rows} == {10}
+    assert {len(row) for row in rows} == {11}
     assert {row[3] for row in rows[1:]} == {"'=1+1", "Gesprek"}
     assert "," in rows[1][5]
     assert (await desk.ask("GET", "/v1/evaluations?format=csv&language=de", "mark")).status == 400
     monkeypatch.setattr(evaluation_results, "CSV_ROWS_MAX", 1)
     assert (await desk.ask("GET", "/v1/evaluations?format=csv", "mark")).status == 400
+
+
+async def test_categories_belong_to_a_version_of_a_form_and_are_changed_apart_from_its_questions(
+    desk: EvaluationDesk,
+) -> None:
+    plain = await desk.new_form("Zonder")
+    assert plain["categories"] == []
+    body = {"name": "Met", "sections": SECTIONS, "categories": CATEGORIES}
+    check("NewEvaluationForm", body)
+    made = await desk.made("POST", "/v1/evaluation-forms", "ada", body)
+    check("EvaluationForm", made)
+    assert made["categories"] == CATEGORIES
+    path = f"/v1/evaluation-forms/{made['id']}"
+    other = await desk.made("PATCH", path, "ada", {"sections": SECTIONS[:1]}, 200)
+    assert (other["version"], other["categories"]) == (2, CATEGORIES)
+    check("EvaluationFormPatch", {"categories": CATEGORIES[:2]})
+    fewer = await desk.made("PATCH", path, "ada", {"categories": CATEGORIES[:2]}, 200)
+    assert (fewer["version"], len(fewer["sections"]), len(fewer["categories"])) == (3, 1, 2)
+    same = await desk.made("PATCH", path, "ada", {"categories": CATEGORIES[:2]}, 200)
+    assert same["version"] == 3
+    none = await desk.made("PATCH", path, "ada", {"categories": None}, 200)
+    assert (none["version"], none["categories"]) == (4, [])
+    assert (await desk.get(f"{path}?version=1"))["categories"] == CATEGORIES
+
+
+@pytest.mark.parametrize(
+    ("tone", "name", "percent", "category"),
+    [(2, 1, 55.0, "Laag"), (3, 1, 70.0, "=Midden"), (4, 1, 85.0, "<b>Hoog"), (5, 0, 0.0, "Laag")],
+)
+async def test_a_category_stands_beside_the_score_of_every_answer_and_is_no_formula(
+    desk: EvaluationDesk, tone: int, name: int, percent: float, category: str
+) -> None:
+    """Also where a fatal answer fails all of it; and a later version changes nothing of it."""
+    form = await desk.new_form(categories=CATEGORIES)
+    answers = {"name": {"value": name}, "tone": {"value": tone, "comment": "x"}}
+    found = await desk.released(form, **answers)
+    check("Evaluation", found)
+    assert (found["score"]["percent"], found["score"]["category"]) == (percent, category)
+    await desk.made("PATCH", f"/v1/evaluation-forms/{form['id']}", "ada", {"categories": []}, 200)
+    for path, who in (("/v1/evaluations", "mark"), ("/v1/me/evaluations", "anna")):
+        listed = await desk.get(path, who)
+        check("EvaluationResultPage", listed)
+        assert [(each["percent"], each["category"]) for each in listed["items"]] == [(percent, category)]
+    text = await (await desk.ask("GET", "/v1/evaluations?format=csv", "mark")).text()
+    (row,) = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
+    assert row["category"] == ("'=Midden" if category == "=Midden" else category)
+    assert (await desk.get(f"evaluations/{found['id']}", "anna"))["score"]["category"] == category
+
+
+async def test_a_form_kept_before_there_were_categories_has_none(
+    desk: EvaluationDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = evaluation_form.document_of
+    monkeypatch.setattr(evaluation_forms, "document_of", lambda form: {"sections": before(form)["sections"]})
+    found = await desk.released()
+    assert (found["score"]["percent"], found["score"]["category"]) == (100.0, None)
+    (listed,) = (await desk.get("/v1/evaluations", "mark"))["items"]
+    assert (listed["percent"], listed["category"]) == (100.0, None)
+    assert (await desk.get(f"/v1/evaluation-forms/{found['formId']}"))["categories"] == []
 
 
 async def test_a_sample_is_drawn_by_who_may_and_told_with_its_calls(desk: EvaluationDesk) -> None:

@@ -16,7 +16,7 @@ from archive.catalogue import audit_entries, directory, evaluation_forms, polici
 from archive.model import Recording
 from playback_portal.app import create_app
 from tests.annotation_desk import NOW
-from tests.evaluation_desk import EvaluationDesk
+from tests.evaluation_desk import CATEGORIES, EvaluationDesk
 
 NOTHING = "01990000-0000-7000-8000-000000000000"
 
@@ -153,23 +153,33 @@ async def test_a_result_of_somebody_else_is_opened_with_a_purpose_where_the_tena
 async def test_of_few_no_score_stands_in_any_list_file_or_answer_of_a_colleague(
     desk: EvaluationDesk,
 ) -> None:
-    found = await desk.released(tone={"value": 3, "comment": "Kortaf"})
+    form = await desk.new_form(categories=CATEGORIES)
+    found = await desk.released(form, tone={"value": 3, "comment": "Kortaf"})
     await desk.form("/evaluations/policy", "ada", htmx=False, hides="true")
     listed = await desk.page("/evaluations", "mark")
     assert "70,0" not in listed
+    assert "Midden" not in listed
     assert listed.count("minder dan vijf") == 2
     assert f"/evaluations/{found['id']}" not in listed
     assert (await desk.ask("GET", f"/evaluations/{found['id']}", "mark")).status == 404
-    assert "70,0" not in await desk.page("evaluations", "mark")
+    panel = await desk.page("evaluations", "mark")
+    assert "70,0" not in panel
+    assert "Midden" not in panel
     for path in ("", "/history"):
         assert (await desk.ask("GET", f"evaluations/{found['id']}{path}", "mark")).status == 404
     (told,) = (await desk.get("/v1/evaluations", "mark"))["items"]
     assert (told["told"], told["percent"], told["failed"]) == (False, None, None)
+    assert told["category"] is None
     file = await (await desk.ask("GET", "/v1/evaluations?format=csv", "mark")).text()
     assert "70.0" not in file
-    assert ",,,false,released," in file
-    assert "70,0" in await desk.page("/evaluations", "bert")
-    assert "70,0" in await desk.page(f"/evaluations/{found['id']}", "anna")
+    assert "Midden" not in file
+    assert ",,,,false,released," in file
+    for told_to in (
+        await desk.page("/evaluations", "bert"),
+        await desk.page(f"/evaluations/{found['id']}", "anna"),
+    ):
+        assert "70,0" in told_to
+        assert '<bdi class="category">=Midden</bdi>' in told_to
 
 
 async def test_results_are_chosen_in_the_address_and_taken_along(desk: EvaluationDesk) -> None:
@@ -302,9 +312,70 @@ async def test_a_form_is_built_by_presses_and_kept_once_it_is_one(desk: Evaluati
     assert (await desk.get("/v1/evaluation-forms"))["items"] == []
 
 
+GRADES = {"c0.name": "Laag", "c0.from": "0", "c1.name": "<b>Hoog", "c1.from": "60"}
+
+
+async def test_categories_are_added_put_in_order_and_removed_without_scripts(desk: EvaluationDesk) -> None:
+    page = "/evaluations/forms"
+    _, text = await desk.form(page, "mark", **FIELDS, do="grade")
+    assert re.findall(r'name="(c[0-9]\.[a-z]+)" type="\w+" value="([^"]*)"', text) == [
+        ("c0.name", ""),
+        ("c0.from", "0"),
+        ("c1.name", ""),
+        ("c1.from", ""),
+    ]
+    between = {**GRADES, "c2.name": "Midden", "c2.from": "30", "c3.name": "", "c3.from": ""}
+    _, text = await desk.form(page, "mark", **FIELDS, **between, do="ungrade:2")
+    names = r'name="c[0-9]\.name" type="text" value="([^"]*)"'
+    assert re.findall(names, text) == ["Laag", "<b>Hoog", ""]
+    _, text = await desk.form(page, "mark", **FIELDS, **between, do="preview")
+    assert re.findall(names, text) == ["Laag", "Midden", "<b>Hoog", ""]
+    assert "<bdi><b>Hoog</bdi> vanaf 60,0" in text
+    assert (await desk.form(page, "mark", htmx=False, **FIELDS, **between, do="save"))[0] == 303
+    (made,) = (await desk.get("/v1/evaluation-forms"))["items"]
+    assert [(each["name"], each["fromPercent"]) for each in made["categories"]] == [
+        ("Laag", 0),
+        ("Midden", 30),
+        ("<b>Hoog", 60),
+    ]
+    one = f"{page}/{made['id']}"
+    assert 'value="&lt;b&gt;Hoog"' in await desk.page(one, "ada")
+    assert (await desk.form(one, "ada", htmx=False, **FIELDS, do="save"))[0] == 303
+    after = await desk.get(f"/v1/evaluation-forms/{made['id']}")
+    assert (after["version"], after["categories"]) == (2, [])
+
+
+async def test_a_hostile_category_is_text_wherever_a_score_is_shown(desk: EvaluationDesk) -> None:
+    form = await desk.new_form(categories=CATEGORIES)
+    found = await desk.released(form, tone={"value": 4, "comment": "x"})
+    shown = '<bdi class="category">&lt;b&gt;Hoog</bdi>'
+    for path, who in (
+        ("/evaluations", "mark"),
+        ("/evaluations", "anna"),
+        (f"/evaluations/{found['id']}", "anna"),
+        ("evaluations", "mark"),
+    ):
+        text = await desk.page(path, who)
+        assert shown in text, (path, who)
+        assert "<b>Hoog" not in text
+
+
+async def test_the_running_score_of_a_draft_has_its_category(desk: EvaluationDesk) -> None:
+    form = await desk.new_form(categories=CATEGORIES)
+    text = await answer(desk, "evaluations", "name", "0", form=form["id"])
+    assert ", <bdi>Laag</bdi></span>" in text
+
+
 @pytest.mark.parametrize(
     ("wrong", "told", "field"),
     [
+        ({**GRADES, "c1.name": ""}, "Categorie 2</a>: Schrijf hier 1 tot 40 tekens.", "c1-name"),
+        ({**GRADES, "c1.from": "x"}, "Categorie 2</a>: Dit is een geheel getal van 0 tot 100.", "c1-from"),
+        ({**GRADES, "c1.from": ""}, "Categorie 2</a>: Dit is een geheel getal van 0 tot 100.", "c1-from"),
+        ({**GRADES, "c0.from": "5"}, "Categorie 1</a>: De laagste categorie begint bij 0.", "c0-from"),
+        ({**GRADES, "c1.from": "0"}, "Categorie 2</a>: Twee categorieën beginnen bij", "c1-from"),
+        ({**GRADES, "c1.name": "laag"}, "Categorie 2</a>: Twee categorieën hebben dezelfde naam.", "c1-name"),
+        ({"c0.name": "Een", "c0.from": "0"}, "Categorie 1</a>: Geef 2 tot 6 categorieën", "c0-name"),
         ({"name": " "}, "Schrijf hier 1 tot 80 tekens.", "f-name"),
         ({"s0.title": "x" * 81}, "Onderdeel 1</a>: Schrijf hier 1 tot 80 tekens.", "s0-title"),
         ({"s0.q0.weight": "0"}, "Vraag 1.1</a>: Dit is een geheel getal van 1 tot 100.", "s0-q0-weight"),
@@ -328,6 +399,7 @@ async def test_what_is_wrong_with_a_form_is_told_in_the_language_of_who_makes_it
     notice = text.split('role="alert"')[1].split("</div></div>")[0]
     assert told in notice
     assert "/sections" not in text
+    assert "/categories" not in text
     (of_field,) = re.findall(rf'<(?:input|textarea) class="input" id="{field}"[^>]*>', text)
     assert 'aria-invalid="true"' in of_field
     assert "autofocus" in of_field
