@@ -264,7 +264,7 @@ def _insert(catalogue: Catalogue, rebuilt: Rebuilt, cases: CasesFound, now: date
     recording = rebuilt.archived.recording
     tenant_id = recording.tenant_id
     with catalogue.transaction(tenant_id) as connection:
-        ensure_tenant(connection, lost_tenant(tenant_id))
+        ensure_tenant(connection, lost_tenant(tenant_id), now=now)
         is_new = recordings.insert_recording(connection, rebuilt.archived, is_rebuilt=True) is None
         if is_new:
             sessions.insert_outcome(connection, rebuilt.outcome)

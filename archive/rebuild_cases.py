@@ -59,7 +59,7 @@ def rebuild_cases(store: Store, vault: Vault, catalogue: Catalogue, doubt: Doubt
         if case is None:
             continue
         with catalogue.transaction(tenant_id) as connection:
-            ensure_tenant(connection, lost_tenant(tenant_id))
+            ensure_tenant(connection, lost_tenant(tenant_id), now=now)
             returned = restored_cases.bring_back(connection, case, number, now=now)
         found.added += returned.is_new
         for each in case.members:

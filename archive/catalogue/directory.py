@@ -139,13 +139,18 @@ def add_tenant(
     return tenant
 
 
-def ensure_tenant(connection: Connection, tenant: Tenant) -> None:
-    """Make sure a tenant with this id exists: rebuilding a catalogue begins so; runs as operator."""
+def ensure_tenant(connection: Connection, tenant: Tenant, *, now: datetime) -> None:
+    """Make sure a tenant with this id exists: rebuilding a catalogue begins so; runs as operator.
+
+    A new one has the provider's text of why it records: it recorded before its own was lost, and a call
+    that nobody can be named for yet goes on waiting in quarantine.
+    """
     row = {"id": tenant.id, "name": tenant.name, "domain": tenant.domain}
     inserted = connection.execute(
         upsert(tenants).values(row).on_conflict_do_nothing(index_elements=["id"]).returning(tenants.c.id)
     )
     if inserted.first() is not None:
+        grounds.register(connection, tenant.id, STANDARD, "operator", now=now, standard=True)
         announce(connection)
 
 

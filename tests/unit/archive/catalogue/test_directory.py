@@ -13,6 +13,7 @@ from archive.catalogue import (
     directory,
     do_not_record,
     exempt_numbers,
+    grounds,
     keep_next,
     peers,
     policies,
@@ -407,8 +408,23 @@ def test_a_rebuilt_catalogue_begins_with_its_tenants(operator: Catalogue, databa
     tenant = Tenant(TenantId("0193"), "De Warme Bakker", "bakery.example")
     for _ in range(2):
         with operator.transaction(tenant.id) as connection:
-            directory.ensure_tenant(connection, tenant)
+            directory.ensure_tenant(connection, tenant, now=NOW)
     assert directory.list_tenants(operator) == [tenant]
+
+
+def test_a_rebuilt_tenant_records_for_the_reasons_of_its_provider_until_it_writes_its_own(
+    operator: Catalogue, recorder: Catalogue
+) -> None:
+    """It recorded before its database was lost: calls of people who are not known again yet are quarantined."""
+    tenant = Tenant(TenantId("0193"), "De Warme Bakker", "bakery.example")
+    for _ in range(2):
+        with operator.transaction(tenant.id) as connection:
+            directory.ensure_tenant(connection, tenant, now=NOW)
+    assert load_directory(recorder).is_switched_on(tenant.id)
+    with operator.transaction(tenant.id) as connection:
+        version = grounds.in_force(connection, tenant.id)
+    assert version is not None
+    assert version.standard
 
 
 def test_every_change_is_announced(
