@@ -15,12 +15,11 @@ Not here: which clock is believed (`retention.timekeeper`), the term itself (`re
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from archive.intent import Dating
-from archive.model import FinishedRecording, Recording, RecordingState, RetentionClass
+from archive.model import FinishedRecording, Recording, RecordingState
 from recorder.srs.outcome import noted
 from recorder.state import CallState
 from retention import policy
@@ -83,18 +82,16 @@ def _later(at_ns: int | None, by_ns: int) -> int | None:
     return None if at_ns is None else at_ns + by_ns
 
 
-def counted(
-    finished: FinishedRecording,
-    dating: Dating,
-    retain_until: Callable[[RetentionClass, datetime], datetime] = policy.retain_until,
-) -> FinishedRecording:
+def counted(finished: FinishedRecording, dating: Dating) -> FinishedRecording:
     """Return the recording with its term counted from where it has to be."""
     recording, begin = finished.recording, dating.term_from
     if begin is None:
         return finished
     is_quarantined = recording.state is RecordingState.QUARANTINED
     until = (
-        policy.quarantine_until(begin) if is_quarantined else retain_until(recording.retention_class, begin)
+        policy.quarantine_until(begin)
+        if is_quarantined
+        else policy.retain_until(recording.retention_class, begin)
     )
     flags = tuple(dict.fromkeys((*recording.flags, CLOCK_WRONG)))
     return replace(finished, recording=replace(recording, retain_until=until, flags=flags))

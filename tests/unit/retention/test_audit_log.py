@@ -195,10 +195,8 @@ def test_what_a_check_found_stands_in_the_log(worker: Catalogue, database: Any, 
     assert newest == ("log.verified", "failed")
 
 
-def test_a_lock_taken_off_an_object_of_the_log_is_found_within_a_month_and_put_back(
-    worker: Catalogue, database: Any, tmp_path: Path
-) -> None:
-    """By somebody with the bucket's keys, who would delete it later; one that is merely shorter is made longer."""
+def sealed_log(worker: Catalogue, tmp_path: Path) -> tuple[MemoryStore, AuditWriter, SettableClock, Any, Any]:
+    """Return the store of a log that was sealed once, and who writes, dates, reads and seals it."""
     (tmp_path / "keys").mkdir()
     settings, clock = Settings(key_store=f"dir:{tmp_path / 'keys'}"), SettableClock()
     store, audit = MemoryStore(clock), AuditWriter(worker, "worker/one")
@@ -206,6 +204,14 @@ def test_a_lock_taken_off_an_object_of_the_log_is_found_within_a_month_and_put_b
     sequencer = sequencer_of(settings, worker, store, lambda: root, audit, clock, clock.now)
     custody = custody_of(settings, worker, store, clock)
     sequencer.round()
+    return store, audit, clock, custody, sequencer
+
+
+def test_a_lock_taken_off_an_object_of_the_log_is_found_within_a_month_and_put_back(
+    worker: Catalogue, database: Any, tmp_path: Path
+) -> None:
+    """By somebody with the bucket's keys, who would delete it later; one that is merely shorter is made longer."""
+    store, audit, clock, custody, sequencer = sealed_log(worker, tmp_path)
     [note] = list(store.versions("audit/1/checkpoints/"))
     [leaves] = list(store.versions("audit/1/leaves/"))
     locked = store.head(note.key, note.version_id)
@@ -255,13 +261,7 @@ def test_a_lock_that_is_off_is_told_though_it_cannot_be_put_back_and_half_a_chec
     told: Any,
     result: Any,
 ) -> None:
-    (tmp_path / "keys").mkdir()
-    settings, clock = Settings(key_store=f"dir:{tmp_path / 'keys'}"), SettableClock()
-    store, audit = MemoryStore(clock), AuditWriter(worker, "worker/one")
-    root = LocalKeyring(bytes(32))
-    sequencer = sequencer_of(settings, worker, store, lambda: root, audit, clock, clock.now)
-    custody = custody_of(settings, worker, store, clock)
-    sequencer.round()
+    store, audit, clock, custody, _ = sealed_log(worker, tmp_path)
     [note] = list(store.versions("audit/1/checkpoints/"))
     store.loosen(note.key, note.version_id, None, None)
     cause, error, words = told

@@ -169,3 +169,19 @@ def empty(postgres_url: str, lasting: Callable[[str], Catalogue]) -> Iterator[Ca
 
             yield connect
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def siblings(
+    house: House,
+    bakery: Tenant,
+    make_recording: Callable[..., ArchivedRecording],
+    make_finished: Callable[..., FinishedRecording],
+    outcome_of: Callable[[FinishedRecording], SessionOutcome],
+) -> list[ArchivedRecording]:
+    """Three recordings of one customer and one day, under one key-encryption key."""
+    made = []
+    for minutes in range(3):
+        finished = make_finished(make_recording(bakery.id, minutes=minutes).recording)
+        made.append(house.ingest().archive(finished, outcome_of(finished)))
+    return made

@@ -65,21 +65,6 @@ class Stopping:
 
 
 @pytest.fixture
-def siblings(
-    house: object,
-    bakery: Tenant,
-    make_recording: Callable[..., ArchivedRecording],
-    make_finished: Callable[..., FinishedRecording],
-    outcome_of: Callable[[FinishedRecording], SessionOutcome],
-) -> list[ArchivedRecording]:
-    made = []
-    for minutes in range(3):
-        finished = make_finished(make_recording(bakery.id, minutes=minutes).recording)
-        made.append(house.ingest().archive(finished, outcome_of(finished)))
-    return made
-
-
-@pytest.fixture
 def rewrapping(house: object, worker: Catalogue) -> Callable[..., Rewrapping]:
     def make(**other: object) -> Rewrapping:
         parts = {

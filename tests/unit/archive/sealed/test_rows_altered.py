@@ -9,7 +9,7 @@ import pytest
 
 from archive.access import AccessScope
 from archive.errors import NotFound, VerificationFailed
-from archive.model import ArchivedRecording, FinishedRecording, ObjectKind, Role, SessionOutcome, Tenant
+from archive.model import ArchivedRecording, ObjectKind, Role, Tenant
 from archive.playback import Action, Playback
 
 TABLES = ("recording_objects", "recording_parties", "recordings")
@@ -17,20 +17,10 @@ TABLES = ("recording_objects", "recording_parties", "recordings")
 
 
 @pytest.fixture
-def two(
-    house: Any,
-    bakery: Tenant,
-    make_recording: Callable[..., ArchivedRecording],
-    make_finished: Callable[..., FinishedRecording],
-    outcome_of: Callable[[FinishedRecording], SessionOutcome],
-) -> list[ArchivedRecording]:
+def two(siblings: list[ArchivedRecording]) -> list[ArchivedRecording]:
     """Two recordings of one customer and one day, under one key-encryption key."""
-    made = []
-    for minutes in range(2):
-        finished = make_finished(make_recording(bakery.id, minutes=minutes).recording)
-        made.append(house.ingest().archive(finished, outcome_of(finished)))
-    assert made[0].kek_id == made[1].kek_id
-    return made
+    assert siblings[0].kek_id == siblings[1].kek_id
+    return siblings[:2]
 
 
 @pytest.fixture
