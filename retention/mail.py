@@ -147,6 +147,7 @@ class Mailer:
 
     def _report(self, mail: Mail, fields: dict[str, str], paper: Stationery) -> Attachment:
         """Return the report a mail carries once its audit entry is durable; raises Refused, NotFound."""
+        report_mails.require_wanted(self._catalogue, mail, fields)
         made = report_mails.attachment(self._catalogue, mail.tenant_id, fields, paper, now=self._clock.now())
         self._enter(mail, "report.mailed", "ok")
         return made

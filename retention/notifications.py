@@ -12,7 +12,6 @@ and no word of a call. Not here: the words (`retention.letters`), sending (`rete
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
@@ -34,6 +33,7 @@ from archive.errors import CatalogueUnavailable, NotFound, Refused
 from archive.model import RecordingId, TenantId, UserId
 from archive.post import Letter
 from retention.exports import Notices
+from retention.rounds import around
 
 log = structlog.get_logger()
 
@@ -219,6 +219,5 @@ def add_notifications(
     @app.task(name=DUE, lock=DUE, queueing_lock=DUE)
     async def notifications_due(timestamp: int) -> None:
         """Queue the mails of every tenant about what happened."""
-        for tenant_id in await asyncio.to_thread(tenants):
-            count = await asyncio.to_thread(queue_due, tenant_id)
-            log.debug("people are told what happened", due_at=timestamp, tenant_id=tenant_id, queued=count)
+        done = await around(tenants, queue_due)
+        log.debug("people are told what happened", due_at=timestamp, queued=sum(done.values()))

@@ -11,7 +11,6 @@ Not here: the clock of a request (`archive.data_subject`), when this runs (`rete
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Callable
 from datetime import datetime, time
@@ -31,6 +30,7 @@ from archive.errors import CatalogueUnavailable
 from archive.model import TenantId
 from archive.post import Letter
 from retention.exports import ACTOR, Notices
+from retention.rounds import around
 
 log = structlog.get_logger()
 
@@ -108,6 +108,5 @@ def add_reminders(
     @app.task(name=REMIND, lock=REMIND, queueing_lock=REMIND)
     async def reminders(timestamp: int) -> None:
         """Remind of the privacy requests of every tenant that have to be answered."""
-        for tenant_id in await asyncio.to_thread(tenants):
-            count = await asyncio.to_thread(remind, tenant_id)
-            log.debug("privacy requests looked after", due_at=timestamp, tenant_id=tenant_id, reminded=count)
+        done = await around(tenants, remind)
+        log.debug("privacy requests looked after", due_at=timestamp, reminded=sum(done.values()))

@@ -3,17 +3,16 @@
 The clock says look, a job looks. The row of a period (`archive.catalogue.report_subscriptions`) and
 its mail are made in one transaction, so that none is sent twice and none forgotten: of two who
 look at the same time the second finds the row. The report itself is made when the mail is sent, with
-the rights its reader has then. Who may see it no longer when a period is due gets none: the
-subscription is paused, which the log says once, and goes on with the next period when they see it
-again. Sending is the business of `retention.mail`, which says what a worker that dies in the middle
-of it means.
+the rights its reader has then; to who stopped it meanwhile, or has another address, none goes. Who
+may see it no longer when a period is due gets none: the subscription is paused, which the
+log says once, and goes on with the next period when they see it again. Sending is the business of
+`retention.mail`, which says what a worker that dies in the middle of it means.
 
 Rules: blocking, for threads of the worker. Not here: whose numbers they are (`archive.reports.making`).
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
@@ -26,10 +25,11 @@ from archive.audit import AuditWriter
 from archive.branding import Stationery
 from archive.catalogue import accounts, audit_entries, people, report_subscriptions
 from archive.catalogue.engine import Catalogue
+from archive.catalogue.mails import Mail
 from archive.catalogue.report_subscriptions import Due, Subscription
 from archive.clock import Clock
 from archive.data_key import translated_key_errors
-from archive.errors import CatalogueUnavailable, NotFound
+from archive.errors import CatalogueUnavailable, NotFound, Refused
 from archive.mail import Attachment
 from archive.model import TenantId, UserId
 from archive.post import Letter
@@ -38,6 +38,7 @@ from archive.reports.making import Asked
 from archive.reports.period import Period
 from archive.reports.report import Name
 from retention.exports import Notices
+from retention.rounds import around
 
 log = structlog.get_logger()
 
@@ -129,6 +130,17 @@ def _denied(catalogue: Catalogue, subscription: Subscription) -> str | None:
     return making.denied(scope, subscription.wanted.name, subscription.wanted.team_id)
 
 
+def require_wanted(catalogue: Catalogue, mail: Mail, fields: Mapping[str, str]) -> None:
+    """Raise Refused for a report its reader stopped since it was queued, or has another address."""
+    with catalogue.transaction(mail.tenant_id) as connection:
+        # A mail an older release queued names none: it is out within half a day.
+        named = fields.get("subscription")
+        if named is not None and not report_subscriptions.goes_to(
+            connection, mail.tenant_id, named, mail.recipient
+        ):
+            raise Refused("Its reader stopped this report, or has another address now.")
+
+
 def attachment(
     catalogue: Catalogue, tenant_id: TenantId, fields: Mapping[str, str], paper: Stationery, *, now: datetime
 ) -> Attachment:
@@ -163,6 +175,7 @@ def _letter(found: Due, organisation: str, url: str) -> Letter:
         "period": words.period_of(period, wanted.language),
         "link": f"{url}{PAGE}/{wanted.name}?{days}{team}",
         "ending": f"{url}{PAGE}/mails",
+        "subscription": found.subscription.id,
         "user": found.subscription.user_id,
         "from": period.first.isoformat(),
         "to": period.last.isoformat(),
@@ -181,6 +194,5 @@ def add_report_mails(
     @app.task(name=DUE, lock=DUE, queueing_lock=DUE)
     async def reports_due(timestamp: int) -> None:
         """Queue the reports of every tenant that are due."""
-        for tenant_id in await asyncio.to_thread(tenants):
-            count = await asyncio.to_thread(queue_due, tenant_id)
-            log.debug("reports are mailed", due_at=timestamp, tenant_id=tenant_id, queued=count)
+        done = await around(tenants, queue_due)
+        log.debug("reports are mailed", due_at=timestamp, queued=sum(done.values()))

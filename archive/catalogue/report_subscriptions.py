@@ -2,7 +2,7 @@
 
 A subscription is a person's own and goes to their own address, once that was proved. A period has
 one row for ever, made in the transaction that queues its mail (`claim`): whoever comes second
-finds it there. Periods a worker was away for are made up for, the newest CATCH_UP_MAX of them. What was
+finds it there. Periods nothing was sent of are made up for, the newest CATCH_UP of them. What was
 due before a backup was restored is not sent: nobody knows whether it was.
 
 Rules: one subscription of each report, team and frequency a person; asking again changes hour and
@@ -11,12 +11,12 @@ form. Not here: making and sending the mail (`retention.report_mails`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, select
+from sqlalchemy import Row, delete, exists, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.access import AccessScope, report_reach
@@ -31,10 +31,11 @@ from archive.reports.report import Name
 COUNT_MAX = 20
 """Of one person: nine reports, some of them of two teams."""
 
-CATCH_UP_MAX = 7
-"""Periods that are sent at once after workers were away: a week of days. Older ones nobody waits for."""
+CATCH_UP: Mapping[Frequency, int] = {Frequency.DAILY: 7, Frequency.WEEKLY: 2, Frequency.MONTHLY: 1}
+"""Periods that are sent at once after workers, or the address, were away. Older ones nobody waits for."""
 
 FORMS = ("csv", "xlsx", "pdf")
+FORM_USUAL = "xlsx"
 HOUR_USUAL = 7
 """Before the working day begins."""
 
@@ -47,7 +48,7 @@ class Wanted:
     frequency: Frequency
     team_id: str | None = None
     hour: int = HOUR_USUAL
-    form: str = "xlsx"
+    form: str = FORM_USUAL
     language: str = "nl"
 
 
@@ -157,6 +158,18 @@ def due(connection: Connection, tenant_id: TenantId, now: datetime) -> list[Due]
     ]
 
 
+def goes_to(connection: Connection, tenant_id: TenantId, subscription_id: str, address: str) -> bool:
+    """Return whether a subscription is there still, and goes to this address still, which is proved."""
+    columns = report_subscriptions.c
+    proved = func.addresses_of_subscribers().table_valued("user_id", "email")
+    statement = select(
+        exists()
+        .where(proved.c.user_id == columns.user_id, proved.c.email == address)
+        .where(columns.tenant_id == tenant_id, columns.id == subscription_id)
+    )
+    return bool(connection.execute(statement).scalar())
+
+
 def claim(connection: Connection, found: Due, *, now: datetime) -> bool:
     """Make the one row of a period; False when it is there. Waits for whoever is about to make it."""
     row = {
@@ -174,7 +187,7 @@ def claim(connection: Connection, found: Due, *, now: datetime) -> bool:
 def _unsent(subscription: Subscription, newest: date | None, now: datetime) -> Iterator[Period]:
     """Yield the periods behind the newest one that was sent, none from before one asked; newest first."""
     frequency, period = subscription.wanted.frequency, _due_at(subscription, now)
-    for _ in range(CATCH_UP_MAX):
+    for _ in range(CATCH_UP[frequency]):
         if period.ended <= subscription.made_at or (newest is not None and period.first <= newest):
             return
         yield period

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from aiohttp import web
@@ -17,7 +17,7 @@ from archive.access import AccessScope
 from archive.audit import Json
 from archive.catalogue import identities, report_subscriptions
 from archive.catalogue.identities import Account
-from archive.catalogue.report_subscriptions import FORMS, HOUR_USUAL, Subscription, Wanted
+from archive.catalogue.report_subscriptions import FORM_USUAL, FORMS, HOUR_USUAL, Subscription, Wanted
 from archive.errors import Conflict
 from archive.post import NoPost
 from archive.reports import making, words
@@ -45,6 +45,12 @@ PAUSED: Mapping[Denial, str] = {
 }
 TOO_MANY = mark("You get as many reports by mail as there can be. End one first.")
 NO_SENSE = mark("This can't be mailed like that. Choose from the lists.")
+OF_NO_TEAM = mark("This report is of the whole organisation and of no team by itself. Choose no team.")
+DONE: Mapping[str, str] = {
+    "set": mark("Set. The first one comes once its period is over."),
+    "ended": mark("Stopped. This report comes no more."),
+}
+"""What was just done, as the address says it."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +76,11 @@ async def list_report_mails(request: web.Request) -> web.StreamResponse:
 
 async def post_report_mail(request: web.Request) -> web.StreamResponse:
     """Have a report mailed to oneself."""
-    wanted = _wanted(request, await fields_of(request))
-    if wanted is None:
-        return await _page(request, NO_SENSE, HTTPStatus.BAD_REQUEST)
+    given = await fields_of(request)
+    wanted = _wanted(request, given)
+    fault = NO_SENSE if wanted is None else await asyncio.to_thread(_fault, request, wanted)
+    if wanted is None or fault:
+        return await _page(request, fault, HTTPStatus.BAD_REQUEST, given)
     if not _sends(request) or await asyncio.to_thread(_address, request) is None:
         # The page says what is missing; a subscription nothing comes of would be a promise.
         return await _page(request, status=HTTPStatus.CONFLICT)
@@ -81,7 +89,8 @@ async def post_report_mail(request: web.Request) -> web.StreamResponse:
     def make() -> Subscription:
         with entry.transaction() as connection:
             now = services.clock.now()
-            made = report_subscriptions.set_one(connection, scope, wanted, now=now)
+            asked = _as_before(report_subscriptions.of_person(connection, scope), wanted, given)
+            made = report_subscriptions.set_one(connection, scope, asked, now=now)
             request[SUBJECT] = f"report-mail:{made.id}"
             request[DETAILS] = _told(wanted)
             return made
@@ -89,8 +98,8 @@ async def post_report_mail(request: web.Request) -> web.StreamResponse:
     try:
         await asyncio.to_thread(make)
     except Conflict:
-        return await _page(request, TOO_MANY, HTTPStatus.CONFLICT)
-    return see_other(request, f"{PATH}?set=1")
+        return await _page(request, TOO_MANY, HTTPStatus.CONFLICT, given)
+    return see_other(request, f"{PATH}?done=set")
 
 
 async def end_report_mail(request: web.Request) -> web.StreamResponse:
@@ -102,12 +111,16 @@ async def end_report_mail(request: web.Request) -> web.StreamResponse:
             report_subscriptions.end(connection, scope, named)
 
     await asyncio.to_thread(end)
-    return see_other(request, PATH)
+    return see_other(request, f"{PATH}?done=ended")
 
 
 async def _page(
-    request: web.Request, fault: str = "", status: HTTPStatus = HTTPStatus.OK
+    request: web.Request,
+    fault: str = "",
+    status: HTTPStatus = HTTPStatus.OK,
+    given: Mapping[str, str] | None = None,
 ) -> web.StreamResponse:
+    """Show what one gets by mail; after a fault with what was `given`."""
     services, scope, language = request.app[SERVICES], request[SCOPE], language_of(request)
 
     def read() -> tuple[list[Subscription], str | None, list[tuple[str, str]]]:
@@ -126,25 +139,57 @@ async def _page(
         )
         for each in found
     ]
-    chosen = request.query.get("report", "")
+    chosen = request.query if given is None else given
+    done = request.query.get("done", "")
     return render(
         request,
         "reports/mails.html",
         status=status,
         lines=lines,
         fault=fault,
-        done=request.query.get("set") == "1" and not fault,
+        done="" if fault else DONE.get(done, ""),
         address=address,
         sends=_sends(request),
         teams=teams,
         names=[(each.value, words.TITLES[each][language]) for each in names_for(scope)],
-        chosen=chosen if chosen in set(Name) else Name.USAGE.value,
-        chosen_team=request.query.get("team", ""),
+        chosen=_chosen(chosen),
         frequencies=[(each.value, text) for each, text in FREQUENCIES.items()],
-        hours=[(str(hour), f"{hour}:00") for hour in range(24)],
-        hour_usual=str(HOUR_USUAL),
+        hours=[(str(hour), f"{hour:02}:00") for hour in range(24)],
         forms=[(each, each.upper()) for each in FORMS],
     )
+
+
+def _chosen(given: Mapping[str, str]) -> dict[str, str]:
+    """Return what the form stands at: what was chosen, else what is usual."""
+    usual = {"report": Name.USAGE.value, "team": "", "frequency": Frequency.WEEKLY.value}
+    usual |= {"hour": str(HOUR_USUAL), "form": FORM_USUAL}
+    return {name: given.get(name, value) for name, value in usual.items()}
+
+
+def _fault(request: web.Request, wanted: Wanted) -> str:
+    """Return the message why this can't be mailed to who asks, '' when it can; blocks."""
+    scope = request[SCOPE]
+    if wanted.team_id is None:
+        return ""
+    if wanted.name in making.WHOLE:
+        return OF_NO_TEAM
+    offered = dict(offered_teams(request.app[SERVICES].catalogue, scope))
+    return "" if wanted.team_id in offered else NO_SENSE
+
+
+def _as_before(had: list[Subscription], wanted: Wanted, given: Mapping[str, str]) -> Wanted:
+    """Return what is wanted with the hour and form of before, where a button asks for neither."""
+    same = (wanted.name, wanted.frequency, wanted.team_id)
+    before = next(
+        (
+            each.wanted
+            for each in had
+            if (each.wanted.name, each.wanted.frequency, each.wanted.team_id) == same
+        ),
+        wanted,
+    )
+    hour = wanted.hour if "hour" in given else before.hour
+    return replace(wanted, hour=hour, form=wanted.form if "form" in given else before.form)
 
 
 def _paused(scope: AccessScope, wanted: Wanted) -> str:
@@ -178,7 +223,7 @@ def _wanted(request: web.Request, given: Mapping[str, str]) -> Wanted | None:
         name, frequency = Name(given.get("report", "")), Frequency(given.get("frequency", ""))
     except ValueError:
         return None
-    form = given.get("form", "xlsx")
+    form = given.get("form", FORM_USUAL)
     if form not in FORMS or name not in names_for(request[SCOPE]):
         return None
     return Wanted(name, frequency, team or None, int(hour), form, language_of(request).value)

@@ -147,7 +147,9 @@ async def _show(request: web.Request, name: Name) -> web.StreamResponse:
     now = services.clock.now()
     choice = choice_of(request, name, this_month(now))
     report = await made(request, choice.asked)
-    chosen = await asyncio.to_thread(offered_teams, services.catalogue, scope)
+    chosen: list[tuple[str, str]] = []
+    if name not in making.WHOLE:
+        chosen = await asyncio.to_thread(offered_teams, services.catalogue, scope)
     return render(
         request,
         "reports/page.html",
@@ -173,7 +175,7 @@ def choice_of(request: web.Request, name: Name, usual: Period) -> Choice:
         name,
         usual,
         By(by) if by in GROUPINGS[name] else None,
-        team if is_recording_id(team) else None,
+        team if is_recording_id(team) and name not in making.WHOLE else None,
     )
     first, last = given.get("from", ""), given.get("to", "")
     if not (first or last):

@@ -17,7 +17,7 @@ from archive.audit import AuditWriter
 from archive.catalogue import accounts, audit_entries, directory, mails, recordings, report_subscriptions
 from archive.catalogue.directory import Capacity
 from archive.catalogue.engine import Catalogue
-from archive.catalogue.report_subscriptions import CATCH_UP_MAX, COUNT_MAX, Subscription, Wanted
+from archive.catalogue.report_subscriptions import CATCH_UP, COUNT_MAX, Subscription, Wanted
 from archive.errors import Conflict, NotFound, Refused
 from archive.mail import MailServer
 from archive.model import ArchivedRecording, Role, Tenant, User
@@ -234,10 +234,49 @@ def test_days_workers_were_away_for_are_made_up_for_and_no_older_ones(
     subscribe(portal, boss, DAILY)
     hands.moment = MONDAY + timedelta(days=20)
     one = scheduler("one")
-    assert one.look(bakery) == CATCH_UP_MAX
+    assert one.look(bakery) == CATCH_UP[Frequency.DAILY]
     assert one.look(bakery) == 0
     one.send(bakery, hands)
     assert max(days_of(desk)) == "usage-2026-12-05-2026-12-05.csv"
+
+
+def test_of_months_that_were_missed_the_newest_alone_comes(
+    portal: Catalogue, bakery: Tenant, boss: User, desk: Desk, hands: Hands, scheduler: Callable[[str], Scheduler]
+) -> None:  # fmt: skip
+    """Who was away for a year and proves the address again is not sent all of it."""
+    subscribe(portal, boss, Wanted(Name.USAGE, Frequency.MONTHLY, form="csv"))
+    hands.moment = MONDAY + timedelta(days=400)
+    one = scheduler("one")
+    assert one.look(bakery) == 1
+    one.send(bakery, hands)
+    assert days_of(desk) == ["usage-2027-11-01-2027-11-30.csv"]
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        "UPDATE user_emails SET email = 'new@mail.example'",
+        "UPDATE user_emails SET verified_at = NULL",
+        "DELETE FROM report_subscriptions",
+    ],
+)
+def test_one_that_was_queued_does_not_leave_when_it_was_stopped_or_its_address_is_another(
+    database: Any, portal: Catalogue, bakery: Tenant, boss: User, desk: Desk, hands: Hands,
+    scheduler: Callable[[str], Scheduler], meanwhile: str,
+) -> None:  # fmt: skip
+    """The mail server was away, and somebody else has the mailbox by now."""
+    subscribe(portal, boss, WEEKLY)
+    hands.moment = MONDAY + timedelta(days=7)
+    one = scheduler("one")
+    assert one.look(bakery) == 1
+    database.connect().execute(meanwhile)
+    one.send(bakery, hands)
+    assert desk.mails == []
+    told = database.connect().execute("SELECT state, reason FROM mails").fetchall()
+    assert told == [("failed", "Its reader stopped this report, or has another address now.")]
+    assert database.connect().execute(
+        "SELECT count(*) FROM audit_entries WHERE action = 'report.mailed'"
+    ).fetchone() == (0,)
 
 
 def test_nothing_is_sent_of_a_time_before_one_asked_nor_to_an_address_nobody_proved(

@@ -109,14 +109,15 @@ def test_usual_periods_end_with_today_and_the_month_before_is_whole() -> None:
 async def test_a_report_is_had_mailed_and_stopped(api: Any, bert: dict[str, str]) -> None:
     assert "No report comes by mail" in await page_of(api, "/reports/mails", bert)
     answer = await posted(api, "/reports/mails", bert, **WEEKLY, team="")
-    assert (answer.status, answer.headers["Location"]) == (303, "/reports/mails?set=1")
-    text = await page_of(api, "/reports/mails?set=1", bert)
+    assert (answer.status, answer.headers["Location"]) == (303, "/reports/mails?done=set")
+    text = await page_of(api, "/reports/mails?done=set", bert)
     assert "The first one comes once its period is over" in text
     assert "Every Monday, of the week before" in text
     assert "Paused:" not in text
     [ending] = ENDING.findall(text)
     answer = await posted(api, ending, bert)
-    assert (answer.status, answer.headers["Location"]) == (303, "/reports/mails")
+    assert (answer.status, answer.headers["Location"]) == (303, "/reports/mails?done=ended")
+    assert "This report comes no more" in await page_of(api, "/reports/mails?done=ended", bert)
     assert (await posted(api, ending, bert)).status == 404
     assert "No report comes by mail" in await page_of(api, "/reports/mails", bert)
     entries = audit_entries.of_tenant(api.house.portal, api.house.tenant_id)
@@ -145,6 +146,44 @@ async def test_a_report_one_sees_no_longer_says_why_it_does_not_come(api: Any, b
     assert "Paused: you don't see the numbers of this team any more." in text
     assert "Had been Bert's" not in text
     assert len(ENDING.findall(text)) == 2
+
+
+async def test_mail_me_weekly_keeps_the_hour_and_the_form_chosen_before(
+    api: Any, bert: dict[str, str]
+) -> None:
+    await posted(api, "/reports/mails", bert, **WEEKLY, hour="9", form="pdf")
+    await posted(api, "/reports/mails", bert, **WEEKLY, team="")
+    [line] = re.findall(r"<tbody>(.*?)</tbody>", await page_of(api, "/reports/mails", bert), re.DOTALL)
+    assert "09:00" in line
+    assert "PDF" in line
+    await posted(api, "/reports/mails", bert, **WEEKLY, form="csv", hour="9")
+    assert "CSV" in await page_of(api, "/reports/mails", bert)
+
+
+async def test_what_is_of_the_whole_organisation_is_mailed_of_no_team_and_shown_whatever_team_was_chosen(
+    api: Any, house: Any
+) -> None:
+    """Who chose a team and then this report sees it; a subscription that never came would be a promise."""
+    account = Account(house.tenant_id, house.people["ada"].id)
+    with house.portal.transaction(house.tenant_id) as connection:
+        identities.set_email(connection, account, "ada.reports@bakery.example")
+        identities.prove_email(connection, account, now=NOW)
+    ada = house.signed_in(house.people["ada"])
+    team_id = directory.add_team(house.portal, house.tenant_id, "Whole or not", now=NOW)
+    shown = await page_of(api, f"/reports/completeness?{NOVEMBER}&team={team_id}", ada)
+    assert "Whole or not" not in shown
+    whole = {**WEEKLY, "report": "completeness", "hour": "11", "form": "pdf", "team": team_id}
+    answer = await posted(api, "/reports/mails", ada, **whole)
+    text = html.unescape(await answer.text())
+    assert answer.status == 400
+    assert "Choose no team." in text
+    for value in ("completeness", team_id, "11", "pdf"):
+        assert f'<option value="{value}" selected>' in text
+    gone = await posted(api, "/reports/mails", ada, **{**WEEKLY, "team": house.tenant_id})
+    assert gone.status == 400
+    assert "Choose from the lists" in await gone.text()
+    teams.remove(house.portal, house.tenant_id, team_id)
+    assert "No report comes by mail" in await page_of(api, "/reports/mails", ada)
 
 
 @pytest.mark.parametrize(
