@@ -275,6 +275,9 @@ EVALUATION_PARAMETERS: Final[dict[str, Schema]] = {
     "evaluationState": _query("state", "only those in this state", words_of(State)),
     "evaluationFrom": _query("from", "released not before this: a time with offset, or a date", TEXT),
     "evaluationTo": _query("to", "released before this: a time with offset, or a date", TEXT),
+    "evaluationCategory": _query(
+        "category", "only those whose score is told and is called this", _text(CATEGORY_CHARS_MAX)
+    ),
     "evaluationFormat": _query(
         "format", "json, or csv for a file of all of them", {"type": "string", "enum": ["json", "csv"]}
     ),
@@ -364,6 +367,7 @@ EVALUATION_OPERATIONS: Final = {
             "evaluationState",
             "evaluationFrom",
             "evaluationTo",
+            "evaluationCategory",
             "evaluationFormat",
             "evaluationLanguage",
             "limit",

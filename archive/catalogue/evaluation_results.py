@@ -19,7 +19,22 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, false, func, or_, select, true, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Row,
+    Select,
+    TableValuedAlias,
+    Text,
+    and_,
+    column,
+    false,
+    func,
+    or_,
+    select,
+    true,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.access import AccessScope, Reach, evaluating, may_administer
@@ -97,13 +112,29 @@ class Counted:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which results of others are asked for: released in `[since, until)`; None is any."""
+    """Which results of others are asked for: released in `[since, until)`; None is any.
+
+    What is not told of a score is in no `category`: a choice would tell it.
+    """
 
     owner: UserId | None = None
     form_id: str | None = None
     state: State | None = None
     since: datetime | None = None
     until: datetime | None = None
+    category: str | None = None
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What results can be asked by: people, forms by id and name, and names of categories from the lowest up.
+
+    The categories are those of all versions that were used, whether or not a score is in them.
+    """
+
+    people: list[UserId]
+    forms: list[tuple[str, str]]
+    categories: list[str]
 
 
 @dataclass(frozen=True)
@@ -147,7 +178,7 @@ def of_others(
     if not 1 <= limit <= RESULTS_MAX:
         raise Refused(f"The limit of a page is 1 to {RESULTS_MAX}.")
     columns = evaluations.c
-    statement = _statement(scope, and_(_released(), _within(scope), _asked(wanted)))
+    statement = _statement(scope, and_(_released(), _within(scope), _asked(scope, wanted)))
     if cursor is not None:
         statement = statement.where(tuple_(columns.released_at, columns.id) < tuple_(*decode_cursor(cursor)))
     statement = statement.order_by(columns.released_at.desc(), columns.id.desc())
@@ -169,7 +200,7 @@ def averages(catalogue: Catalogue, scope: AccessScope, wanted: Wanted = ANY) -> 
             func.count().label("results"),
             func.sum(columns.score_permille).label("permille_sum"),
         )
-        .where(columns.score_permille.is_not(None), _asked(wanted))
+        .where(columns.score_permille.is_not(None), _asked(scope, wanted))
         .group_by(columns.owner)
         .order_by(func.count().desc(), columns.owner)
     )
@@ -234,16 +265,31 @@ def _counted(row: Row[Any], *, hides: bool) -> Counted:
     return Counted(row.name, row.results, row.acknowledged, row.disputed, failed, average.permille)
 
 
-def choices(catalogue: Catalogue, scope: AccessScope) -> tuple[list[UserId], list[tuple[str, str]]]:
-    """Return the people and the forms, by id and name, of all results of others the scope may see."""
-    columns, forms = evaluations.c, evaluation_forms.c
+def choices(catalogue: Catalogue, scope: AccessScope) -> Choices:
+    """Return what all results of others the scope may see can be asked by."""
+    columns, forms, of_form = evaluations.c, evaluation_forms.c, evaluation_form_versions.c
     seen = _others(scope)
     people = seen.with_only_columns(columns.owner).distinct().limit(RESULTS_MAX)
     used = select(forms.id, forms.name).where(forms.id.in_(seen.with_only_columns(columns.form_id)))
+    graded = _graded()
+    named = (
+        select(graded.c.name)
+        .select_from(evaluation_form_versions.join(graded, true()))
+        .where(
+            of_form.tenant_id == scope.tenant_id,
+            tuple_(of_form.form_id, of_form.version).in_(
+                seen.with_only_columns(columns.form_id, columns.form_version)
+            ),
+        )
+        .group_by(graded.c.name)
+        .order_by(func.min(graded.c.fromPercent), graded.c.name)
+        .limit(RESULTS_MAX)
+    )
     with catalogue.transaction(scope.tenant_id) as connection:
         owners = [UserId(owner) for owner in connection.execute(people).scalars()]
         rows = connection.execute(used.order_by(func.lower(forms.name), forms.id)).all()
-    return owners, [(row.id, row.name) for row in rows]
+        categories = list(connection.execute(named).scalars())
+    return Choices(owners, [(row.id, row.name) for row in rows], categories)
 
 
 def average_of(owner: UserId, count: int, permille_sum: int, *, hides_few: bool) -> Average:
@@ -314,7 +360,7 @@ def _others(scope: AccessScope) -> Select[Any]:
     return select(evaluations).join(recordings, _same_recording()).where(own, _released(), _within(scope))
 
 
-def _asked(wanted: Wanted) -> ColumnElement[bool]:
+def _asked(scope: AccessScope, wanted: Wanted) -> ColumnElement[bool]:
     columns = evaluations.c
     equal = ((columns.owner, wanted.owner), (columns.form_id, wanted.form_id), (columns.state, wanted.state))
     asked = [column == value for column, value in equal if value is not None]
@@ -322,7 +368,45 @@ def _asked(wanted: Wanted) -> ColumnElement[bool]:
         asked.append(columns.released_at >= wanted.since)
     if wanted.until is not None:
         asked.append(columns.released_at < wanted.until)
+    if wanted.category is not None:
+        asked += (_category() == wanted.category, _tells(scope))
     return and_(true(), *asked)
+
+
+def _graded() -> TableValuedAlias:
+    """Return the categories of a version of a form as a table: one that has none has no rows."""
+    listed = func.jsonb_to_recordset(evaluation_form_versions.c.content["categories"])
+    named, begins = column("name", Text), column("fromPercent", Integer)
+    return listed.table_valued(named, begins).render_derived(name="graded", with_types=True)
+
+
+def _category() -> ColumnElement[str]:
+    """Return what its form calls the score of an evaluation, as `archive.evaluation_form.category_of` does."""
+    columns, of_form, graded = evaluations.c, evaluation_form_versions.c, _graded()
+    return (
+        select(graded.c.name)
+        .select_from(evaluation_form_versions.join(graded, true()))
+        .where(
+            of_form.tenant_id == columns.tenant_id,
+            of_form.form_id == columns.form_id,
+            of_form.version == columns.form_version,
+            graded.c.fromPercent * 10 <= columns.score_permille,
+        )
+        .order_by(graded.c.fromPercent.desc())
+        .limit(1)
+        .correlate(evaluations)
+        .scalar_subquery()
+    )
+
+
+def _tells(scope: AccessScope) -> ColumnElement[bool]:
+    """Return the filter for results of which is told how they went, as `_told_as` tells it."""
+    columns, policy = evaluations.c, evaluation_policies.c
+    hiding = select(policy.tenant_id).where(policy.tenant_id == scope.tenant_id, policy.hides_few)
+    many = _others(scope).with_only_columns(columns.owner).group_by(columns.owner)
+    told = columns.owner.in_(many.having(func.count() > FEW_MAX).correlate(None))
+    mine = or_(columns.evaluator == scope.actor, columns.owner == (scope.user_id or ""))
+    return or_(~hiding.exists(), mine, told)
 
 
 def _told(connection: Connection, scope: AccessScope, owners: set[str]) -> set[str] | None:

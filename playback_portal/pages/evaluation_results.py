@@ -31,7 +31,7 @@ from archive.catalogue import (
     recordings,
 )
 from archive.catalogue.engine import Catalogue
-from archive.catalogue.evaluation_results import Average, Result, Wanted
+from archive.catalogue.evaluation_results import Average, Choices, Result, Wanted
 from archive.catalogue.evaluation_samples import Sample
 from archive.catalogue.evaluations import Evaluation
 from archive.errors import NotFound
@@ -40,6 +40,7 @@ from archive.model import Recording, RecordingId, Role, UserId
 from playback_portal import evaluating, logins
 from playback_portal.annotated import tell
 from playback_portal.evaluating import Sheet
+from playback_portal.evaluation_results import read_category
 from playback_portal.language import mark
 from playback_portal.page import render, see_other
 from playback_portal.pages.annotations import change, form_of
@@ -57,8 +58,8 @@ PAGE = "/evaluations"
 class Overview:
     """Everything the page of evaluations lists. `names` are logins by user id.
 
-    `people` and `forms` are what results of others can be asked by, `more` is whether the list
-    does not show all of them.
+    `choices` is what results of others can be asked by, its people by name; `more` is whether the
+    list does not show all of them.
     """
 
     own: list[Result]
@@ -66,8 +67,7 @@ class Overview:
     others: tuple[Result, ...]
     more: bool
     averages: list[Average]
-    people: list[UserId]
-    forms: list[tuple[str, str]]
+    choices: Choices
     names: dict[UserId, str]
 
 
@@ -80,6 +80,7 @@ class Asked:
     state: str = ""
     since: str = ""
     until: str = ""
+    category: str = ""
 
     @property
     def wanted(self) -> Wanted:
@@ -91,6 +92,7 @@ class Asked:
             State(self.state) if self.state else None,
             None if since is None else _midnight(since),
             None if until is None else _midnight(until + timedelta(days=1)),
+            self.category or None,
         )
 
     @property
@@ -99,6 +101,7 @@ class Asked:
         given = {"owner": self.person, "formId": self.form, "state": self.state, "from": self.since}
         until = _day(self.until)
         given["to"] = "" if until is None else (until + timedelta(days=1)).isoformat()
+        given["category"] = self.category
         return f"/v1/evaluations?{urlencode({'format': 'csv', **{k: v for k, v in given.items() if v}})}"
 
 
@@ -234,29 +237,38 @@ def _overview(catalogue: Catalogue, scope: AccessScope, wanted: Wanted) -> Overv
     drafts = evaluation_results.drafts(catalogue, scope)
     others = evaluation_results.of_others(catalogue, scope, wanted)
     averages = evaluation_results.averages(catalogue, scope, wanted) if others.items else []
-    people, forms = evaluation_results.choices(catalogue, scope)
-    shown = evaluation_results.people_in([*own, *drafts, *others.items]) | set(people)
+    choices = evaluation_results.choices(catalogue, scope)
+    shown = evaluation_results.people_in([*own, *drafts, *others.items]) | set(choices.people)
     names = dict(listing.logins_of(catalogue, scope, shown))
-    people.sort(key=lambda each: names.get(each, ""))
+    choices.people.sort(key=lambda each: names.get(each, ""))
     more = others.cursor is not None
-    return Overview(own, drafts, others.items, more, averages, people, forms, names)
+    return Overview(own, drafts, others.items, more, averages, choices, names)
 
 
 def _asked(request: web.Request) -> Asked:
     """Read what is asked; what can't be is as if it were not said."""
-    given = {name: request.query.get(name, "").strip() for name in ("person", "form", "state", "from", "to")}
+    fields = ("person", "form", "state", "from", "to", "category")
+    given = {name: request.query.get(name, "").strip() for name in fields}
     return Asked(
         person=_id(given["person"]),
         form=_id(given["form"]),
         state=given["state"] if given["state"] in RELEASED_STATES else "",
         since=given["from"] if _day(given["from"]) else "",
         until=given["to"] if _day(given["to"]) else "",
+        category=_category(given["category"]),
     )
 
 
 def _id(text: str) -> str:
     try:
         return str(UUID(text))
+    except ValueError:
+        return ""
+
+
+def _category(text: str) -> str:
+    try:
+        return read_category(text)
     except ValueError:
         return ""
 

@@ -7,6 +7,7 @@ import csv
 import io
 from collections.abc import AsyncIterator, Callable
 from typing import Any
+from urllib.parse import quote
 
 import jsonschema
 import pytest
@@ -228,7 +229,21 @@ async def test_results_of_others_and_of_oneself_are_listed(desk: EvaluationDesk)
 
 @pytest.mark.parametrize(
     "asked",
-    ["owner=x", "formId=1", "state=draft", "state=", "from=x", "to=1", "format=xlsx", "cursor=x", "who=me"],
+    [
+        "owner=x",
+        "formId=1",
+        "state=draft",
+        "state=",
+        "from=x",
+        "to=1",
+        "format=xlsx",
+        "cursor=x",
+        "who=me",
+        "category=",
+        f"category={'x' * 41}",
+        "category=%00",
+        "category=%E2%80%AE",
+    ],
 )
 async def test_what_can_not_be_asked_of_results_is_told(desk: EvaluationDesk, asked: str) -> None:
     answer = await desk.ask("GET", f"/v1/evaluations?{asked}", "mark")
@@ -306,6 +321,13 @@ async def test_a_category_stands_beside_the_score_of_every_answer_and_is_no_form
     text = await (await desk.ask("GET", "/v1/evaluations?format=csv", "mark")).text()
     (row,) = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
     assert row["category"] == ("'=Midden" if category == "=Midden" else category)
+    # It came last, so that who reads the others by their places goes on reading them.
+    assert [*row][-2:] == ["recording", "category"]
+    for asked, count in ((category, 1), ("Top", 0)):
+        chosen = f"/v1/evaluations?category={quote(asked)}"
+        assert len((await desk.get(chosen, "mark"))["items"]) == count, asked
+        file = await (await desk.ask("GET", f"{chosen}&format=csv", "mark")).text()
+        assert len(file.splitlines()) == 1 + count
     assert (await desk.get(f"evaluations/{found['id']}", "anna"))["score"]["category"] == category
 
 

@@ -11,10 +11,10 @@ import pytest
 from archive.access import AccessScope, Hearing, Right
 from archive.catalogue import directory, evaluation_forms, evaluation_results, evaluations, recordings
 from archive.catalogue.engine import Catalogue
-from archive.catalogue.evaluation_results import Wanted
+from archive.catalogue.evaluation_results import Choices, Wanted
 from archive.errors import NotFound, Refused
 from archive.evaluation import Answer, Event, State
-from archive.evaluation_form import Form, Question, QuestionKind, Section
+from archive.evaluation_form import Category, Form, Question, QuestionKind, Section
 from archive.model import ArchivedRecording, Recording, Role, Tenant, UserId
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
@@ -191,9 +191,65 @@ def test_results_are_chosen_by_person_form_state_and_day(floor: Floor) -> None:
     assert chosen(form_id="other") == []
     assert chosen(since=NOW + timedelta(days=1)) == [second.id]
     assert chosen(until=NOW + timedelta(days=1)) == [first.id]
-    people, forms = evaluation_results.choices(floor.portal, floor.lena)
-    assert (set(people), forms) == (set(floor.people.values()), [(floor.form, "Gesprek")])
-    assert evaluation_results.choices(floor.portal, floor.anna) == ([], [])
+    found = evaluation_results.choices(floor.portal, floor.lena)
+    assert (set(found.people), found.forms) == (set(floor.people.values()), [(floor.form, "Gesprek")])
+    assert found.categories == []
+    assert evaluation_results.choices(floor.portal, floor.anna) == Choices([], [], [])
+
+
+CATEGORIES = (Category("Laag", 0), Category("Midden", 50), Category("Hoog", 75))
+
+
+def graded(floor: Floor, *categories: Category) -> Floor:
+    evaluation_forms.change(floor.portal, floor.ada, floor.form, categories=categories, now=NOW)
+    return floor
+
+
+def test_results_are_chosen_by_what_the_version_they_were_made_by_calls_their_score(floor: Floor) -> None:
+    plain = floor.released("bob", 5)
+    graded(floor, *CATEGORIES)
+    for tone in TONES:
+        floor.released("anna", tone)
+    graded(floor, Category("Hoog", 0), Category("Top", 100))
+    other = floor.released("bob", 1)
+
+    def chosen(name: str) -> list[int | None]:
+        return floor.told(floor.lena, Wanted(category=name))
+
+    assert chosen("Laag") == [0, 250]
+    assert chosen("Midden") == [500]
+    # The border belongs to the higher one, and a later version has borders of its own.
+    assert chosen("Hoog") == [other.score.permille, 1000, 750, 1000]
+    for none in ("Top", "hoog", "", "Laag' OR '1'='1"):
+        assert chosen(none) == []
+    assert plain.category is None
+    assert floor.averages(floor.lena, Wanted(category="Laag")) == {"anna": 125}
+    assert evaluation_results.choices(floor.portal, floor.lena).categories == ["Hoog", "Laag", "Midden", "Top"]
+    for each in evaluation_results.of_others(floor.portal, floor.lena).items:
+        if each.category is not None:
+            same = Wanted(category=each.category, owner=each.owner)
+            page = evaluation_results.of_others(floor.portal, floor.lena, same)
+            assert each in page.items
+
+
+def test_no_category_tells_what_is_hidden(floor: Floor) -> None:
+    """Neither in the list nor by a count; who made an evaluation, and whom it is about, know it anyway."""
+    graded(floor, *CATEGORIES)
+    for tone in TONES[:4]:
+        floor.released("anna", tone)
+    floor.released("anna", 5, floor.mark)
+    for tone in TONES[:4]:
+        floor.released("bob", tone)
+    evaluation_results.hide_few(floor.portal, floor.ada, hides=True)
+    many, few = (Wanted(owner=floor.people[name], category="Hoog") for name in ("anna", "bob"))
+    for scope in (floor.mark, floor.otto):
+        assert floor.told(scope, many) == [1000, 750, 1000]
+        assert floor.told(scope, few) == []
+        assert "bob" not in floor.averages(scope, Wanted(category="Hoog"))
+        assert evaluation_results.choices(floor.portal, scope).categories == ["Laag", "Midden", "Hoog"]
+    assert floor.told(floor.lena, few) == [750, 1000]
+    evaluation_results.hide_few(floor.portal, floor.ada, hides=False)
+    assert floor.told(floor.mark, few) == [750, 1000]
 
 
 def test_pages_follow_each_other_without_gap(floor: Floor) -> None:

@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
@@ -158,7 +159,7 @@ async def test_of_few_no_score_stands_in_any_list_file_or_answer_of_a_colleague(
     await desk.form("/evaluations/policy", "ada", htmx=False, hides="true")
     listed = await desk.page("/evaluations", "mark")
     assert "70,0" not in listed
-    assert "Midden" not in listed
+    assert 'class="category"' not in listed
     assert listed.count("minder dan vijf") == 2
     assert f"/evaluations/{found['id']}" not in listed
     assert (await desk.ask("GET", f"/evaluations/{found['id']}", "mark")).status == 404
@@ -173,13 +174,35 @@ async def test_of_few_no_score_stands_in_any_list_file_or_answer_of_a_colleague(
     file = await (await desk.ask("GET", "/v1/evaluations?format=csv", "mark")).text()
     assert "70.0" not in file
     assert "Midden" not in file
-    assert ",,,,false,released," in file
+    assert ",,,false,released," in file
     for told_to in (
         await desk.page("/evaluations", "bert"),
         await desk.page(f"/evaluations/{found['id']}", "anna"),
     ):
         assert "70,0" in told_to
         assert '<bdi class="category">=Midden</bdi>' in told_to
+
+
+async def test_results_are_chosen_by_category_which_tells_nothing_that_is_hidden(
+    desk: EvaluationDesk,
+) -> None:
+    found = await desk.released(await desk.new_form(categories=CATEGORIES), tone={"value": 4, "comment": "x"})
+    chosen = f"/evaluations?category={quote('<b>Hoog')}"
+    text = await desk.page(chosen, "mark")
+    assert '<option value="&lt;b&gt;Hoog" selected>&lt;b&gt;Hoog</option>' in text
+    assert f"/evaluations/{found['id']}" in text
+    link = html.unescape(re.search(r'href="(/v1/evaluations[^"]*)"', text)[1])  # type: ignore[index]
+    assert "category=%3Cb%3EHoog" in link
+    assert len((await (await desk.ask("GET", link, "mark")).text()).splitlines()) == 2
+    for other in ("Laag", "x" * 41, "\0"):
+        text = await desk.page(f"/evaluations?category={quote(other)}", "mark")
+        assert (f"/evaluations/{found['id']}" in text) == (other != "Laag"), other
+    await desk.form("/evaluations/policy", "ada", htmx=False, hides="true")
+    for path in (chosen, "/evaluations?category=Laag"):
+        text = await desk.page(path, "mark")
+        assert f"/evaluations/{found['id']}" not in text
+        assert "Geen resultaten" in text
+    assert f"/evaluations/{found['id']}" in await desk.page(chosen, "bert")
 
 
 async def test_results_are_chosen_in_the_address_and_taken_along(desk: EvaluationDesk) -> None:
