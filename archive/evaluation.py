@@ -1,9 +1,11 @@
 """Evaluations: how a form and its answers make a score, and the life of one from draft to settled.
 
     draft -> released -> acknowledged
-      |         |
-      |         +------> disputed -> settled
+      |         |             |
+      |         +-------------+-> disputed -> settled
       +-> withdrawn
+
+Who has seen an evaluation did not thereby agree to it: it can still be disputed.
 
 A score is a pure function of the form and the answers: of each question that is asked and
 applies, what its answer is worth times its weight, by the weights of those questions. A
@@ -57,6 +59,7 @@ TABLE: Mapping[tuple[State, Event], State] = {
     (State.DRAFT, Event.WITHDRAW): State.WITHDRAWN,
     (State.RELEASED, Event.ACKNOWLEDGE): State.ACKNOWLEDGED,
     (State.RELEASED, Event.DISPUTE): State.DISPUTED,
+    (State.ACKNOWLEDGED, Event.DISPUTE): State.DISPUTED,
     (State.DISPUTED, Event.SETTLE): State.SETTLED,
 }
 

@@ -116,6 +116,13 @@ class Desk:
     others: tuple[Evaluation, ...]
     names: dict[str, str]
 
+    @property
+    def choices(self) -> list[tuple[str, str]]:
+        """The forms to choose from, by id and name: that of what is open, and those that are offered."""
+        found = [(each.id, each.name) for each in self.forms]
+        shown = [] if self.open is None else [(self.open.form_id, self.open.form_name)]
+        return [*(each for each in shown if each not in found), *found]
+
 
 def read(catalogue: Catalogue, scope: AccessScope, recording: Recording, form_id: str = "") -> Desk:
     """Return the evaluations of a recording; its caller knows that it may be read.

@@ -5,7 +5,8 @@ before it is saved, and a keyboard and a browser without scripts are enough.
 
 Fields: `name`; of each section `s0.title`; of each question `s0.q0.text` and so on; of each category
 `c0.name` and `c0.from`. Choices are lines such as `Passend = 5`, answers of a condition digits with
-commas. One category of which nothing is filled in is none.
+commas. A category of which nothing is filled in is none, and categories that are as they were
+offered are none either. `seen` is the revision of the form that was there when the page was opened.
 
 Rules: pure. What can't be a form is told by `archive.evaluation_form.read`.
 """
@@ -80,22 +81,32 @@ class Grade:
         return not self.name.strip() and not self.from_percent.strip()
 
 
+OFFERED = (Grade("", "0"), Grade())
+"""What stands there once somebody wants categories: the lowest, which begins at 0, and another one."""
+
+
 @dataclass(frozen=True)
 class Making:
-    """A form in the making; `focus` is the field that is next."""
+    """A form in the making; `focus` is the field that is next, `seen` the revision it was begun from."""
 
     name: str = ""
     parts: tuple[Part, ...] = field(default=(Part("", (Draft("q1"),)),))
     grades: tuple[Grade, ...] = ()
     focus: str = "name"
+    seen: int | None = None
+
+    @property
+    def filled(self) -> tuple[Grade, ...]:
+        """The categories of which something is filled in; none where they are as they were offered."""
+        filled = tuple(each for each in self.grades if not each.is_empty)
+        return () if all(each in OFFERED for each in filled) else filled
 
 
-def of_form(name: str, form: Form) -> Making:
-    """Return a form that exists, to be changed."""
+def of_form(name: str, form: Form, seen: int) -> Making:
+    """Return a form that exists in a revision, to be changed."""
     parts = (Part(each.title, tuple(map(_draft, each.questions))) for each in form.sections)
-    return Making(
-        name, tuple(parts), tuple(Grade(each.name, str(each.from_percent)) for each in form.categories)
-    )
+    grades = (Grade(each.name, str(each.from_percent)) for each in form.categories)
+    return Making(name, tuple(parts), tuple(grades), seen=seen)
 
 
 def of_fields(fields: Mapping[str, str]) -> Making:
@@ -111,7 +122,10 @@ def of_fields(fields: Mapping[str, str]) -> Making:
                 break
             questions.append(Draft(**{each: fields.get(f"{place}.{each}", "") for each in FIELDS}))
         parts.append(Part(fields[f"s{section}.title"], tuple(questions)))
-    return Making(fields.get("name", ""), tuple(parts), _grades(fields))
+    seen = _number(fields.get("seen", ""))
+    return Making(
+        fields.get("name", ""), tuple(parts), _grades(fields), seen=seen if isinstance(seen, int) else None
+    )
 
 
 def _grades(fields: Mapping[str, str]) -> tuple[Grade, ...]:
@@ -158,9 +172,7 @@ def document_of(making: Making) -> dict[str, Json]:
             for part in making.parts
         ],
         "categories": [
-            {"name": each.name, "fromPercent": _number(each.from_percent.strip())}
-            for each in making.grades
-            if not each.is_empty
+            {"name": each.name, "fromPercent": _number(each.from_percent.strip())} for each in making.filled
         ],
     }
 
@@ -224,7 +236,7 @@ def _graded(making: Making, places: list[int]) -> Making:
         return replace(making, grades=left, focus="c0.name" if left else "grade")
     if len(making.grades) >= CATEGORIES_MAX:
         return making
-    more = (Grade(),) if making.grades else (Grade("", "0"), Grade())
+    more = (Grade(),) if making.grades else OFFERED
     at = len(making.grades)
     return replace(making, grades=(*making.grades, *more), focus=f"c{at}.name")
 

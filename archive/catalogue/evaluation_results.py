@@ -381,7 +381,7 @@ def _graded() -> TableValuedAlias:
 
 
 def _category() -> ColumnElement[str]:
-    """Return what its form calls the score of an evaluation, as `archive.evaluation_form.category_of` does."""
+    """Return what its form calls the score of an evaluation, as `category_of` does."""
     columns, of_form, graded = evaluations.c, evaluation_form_versions.c, _graded()
     return (
         select(graded.c.name)

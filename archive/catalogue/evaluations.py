@@ -54,6 +54,14 @@ Given = Mapping[str, Answer | None]
 NOTHING_GIVEN: Given = {}
 
 
+class Incomplete(Conflict):
+    """A form lacks answers or comments; `lacking` is how many."""
+
+    def __init__(self, lacking: int) -> None:
+        super().__init__(f"That can't be done yet: {lacking} answers or comments are missing.")
+        self.lacking = lacking
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """What somebody thinks of a call, by a version of a form. `owner` is whom it is about."""
@@ -238,18 +246,21 @@ def move(
     event: Event,
     *,
     words: str = "",
+    given: Given = NOTHING_GIVEN,
     revision: int | None = None,
     now: datetime,
 ) -> Evaluation:
     """Release, withdraw, acknowledge, dispute or settle an evaluation of a recording.
 
-    Raises NotFound, Refused for who may not or words that are missing, Conflict for another
-    `revision`, an event that does not belong there, or a form that still lacks answers.
+    `given` are last answers, kept with it or not at all. Raises NotFound, Refused for who may not
+    or words that are missing, Conflict for another `revision` or an event that does not belong
+    there, Incomplete for a form that still lacks answers.
     """
     with catalogue.transaction(scope.tenant_id) as connection:
         before = _seen(connection, scope, recording, evaluation_id)
         expect(revision, before.revision)
         _require_may(scope, recording, before, event)
+        before = _answer(connection, scope, recording, before, given, now=now) if given else before
         after = _write(connection, scope, before, now, _moved(before, event, words, now))
         _tell(connection, scope, after, event, now)
         return after
@@ -289,10 +300,10 @@ def _require_may(scope: AccessScope, recording: Recording | None, before: Evalua
 
 
 def _moved(before: Evaluation, event: Event, words: str, now: datetime) -> dict[str, object]:
-    """Return the columns an event changes; raises Conflict where it can't be, Refused for the words."""
+    """Return the columns an event changes; raises Conflict, Incomplete, or Refused for the words."""
     values: dict[str, object] = {"state": after(before.state, event)}
     if event in {Event.RELEASE, Event.SETTLE} and (lacking := len(lacks(before.form, before.answers))):
-        raise Conflict(f"That can't be done yet: {lacking} answers or comments are missing.")
+        raise Incomplete(lacking)
     if event is Event.RELEASE:
         values |= {"released_at": now, **_answers(before.form, before.answers)}
     elif event is Event.DISPUTE:

@@ -34,6 +34,10 @@ from playback_portal.route import EVENT, SUBJECT, Handler, Route
 from playback_portal.services import ENTRY, SCOPE, SERVICES
 
 PAGE = "/evaluations/forms"
+MEANWHILE = mark(
+    "Somebody changed this form meanwhile. What you made stands here; save again to replace theirs, "
+    "which stays as a version."
+)
 TOO_MANY = mark("There are too many forms or versions already. Change or offer again one that is there.")
 KINDS = {
     QuestionKind.YES_NO: mark("Yes or no"),
@@ -71,7 +75,12 @@ async def get_form(request: web.Request) -> web.StreamResponse:
     version = parameters.read("version", whole_number(1, evaluation_forms.VERSIONS_MAX), None)
     parameters.check()
     kept = await form_asked(request, version)
-    return _page(request, form_builder.of_form(kept.name, kept.form), kept, await _versions(request, kept))
+    return _page(
+        request,
+        form_builder.of_form(kept.name, kept.form, kept.revision),
+        kept,
+        await _versions(request, kept),
+    )
 
 
 async def post_new(request: web.Request) -> web.StreamResponse:
@@ -114,13 +123,18 @@ async def _pressed(request: web.Request, kept: KeptForm | None) -> web.StreamRes
         if what == "preview":
             request[EVENT] = "evaluation-form.drafted"
             return _page(request, making, kept, versions, preview=form)
-        await _save(request, kept, name, form)
+        await _save(request, kept, making.seen, name, form)
     except FormFault as error:
         fault = form_faults.told(error, language_of(request))
     except _NameFaultError as error:
         fault = error.fault
     except Conflict:
-        fault = form_faults.ToldFault("", "", translated(language_of(request), TOO_MANY))
+        revision = None if kept is None else (await form_asked(request)).revision
+        meanwhile = making.seen is not None and making.seen != revision
+        fault = form_faults.ToldFault(
+            "", "", translated(language_of(request), MEANWHILE if meanwhile else TOO_MANY)
+        )
+        making = replace(making, seen=revision)
     else:
         return see_other(request, PAGE)
     await request[ENTRY].make("refused")
@@ -145,7 +159,7 @@ def _name_of(request: web.Request, making: Making) -> str:
         ) from None
 
 
-async def _save(request: web.Request, kept: KeptForm | None, name: str, form: Form) -> None:
+async def _save(request: web.Request, kept: KeptForm | None, seen: int | None, name: str, form: Form) -> None:
     if kept is None:
         made = await change(
             request,
@@ -157,7 +171,7 @@ async def _save(request: web.Request, kept: KeptForm | None, name: str, form: Fo
     after = await change(
         request,
         lambda catalogue, scope, now: evaluation_forms.change(
-            catalogue, scope, form_id, name=name, form=form, now=now
+            catalogue, scope, form_id, name=name, form=form, revision=seen, now=now
         ),
     )
     tell(request, version=after.version)

@@ -34,8 +34,8 @@ from archive.catalogue.engine import Catalogue
 from archive.catalogue.evaluation_results import Average, Choices, Result, Wanted
 from archive.catalogue.evaluation_samples import Sample
 from archive.catalogue.evaluations import Evaluation
-from archive.errors import NotFound
-from archive.evaluation import RELEASED_STATES, Event, State
+from archive.errors import Conflict, NotFound
+from archive.evaluation import RELEASED_STATES, TABLE, Event, State
 from archive.model import Recording, RecordingId, Role, UserId
 from playback_portal import evaluating, logins
 from playback_portal.annotated import tell
@@ -49,9 +49,11 @@ from playback_portal.parameters import CALENDAR
 from playback_portal.problems import Problem
 from playback_portal.purposes import purpose_of
 from playback_portal.route import Handler, Route
-from playback_portal.services import SCOPE, SERVICES, recording_id_of
+from playback_portal.services import ENTRY, SCOPE, SERVICES, recording_id_of
 
 PAGE = "/evaluations"
+REPLIES = (Event.ACKNOWLEDGE, Event.DISPUTE)
+"""What the person it is about can do with it."""
 
 
 @dataclass(frozen=True)
@@ -147,12 +149,17 @@ async def get_result(request: web.Request) -> web.StreamResponse:
 async def post_acknowledgement(request: web.Request) -> web.StreamResponse:
     """Say that one has seen it."""
     evaluation_id = recording_id_of(request)
-    after = await change(
-        request,
-        lambda catalogue, scope, now: evaluations.reply(
-            catalogue, scope, evaluation_id, Event.ACKNOWLEDGE, now=now
-        ),
-    )
+    try:
+        after = await change(
+            request,
+            lambda catalogue, scope, now: evaluations.reply(
+                catalogue, scope, evaluation_id, Event.ACKNOWLEDGE, now=now
+            ),
+        )
+    except Conflict:
+        # Pressed twice, or disputed meanwhile: the page tells how it stands.
+        await request[ENTRY].make("refused")
+        return see_other(request, f"{PAGE}/{evaluation_id}")
     tell(request, recording=after.recording_id, state=after.state.value)
     return see_other(request, f"{PAGE}/{evaluation_id}")
 
@@ -181,7 +188,7 @@ async def _page(request: web.Request) -> web.StreamResponse:
     tell(request, recording=found.recording_id)
     if recording is not None:
         await _require_purpose(request, recording)
-    hears = recording is not None
+    hears, mine = recording is not None, found.owner == scope.user_id
     names = await asyncio.to_thread(
         logins.names_of, catalogue, scope, [found.evaluator, f"user:{found.owner}"]
     )
@@ -192,8 +199,8 @@ async def _page(request: web.Request) -> web.StreamResponse:
         one=found,
         sheet=Sheet(found.form, found.answers),
         hears=hears,
-        about_me=found.owner == scope.user_id,
-        replies=found.owner == scope.user_id and found.state is State.RELEASED,
+        about_me=mine,
+        replies=[event for event in REPLIES if (found.state, event) in TABLE] if mine else [],
         names=names,
         **evaluating.words(),
     )

@@ -5,6 +5,10 @@ anew, since answers show and hide questions. The first one begins the evaluation
 whoever only looks leaves nothing behind; it is given to the version of the form that was
 shown, never to another. What was changed meanwhile is shown as it stands, and said so.
 
+Words that were typed at other answers and not sent come along with whatever is pressed, as
+`said.` and the id of the question, and are kept with it; so does the answer to a dispute that
+is being written, as `settling`, which comes back as it was.
+
 Rules: as the API's (`playback_portal.evaluations`). Without scripts everything leads back to
 the page of the recording.
 """
@@ -19,7 +23,7 @@ from aiohttp import web
 
 from archive.access import Scope, may_make_forms
 from archive.catalogue import evaluations
-from archive.catalogue.evaluations import WORDS_CHARS_MAX, Evaluation
+from archive.catalogue.evaluations import WORDS_CHARS_MAX, Evaluation, Incomplete
 from archive.catalogue.revisions import written
 from archive.errors import Conflict, Refused
 from archive.evaluation import ANSWER_COMMENT_CHARS_MAX, Answer, Event
@@ -35,6 +39,8 @@ from playback_portal.route import Handler, Route
 from playback_portal.services import ENTRY, SCOPE, SERVICES
 
 NOT_APPLICABLE = "na"
+SAID = "said."
+INCOMPLETE = mark("Answers or comments are missing: the marked question is the first of them.")
 MEANWHILE = mark("Somebody changed the form or the evaluation meanwhile. What you pressed last was not kept.")
 
 
@@ -66,7 +72,7 @@ async def post_answer(request: web.Request) -> web.StreamResponse:
     """Answer a question, or say something about an answer."""
     recording, found, form = await _asked(request)
     question = form.get("question", "")
-    given = {question: _answer(form, found.answers.get(question))}
+    given = {**_said(form, found), question: _answer(form, found.answers.get(question))}
     try:
         after = await change(
             request,
@@ -77,7 +83,7 @@ async def post_answer(request: web.Request) -> web.StreamResponse:
     except Conflict:
         return await _meanwhile(request, recording, found.form_id)
     tell(request, revision=after.revision)
-    return await _desk(request, recording, found.form_id)
+    return await _desk(request, recording, found.form_id, settling=form.get("settling", ""))
 
 
 async def post_release(request: web.Request) -> web.StreamResponse:
@@ -107,13 +113,19 @@ async def _asked(request: web.Request) -> tuple[Recording, Evaluation, dict[str,
 async def _moved(request: web.Request, event: Event) -> web.StreamResponse:
     recording, found, form = await _asked(request)
     said = words_of(form) if event is Event.SETTLE else ""
+    given = {} if event is Event.WITHDRAW else _said(form, found)
     try:
         after = await change(
             request,
             lambda catalogue, scope, now: evaluations.move(
-                catalogue, scope, recording, found.id, event, words=said, now=now
+                catalogue, scope, recording, found.id, event, words=said, given=given, now=now
             ),
         )
+    except Incomplete:
+        if not is_htmx(request):
+            raise Problem(HTTPStatus.CONFLICT, "conflict", INCOMPLETE) from None
+        await request[ENTRY].make("refused")
+        return await _desk(request, recording, found.form_id, fault=INCOMPLETE, settling=said)
     except Conflict:
         return await _meanwhile(request, recording, found.form_id)
     tell(request, state=after.state.value)
@@ -135,17 +147,17 @@ async def _desk(
     *,
     done: Event | None = None,
     fault: str = "",
+    settling: str = "",
 ) -> web.StreamResponse:
     if request.method != "GET" and not is_htmx(request):
         return see_other(request, f"/recordings/{recording.id}#evaluations")
     catalogue, scope = request.app[SERVICES].catalogue, request[SCOPE]
     desk = await asyncio.to_thread(evaluating.read, catalogue, scope, recording, form_id)
-    choices = [(each.id, each.name) for each in desk.forms]
     makes = may_make_forms(scope)
-    shown = {"recording": recording, "desk": desk, "done": done, "choices": choices, "may_make": makes}
+    shown = {"recording": recording, "desk": desk, "done": done, "choices": desk.choices, "may_make": makes}
+    shown |= {"fault": fault, "settling": settling}
     status = HTTPStatus.CONFLICT if fault else HTTPStatus.OK
-    words = evaluating.words()
-    return partial(request, "evaluations/_panel.html", status=status, fault=fault, **shown, **words)
+    return partial(request, "evaluations/_panel.html", status=status, **shown, **evaluating.words())
 
 
 def words_of(form: dict[str, str]) -> str:
@@ -175,6 +187,12 @@ def _answer(form: dict[str, str], before: Answer | None) -> Answer:
     if value != NOT_APPLICABLE and not (value.isascii() and value.isdecimal() and len(value) == 1):
         raise wrong_parameters(ParameterFault("value", "It is one digit."))
     return Answer(None if value == NOT_APPLICABLE else int(value), _offset(form.get("at_ms", "0")), comment)
+
+
+def _said(form: dict[str, str], found: Evaluation) -> dict[str, Answer]:
+    """Return the answers beside which something was typed that was not sent yet; raises the 400 Problem."""
+    typed = {name: form[f"{SAID}{name}"] for name in found.answers if f"{SAID}{name}" in form}
+    return {name: _answer({"comment": words}, found.answers[name]) for name, words in typed.items()}
 
 
 def _offset(text: str) -> int:

@@ -1,6 +1,7 @@
 // Evaluating by the keyboard while listening: E shows the form, a digit answers the marked question, N says that it
 // does not apply, and each answer tells where the sound was. Nothing is decided here: the server says which
-// question is next, so that presses that come faster wait for its answer.
+// question is next, so that presses that come faster wait for its answer. Each answer brings the whole panel anew:
+// words that were typed elsewhere in it and not sent go along with every press, and are sent when the page is left.
 
 import { htmx } from "./exchange";
 import { enabled, on, typing } from "./shortcuts";
@@ -86,6 +87,40 @@ panel?.addEventListener(
   },
   true,
 );
+
+/** What was typed beside answers and not sent, but for one form that is sent itself. */
+function unsent(but: Element | null): HTMLTextAreaElement[] {
+  const texts = [...(panel?.querySelectorAll<HTMLTextAreaElement>("form.question textarea") ?? [])];
+  return texts.filter((text) => text.form !== but && text.value !== text.defaultValue);
+}
+
+function send(): void {
+  for (const { form } of unsent(null)) {
+    const body = new URLSearchParams([...new FormData(form!)].map(([name, value]) => [name, String(value)]));
+    // As a fragment: its answer is read by nobody, and leads to no page that would be opened unseen.
+    void fetch(form!.action, { method: "POST", body, keepalive: true, headers: { "HX-Request": "true" } });
+  }
+}
+
+interface Request {
+  elt: Element;
+  verb: string;
+  parameters: Record<string, string>;
+}
+
+document.addEventListener("htmx:configRequest", (event) => {
+  const { elt, verb, parameters } = (event as CustomEvent<Request>).detail;
+  if (panel === null || !panel.contains(elt)) return;
+  if (verb === "get") {
+    send();
+    return;
+  }
+  for (const text of unsent(elt)) parameters[`said.${text.id.replace(/^words-/, "")}`] = text.value;
+  const settling = panel.querySelector<HTMLTextAreaElement>("#settlement");
+  if (settling !== null && settling.form !== elt) parameters["settling"] = settling.value;
+});
+
+addEventListener("pagehide", send);
 
 function ours(event: Event): boolean {
   return (event as CustomEvent<{ target: HTMLElement }>).detail.target === panel;

@@ -117,6 +117,55 @@ def test_an_answer_leads_back_to_where_it_was_heard(desk: Desk, form: dict[str, 
     expect(slider).to_have_attribute("aria-valuenow", "0")
     stamped.click()
     expect(slider).to_have_attribute("aria-valuenow", "4")
+    withdraw(page)
+
+
+def withdraw(page: Page) -> None:
+    """Leave the call as it was, for whoever evaluates it next."""
+    page.get_by_role("button", name="Trek het concept in").click()
+    expect(page.locator("#toasts")).to_contain_text("ingetrokken")
+
+
+def test_words_that_were_typed_and_not_sent_are_lost_by_no_press_and_by_no_way_out(
+    desk: Desk, form: dict[str, Any]
+) -> None:
+    """They go along with an answer to another question, by key and by mouse, and are sent as the page is left."""
+    low = [
+        {
+            "title": "Begin",
+            "questions": [
+                {"id": "tone", "text": "Toon", "kind": "scale", "comment": "low"},
+                {"id": "pace", "text": "Tempo", "kind": "scale", "comment": "low"},
+                {"id": "name", "text": "Noemt de naam?", "kind": "yes-no"},
+            ],
+        }
+    ]
+    desk.house.says(None, "PATCH", f"/v1/evaluation-forms/{form['id']}", sections=low)
+    page = desk.page(MARK)
+    page.goto(f"{path_of(desk.house)}#evaluations")
+    page.locator("form.question.current").wait_for()
+    page.keyboard.press("e")
+    page.keyboard.press("2")
+    words = page.locator("#words-tone")
+    # A low answer wants words, and they have the focus.
+    expect(words).to_be_focused()
+    page.keyboard.type("Kortaf 2")
+    page.locator("#question-pace [data-digit='5']").click()
+    expect(page.locator("#question-pace [aria-pressed=true]")).to_have_text("5")
+    expect(words).to_have_text("Kortaf 2")
+    page.locator("#words-pace").fill("Vlot")
+    page.keyboard.press("Escape")
+    page.locator("h1").click()
+    page.keyboard.press("1")
+    expect(page.locator("[data-release]")).to_be_focused()
+    expect(page.locator("#words-pace")).to_have_text("Vlot")
+    words.fill("Kortaf, maar beleefd")
+    page.goto(f"{desk.house.url}/evaluations")
+    page.go_back()
+    expect(words).to_have_value("Kortaf, maar beleefd")
+    page.reload()
+    expect(words).to_have_text("Kortaf, maar beleefd")
+    withdraw(page)
 
 
 def test_a_form_is_made_by_keyboard_alone(desk: Desk) -> None:

@@ -224,7 +224,12 @@ def test_results_are_chosen_by_what_the_version_they_were_made_by_calls_their_sc
         assert chosen(none) == []
     assert plain.category is None
     assert floor.averages(floor.lena, Wanted(category="Laag")) == {"anna": 125}
-    assert evaluation_results.choices(floor.portal, floor.lena).categories == ["Hoog", "Laag", "Midden", "Top"]
+    assert evaluation_results.choices(floor.portal, floor.lena).categories == [
+        "Hoog",
+        "Laag",
+        "Midden",
+        "Top",
+    ]
     for each in evaluation_results.of_others(floor.portal, floor.lena).items:
         if each.category is not None:
             same = Wanted(category=each.category, owner=each.owner)

@@ -357,7 +357,10 @@ def test_whom_it_is_about_acknowledges_or_disputes_and_nobody_else(
         evaluations.reply(portal, own, released.id, Event.ACKNOWLEDGE, now=LATER).state is State.ACKNOWLEDGED
     )
     with pytest.raises(Conflict, match="acknowledged"):
-        evaluations.reply(portal, own, released.id, Event.DISPUTE, words="Toch niet", now=LATER)
+        evaluations.reply(portal, own, released.id, Event.ACKNOWLEDGE, now=LATER)
+    # To have seen it is not to agree.
+    disputed = evaluations.reply(portal, own, released.id, Event.DISPUTE, words="Toch niet", now=LATER)
+    assert (disputed.state, disputed.objection) == (State.DISPUTED, "Toch niet")
 
 
 def test_a_dispute_is_settled_with_other_answers_and_every_value_stays(

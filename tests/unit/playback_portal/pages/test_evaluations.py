@@ -130,6 +130,70 @@ async def test_what_a_colleague_settled_meanwhile_is_shown_as_it_stands(desk: Ev
         assert "Afgehandeld" in text
 
 
+async def test_a_dispute_is_not_settled_while_words_are_missing_and_what_was_written_stays(
+    desk: EvaluationDesk,
+) -> None:
+    found = await desk.released()
+    await desk.form(f"/evaluations/{found['id']}/dispute", "anna", htmx=False, text="Onwaar")
+    path = f"evaluations/{found['id']}"
+    written = "Klopt, <b>ik</b> hoorde het."
+    status, text = await desk.form(path, "mark", question="tone", value="1", settling=written)
+    assert (status, current(text)) == (200, "tone")
+    assert f"{written}</textarea>" in text
+    assert "Er ontbreekt 1 antwoord of toelichting." in text
+    status, text = await desk.form(f"{path}/settlement", "mark", text=written)
+    assert (status, current(text)) == (409, "tone")
+    assert f"{written}</textarea>" in text
+    assert "Er ontbreken antwoorden of toelichtingen." in text
+    assert "intussen" not in text
+    assert (await desk.form(f"{path}/settlement", "mark", htmx=False, text=written))[0] == 409
+    said = {"said.tone": "Wel vlug"}
+    assert (await desk.form(f"{path}/settlement", "mark", text=written, **said))[0] == 200
+    assert "Wel vlug" in await desk.page(f"/evaluations/{found['id']}", "anna")
+
+
+async def test_words_beside_an_answer_come_along_with_whatever_is_pressed(desk: EvaluationDesk) -> None:
+    """With another answer and with the release, kept with it or not at all; of no question that has none."""
+    path = await begun(desk)
+    await answer(desk, path, "tone", "3")
+    elsewhere = {"said.tone": "Rustig", "said.offer": "Nergens", "said.<b>": "x"}
+    text = await answer(desk, path, "name", "1", **elsewhere)
+    assert "Rustig</textarea>" in text
+    (found,) = (await desk.get("evaluations", "bert"))["items"]
+    assert found["answers"]["tone"] == {"value": 3, "atMs": 700, "comment": "Rustig"}
+    assert "offer" not in found["answers"]
+    status, _ = await desk.form(path, "bert", question="offer", value="7", **{"said.tone": "Weg"})
+    assert status == 403
+    status, _ = await desk.form(f"{path}/release", "bert", **{"said.tone": "Weg"})
+    assert status == 409
+    (found,) = (await desk.get("evaluations", "bert"))["items"]
+    assert found["answers"]["tone"]["comment"] == "Rustig"
+    await answer(desk, path, "offer", "2")
+    assert (await desk.form(f"{path}/release", "bert", **{"said.tone": "Vriendelijk"}))[0] == 200
+    (found,) = (await desk.get("evaluations", "anna"))["items"]
+    assert (found["state"], found["answers"]["tone"]["comment"]) == ("released", "Vriendelijk")
+
+
+async def test_another_form_is_chosen_beside_a_draft_and_beside_a_dispute(desk: EvaluationDesk) -> None:
+    """Neither a call that was begun by one form nor a dispute nobody settles keeps a call from another form."""
+    first, second = await desk.new_form("Eerste"), await desk.new_form("Tweede")
+    offered = r'<option value="([^"]+)"( selected)?>(?:Eerste|Tweede)</option>'
+    await answer(desk, "evaluations", "name", "1", form=first["id"])
+    assert re.findall(offered, await desk.page("evaluations", "bert")) == [
+        (first["id"], " selected"),
+        (second["id"], ""),
+    ]
+    found = await desk.released(first)
+    await desk.form(f"/evaluations/{found['id']}/dispute", "anna", htmx=False, text="Onwaar")
+    await desk.made("PATCH", f"/v1/evaluation-forms/{first['id']}", "ada", {"retired": True}, 200)
+    text = await desk.page("evaluations", "mark")
+    assert 'id="settlement"' in text
+    assert re.findall(offered, text) == [(first["id"], " selected"), (second["id"], "")]
+    text = await desk.page(f"evaluations?form={second['id']}", "mark")
+    assert 'id="settlement"' not in text
+    assert current(text) == "name"
+
+
 async def test_a_result_of_somebody_else_is_opened_with_a_purpose_where_the_tenant_wants_one(
     desk: EvaluationDesk,
 ) -> None:
@@ -277,6 +341,21 @@ async def test_whom_it_is_about_acknowledges_without_hearing_the_call(desk: Eval
     assert "Gezien" in await desk.page(f"/evaluations/{found['id']}", "anna")
 
 
+async def test_who_has_seen_an_evaluation_did_not_agree_to_it(desk: EvaluationDesk) -> None:
+    """It can be disputed afterwards; and what is pressed twice leads back to the page."""
+    found = await desk.released()
+    page = f"/evaluations/{found['id']}"
+    for _ in range(2):
+        assert (await desk.form(f"{page}/acknowledgement", "anna", htmx=False))[0] == 303
+    text = await desk.page(page, "anna")
+    assert "Gezien" in text
+    assert "Ik heb het gezien" not in text
+    assert (await desk.form(f"{page}/dispute", "anna", htmx=False, text="Toch niet"))[0] == 303
+    text = await desk.page(page, "anna")
+    assert "Toch niet" in text
+    assert "Je reactie" not in text
+
+
 async def test_averages_of_few_are_hidden_where_the_tenant_wants_it(desk: EvaluationDesk) -> None:
     await desk.released(tone={"value": 3, "comment": "x"})
     assert "70,0" in await desk.page("/evaluations", "mark")
@@ -366,6 +445,46 @@ async def test_categories_are_added_put_in_order_and_removed_without_scripts(des
     assert (await desk.form(one, "ada", htmx=False, **FIELDS, do="save"))[0] == 303
     after = await desk.get(f"/v1/evaluation-forms/{made['id']}")
     assert (after["version"], after["categories"]) == (2, [])
+
+
+async def test_categories_that_are_as_they_were_offered_are_none(desk: EvaluationDesk) -> None:
+    offered = {"c0.name": "", "c0.from": "0", "c1.name": " ", "c1.from": ""}
+    assert (await desk.form("/evaluations/forms", "mark", htmx=False, **FIELDS, **offered, do="save"))[
+        0
+    ] == 303
+    (made,) = (await desk.get("/v1/evaluation-forms"))["items"]
+    assert made["categories"] == []
+    halfway = {**offered, "c1.name": "Goed", "c1.from": "60"}
+    status, text = await desk.form("/evaluations/forms", "mark", **FIELDS, **halfway, do="save")
+    assert (status, "Categorie 1</a>: Schrijf hier 1 tot 40 tekens." in text) == (400, True)
+
+
+async def test_nobody_replaces_unseen_what_another_made_of_a_form(desk: EvaluationDesk) -> None:
+    """What both made stays: the one on the page, to be saved again, and the other as a version."""
+    await desk.form("/evaluations/forms", "mark", htmx=False, **FIELDS, do="save")
+    (made,) = (await desk.get("/v1/evaluation-forms"))["items"]
+    one = f"/evaluations/forms/{made['id']}"
+
+    def seen(text: str) -> dict[str, str]:
+        return dict(re.findall(r'type="hidden" name="(seen)" value="(\d+)"', text))
+
+    opened = seen(await desk.page(one, "ada"))
+    theirs = {**FIELDS, **opened, "s0.title": "Van Mark"}
+    assert (await desk.form(one, "mark", htmx=False, **theirs, do="save"))[0] == 303
+    mine = {**FIELDS, **opened, "s0.title": "Van Ada"}
+    _, text = await desk.form(one, "ada", **mine, do="add:0")
+    assert seen(text) == opened
+    status, text = await desk.form(one, "ada", **mine, do="save")
+    assert status == 400
+    assert "intussen gewijzigd" in text
+    assert "Van Ada" in text
+    assert (await desk.get(f"/v1/evaluation-forms/{made['id']}"))["sections"][0]["title"] == "Van Mark"
+    assert (await desk.form(one, "ada", htmx=False, **{**mine, **seen(text)}, do="save"))[0] == 303
+    titles = [
+        (await desk.get(f"/v1/evaluation-forms/{made['id']}?version={number}"))["sections"][0]["title"]
+        for number in (1, 2, 3)
+    ]
+    assert titles == ["Begin", "Van Mark", "Van Ada"]
 
 
 async def test_a_hostile_category_is_text_wherever_a_score_is_shown(desk: EvaluationDesk) -> None:
