@@ -31,7 +31,7 @@ SECRET_FILE_SIZE_BYTES_MAX = 64 * 1024  # a credential is short; anything larger
 TOML_FILE_SIZE_BYTES_MAX = 1024 * 1024  # a settings file has some forty lines
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"  # systemd.exec(5): where a unit's credentials are
 PORT_MAX = 65535
-TRANSPORTS = ("udp", "tcp", "tls")
+DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}  # RFC 3261 section 19.1.2
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -46,15 +46,28 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 def parse_listeners(text: str) -> tuple[tuple[str, str, int], ...]:
-    """Read `[TRANSPORT:]HOST:PORT, ...`; without a transport `udp` and `tcp` listen; raises ValueError."""
+    """Read `[TRANSPORT:]HOST:PORT, ...`; without a transport `udp` and `tcp` listen; raises ValueError.
+
+    Behind a transport the port may be left out: 5061 for `tls`, else 5060.
+    """
     listeners: list[tuple[str, str, int]] = []
     for item in filter(None, (part.strip() for part in text.split(","))):
-        named = item.partition(":")[0].lower()
-        host, port = parse_address(item.partition(":")[2] if named in TRANSPORTS else item)
-        listeners += [(name, host, port) for name in ((named,) if named in TRANSPORTS else ("udp", "tcp"))]
+        named, _, rest = item.partition(":")
+        if (transport := named.lower()) in DEFAULT_PORTS:
+            listeners.append((transport, *_named_address(transport, rest)))
+        else:
+            host, port = parse_address(item)
+            listeners += [("udp", host, port), ("tcp", host, port)]
     if not listeners:
         raise ValueError(f"{text!r} names no address to listen on, for instance 127.0.0.1:5060")
     return tuple(listeners)
+
+
+def _named_address(transport: str, text: str) -> tuple[str, int]:
+    if not text or text.isdigit():
+        raise ValueError(f"{transport}:{text} names no host, for instance {transport}:0.0.0.0")
+    portless = text.endswith("]") or ":" not in text
+    return parse_address(f"{text}:{DEFAULT_PORTS[transport]}" if portless else text)
 
 
 def parse_ports(text: str) -> tuple[int, int]:
@@ -211,11 +224,21 @@ class Settings(BaseSettings):
     )
     sip_listen: Annotated[str, AfterValidator(_check_listeners)] = Field(
         "127.0.0.1:5060",
-        description="`[TRANSPORT:]HOST:PORT`, comma-separated; without a transport both UDP and TCP",
+        description="`[TRANSPORT:]HOST:PORT`, comma-separated; without a transport both UDP and TCP. "
+        "`tls:HOST` listens for SIP over TLS, on 5061 unless a port is named",
     )
-    sip_tls_cert: Path | None = Field(None, description="certificate chain of the SIP listener, PEM")
-    sip_tls_key: Path | None = Field(None, description="private key of the SIP listener, PEM")
-    sip_tls_client_ca: Path | None = Field(None, description="authorities whose clients may connect, PEM")
+    sip_tls_cert: Path | None = Field(
+        None,
+        description="certificate of the `tls` listener, PEM, its chain behind it; renewed without a restart",
+    )
+    sip_tls_key: Path | None = Field(
+        None, description="private key of that certificate, PEM, without a passphrase"
+    )
+    sip_tls_client_ca: Path | None = Field(
+        None,
+        description="authorities, PEM: who connects by TLS must show a certificate of theirs; "
+        "without it none is asked for",
+    )
     trust_loopback: bool = Field(
         False, description="treat 127.0.0.0/8 as a peer when none is defined; `up` sets it"
     )

@@ -56,7 +56,7 @@ class RecorderMetrics:
         for name, text, value in counters:
             yield CounterMetricFamily(name, text, value=value)
         sip = CounterMetricFamily("earwitness_sip", "What SIP counted", labels=["what"])
-        for what, count in service.user_agent.counters.items():
+        for what, count in (service.user_agent.counters + service.transport.counters).items():
             sip.add_metric([what], count)
         yield sip
 

@@ -16,8 +16,6 @@ from archive.catalogue import moments, recorder_nodes
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.moments import Moment
 from archive.catalogue.recorder_nodes import Condition
-from archive.certificate import chain_ends
-from archive.errors import Refused
 from archive.release import release
 from recorder.journal.extent import Extent, extent_of
 
@@ -46,6 +44,7 @@ class Telling:
         self._extent: Extent | None = None
         self._measured_s = float("-inf")
         self._told_s = float("-inf")
+        self._ends: datetime | None = None
 
     def condition(self) -> Condition:
         """Return how the recorder is; in the thread of its calls."""
@@ -66,9 +65,11 @@ class Telling:
         recorder_nodes.beat(self._catalogue, settings.node_name, condition)
         if now_s - self._measured_s >= MEASURE_S:
             self._extent, self._measured_s = self._measured(), now_s
-        if now_s - self._told_s >= MOMENTS_S:
-            self._tell_moments()
-            self._told_s = now_s
+        ends = None if self._service.certificate is None else self._service.certificate.ends_at
+        if now_s - self._told_s >= MOMENTS_S or ends != self._ends:
+            told = {Moment.SIP_CERTIFICATE_ENDS: ends}
+            moments.tell(self._catalogue, settings.node_name, told, self._service.clock.now())
+            self._told_s, self._ends = now_s, ends
 
     def _measured(self) -> Extent | None:
         """Return how large the journal is, None where that can't be found out."""
@@ -77,16 +78,6 @@ class Telling:
         except OSError as error:
             _log.warning("the journal can't be measured", reason=error.strerror)
             return None
-
-    def _tell_moments(self) -> None:
-        settings = self._service.settings
-        try:
-            ends = chain_ends(settings.sip_tls_cert)
-        except Refused as error:
-            _log.warning("when the certificate of SIP ends is not known", reason=str(error))
-            return
-        told = {Moment.SIP_CERTIFICATE_ENDS: ends}
-        moments.tell(self._catalogue, settings.node_name, told, self._service.clock.now())
 
 
 def _moment(wall_ns: int | None) -> datetime | None:

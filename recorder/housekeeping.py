@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import os
 import threading
@@ -20,7 +21,7 @@ from archive.audit import AuditWriter
 from archive.catalogue import keep_next, recorder_nodes
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.snapshot import Directory
-from archive.errors import ArchiveError, DependencyUnavailable
+from archive.errors import ArchiveError, DependencyUnavailable, Refused
 from recorder.capture.messages import StreamActivity
 from recorder.condition import Telling
 from recorder.control import CommandIntake
@@ -28,6 +29,7 @@ from recorder.delivery import deliver
 from recorder.directory_source import DirectorySource
 from recorder.journal.format import JournalError, JournalUnavailable
 from recorder.live_calls import LiveCalls
+from recorder.sip_certificate import SipCertificate
 from recorder.srs.effects import ConsumeKeepNext, Moment
 from retention.due_time import ClockDisbelieved
 from retention.timekeeper import LockClock, boot_id
@@ -46,6 +48,9 @@ LISTEN_S = 1.0
 
 BELIEVE_S = 60.0
 RETRY_S = 5.0
+RENEW_S = 2.0
+"""Between looks at the files of the certificate; a renewal is taken at the second look that finds it."""
+
 COLLECT_S = 600.0
 """Between full collections of garbage, made when nothing happens: one takes as long as ten INVITEs may."""
 
@@ -98,6 +103,8 @@ class Housekeeping:
             self._ask_the_clock,
         ):
             self.begin(_always(work))
+        if self._service.certificate is not None:
+            self.begin(_always(functools.partial(self._renew, self._service.certificate)))
         self.control.start()
 
     def begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
@@ -294,6 +301,15 @@ class Housekeeping:
             except ArchiveError as error:
                 _log.debug("that the recorder is there can't be told", reason=str(error))
             await asyncio.sleep(recorder_nodes.BEAT_S)
+
+    async def _renew(self, certificate: SipCertificate) -> None:
+        """Look now and then whether the certificate was renewed on disk."""
+        await asyncio.sleep(RENEW_S)
+        try:
+            if await asyncio.to_thread(certificate.renew, self._service.clock.now()):
+                _log.info("new TLS connections get the renewed certificate", ends_at=str(certificate.ends_at))
+        except Refused as error:
+            _log.error("the certificate on disk is not taken, the one in use stays", reason=str(error))
 
     async def _ask_the_clock(self) -> None:
         """Find out whether this machine's clock is believed, while a call in its grace waits for that."""

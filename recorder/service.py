@@ -51,6 +51,7 @@ from recorder.sip.dialog import DialogSnapshot
 from recorder.sip.event import Event
 from recorder.sip.message import Flow
 from recorder.sip.user_agent import UserAgentServer
+from recorder.sip_certificate import certificate_of
 from recorder.sip_transport import SipTransport
 from recorder.srs import effects as do
 from recorder.srs.effects import Limits, Moment
@@ -82,6 +83,7 @@ class RecorderService:
         self.settings = settings
         self.clock = SystemClock()
         self.steady_clock = SteadyClock()
+        self.certificate = certificate_of(settings, self.clock.now())
         root = open_keyring(settings)
         self.book = CallBook(settings.journal_dir, root)
         self.outbox = Outbox(settings.journal_dir / "outbox", self.book.node_key)
@@ -89,7 +91,7 @@ class RecorderService:
         self.media = MediaPlane(ports, self._start_capture, count, self.steady_clock)
         self.user_agent = UserAgentServer(Identity(), secrets.token_bytes, self._leniency)
         self.server = SessionRecordingServer(Directory(), _limits(settings), _id_of, self._media_address)
-        self.transport = SipTransport(self.user_agent, self.clock, self._on_event)
+        self.transport = SipTransport(self.user_agent, self.clock, self._on_event, self.certificate)
         self.housekeeping = Housekeeping(self)
         self.live = self.housekeeping.live
         self.archiving: ArchivingQueue

@@ -6,7 +6,8 @@ events and sets one timer for it. It decides nothing.
 Rules: nothing a peer does ends the loop; what is not worth an event is counted, never
 logged per packet. Connections are limited in all and per peer address. A wildcard
 listener answers with the address the machine would use towards the peer, so
-that Contact names something reachable.
+that Contact names something reachable. Not here: connections of which nothing was heard
+yet, handshakes included (`recorder.sip_listener`).
 """
 
 from __future__ import annotations
@@ -18,18 +19,19 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from archive.clock import Clock
-from recorder.errors import DependencyUnavailable
+from recorder.errors import DependencyUnavailable, LocalDefect
 from recorder.sip.event import Event
 from recorder.sip.message import Flow
 from recorder.sip.user_agent import UserAgentServer
+from recorder.sip_listener import BACKLOG, Newcomer, Newcomers, StreamListener
 
 CONNECTION_COUNT_MAX = 4_096  # descriptors; two thousand calls over single-call connections, twice
 CONNECTION_COUNT_PER_PEER_MAX = 1_024  # one peer alone can't use up the rest
 WRITE_BUFFER_SIZE_BYTES_MAX = 1_048_576  # a peer that does not read is cut off here
 RECEIVE_BUFFER_SIZE_BYTES = 4 * 1_048_576  # 1,000 INVITEs of 4 kB while the loop is busy elsewhere
-HANDSHAKE_S_MAX = 10.0
 CONNECT_S_MAX = 5.0
 LOCAL_ADDRESS_COUNT_MAX = 4_096  # remembered local addresses towards peers
 WRITES_WAITING_COUNT_MAX = 64  # messages waiting for one connection to be opened
@@ -41,13 +43,20 @@ class ListenerUnavailable(DependencyUnavailable):
     """An address can't be listened on."""
 
 
+class Contexts(Protocol):
+    """What new TLS connections are made with: those peers open, and those we open."""
+
+    server: ssl.SSLContext
+    client: ssl.SSLContext
+
+
 class SipTransport:
     """Runs a user agent on the running event loop.
 
     `on_event` is called for each event, in order, on the loop; what it has the user
     agent send goes out when it returns; what it raises goes to the loop's exception handler.
-    After calls to the user agent from elsewhere, call `flush`. `tls` is for listeners,
-    `tls_client` for connections we open to a peer whose own is gone.
+    After calls to the user agent from elsewhere, call `flush`. `tls` is asked anew for each
+    connection, so that a renewed certificate counts from the next one on.
     """
 
     def __init__(
@@ -55,8 +64,7 @@ class SipTransport:
         user_agent: UserAgentServer,
         clock: Clock,
         on_event: Callable[[Event], None],
-        tls: ssl.SSLContext | None = None,
-        tls_client: ssl.SSLContext | None = None,
+        tls: Contexts | None = None,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self.addresses: list[tuple[str, str, int]] = []
@@ -64,9 +72,9 @@ class SipTransport:
         self._clock = clock
         self._on_event = on_event
         self._tls = tls
-        self._tls_client = tls_client
         self._listeners: dict[Address, asyncio.DatagramTransport] = {}
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[StreamListener] = []
+        self._newcomers = Newcomers()
         self._connections: dict[int, _Connection] = {}
         self._connections_of_peer: Counter[str] = Counter()
         self._opening: dict[tuple[str, Address], list[bytes]] = {}
@@ -102,15 +110,13 @@ class SipTransport:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for server in self._servers:
-            server.close()
+            await server.stop()
+        self._servers.clear()
         for connection in tuple(self._connections.values()):
             connection.close()
         for listener in self._listeners.values():
             listener.close()
         self._listeners.clear()
-        for server in self._servers:
-            await server.wait_closed()
-        self._servers.clear()
         await asyncio.sleep(0)
 
     def flush(self) -> None:
@@ -174,7 +180,7 @@ class SipTransport:
         connection = self._connections.get(flow.connection_id or self._opened.get(destination, 0))
         if connection is not None:
             connection.write(data)
-        elif flow.connection_id or (flow.transport == "tls" and self._tls_client is None):
+        elif flow.connection_id or (flow.transport == "tls" and self._tls is None):
             self.counters["unsendable"] += 1  # a response whose connection is gone: its client knows
         elif destination in self._opening:
             self._queue(destination, data)
@@ -182,7 +188,7 @@ class SipTransport:
             self.counters["unsendable"] += 1
         else:
             self._opening[destination] = [data]
-            task = asyncio.get_running_loop().create_task(self._open(destination))
+            task = asyncio.get_running_loop().create_task(self._open(destination, flow.local))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -210,16 +216,18 @@ class SipTransport:
         same_port = [item for item in candidates if item.get_extra_info("sockname")[1] == flow.local[1]]
         return next(iter(same_port or candidates), None)
 
-    async def _open(self, destination: tuple[str, Address]) -> None:
+    async def _open(self, destination: tuple[str, Address], local: Address) -> None:
+        """Open a connection from whatever port; in its messages we go on being `local`, where we listen."""
         transport, (host, port) = destination
         loop = asyncio.get_running_loop()
+        tls = self._tls if transport == "tls" else None
         try:
             async with asyncio.timeout(CONNECT_S_MAX):
                 _, connection = await loop.create_connection(
-                    lambda: _Connection(self, transport, outbound=True),
+                    lambda: _Connection(self, transport, local=local),
                     host,
                     port,
-                    ssl=self._tls_client if transport == "tls" else None,
+                    ssl=None if tls is None else tls.client,
                 )
         except OSError:  # a timeout is one, and so is a failed handshake
             self.counters["connection refused"] += 1
@@ -245,16 +253,25 @@ class SipTransport:
             bound: Address = opened.getsockname()[:2]
             self._listeners[bound] = listener
         else:
-            server = await loop.create_server(
-                lambda: _Connection(self, transport),
-                host,
-                port,
-                ssl=self._tls if transport == "tls" else None,
-                ssl_handshake_timeout=HANDSHAKE_S_MAX if transport == "tls" else None,
-            )
-            self._servers.append(server)
-            bound = server.sockets[0].getsockname()[:2]
+            bound = self._listen_stream(transport, host, port)
         self.addresses.append((transport, *bound))
+
+    def _listen_stream(self, transport: str, host: str, port: int) -> Address:
+        tls = self._tls
+        if transport == "tls" and tls is None:
+            raise LocalDefect("A listener for TLS needs a certificate.")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        opened = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listener = StreamListener(
+            opened,
+            self._newcomers,
+            lambda newcomer: _Connection(self, transport, newcomer),
+            self.counters,
+            (lambda: tls.server) if transport == "tls" and tls is not None else None,
+        )
+        self._servers.append(listener)
+        host, port = opened.getsockname()[:2]
+        return host, port
 
     def local_address(self, bound: Address, remote: Address) -> Address:
         """Return the address a peer reaches us by: of a wildcard, where the route to the peer begins."""
@@ -281,6 +298,10 @@ class SipTransport:
         self._connections[self._last_connection_id] = connection
         self._connections_of_peer[peer] += 1
         return self._last_connection_id
+
+    def heard(self, newcomer: Newcomer) -> None:
+        """Note that a connection is none any more of which nothing was heard, or is gone."""
+        self._newcomers.leave(newcomer)
 
     def disconnected(self, connection: _Connection) -> None:
         """Forget a connection."""
@@ -315,14 +336,22 @@ class _Datagrams(asyncio.DatagramProtocol):
 
 
 class _Connection(asyncio.Protocol):
-    """One TCP or TLS connection."""
+    """One TCP or TLS connection: one that was taken in, or one we opened as `local`."""
 
-    def __init__(self, owner: SipTransport, transport_name: str, *, outbound: bool = False) -> None:
+    def __init__(
+        self,
+        owner: SipTransport,
+        transport_name: str,
+        newcomer: Newcomer | None = None,
+        *,
+        local: Address | None = None,
+    ) -> None:
         self.transport_name = transport_name
         self.remote: Address = ("", 0)
         self.connection_id = 0
         self._owner = owner
-        self._outbound = outbound
+        self._newcomer = newcomer
+        self._local = local
         self._transport: asyncio.Transport | None = None
         self._flow: Flow | None = None
 
@@ -336,21 +365,28 @@ class _Connection(asyncio.Protocol):
         # A peer that vanished without a word is found out by the kernel.
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self.remote = (peer[0], peer[1])
-        connection_id = self._owner.connected(self, outbound=self._outbound)
+        connection_id = self._owner.connected(self, outbound=self._newcomer is None)
         if connection_id is None:
             transport.abort()
             return
         self.connection_id = connection_id
-        local = self._owner.local_address(bound[:2], self.remote)
+        local = self._local or self._owner.local_address(bound[:2], self.remote)
         self._flow = Flow(self.transport_name, local, self.remote, connection_id)
 
     def data_received(self, data: bytes) -> None:
+        self._leave_newcomers()
         if self._flow is not None:
             self._owner.receive(data, self._flow)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._flow = None
+        self._leave_newcomers()
         self._owner.disconnected(self)
+
+    def _leave_newcomers(self) -> None:
+        if self._newcomer is not None:
+            self._owner.heard(self._newcomer)
+            self._newcomer = None
 
     def write(self, data: bytes) -> None:
         """Write one message; a peer that never reads loses its connection."""

@@ -19,6 +19,7 @@ from archive.cli.api import Api, Document
 from archive.cli.outcome import DONE, FAILED, Row, parser, table
 from archive.cli.service import add_data, service_of
 from archive.errors import Refused
+from archive.settings import parse_listeners
 
 DOMAIN = "demo.example"
 SECONDS = 8
@@ -124,7 +125,7 @@ def run_demo(arguments: list[str]) -> int:
         )["key"]
     )
     _tell(f"{len(CALLS)} calls at the same time, {SECONDS} s each, spoken")
-    call_ids = _place(verbs, service.sip.partition(",")[0])
+    call_ids = _place(verbs, _address_of(service.sip))
     _tell("waiting until they are archived")
     options.url, options.key = service.portal_url, key
     api = Api(options)
@@ -205,6 +206,14 @@ def _team(verbs: Verbs) -> None:
 def _values(document: Document, name: str) -> set[str]:
     items = document["items"]
     return {str(item[name]) for item in items} if isinstance(items, list) else set()
+
+
+def _address_of(sip: str) -> str:
+    """Return where calls are offered without TLS, for which the demo would need an authority."""
+    for transport, host, port in parse_listeners(sip):
+        if transport == "udp":
+            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    raise Refused("The demo places its calls by UDP: name an address without `tls:` in --sip, too.")
 
 
 def _place(verbs: Verbs, sip: str) -> dict[str, SampleCall]:

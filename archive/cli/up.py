@@ -57,7 +57,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_data(made)
     made.add_argument(
-        "--sip", metavar="HOST:PORT", help="where calls arrive, UDP and TCP (default 127.0.0.1:5060)"
+        "--sip",
+        metavar="HOST:PORT",
+        help="where calls arrive, UDP and TCP (default 127.0.0.1:5060); "
+        "more behind commas, as in EARWITNESS_SIP_LISTEN: tls:192.0.2.10",
     )
     made.add_argument("--portal", metavar="HOST:PORT", help="where pages are served (default 127.0.0.1:8080)")
     made.add_argument("--rtp-ports", metavar="A-B", help="ports for media (default 20000-29999)")
@@ -92,11 +95,13 @@ def _progress(line: str) -> None:
 
 
 def _ready(service: ServiceFile, data: Path, after: Callable[[Path], None]) -> None:
-    print(
-        f"ready  SIP {service.sip} (UDP, TCP)  portal {service.portal_url}  data {data.absolute()}",
-        flush=True,
-    )
+    sip = f"{service.sip} ({_transports(service.sip)})"
+    print(f"ready  SIP {sip}  portal {service.portal_url}  data {data.absolute()}", flush=True)
     after(data)
+
+
+def _transports(sip: str) -> str:
+    return ", ".join(dict.fromkeys(transport.upper() for transport, _, _ in parse_listeners(sip)))
 
 
 def _nothing(data: Path) -> None:

@@ -40,9 +40,15 @@ class Identity:
     port: int | None = None
     software: str = "earwitness"
 
-    def contact(self, flow: Flow) -> str:
-        """Return the Contact value, with the feature tag of RFC 7866 section 11.1."""
+    def contact(self, flow: Flow, *, secure: bool = False) -> str:
+        """Return the Contact value, with the feature tag of RFC 7866 section 11.1.
+
+        In a `secure` dialog it is a SIPS URI, where the peer came by TLS: by another transport nobody
+        would find us behind one. A SIPS URI names TLS itself, so that it has no transport (RFC 5630).
+        """
         host, port = self.host or flow.local[0], self.port or flow.local[1]
+        if secure and flow.transport == "tls":
+            return f"<sips:{self.user}@{bracketed(host)}:{port}>;+sip.srs"
         transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
         return f"<sip:{self.user}@{bracketed(host)}:{port}{transport}>;+sip.srs"
 

@@ -15,7 +15,7 @@ from recorder.sip.headers import Headers
 from recorder.sip.message import Flow, Request
 from recorder.sip.response import DEFAULT_PORT, DEFAULT_TLS_PORT
 from recorder.sip.transaction import T1_S, TransactionKey
-from recorder.sip.uri import MalformedAddress, NameAddress, SipUri, bracketed
+from recorder.sip.uri import MalformedAddress, NameAddress, SipUri, bracketed, is_sips
 from recorder.state import DialogState
 
 FORWARDS = "70"  # RFC 3261 section 8.1.1.6
@@ -148,6 +148,11 @@ class Dialog:
         if first.sip_uri is None or first.sip_uri.parameter("lr") is not None:
             return self.remote_target, self.route_set
         return first.uri, (*self.route_set[1:], f"<{self.remote_target}>")
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether our requests go to a SIPS URI, so that their Contact is one (RFC 3261 section 8.1.1.8)."""
+        return is_sips(NameAddress.read(self.route_set[0]).uri if self.route_set else self.remote_target)
 
     def way_out(self, *, connection_open: bool) -> Flow:
         """Return the flow of our next request: the peer's connection, else the next hop's address.

@@ -172,7 +172,8 @@ class DialogLayer:
     def _request(self, dialog: Dialog, method: str, now: float) -> None:
         branch = MAGIC_COOKIE + self._random(_BRANCH_SIZE_BYTES).hex()
         flow = dialog.way_out(connection_open=self._streams.is_open(dialog.flow.connection_id))
-        request = dialog.make_request(method, flow, self._identity.contact(flow), branch)
+        contact = self._identity.contact(flow, secure=dialog.is_secure)
+        request = dialog.make_request(method, flow, contact, branch)
         key = TransactionKey(branch, "", method)
         self._sent[key] = dialog.id
         self._transactions.send(key, request.to_bytes(), flow, now)

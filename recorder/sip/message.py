@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from recorder.sip.headers import CSeq, Headers, MalformedField, Via
-from recorder.sip.uri import NameAddress
+from recorder.sip.uri import NameAddress, is_sips
 
 REASONS = {
     100: "Trying",
@@ -128,6 +128,13 @@ class Request(_Message):
         """The first Contact, None when there is none."""
         contacts = self.headers.values("Contact")
         return NameAddress.read(contacts[0]) if contacts else None
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the dialog it makes is to be of SIPS URIs (RFC 3261 section 12.1.1)."""
+        routes = self.headers.values("Record-Route")
+        hop = NameAddress.read(routes[0]) if routes else self.contact
+        return is_sips(self.uri) or (hop is not None and is_sips(hop.uri))
 
     @cached_property
     def supported(self) -> frozenset[str]:

@@ -61,7 +61,7 @@ def capabilities(request: Request, status: int, identity: Identity, flow: Flow) 
     """Yield the fields by which a 2xx, or a provisional answer to an INVITE, shows what this server is."""
     success = 200 <= status < 300
     if request.method in _SHOWING_CAPABILITIES and (success or (100 < status < 200)):
-        yield "Contact", identity.contact(flow)
+        yield "Contact", identity.contact(flow, secure=request.is_secure)
     if request.method in _SHOWING_CAPABILITIES and success:
         yield "Allow", ALLOW
         yield "Supported", SUPPORTED

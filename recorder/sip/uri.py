@@ -140,6 +140,11 @@ class NameAddress:
         return parameter(self.parameters, name)
 
 
+def is_sips(uri: str) -> bool:
+    """Return whether a URI asks for TLS on every hop (RFC 3261 section 26.2.2)."""
+    return uri.partition(":")[0].lower() == "sips"
+
+
 def bracketed(host: str) -> str:
     """Return a host as it stands in a URI: IPv6 addresses in brackets."""
     return f"[{host}]" if ":" in host else host

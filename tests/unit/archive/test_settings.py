@@ -167,6 +167,25 @@ def test_listeners_name_transport_and_address_family() -> None:
     )
 
 
+def test_a_listener_that_names_its_transport_may_leave_the_port_out() -> None:
+    """RFC 3261 section 19.1.2: 5061 for TLS, else 5060."""
+    assert parse_listeners(
+        "tls:192.0.2.1, TLS:[2001:db8::1],tcp:192.0.2.2,tls:[::1]:5071,udp:sip.example"
+    ) == (
+        ("tls", "192.0.2.1", 5061),
+        ("tls", "2001:db8::1", 5061),
+        ("tcp", "192.0.2.2", 5060),
+        ("tls", "::1", 5071),
+        ("udp", "sip.example", 5060),
+    )
+
+
+@pytest.mark.parametrize("text", ["tls:5061", "tls:", "tls", "tls:::1", "192.0.2.1", "tls:192.0.2.1:99999"])
+def test_a_listener_without_a_host_or_with_half_an_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"names no host|HOST:PORT|brackets"):
+        parse_listeners(text)
+
+
 @pytest.mark.parametrize("text", ["", " ", ",", " , "])
 def test_a_list_of_listeners_has_at_least_one(text: str) -> None:
     with pytest.raises(ValueError, match="no address"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 
@@ -30,7 +31,8 @@ class Service:
         self.archiving = SimpleNamespace(waiting=4, waiting_since_ns=1_500_000_000)
         self.media = SimpleNamespace(ports=SimpleNamespace(free=5))
         self.housekeeping = SimpleNamespace(packets=6, octets=7, refused=8, kernel_drops=9)
-        self.user_agent = SimpleNamespace(counters={"retransmissions": 10, "parse-errors": 11})
+        self.user_agent = SimpleNamespace(counters=Counter({"retransmissions": 10, "parse-errors": 11}))
+        self.transport = SimpleNamespace(counters=Counter({"client certificate refused": 12}))
 
     def unready_reason(self) -> str | None:
         return self.reason
@@ -98,6 +100,7 @@ async def test_metrics_are_the_figures_of_the_moment(admin: Asking) -> None:
         ("earwitness_rtp_kernel_drops_total", ""): 9,
         ("earwitness_sip_total", "retransmissions"): 10,
         ("earwitness_sip_total", "parse-errors"): 11,
+        ("earwitness_sip_total", "client certificate refused"): 12,
     }
     admin.service.server.sessions = ()
     assert samples((await admin.get("/metrics"))[2])["earwitness_sessions", ""] == 0

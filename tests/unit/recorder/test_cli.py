@@ -12,6 +12,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
 
@@ -23,6 +24,7 @@ from keys.local_keyring import LocalKeyring
 from recorder import cli
 from recorder.journal.format import JournalUnavailable
 from recorder.service import RecorderService
+from tests.certificates import Authority
 from tests.unit.recorder.shell import eventually, free_pairs
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -238,6 +240,26 @@ def test_a_start_that_fails_says_why_in_one_line(
     monkeypatch.setattr(Role, "failure", failure)
     assert cli.run_recorder([]) == 1
     assert capsys.readouterr().err == f"earwitness recorder: {failure}\n"
+
+
+def test_a_certificate_that_ended_stops_the_start_with_one_line(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    """Before anything is opened, with the setting and what to do."""
+    ended = Authority(tmp_path).issue("recorder", begins=-timedelta(days=9), ends=-timedelta(days=2))
+    tls = {
+        "EARWITNESS_SIP_LISTEN": f"{settings['EARWITNESS_SIP_LISTEN']},tls:{HOST}:{free_port()}",
+        "EARWITNESS_SIP_TLS_CERT": str(ended.chain),
+        "EARWITNESS_SIP_TLS_KEY": str(ended.key),
+    }
+    done = subprocess.run(
+        VERB, cwd=ROOT, env=settings | tls, capture_output=True, text=True, check=False, timeout=WAIT_S
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("earwitness recorder: EARWITNESS_SIP_TLS_CERT: a certificate in ")
+    assert "Put a renewed one there" in line
+    assert not (tmp_path / "journal").exists()
 
 
 def test_a_defect_of_ours_is_not_hidden(role: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import dataclasses
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from archive.errors import CatalogueUnavailable
+from archive.errors import CatalogueUnavailable, Refused
 from recorder import call_book
 from recorder import housekeeping as housekeeping_module
 from recorder import service as service_module
@@ -162,3 +163,29 @@ def test_an_unkept_call_from_before_a_start_of_the_machine_waits_for_a_believed_
     assert service.server.grace.over(service.now()) == []
     asyncio.run(asked(service, iter([believed]), monkeypatch))
     assert service.server.grace.over(service.now())
+
+
+def test_a_certificate_that_does_not_fit_is_told_and_looked_at_again(
+    ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one in use stays; a renewed one is told as well."""
+    monkeypatch.setattr(housekeeping_module, "RENEW_S", 0.0)
+    looks = iter([Refused("EARWITNESS_SIP_TLS_CERT and _KEY are no pair"), False, True])
+
+    class Renewing:
+        ends_at = "2027-01-01"
+
+        def renew(self, _: datetime) -> bool:
+            found = next(looks)
+            if isinstance(found, Refused):
+                raise found
+            return found
+
+    with capture_logs() as told:
+        for _ in range(3):
+            asyncio.run(ended.service.housekeeping._renew(Renewing()))  # type: ignore[arg-type]
+    assert [(line["log_level"], line["event"]) for line in told] == [
+        ("error", "the certificate on disk is not taken, the one in use stays"),
+        ("info", "new TLS connections get the renewed certificate"),
+    ]
+    assert "no pair" in told[0]["reason"]

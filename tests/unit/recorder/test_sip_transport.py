@@ -1,52 +1,22 @@
-"""Real sockets on loopback around the user agent: UDP, TCP and TLS, IPv4 and IPv6."""
+"""Real sockets on loopback around the user agent: UDP and TCP, IPv4 and IPv6."""
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import os
 import socket
-import ssl
-from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from archive.clock import SystemClock
 from recorder import sip_transport
 from recorder.sip import framing
-from recorder.sip.capability import Identity
-from recorder.sip.event import CapabilitiesAsked, Event, InvitationReceived
-from recorder.sip.user_agent import UserAgentServer
-from recorder.sip_transport import ListenerUnavailable, SipTransport
-
-PATIENCE_S = 10.0
-
-
-class Server:
-    """A transport whose recording server says 200 to every OPTIONS and INVITE."""
-
-    def __init__(self, tls: ssl.SSLContext | None = None, tls_client: ssl.SSLContext | None = None) -> None:
-        self.agent = UserAgentServer(Identity(), os.urandom)
-        self.events: list[Event] = []
-        self.transport = SipTransport(self.agent, SystemClock(), self.handle, tls, tls_client)
-
-    def handle(self, event: Event) -> None:
-        self.events.append(event)
-        if isinstance(event, (CapabilitiesAsked, InvitationReceived)):
-            if event.request.headers.first("Subject") == "defect":
-                raise RuntimeError("A defect of the recording server.")
-            self.agent.respond(event.key, 200, now=SystemClock().monotonic())
-
-    async def listen(self, *listen: tuple[str, str, int]) -> list[tuple[str, int]]:
-        await self.transport.start(listen)
-        return [(host, port) for _, host, port in self.transport.addresses]
+from recorder.sip_certificate import CertificateFiles, SipCertificate
+from recorder.sip_transport import ListenerUnavailable
+from tests.certificates import Authority
+from tests.unit.recorder.listening import PATIENCE_S, Server, message, read_message, until
 
 
 @pytest_asyncio.fixture
@@ -64,14 +34,6 @@ class Datagrams(asyncio.DatagramProtocol):
         self.received.put_nowait(data)
 
 
-def message(method: str, number: int = 1, *, transport: str = "UDP", more: str = "", to: str = "") -> bytes:
-    return (
-        f"{method} sip:srs@localhost SIP/2.0\r\nVia: SIP/2.0/{transport} client;branch=z9hG4bK{method}{number};rport\r\n"
-        f"From: <sip:src@localhost>;tag=1\r\nTo: <sip:srs@localhost>{to}\r\nCall-ID: {number}\r\n"
-        f"CSeq: {number} {method}\r\nContact: <sip:src@localhost>\r\n{more}Content-Length: 0\r\n\r\n"
-    ).encode()
-
-
 async def ask(address: tuple[str, int], *datagrams: bytes, answers: int = 1) -> list[bytes]:
     loop = asyncio.get_running_loop()
     transport, protocol = await loop.create_datagram_endpoint(Datagrams, remote_addr=address)
@@ -82,17 +44,6 @@ async def ask(address: tuple[str, int], *datagrams: bytes, answers: int = 1) -> 
             return [await protocol.received.get() for _ in range(answers)]
     finally:
         transport.close()
-
-
-async def read_message(reader: asyncio.StreamReader) -> bytes:
-    async with asyncio.timeout(PATIENCE_S):
-        return await reader.readuntil(b"\r\n\r\n")
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
@@ -308,75 +259,13 @@ async def test_local_address_count_max_bounds_what_is_remembered(
     assert server.transport.local_address(("127.0.0.1", 5060), ("127.0.0.9", 1)) == ("127.0.0.1", 5060)
 
 
-def certificate(folder: Path) -> Path:
-    """Write a key and a certificate of its own for 127.0.0.1."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "srs")])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "srs.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_bytes(private + signed.public_bytes(serialization.Encoding.PEM))
-    return path
-
-
-async def test_tls_is_answered_over_the_same_connection(tmp_path: Path) -> None:
-    path = certificate(tmp_path)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(path)
-    server = Server(context)
-    try:
-        (address,) = await server.listen(("tls", "127.0.0.1", 0))
-        trusting = ssl.create_default_context(cafile=str(path))
-        reader, writer = await asyncio.open_connection(*address, ssl=trusting)
-        writer.write(message("OPTIONS", transport="TLS"))
-        answer = await read_message(reader)
-        assert b";transport=tls>;+sip.srs" in answer
-        writer.close()
-        await writer.wait_closed()
-    finally:
-        await server.transport.stop()
-
-
-async def test_a_handshake_that_never_comes_is_cut_off_after_handshake_s_max(
+async def test_a_peer_that_never_completes_a_connection_is_given_up_after_connect_s_max(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sip_transport, "HANDSHAKE_S_MAX", 0.1)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate(tmp_path))
-    server = Server(context)
-    try:
-        (address,) = await server.listen(("tls", "127.0.0.1", 0))
-        halves = [await asyncio.open_connection(*address) for _ in range(20)]
-        for reader, writer in halves:
-            async with asyncio.timeout(PATIENCE_S):
-                assert await reader.read() == b""
-            writer.close()
-        assert not server.transport._connections
-    finally:
-        await server.transport.stop()
-
-
-async def test_a_peer_that_never_completes_a_connection_is_given_up_after_connect_s_max(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
     monkeypatch.setattr(sip_transport, "CONNECT_S_MAX", 0.1)
+    issued = Authority(tmp_path).issue("recorder")
     silent = socket.create_server(("127.0.0.1", 0))
-    server = Server(tls_client=ssl.create_default_context())
+    server = Server(SipCertificate(CertificateFiles(issued.chain, issued.key), SystemClock().now()))
     try:
         flow = sip_transport.Flow("tls", ("127.0.0.1", 5061), silent.getsockname())
         server.transport._send(flow, b"x")

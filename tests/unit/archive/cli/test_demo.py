@@ -115,3 +115,11 @@ def test_a_command_that_fails_stops_the_demo_with_its_reason() -> None:
     """The reason of the command is the reason of the demo."""
     with pytest.raises(Refused, match="No service was started"):
         Verbs(Path("/nonexistent")).data("tenant", "list")
+
+
+def test_calls_are_placed_where_no_certificate_is_asked_for() -> None:
+    """Whatever else the service listens on."""
+    assert demo._address_of("tls:192.0.2.1,[::1]:5060,127.0.0.1:5070") == "[::1]:5060"
+    assert demo._address_of("127.0.0.1:5070") == "127.0.0.1:5070"
+    with pytest.raises(Refused, match="UDP"):
+        demo._address_of("tls:192.0.2.1,tcp:192.0.2.1")

@@ -24,6 +24,13 @@ def test_contact_names_where_the_server_is_reached(identity: Identity, flow: Flo
     assert identity.contact(flow) == contact
 
 
+def test_contact_of_a_secure_dialog_is_sips_where_tls_brought_it() -> None:
+    """RFC 3261 section 12.1.1; by another transport a SIPS URI would lead nowhere."""
+    tls, tcp = (Flow(transport, ("10.0.0.1", 5061), ("h", 1), 1) for transport in ("tls", "tcp"))
+    assert Identity().contact(tls, secure=True) == "<sips:srs@10.0.0.1:5061>;+sip.srs"
+    assert Identity().contact(tcp, secure=True) == "<sip:srs@10.0.0.1:5061;transport=tcp>;+sip.srs"
+
+
 def test_a_refusal_has_the_reason_phrase_of_its_status() -> None:
     assert crowded().reason == "Service Unavailable"
     assert Objection(499, "of our own").reason == "Refused"
