@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 SAMPLE_RATE_HZ = 8000
 PACKET_MS = 20
@@ -38,6 +39,7 @@ class Transport(StrEnum):
 
     UDP = "udp"
     TCP = "tcp"
+    TLS = "tls"
 
 
 class PauseBy(StrEnum):
@@ -117,6 +119,19 @@ class InDialogRequest:
 
 
 @dataclass(frozen=True)
+class TlsIdentity:
+    """Who the client believes over TLS, and whom it shows itself as; all are PEM files.
+
+    The server's certificate must name the host of the plan, and come from `authorities`, or from one
+    this machine trusts. `certificate` and `key` are shown to a server that asks for one.
+    """
+
+    authorities: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True)
 class CallPlan:
     """A call between two parties, and how its recording session is offered.
 
@@ -124,7 +139,7 @@ class CallPlan:
     the call lasts. A pause stops the packets and offers no media, `pause_by` the way given
     or that of the dialect; a resume offers `sendonly` again. A client that `sends_while_paused`
     stops no packet. `recorded` names the party whose subscriber BroadWorks records. `metadata`
-    stands in place of what the client itself says of the call.
+    stands in place of what the client itself says of the call; `identity` counts over TLS alone.
     """
 
     host: str
@@ -148,6 +163,7 @@ class CallPlan:
     metadata: bytes | None = None
     headers: tuple[tuple[str, str], ...] = ()
     requests: tuple[InDialogRequest, ...] = ()
+    identity: TlsIdentity = TlsIdentity()
 
     @property
     def packets(self) -> int:

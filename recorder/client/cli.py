@@ -23,6 +23,7 @@ from recorder.client.call import (
     PlacedCall,
     PlannedEvent,
     StreamPlan,
+    TlsIdentity,
     Transport,
 )
 from recorder.client.session import SessionRecordingClient
@@ -47,6 +48,8 @@ def run_call(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if options.resume_at is not None and (options.pause_at is None or options.resume_at <= options.pause_at):
         parser.error("--resume-at needs an earlier --pause-at")
+    if (options.tls_cert is None) != (options.tls_key is None):
+        parser.error("--tls-cert and --tls-key belong together")
     try:
         caller, callee = _sound(options)
         call = _plan(options, caller, callee)
@@ -119,8 +122,16 @@ def _parser() -> argparse.ArgumentParser:
         type=Transport,
         choices=list(Transport),
         default=Transport.UDP,
-        help="carrier of the SIP",
+        help="carrier of the SIP (default: udp); tls encrypts what is said about the call, not its sound",
     )
+    add(
+        "--tls-ca",
+        type=Path,
+        metavar="FILE",
+        help="authorities of the recorder's certificate (default: this machine's)",
+    )
+    add("--tls-cert", type=Path, metavar="FILE", help="certificate shown to a recorder that asks for one")
+    add("--tls-key", type=Path, metavar="FILE", help="its private key")
     add("--call-id", type=_party, help="SIP Call-ID (default: a new one)")
     add("--json", action="store_true", help="print the result as JSON")
     return parser
@@ -172,6 +183,7 @@ def _plan(options: argparse.Namespace, caller: bytes, callee: bytes) -> CallPlan
         recorded=options.recorded,
         broadworks_id=options.broadworks_id,
         call_id=options.call_id,
+        identity=TlsIdentity(options.tls_ca, options.tls_cert, options.tls_key),
     )
 
 

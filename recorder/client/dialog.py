@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from recorder.client.call import CallPlan, Dialect
+from recorder.client.call import CallPlan, Dialect, Transport
 from recorder.client.description import address_of
 from recorder.sip.message import Request, Response
 from recorder.sip.uri import NameAddress, SipUri, bracketed
@@ -18,7 +18,7 @@ from recorder.sip.uri import NameAddress, SipUri, bracketed
 _ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS"
 _BROADWORKS_ACCEPT = "application/media_control+xml,application/sdp,application/x-broadworks-call-center+xml"
 _BROADWORKS_ALLOW = "ACK,BYE,CANCEL,INFO,INVITE,OPTIONS,PRACK,REFER,NOTIFY"
-_SIP_PORT = 5060
+_SIP_PORT, _SIPS_PORT = 5060, 5061
 
 Fields = tuple[tuple[str, str], ...]
 
@@ -100,7 +100,8 @@ class ClientDialog:
         """Host and port the next request goes to: the first route, else the target."""
         address = NameAddress.read(self._route[0]).uri if self._route else self._target
         uri = SipUri.parse(address)
-        return uri.host, uri.port or _SIP_PORT
+        secure = self._plan.transport is Transport.TLS
+        return uri.host, uri.port or (_SIPS_PORT if secure else _SIP_PORT)
 
     def answer(self, request: Request) -> tuple[int, bytes]:
         """Return the status and the answer to a request of the peer (OPTIONS, BYE; nothing else)."""

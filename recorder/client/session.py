@@ -38,7 +38,7 @@ from recorder.client.call import (
 from recorder.client.description import METADATA_TYPE, Offered, body, metadata, offer
 from recorder.client.dialog import ClientDialog, OutgoingRequest
 from recorder.client.media import Pace, Stream
-from recorder.client.signalling import T1_S, Signalling
+from recorder.client.signalling import T1_S, IdentityUnusable, Signalling, reason_of
 from recorder.client.sound import mix
 from recorder.errors import PeerViolation
 from recorder.sdp.description import SessionDescription
@@ -64,22 +64,23 @@ class SessionRecordingClient:
 
         `on_answer` is called with the 2xx, before the first packet; `hang_up` ends the call
         before its audio does. A refusal, silence or a missing server is a `PlacedCall` too.
-        Raises OSError when no port is free here.
+        Raises OSError when no port is free here, IdentityUnusable when certificates can't be read.
         """
         host = _local_host(call.host, call.port)
         plans = _stream_plans(call)
-        with contextlib.ExitStack() as stack:
+        async with contextlib.AsyncExitStack() as stack:
             streams = [
                 stack.enter_context(contextlib.closing(Stream.open(str(number), plan, host, call.packets)))
                 for number, plan in enumerate(plans, start=1)
             ]
             signalling = Signalling(self._t1_s)
-            stack.callback(signalling.close)
+            stack.push_async_callback(signalling.close)
             try:
-                local = await signalling.open(call.transport, host, (call.host, call.port))
+                local = await signalling.open(call.transport, host, (call.host, call.port), call.identity)
+            except IdentityUnusable:
+                raise
             except OSError as error:
-                reason = error.strerror or "no connection"
-                return PlacedCall(call.call_id or "", 503, reason, Ending.REFUSED, 0.0)
+                return PlacedCall(call.call_id or "", 503, reason_of(error), Ending.REFUSED, 0.0)
             dialog = ClientDialog(call, local, lambda: secrets.token_hex(8))
             signalling.attach(dialog)
             session = _Session(call, dialog, signalling, streams, _offered(host, streams))

@@ -1,7 +1,7 @@
 """Carrying the client's SIP: requests with their retransmissions, and the peer's requests.
 
 RFC 3261 section 17.1 over UDP (timers A, B, E, F and the ACK of a retransmitted
-answer) and section 18 over TCP. A `Wire` moves messages; `Signalling` pairs requests
+answer) and section 18 over TCP and TLS. A `Wire` moves messages; `Signalling` pairs requests
 with responses and answers what the peer asks.
 
 Rules: an unreachable peer never raises: a request without an answer ends as 408, one
@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from recorder.client.call import Transport
+from recorder.client.call import TlsIdentity, Transport
 from recorder.client.dialog import ClientDialog, OutgoingRequest
 from recorder.errors import PeerViolation
 from recorder.sip.headers import CSeq, Headers, Via
@@ -31,8 +32,13 @@ TRANSACTION_T1_COUNT = 64
 # A TCP peer that sends a longer header block than this is not speaking SIP to us.
 HEAD_OCTETS_MAX = 64 * 1024
 BODY_OCTETS_MAX = 1024 * 1024
+CLOSE_S_MAX = 1.0
 
 _Receive = Callable[[bytes], None]
+
+
+class IdentityUnusable(OSError):  # noqa: N818 - it says what is wrong with it
+    """The certificates of the client can't be used."""
 
 
 class Wire(Protocol):
@@ -47,7 +53,7 @@ class Wire(Protocol):
     def answer(self, data: bytes) -> None:
         """Send one message back to where the last one came from."""
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Stop."""
 
 
@@ -93,29 +99,47 @@ class UdpWire(asyncio.DatagramProtocol):
         if self._transport is not None and self._last is not None:
             self._transport.sendto(data, self._last)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the socket."""
         if self._transport is not None:
             self._transport.close()
 
 
 class TcpWire:
-    """Messages on a connection, which is opened again when the peer closed it."""
+    """Messages on a connection, which is opened again when the peer closed it.
+
+    Over TLS `named` is whom its certificate must name, and `broken` is told why a connection ended:
+    a server that doesn't take our certificate says so only after the handshake.
+    """
 
     reliable = True
 
-    def __init__(self, host: str, receive: _Receive) -> None:
+    def __init__(
+        self,
+        host: str,
+        receive: _Receive,
+        tls: ssl.SSLContext | None = None,
+        named: str | None = None,
+        broken: Callable[[OSError | None], None] = lambda _: None,
+    ) -> None:
         self._host = host
         self._receive = receive
+        self._tls = tls
+        self._named = named
+        self._broken = broken
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
         self.local = (host, 0)
 
     async def connect(self, address: tuple[str, int]) -> None:
         """Open the connection; raises OSError."""
-        self.close()
+        self._hang_up()
         reader, self._writer = await asyncio.open_connection(
-            *address, limit=HEAD_OCTETS_MAX, local_addr=(self._host, 0)
+            *address,
+            limit=HEAD_OCTETS_MAX,
+            local_addr=(self._host, 0),
+            ssl=self._tls,
+            server_hostname=self._named if self._tls is not None else None,
         )
         if self.local[1] == 0:
             self.local = self._writer.get_extra_info("sockname")[:2]
@@ -134,8 +158,15 @@ class TcpWire:
         if self._writer is not None and not self._writer.is_closing():
             self._writer.write(data)
 
-    def close(self) -> None:
-        """Close the connection."""
+    async def close(self) -> None:
+        """Close the connection; over TLS that is said to the peer, who may be gone."""
+        self._hang_up()
+        if self._writer is not None:
+            with contextlib.suppress(OSError):  # running out of time is one
+                await asyncio.wait_for(self._writer.wait_closed(), CLOSE_S_MAX)
+            self._writer.transport.abort()
+
+    def _hang_up(self) -> None:
         if self._reading is not None:
             self._reading.cancel()
         if self._writer is not None:
@@ -146,9 +177,11 @@ class TcpWire:
         try:
             while True:
                 self._receive(await _read_message(reader))
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError, OSError):
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError, OSError) as error:
             # The peer closed or does not speak SIP: the next request opens a connection of its own.
             self._writer.close()
+            if self._tls is not None:
+                self._broken(error if isinstance(error, OSError) else None)
 
 
 async def _read_message(reader: asyncio.StreamReader) -> bytes:
@@ -180,15 +213,19 @@ class Signalling:
         self._wire: Wire | None = None
         self.ended = asyncio.Event()
 
-    async def open(self, transport: Transport, host: str, peer: tuple[str, int]) -> tuple[str, int]:
+    async def open(
+        self, transport: Transport, host: str, peer: tuple[str, int], identity: TlsIdentity
+    ) -> tuple[str, int]:
         """Bind or connect from the local `host`; return the address the peer reaches us at.
 
-        Raises OSError when no connection can be made.
+        Raises IdentityUnusable when certificates of ours can't be read, and OSError when no connection
+        can be made; a server whose certificate is not believed is one of those.
         """
         if transport is Transport.UDP:
             self._wire = await UdpWire.open(host, self._received)
         else:
-            wire = TcpWire(host, self._received)
+            tls = _context(identity) if transport is Transport.TLS else None
+            wire = TcpWire(host, self._received, tls, peer[0], self._lost)
             await wire.connect(peer)
             self._wire = wire
         return self._wire.local
@@ -197,10 +234,10 @@ class Signalling:
         """Serve this dialog from now on."""
         self._dialog = dialog
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Stop sending and receiving."""
         if self._wire is not None:
-            self._wire.close()
+            await self._wire.close()
 
     async def request(self, request: OutgoingRequest, address: tuple[str, int]) -> Response:
         """Send a request and return its final response; an INVITE's answer is acknowledged.
@@ -254,6 +291,12 @@ class Signalling:
         with contextlib.suppress(OSError):
             await self._wire.send(ack, address)
 
+    def _lost(self, error: OSError | None) -> None:
+        """End what waits for an answer on a connection that is gone: it can't come any more."""
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_result(_local_response(503, reason_of(error)))
+
     def _received(self, data: bytes) -> None:
         if not data.strip():
             return
@@ -283,6 +326,29 @@ class Signalling:
         elif sequence.method == "INVITE" and sequence.number in self._acks and self._wire is not None:
             # The peer missed our ACK (RFC 3261 section 13.2.2.4).
             self._wire.answer(self._acks[sequence.number])
+
+
+def reason_of(error: OSError | None) -> str:
+    """Return in a few words why no connection can be had, None standing for its end."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the server's certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {(error.reason or 'unknown').lower().replace('_', ' ')}"
+    return (error and error.strerror) or "no connection"
+
+
+def _context(identity: TlsIdentity) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=identity.authorities)
+        if identity.certificate is not None:
+            context.load_cert_chain(identity.certificate, identity.key)
+    except (OSError, ssl.SSLError) as error:
+        reason = (error.reason if isinstance(error, ssl.SSLError) else error.strerror) or "unreadable"
+        raise IdentityUnusable(
+            f"the files of --tls-ca, --tls-cert or --tls-key can't be used: {reason.lower()}"
+        ) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 def _local_response(status: int, reason: str) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -40,6 +41,7 @@ class FakeRecorder(asyncio.DatagramProtocol):
     _media: list[socket.socket] = field(default_factory=list)
     _reply: Callable[[bytes], None] | None = None
     _transport: asyncio.DatagramTransport | None = None
+    serving: set[asyncio.Task[None]] = field(default_factory=set)
     _deaf: int = 0
     _ok: bytes = b""
 
@@ -51,7 +53,8 @@ class FakeRecorder(asyncio.DatagramProtocol):
         self.take(data, lambda answer: self._transport.sendto(answer, addr))
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        self.serving.add(asyncio.current_task())
+        with contextlib.suppress(asyncio.IncompleteReadError, OSError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = next(
@@ -59,6 +62,13 @@ class FakeRecorder(asyncio.DatagramProtocol):
                 )
                 self.take(head + await reader.readexactly(length), writer.write)
         writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+    async def ended(self) -> None:
+        """Return when every connection is closed, which takes TLS a few turns."""
+        if self.serving:
+            await asyncio.wait(self.serving, timeout=5)
 
     def take(self, data: bytes, reply: Callable[[bytes], None]) -> None:
         message = parse(data)
@@ -161,9 +171,12 @@ StartRecorder = Callable[..., object]
 async def start_recorder() -> AsyncIterator[StartRecorder]:
     async with contextlib.AsyncExitStack() as stack:
 
-        async def start(transport: str = "udp", **script: object) -> FakeRecorder:
+        async def start(
+            transport: str = "udp", tls: ssl.SSLContext | None = None, **script: object
+        ) -> FakeRecorder:
             recorder = FakeRecorder(Script(**script))
             stack.callback(recorder.close)
+            stack.push_async_callback(recorder.ended)
             loop = asyncio.get_running_loop()
             if transport == "udp":
                 endpoint, _ = await loop.create_datagram_endpoint(
@@ -171,7 +184,7 @@ async def start_recorder() -> AsyncIterator[StartRecorder]:
                 )
                 stack.callback(endpoint.close)
             else:
-                server = await asyncio.start_server(recorder.connected, "127.0.0.1", 0)
+                server = await asyncio.start_server(recorder.connected, "127.0.0.1", 0, ssl=tls)
                 stack.callback(server.close)
                 recorder.port = server.sockets[0].getsockname()[1]
             return recorder

@@ -45,7 +45,7 @@ def fields(packet: bytes) -> tuple[int, int, int, int]:
     return kind, sequence, timestamp, ssrc
 
 
-@pytest.mark.parametrize("transport", list(Transport))
+@pytest.mark.parametrize("transport", [Transport.UDP, Transport.TCP])
 async def test_a_call_is_offered_heard_and_hung_up(start_recorder: object, transport: Transport) -> None:
     recorder = await start_recorder(transport)
     answers = []
