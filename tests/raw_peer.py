@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+import ssl
 import struct
 import time
 from dataclasses import dataclass, field
@@ -78,11 +79,12 @@ def read(data: bytes) -> Response | Request:
 
 @dataclass
 class RawPeer:
-    """One dialog over a UDP or TCP socket of its own."""
+    """One dialog over a UDP or TCP socket of its own; with `tls` the socket is secured by that."""
 
     port: int
     host: str = "127.0.0.1"
     transport: str = "udp"
+    tls: ssl.SSLContext | None = None
     call_id: str = field(default_factory=lambda: secrets.token_hex(8))
     caller: str = "<sip:src@exchange.example>"
     to_tag: str = ""
@@ -93,9 +95,11 @@ class RawPeer:
         kind = socket.SOCK_DGRAM if self.transport == "udp" else socket.SOCK_STREAM
         self.socket = socket.socket(socket.AF_INET, kind)
         self.socket.bind((self.host, 0))
-        if self.transport == "tcp":
+        if kind == socket.SOCK_STREAM:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.connect(("127.0.0.1", self.port))
+        if self.tls is not None:
+            self.socket = self.tls.wrap_socket(self.socket, server_hostname="127.0.0.1")
         self.socket.settimeout(0.05)
         self.from_tag = secrets.token_hex(4)
         self.rtp = [self._bound(), self._bound()]
@@ -178,7 +182,7 @@ class RawPeer:
     def _received(self) -> bytes:
         try:
             return self.socket.recv(65535)
-        except (TimeoutError, ConnectionError):
+        except (TimeoutError, ConnectionError, ssl.SSLError):
             return b""
 
     def _framed(self, data: bytes = b"") -> Response | Request | None:
