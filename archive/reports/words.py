@@ -171,6 +171,11 @@ ABSENT: Final[Mapping[Kind, Words]] = {
 TOTAL: Final = {"nl": "Totaal", "en": "Total"}
 NOBODY: Final = {"nl": "onbekend", "en": "unknown"}
 AS_OF: Final = {"nl": "Bijgewerkt {at}", "en": "As of {at}"}
+PAGE_OF: Final = {"nl": "Pagina {page} van {pages}", "en": "Page {page} of {pages}"}
+UNKNOWN_LETTERS: Final = {
+    "nl": "Een vraagteken in een naam is een letter die deze PDF niet heeft. In XLSX en CSV staat hij goed.",
+    "en": "A question mark in a name stands for a letter that this PDF does not have. XLSX and CSV have it.",
+}
 EMPTY: Final = {"nl": "Geen gegevens in deze periode", "en": "No data in this period"}
 
 _BYTES_STEP = 1000
