@@ -26,6 +26,7 @@ CONTRAST_MIN = 4.5
 
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
 _STRONG_SHARE, _SOFT_SHARE = 0.25, 0.1
+_STEPS = 100
 
 Rgb = tuple[int, int, int]
 
@@ -137,6 +138,12 @@ def measured(accent: str, theme: Theme) -> Measured:
     pairs += [Measured(made.soft, contrast(each, made.soft)) for each in (accent, made.strong, INKS[theme])]
     pairs.append(Measured(accent, contrast(made.on, accent)))
     return min(pairs, key=lambda pair: pair.ratio)
+
+
+def nearest(accent: str, theme: Theme) -> str:
+    """Return a colour that can be read in a theme: itself, or it with as little black or white as will do."""
+    mixed = (_mixed(accent, _TOWARDS[theme], share / _STEPS) for share in range(_STEPS + 1))
+    return next(each for each in mixed if measured(each, theme).is_enough)
 
 
 def contrast(one: str, other: str) -> float:

@@ -21,10 +21,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import av
+import numpy as np
 from av.error import FFmpegError
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
+from numpy.typing import NDArray
 
 from archive.errors import Refused
 
@@ -41,6 +43,12 @@ SIDE_PX_MIN = 16
 WIDTH_PX_MAX, HEIGHT_PX_MAX = 480, 120
 """Twice what the pages show, for screens with two points a pixel."""
 
+LEVEL_MAX = 220
+"""A point whose red, green and blue are all above this level of 255 is as good as white on white."""
+
+SEEN_SHARE_MIN = 0.002
+"""Of all points of a picture: a thin line around a small one is some hundredth."""
+
 _PNG = b"\x89PNG\r\n\x1a\n"
 _CODECS = {"png": "png", "jpeg": "mjpeg", "webp": "webp"}
 # Markers of JPEG that hold the size of the picture: every start of frame but the tables among them.
@@ -53,7 +61,8 @@ TOO_LARGE = (
 )
 TOO_SMALL = f"The picture is smaller than {SIDE_PX_MIN} by {SIDE_PX_MIN} points."
 TOO_HEAVY = f"The file is larger than {FILE_BYTES_MAX // 1024} KB."
-REASONS = frozenset({UNKNOWN, BROKEN, TOO_LARGE, TOO_SMALL, TOO_HEAVY})
+TOO_PALE = "The picture can't be seen on white, and logos stand on white."
+REASONS = frozenset({UNKNOWN, BROKEN, TOO_LARGE, TOO_SMALL, TOO_HEAVY, TOO_PALE})
 
 TIME_S_MAX = 20.0
 """Most of it is for a machine that is busy: decoding takes some milliseconds."""
@@ -168,6 +177,8 @@ def _decoded(codec: str, content: bytes) -> VideoFrame:
     context = av.CodecContext.create(codec, "r")
     assert isinstance(context, VideoCodecContext)
     context.thread_count = 1
+    # Of half a JPEG decoders make a picture with a grey end.
+    context.options = {"err_detect": "explode"}
     frames = [*context.decode(Packet(content)), *context.decode(None)]
     if not frames:
         raise Refused(BROKEN)
@@ -175,11 +186,14 @@ def _decoded(codec: str, content: bytes) -> VideoFrame:
 
 
 def _encoded(frame: VideoFrame) -> Logo:
-    share = min(1.0, WIDTH_PX_MAX / frame.width, HEIGHT_PX_MAX / frame.height)
-    width, height = max(1, round(frame.width * share)), max(1, round(frame.height * share))
-    small = frame.reformat(width=width, height=height, format="rgba")
+    points = frame.to_ndarray(format="rgba")
+    # As cameras note which side is up (Exif 2.32, Orientation); browsers turn such a picture too.
+    points = np.rot90(points, frame.rotation // 90)
+    points = _made_smaller(points)
+    _require_seen(points)
+    height, width, _ = points.shape
     # The points alone go on: whatever the decoder noted beside them stays behind.
-    clean = VideoFrame.from_ndarray(small.to_ndarray(), format="rgba")
+    clean = VideoFrame.from_ndarray(np.ascontiguousarray(points), format="rgba")
     clean.pts = 0
     context = av.CodecContext.create("png", "w")
     assert isinstance(context, VideoCodecContext)
@@ -187,6 +201,31 @@ def _encoded(frame: VideoFrame) -> Logo:
     context.time_base = Fraction(1)
     packets = [*context.encode(clean), *context.encode(None)]
     return Logo(b"".join(map(bytes, packets)), width, height)
+
+
+def _made_smaller(points: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return points within our bounds; what is clear lends its colour to nothing beside it."""
+    height, width, _ = points.shape
+    share = min(1.0, WIDTH_PX_MAX / width, HEIGHT_PX_MAX / height)
+    if share == 1.0:
+        return points
+    weighed = points.copy()
+    weighed[..., :3] = (points[..., :3] * (points[..., 3:] / np.float32(255)) + 0.5).astype(np.uint8)
+    size = {"width": max(1, round(width * share)), "height": max(1, round(height * share))}
+    small = (
+        VideoFrame.from_ndarray(weighed, format="rgba").reformat(**size, interpolation="AREA").to_ndarray()
+    )
+    cover = np.maximum(small[..., 3:], 1).astype(np.float32)
+    small[..., :3] = np.minimum(small[..., :3] * (255 / cover) + 0.5, 255).astype(np.uint8)
+    return small
+
+
+def _require_seen(points: NDArray[np.uint8]) -> None:
+    """Raise Refused for a picture that is clear, white or nearly so everywhere."""
+    cover = points[..., 3:] / np.float32(255)
+    on_white = points[..., :3] * cover + 255 * (1 - cover)
+    if np.mean(on_white.min(axis=2) <= LEVEL_MAX) < SEEN_SHARE_MIN:
+        raise Refused(TOO_PALE)
 
 
 def main() -> int:

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from archive.access import Scope
 from archive.audit import Json
-from archive.branding import CONTRAST_MIN, NAME_CHARS_MAX, Theme, colour, measured
+from archive.branding import CONTRAST_MIN, NAME_CHARS_MAX, Theme, colour, measured, nearest
 from archive.catalogue import brandings
 from archive.catalogue.brandings import Look
 from archive.errors import Refused
@@ -127,7 +127,8 @@ def _accent(value: Json, theme: Theme) -> str | None:
         raise ValueError(str(refused)) from None
     least = measured(accent, theme)
     if not least.is_enough:
-        raise ValueError(f"Its contrast on {least.on} is {least.told}, and {CONTRAST_MIN}:1 is needed.")
+        found = f"Its contrast on {least.on} is {least.told}, and {CONTRAST_MIN}:1 is needed."
+        raise ValueError(f"{found} {nearest(accent, theme)} would do.")
     return accent
 
 

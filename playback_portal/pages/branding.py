@@ -16,7 +16,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from archive.audit import Json
-from archive.branding import CONTRAST_MIN, NAME_CHARS_MAX, Theme, colour, measured
+from archive.branding import CONTRAST_MIN, NAME_CHARS_MAX, Theme, colour, measured, nearest
 from archive.catalogue import brandings
 from archive.catalogue.brandings import Look
 from archive.errors import Conflict, Refused
@@ -28,6 +28,7 @@ from archive.logo import (
     SIDE_PX_MIN,
     TOO_HEAVY,
     TOO_LARGE,
+    TOO_PALE,
     TOO_SMALL,
     UNKNOWN,
     remade_apart,
@@ -48,6 +49,7 @@ PICTURE_FAULTS = {
     BROKEN: mark("This picture can't be read: it is broken, or not what it says."),
     TOO_LARGE: mark("This picture has too many points: at most %(side)s by %(side)s and %(points)s million."),
     TOO_SMALL: mark("This picture is too small: at least %(least)s by %(least)s points."),
+    TOO_PALE: mark("This picture can't be seen on white. Take the logo as it is for paper."),
     TOO_HEAVY: mark("This file is larger than %(kilobytes)s KB."),
 }
 LIMITS = {
@@ -56,6 +58,16 @@ LIMITS = {
     "least": SIDE_PX_MIN,
     "kilobytes": FILE_BYTES_MAX // 1024,
 }
+DONE = {
+    "used": mark("Everybody sees this look now."),
+    "reset": mark("Everybody sees the usual look again."),
+    "gone": mark("Somebody else used this draft or took it away meanwhile."),
+}
+"""What the page says of what was done before it."""
+
+CHANGED = "changed"
+"""In the address of a draft that is not the one somebody wanted to use."""
+
 THEMES = {"accent_light": Theme.LIGHT, "accent_dark": Theme.DARK}
 
 
@@ -96,9 +108,11 @@ async def get_preview(request: web.Request) -> web.StreamResponse:
     """Show a page in the look of the draft."""
     draft = await _look(request, draft=True)
     if draft is None:
-        return see_other(request, PAGE)
+        return see_other(request, f"{PAGE}?done=gone" if CHANGED in request.query else PAGE)
     request[LOOK] = draft
-    return render(request, "branding/preview.html", draft=draft, again=again(request))
+    return render(
+        request, "branding/preview.html", draft=draft, changed=CHANGED in request.query, again=again(request)
+    )
 
 
 async def post_publication(request: web.Request) -> web.StreamResponse:
@@ -116,8 +130,8 @@ async def post_publication(request: web.Request) -> web.StreamResponse:
         await asyncio.to_thread(publish)
     except Conflict:
         await request[ENTRY].make("refused")
-        return see_other(request, f"{PAGE}/preview")
-    return see_other(request, PAGE)
+        return see_other(request, f"{PAGE}/preview?{CHANGED}")
+    return see_other(request, f"{PAGE}?done=used")
 
 
 async def post_reset(request: web.Request) -> web.StreamResponse:
@@ -129,16 +143,18 @@ async def post_reset(request: web.Request) -> web.StreamResponse:
             brandings.reset(connection, tenant_id)
 
     await asyncio.to_thread(reset)
-    return see_other(request, PAGE)
+    return see_other(request, f"{PAGE}?done=reset")
 
 
 def _wanted(tenant_id: str, texts: Mapping[str, str]) -> Look:
     """Return the look of a form; raises WrongLookError."""
     name = texts.get("name", "").strip()
-    if len(name) > NAME_CHARS_MAX or (name and not name.isprintable()):
+    if len(name) > NAME_CHARS_MAX:
         raise WrongLookError(
             "name", mark("Write a name of at most %(most)s letters."), {"most": NAME_CHARS_MAX}
         )
+    if name and not name.isprintable():
+        raise WrongLookError("name", mark("There is a sign in this name that can't be seen. Write it anew."))
     found: dict[str, str | None] = {}
     for field, theme in THEMES.items():
         typed = texts.get(field, "").strip()
@@ -155,8 +171,16 @@ def _colour(field: str, typed: str, theme: Theme) -> str:
     if not least.is_enough:
         raise WrongLookError(
             field,
-            mark("This can't be read well: the contrast on %(on)s is %(ratio)s, and %(least)s is needed."),
-            {"on": least.on, "ratio": least.told, "least": f"{CONTRAST_MIN}:1"},
+            mark(
+                "This can't be read well: the contrast on %(on)s is %(ratio)s, and %(least)s is needed. "
+                "%(nearest)s would do."
+            ),
+            {
+                "on": least.on,
+                "ratio": least.told,
+                "least": f"{CONTRAST_MIN}:1",
+                "nearest": nearest(accent, theme),
+            },
         )
     return accent
 
@@ -201,6 +225,7 @@ async def _page(
         logo_of=look,
         form=filled if texts is None else {name: texts.get(name, "") for name in fields},
         wrong=wrong,
+        done=DONE.get(request.query.get("done", "")),
         name_chars_max=NAME_CHARS_MAX,
         limits=LIMITS,
         again=again(request),

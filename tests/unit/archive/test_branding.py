@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from archive.branding import CONTRAST_MIN, INKS, SURFACES, Theme, colour, contrast, measured, style_sheet
+from archive.branding import (
+    CONTRAST_MIN,
+    INKS,
+    SURFACES,
+    Theme,
+    colour,
+    contrast,
+    measured,
+    nearest,
+    style_sheet,
+)
 from archive.errors import Refused
 
 TOKENS = Path("playback_portal/web/tokens.css")
@@ -59,6 +69,21 @@ def test_a_colour_is_enough_when_its_least_pair_is(accent: str, theme: Theme, en
     found = measured(accent, theme)
     assert found.is_enough is enough
     assert (found.ratio >= CONTRAST_MIN) is enough
+
+
+@pytest.mark.parametrize(
+    "accent", ["#ffcc00", "#0a6557", "#808080", "#000000", "#ffffff", "#ff0000", "#767676"]
+)
+@pytest.mark.parametrize("theme", Theme)
+def test_the_nearest_colour_that_does_is_itself_or_one_shade_from_not_enough(
+    accent: str, theme: Theme
+) -> None:
+    found = nearest(accent, theme)
+    assert measured(found, theme).is_enough
+    assert (found == accent) is measured(accent, theme).is_enough
+    if accent == "#ffcc00" and theme is Theme.LIGHT:
+        assert measured(found, theme).ratio < CONTRAST_MIN + 0.15, "no darker than it must be"
+        assert found.endswith("00"), "a yellow, not a grey"
 
 
 def test_a_ratio_that_is_not_enough_is_never_told_as_if_it_were() -> None:

@@ -10,8 +10,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
+from numpy.typing import NDArray
 
 from archive import logo
 from archive.errors import Refused
@@ -63,17 +65,69 @@ def test_each_kind_becomes_a_small_png_of_the_same_shape(codec: str, pixels: str
     assert made.width_px <= WIDTH_PX_MAX
 
 
-def test_a_small_one_is_not_made_larger_and_what_is_clear_stays_clear() -> None:
-    points = np.zeros((20, 40, 4), dtype=np.uint8)
+def png_of(points: NDArray[np.uint8]) -> bytes:
     frame = VideoFrame.from_ndarray(points, format="rgba")
     frame.pts = 0
     context = av.CodecContext.create("png", "w")
     assert isinstance(context, VideoCodecContext)
-    context.width, context.height, context.pix_fmt = 40, 20, "rgba"
+    context.height, context.width, context.pix_fmt = *points.shape[:2], "rgba"
     context.time_base = Fraction(1)
-    made = remade(b"".join(map(bytes, [*context.encode(frame), *context.encode(None)])))
+    return b"".join(map(bytes, [*context.encode(frame), *context.encode(None)]))
+
+
+def points_of(png: bytes) -> NDArray[np.uint8]:
+    context = av.CodecContext.create("png", "r")
+    assert isinstance(context, VideoCodecContext)
+    frames = [*context.decode(Packet(png)), *context.decode(None)]
+    points: NDArray[np.uint8] = frames[0].to_ndarray(format="rgba")
+    return points
+
+
+def test_a_small_one_is_not_made_larger_and_what_is_clear_stays_clear() -> None:
+    points = np.zeros((20, 40, 4), dtype=np.uint8)
+    points[:, :20, 3] = 255
+    made = remade(png_of(points))
     assert (made.width_px, made.height_px) == (40, 20)
-    assert made.png[25] == 6, "red, green, blue and how clear"
+    assert np.array_equal(points_of(made.png), points)
+
+
+@pytest.mark.parametrize("behind", [0, 255])
+def test_edges_have_the_colour_that_is_drawn_whatever_clear_points_hold(behind: int) -> None:
+    """Programs write black or white there; shown on something else it would be a fringe."""
+    y, x = np.mgrid[0:900, 0:900] - 449.5
+    points = np.full((900, 900, 4), behind, dtype=np.uint8)
+    points[..., 3] = 0
+    points[np.hypot(x, y) < 400] = (230, 120, 0, 255)
+    small = points_of(remade(png_of(points)).png).astype(int)
+    edge = small[(small[..., 3] > 40) & (small[..., 3] < 230)]
+    assert len(edge) > 50
+    assert np.abs(edge[:, :3] - (230, 120, 0)).max() < 12
+
+
+@pytest.mark.parametrize(
+    ("noted", "size"), [(1, (300, 100)), (3, (300, 100)), (6, (40, 120)), (8, (40, 120))]
+)
+def test_a_picture_of_a_camera_stands_upright(noted: int, size: tuple[int, int]) -> None:
+    plain = drawn("mjpeg", "yuvj420p", 300, 100)
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0" + struct.pack("<HHII", 0x112, 3, 1, noted) + bytes(4)
+    made = remade(plain[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + plain[2:])
+    assert (made.width_px, made.height_px) == size
+    # The gradient is dark at its left: there, at the right, at the top and below.
+    points = points_of(made.png)[..., 0].astype(int)
+    corner, opposite = points[0, 0], points[-1, -1]
+    assert bool(corner < opposite) is (noted in {1, 6})
+
+
+@pytest.mark.parametrize(
+    "drawn_in", [(0, 0, 0, 0), (255, 255, 255, 255), (0, 0, 0, 10), (235, 240, 235, 255)]
+)
+def test_what_can_not_be_seen_on_white_is_refused(drawn_in: tuple[int, int, int, int]) -> None:
+    points = np.zeros((100, 300, 4), dtype=np.uint8)
+    points[30:70, 20:280] = drawn_in
+    with pytest.raises(Refused, match="can't be seen on white"):
+        remade(png_of(points))
+    points[50, 20:280] = (230, 200, 0, 255)
+    assert remade(png_of(points)).width_px == 300
 
 
 def test_nothing_of_the_file_but_its_points_comes_along() -> None:
@@ -94,6 +148,7 @@ HOSTILE = {
     "a list of other files": (b"#EXTM3U\nfile:///etc/passwd\n", logo.UNKNOWN),
     "only a signature": (SIGNATURE, logo.UNKNOWN),
     "half a picture": (GOOD[: len(GOOD) // 3], logo.BROKEN),
+    "most of a jpeg": (drawn("mjpeg", "yuvj420p", 900, 300)[:-200], logo.BROKEN),
     "a header and nothing": (header(64, 64), logo.BROKEN),
     "a jpeg of nothing": (b"\xff\xd8\xff", logo.BROKEN),
     "a jpeg whose marker goes nowhere": (b"\xff\xd8\xff\xe0\x00\x00" * 4, logo.BROKEN),

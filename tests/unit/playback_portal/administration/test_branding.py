@@ -27,7 +27,8 @@ async def used(office: Any) -> None:
     draft = brandings.look_of(office.house.portal, office.tenant.id, draft=True)
     assert draft is not None
     answer = await office.posted("boss", f"{PAGE}/publication", version=draft.version)
-    assert (answer.status, answer.headers["Location"]) == (303, PAGE)
+    assert (answer.status, answer.headers["Location"]) == (303, f"{PAGE}?done=used")
+    assert "Iedereen ziet nu dit uiterlijk." in await office.opened("boss", f"{PAGE}?done=used")
 
 
 async def test_a_draft_is_seen_by_who_made_it_on_its_page_and_by_all_once_it_is_used(office: Any) -> None:
@@ -88,7 +89,9 @@ async def test_one_press_brings_the_look_of_everybody_back(office: Any) -> None:
     await used(office)
     look = brandings.look_of(office.house.portal, office.tenant.id)
     assert look is not None
-    assert (await office.posted("boss", f"{PAGE}/reset")).status == 303
+    answer = await office.posted("boss", f"{PAGE}/reset")
+    assert (answer.status, answer.headers["Location"]) == (303, f"{PAGE}?done=reset")
+    assert "Iedereen ziet weer het gewone uiterlijk." in await office.opened("boss", f"{PAGE}?done=reset")
     assert brandings.look_of(office.house.portal, office.tenant.id) is None
     assert "branding/" not in await office.opened("anna", "/me")
     gone = await office.client.get(f"/static/branding/{office.tenant.id}/{look.version}/logo.png")
@@ -99,8 +102,10 @@ async def test_a_colour_that_can_not_be_read_is_refused_with_what_was_measured(o
     for field, value, told in (
         ("accent_light", "#ffcc00", r"het contrast op #[0-9a-f]{6} is 1\.\d\d:1, en 4\.5:1 is nodig"),
         ("accent_dark", "#0a6557", r"het contrast op #[0-9a-f]{6} is 2\.\d\d:1"),
+        ("accent_light", "#ffcc00", "#[0-9a-f]{6} kan wel"),
         ("accent_light", "red;}", "Schrijf # en zes tekens"),
         ("name", "x" * 61, "hoogstens 60 letters"),
+        ("name", "\u202eneloM", "een teken dat niemand ziet"),
     ):
         answer = await sent(office, **{**LOOK, field: value})
         assert answer.status == 400
@@ -123,8 +128,16 @@ async def test_only_the_draft_that_was_looked_at_is_used(office: Any) -> None:
     assert first is not None
     await sent(office, **{**LOOK, "name": "Iemand anders"})
     answer = await office.posted("boss", f"{PAGE}/publication", version=first.version)
-    assert answer.headers["Location"] == f"{PAGE}/preview"
+    assert answer.headers["Location"] == f"{PAGE}/preview?changed"
+    page = await office.opened("boss", answer.headers["Location"])
+    assert "Iemand anders heeft het concept intussen gewijzigd." in page
+    assert "gewijzigd" not in await office.opened("boss", f"{PAGE}/preview")
     assert brandings.look_of(office.house.portal, office.tenant.id) is None
+    await office.posted("boss", f"{PAGE}/reset")
+    headers = office.signed_in(office.people["boss"])
+    gone = await office.client.get(f"{PAGE}/preview?changed", headers=headers, allow_redirects=False)
+    assert gone.headers["Location"] == f"{PAGE}?done=gone"
+    assert "intussen gebruikt of weggehaald" in await office.opened("boss", f"{PAGE}?done=gone")
 
 
 async def test_no_version_is_found_by_another_tenant_or_a_wrong_name(office: Any) -> None:

@@ -89,6 +89,7 @@ async def test_a_draft_of_the_page_stays_as_it_is(office: Any) -> None:
     [
         ({"accentLight": "#ffcc00"}, "/accentLight", "Its contrast on #"),
         ({"accentDark": "#0a6557"}, "/accentDark", "4.5:1 is needed"),
+        ({"accentDark": "#0a6557"}, "/accentDark", " would do."),
         ({"accentLight": "red;}"}, "/accentLight", "six digits"),
         ({"accentLight": 7}, "/accentLight", "a text"),
         ({"name": "x" * 61}, "/name", "at most 60 printable"),
