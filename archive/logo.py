@@ -49,7 +49,7 @@ LEVEL_MAX = 220
 SEEN_SHARE_MIN = 0.002
 """Of all points of a picture: a thin line around a small one is some hundredth."""
 
-_PNG = b"\x89PNG\r\n\x1a\n"
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CODECS = {"png": "png", "jpeg": "mjpeg", "webp": "webp"}
 # Markers of JPEG that hold the size of the picture: every start of frame but the tables among them.
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -126,7 +126,7 @@ def remade(content: bytes) -> Logo:
 def _claimed(content: bytes) -> tuple[str, int, int]:
     """Return the decoder of a file, and width and height as its header tells."""
     try:
-        if content.startswith(_PNG) and content[12:16] == b"IHDR":
+        if content.startswith(_SIGNATURE) and content[12:16] == b"IHDR":
             width, height = struct.unpack(">II", content[16:24])
             return _CODECS["png"], width, height
         if content.startswith(b"\xff\xd8\xff"):
@@ -192,15 +192,18 @@ def _encoded(frame: VideoFrame) -> Logo:
     points = _made_smaller(points)
     _require_seen(points)
     height, width, _ = points.shape
+    return Logo(_png(points), width, height)
+
+
+def _png(points: NDArray[np.uint8]) -> bytes:
     # The points alone go on: whatever the decoder noted beside them stays behind.
     clean = VideoFrame.from_ndarray(np.ascontiguousarray(points), format="rgba")
     clean.pts = 0
     context = av.CodecContext.create("png", "w")
     assert isinstance(context, VideoCodecContext)
-    context.width, context.height, context.pix_fmt = width, height, "rgba"
+    context.height, context.width, context.pix_fmt = *points.shape[:2], "rgba"
     context.time_base = Fraction(1)
-    packets = [*context.encode(clean), *context.encode(None)]
-    return Logo(b"".join(map(bytes, packets)), width, height)
+    return b"".join(map(bytes, [*context.encode(clean), *context.encode(None)]))
 
 
 def _made_smaller(points: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -226,6 +229,22 @@ def _require_seen(points: NDArray[np.uint8]) -> None:
     on_white = points[..., :3] * cover + 255 * (1 - cover)
     if np.mean(on_white.min(axis=2) <= LEVEL_MAX) < SEEN_SHARE_MIN:
         raise Refused(TOO_PALE)
+
+
+def on_white(logo: bytes) -> bytes:
+    """Return a logo of ours with nothing clear in it: on white, of the same size, as PNG.
+
+    What can't be read is returned as it is: no mail waits for its logo.
+    """
+    try:
+        points = _decoded(_CODECS["png"], logo).to_ndarray(format="rgba")
+    except (Refused, FFmpegError, ValueError):
+        return logo
+    cover = points[..., 3:] / np.float32(255)
+    solid = points.copy()
+    solid[..., :3] = points[..., :3] * cover + 255 * (1 - cover) + 0.5
+    solid[..., 3] = 255
+    return _png(solid)
 
 
 def main() -> int:

@@ -1,8 +1,9 @@
 """Letter paper: the words of a mail as HTML, with the name, the colour and the logo of who sends it.
 
 Only who chose a look has it; everybody gets the plain text, which says the same. Nothing is
-fetched: the logo comes along in the mail (RFC 2392), so that opening one tells nobody of it.
-Underneath stands the name their provider wrote down, whatever they call themselves; under text too.
+fetched: the logo comes along in the mail (RFC 2392), so that opening one tells nobody of it. It is
+on white: programs that turn a mail dark can't do so behind dark letters. Underneath stands the name
+their provider wrote down, whatever they call themselves; under text too.
 
 Rules: pure. Every word is text, whatever it looks like; addresses are those of our own pages,
 never one that stands in what a person wrote.
@@ -40,7 +41,7 @@ def page(said: Filled, paper: Stationery, language: str) -> Markup | None:
         said=said, paper=paper, shades=made, logo=logo, logo_id=logo_id, language=language,
         open=OPEN[language], sent_by=SENT_BY[language],
     )  # fmt: skip
-    pictures = () if paper.logo is None else (Picture(logo_id, "logo", "png", paper.logo),)
+    pictures = () if paper.logo is None else (Picture(logo_id, "logo", "png", _on_white(paper.logo)),)
     return Markup(html, pictures)
 
 
@@ -49,6 +50,13 @@ def text(said: Filled, paper: Stationery, language: str) -> str:
     if not paper.own_name:
         return said.text
     return f"{said.text}\n-- \n{SENT_BY[language]} {isolated(one_line(paper.registered))}\n"
+
+
+def _on_white(logo: bytes) -> bytes:
+    # What decodes is loaded by the first mail that has a logo: few workers send one.
+    from archive.logo import on_white  # noqa: PLC0415
+
+    return on_white(logo)
 
 
 def _size(width_px: int, height_px: int) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from archive import logo
 from archive.errors import Refused
-from archive.logo import HEIGHT_PX_MAX, WIDTH_PX_MAX, remade, remade_apart
+from archive.logo import HEIGHT_PX_MAX, WIDTH_PX_MAX, on_white, remade, remade_apart
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -128,6 +128,17 @@ def test_what_can_not_be_seen_on_white_is_refused(drawn_in: tuple[int, int, int,
         remade(png_of(points))
     points[50, 20:280] = (230, 200, 0, 255)
     assert remade(png_of(points)).width_px == 300
+
+
+def test_on_white_nothing_is_clear_and_what_was_drawn_is_there() -> None:
+    points = np.zeros((20, 40, 4), dtype=np.uint8)
+    points[:, :20] = (10, 79, 138, 255)
+    points[:, 20:30] = (0, 0, 0, 128)
+    solid = points_of(on_white(png_of(points)))
+    assert solid.shape == points.shape
+    assert solid[0, 0].tolist() == [10, 79, 138, 255]
+    assert solid[0, 25].tolist() == [127, 127, 127, 255]
+    assert solid[0, 35].tolist() == [255, 255, 255, 255]
 
 
 def test_nothing_of_the_file_but_its_points_comes_along() -> None:

@@ -16,7 +16,7 @@ from archive.branding import Stationery
 from archive.catalogue import brandings
 from archive.catalogue.brandings import Look
 from archive.catalogue.engine import Catalogue
-from archive.logo import remade
+from archive.logo import on_white, remade
 from archive.mail import MailServer
 from archive.model import Tenant
 from archive.post import Letter, MailPost
@@ -94,6 +94,19 @@ def test_hostile_names_and_words_are_text(kind: str) -> None:
     assert HOSTILE in read.words
     assert "https://elders.example/x" not in {held["href"] for held in read.all("a")}
     assert [held["alt"] for held in read.all("img")] == [HOSTILE]
+
+
+def test_the_longest_words_are_broken_in_the_mail_and_underneath_it() -> None:
+    html = html_of("share", paper=Stationery("Molen", "#0a4f8a", None, "x" * 60))
+    broken = [each for each in Read(html).all("td") if "overflow-wrap:anywhere" in (each["style"] or "")]
+    assert len(broken) == 2
+
+
+def test_a_logo_that_can_not_be_read_keeps_no_mail_back() -> None:
+    said = filled("share", "nl", FIELDS)
+    made = letter_paper.page(said, Stationery("Molen", None, LOGO[:99]), "nl")
+    assert made is not None
+    assert made.pictures[0].content == LOGO[:99]
 
 
 def test_a_name_from_right_to_left_turns_nothing_around_it() -> None:
@@ -190,7 +203,8 @@ def test_a_mail_brings_the_look_its_sender_has_when_it_leaves(
     assert picture["Content-ID"] == f"<{LOGO_ID}>"
     assert f'src="cid:{LOGO_ID}"' in html.get_content()
     assert picture.get_content_disposition() == "inline"
-    assert picture.get_content() == PAPER.logo
+    assert picture.get_content() == on_white(LOGO)
+    assert picture.get_content() != LOGO
 
 
 def test_another_organisation_has_none_of_it(
