@@ -25,7 +25,8 @@ CONTRAST_MIN = 4.5
 """WCAG 2.2, 1.4.3, for text of any size."""
 
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
-_STRONG_SHARE, _SOFT_SHARE = 0.25, 0.1
+_STRONG_SHARE = 0.25
+_SOFT_PERCENT_MAX = 10
 _STEPS = 100
 
 Rgb = tuple[int, int, int]
@@ -44,8 +45,11 @@ SURFACES = {
 }
 """What a colour stands on: bg, surface, surface-2, sunken and hover."""
 
-INKS = {Theme.LIGHT: "#16201b", Theme.DARK: "#e9eeeb"}
-"""What is written on the soft shade, beside the colour itself."""
+INKS = {
+    Theme.LIGHT: ("#16201b", "#45514b", "#626d67"),
+    Theme.DARK: ("#e9eeeb", "#b6c0ba", "#94a099"),
+}
+"""What is written on the soft shade, beside the colour itself: ink, ink-2 and ink-3."""
 
 _TOWARDS = {Theme.LIGHT: "#000000", Theme.DARK: "#ffffff"}
 _ON = ("#ffffff", "#0b1512")
@@ -126,7 +130,7 @@ def shades(accent: str, theme: Theme) -> Shades:
     return Shades(
         accent=accent,
         strong=_mixed(accent, _TOWARDS[theme], _STRONG_SHARE),
-        soft=_mixed(SURFACES[theme][1], accent, _SOFT_SHARE),
+        soft=_soft(accent, theme),
         on=max(_ON, key=lambda each: contrast(each, accent)),
     )
 
@@ -135,7 +139,7 @@ def measured(accent: str, theme: Theme) -> Measured:
     """Return the least contrast of a colour and its shades on what they stand on, in a theme."""
     made = shades(accent, theme)
     pairs = [Measured(surface, contrast(accent, surface)) for surface in SURFACES[theme]]
-    pairs += [Measured(made.soft, contrast(each, made.soft)) for each in (accent, made.strong, INKS[theme])]
+    pairs += [Measured(made.soft, contrast(each, made.soft)) for each in (accent, made.strong, *INKS[theme])]
     pairs.append(Measured(accent, contrast(made.on, accent)))
     return min(pairs, key=lambda pair: pair.ratio)
 
@@ -178,6 +182,14 @@ def _declarations(made: Shades) -> str:
         f"--accent:{made.accent};--accent-strong:{made.strong};"
         f"--accent-soft:{made.soft};--on-accent:{made.on}"
     )
+
+
+def _soft(accent: str, theme: Theme) -> str:
+    """Return the surface with as much of a colour as leaves what is written on it readable."""
+    mixed = (
+        _mixed(SURFACES[theme][1], accent, percent / 100) for percent in range(_SOFT_PERCENT_MAX, -1, -1)
+    )
+    return next(each for each in mixed if all(contrast(ink, each) >= CONTRAST_MIN for ink in INKS[theme]))
 
 
 def _mixed(one: str, other: str, share: float) -> str:

@@ -186,13 +186,18 @@ def _decoded(codec: str, content: bytes) -> VideoFrame:
 
 
 def _encoded(frame: VideoFrame) -> Logo:
-    points = frame.to_ndarray(format="rgba")
+    points = _points(frame)
     # As cameras note which side is up (Exif 2.32, Orientation); browsers turn such a picture too.
     points = np.rot90(points, frame.rotation // 90)
     points = _made_smaller(points)
     _require_seen(points)
     height, width, _ = points.shape
     return Logo(_png(points), width, height)
+
+
+def _points(frame: VideoFrame) -> NDArray[np.uint8]:
+    """Return a picture as height by width by red, green, blue and how much it covers."""
+    return frame.to_ndarray(format="rgba").astype(np.uint8, copy=False)
 
 
 def _png(points: NDArray[np.uint8]) -> bytes:
@@ -214,10 +219,9 @@ def _made_smaller(points: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return points
     weighed = points.copy()
     weighed[..., :3] = (points[..., :3] * (points[..., 3:] / np.float32(255)) + 0.5).astype(np.uint8)
-    size = {"width": max(1, round(width * share)), "height": max(1, round(height * share))}
-    small = (
-        VideoFrame.from_ndarray(weighed, format="rgba").reformat(**size, interpolation="AREA").to_ndarray()
-    )
+    frame = VideoFrame.from_ndarray(weighed, format="rgba")
+    size = max(1, round(width * share)), max(1, round(height * share))
+    small = _points(frame.reformat(*size, interpolation="AREA"))
     cover = np.maximum(small[..., 3:], 1).astype(np.float32)
     small[..., :3] = np.minimum(small[..., :3] * (255 / cover) + 0.5, 255).astype(np.uint8)
     return small
@@ -237,7 +241,7 @@ def on_white(logo: bytes) -> bytes:
     What can't be read is returned as it is: no mail waits for its logo.
     """
     try:
-        points = _decoded(_CODECS["png"], logo).to_ndarray(format="rgba")
+        points = _points(_decoded(_CODECS["png"], logo))
     except (Refused, FFmpegError, ValueError):
         return logo
     cover = points[..., 3:] / np.float32(255)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from archive.branding import (
     contrast,
     measured,
     nearest,
+    shades,
     style_sheet,
 )
 from archive.errors import Refused
@@ -48,9 +50,10 @@ def test_what_colours_are_measured_on_is_what_pages_have() -> None:
             found = re.search(TOKEN.format(name), text)
             assert found is not None, name
             assert found.groups()[place] == value, (name, theme)
-        ink = re.search(TOKEN.format("ink"), text)
-        assert ink is not None
-        assert ink.groups()[place] == INKS[theme]
+        for name, value in zip(("ink", "ink-2", "ink-3"), INKS[theme], strict=True):
+            ink = re.search(TOKEN.format(name), text)
+            assert ink is not None
+            assert ink.groups()[place] == value
 
 
 @pytest.mark.parametrize(
@@ -84,6 +87,18 @@ def test_the_nearest_colour_that_does_is_itself_or_one_shade_from_not_enough(
     if accent == "#ffcc00" and theme is Theme.LIGHT:
         assert measured(found, theme).ratio < CONTRAST_MIN + 0.15, "no darker than it must be"
         assert found.endswith("00"), "a yellow, not a grey"
+
+
+@pytest.mark.parametrize("theme", Theme)
+def test_on_the_soft_shade_of_every_colour_that_is_enough_the_faintest_ink_can_be_read(theme: Theme) -> None:
+    steps = ("00", "33", "66", "99", "cc", "ff")
+    every = [f"#{''.join(parts)}" for parts in product(steps, repeat=3)]
+    enough = [accent for accent in every if measured(accent, theme).is_enough]
+    assert len(enough) > 50
+    for accent in enough:
+        soft = shades(accent, theme).soft
+        assert min(contrast(ink, soft) for ink in INKS[theme]) >= CONTRAST_MIN, accent
+        assert soft != SURFACES[theme][1], "what is chosen is seen to be"
 
 
 def test_a_ratio_that_is_not_enough_is_never_told_as_if_it_were() -> None:
