@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 
 from aiohttp import web
@@ -20,12 +20,14 @@ from aiohttp import web
 from archive import roll, roster
 from archive.access import AccessScope
 from archive.audit import Json
-from archive.catalogue import people
+from archive.catalogue import directory, people
 from archive.catalogue.directory import UserFields
 from archive.catalogue.engine import savepoint
 from archive.errors import Refused
+from archive.model import UserId
 from archive.roll import Roll
 from archive.roster import RosterResult, RosterRow
+from archive.roster_batches import batches
 from playback_portal import documents
 from playback_portal.parameters import Parameters
 from playback_portal.problems import ParameterFault, Problem, wrong_parameters
@@ -35,6 +37,9 @@ from playback_portal.services import SCOPE, SERVICES, Services
 MEDIA_TYPE = "text/csv"
 ROWS_MAX = 2000
 """A row takes some milliseconds, so that the answer comes before clients and proxies give up."""
+
+BATCH_ROWS_MAX = 20
+"""Rows that are tried at once: who signs in or is changed meanwhile waits for a fraction of a second."""
 
 
 async def post_import(request: web.Request) -> web.StreamResponse:
@@ -83,10 +88,25 @@ class Enrolling:
         """Store each row together with its entry in the log; raises Refused when the file is none of ours."""
         return roster.enter(rows, self._store)
 
-    def preview(self, rows: Iterable[RosterRow]) -> list[RosterResult]:
-        """Return what would become of each row; nothing is stored. Raises as `enter`."""
+    def preview(self, rows: Sequence[RosterRow]) -> list[RosterResult]:
+        """Return what would become of each row; nothing is stored. Raises as `enter`.
+
+        It is tried out, which keeps others from the people of these rows: so batch by batch.
+        """
+        known = directory.list_users(self._services.catalogue, self._tenant.id)
+        there = {f"{each.login}@{self._tenant.domain}": each for each in known}
+        told: dict[int, RosterResult] = {}
+        for batch in batches(rows, there, BATCH_ROWS_MAX):
+            asked = [rows[place] for place in batch]
+            ids = [there[row.login].id for row in asked if row.login in there]
+            told.update(zip(batch, self._tried(asked, ids), strict=True))
+        return [told[place] for place in range(len(rows))]
+
+    def _tried(self, rows: Iterable[RosterRow], ids: Iterable[UserId]) -> list[RosterResult]:
+        """Return what would become of rows, having locked these people as everybody locks several."""
         now = self._services.clock.now()
         with self._services.catalogue.trial(self._tenant.id) as connection:
+            directory.lock_people(connection, self._tenant.id, ids)
 
             def attempt(login: str, fields: UserFields) -> str:
                 # What fails undoes itself alone, so that the rows behind it are told as they would go.

@@ -15,7 +15,7 @@ within one tenant. A name or number that is taken is a Conflict. Every change ca
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import TypedDict, Unpack
@@ -232,6 +232,16 @@ def lock_user(
     row = (users.c.tenant_id == tenant_id, users.c.id == user_id)
     connection.execute(select(users.c.id).where(*row).with_for_update())
     return _of_id(connection, tenant_id, user_id)
+
+
+def lock_people(connection: Connection, tenant_id: TenantId, user_ids: Iterable[UserId]) -> None:
+    """Keep others from several people and from all numbers of their tenant for the caller's transaction.
+
+    In one order whoever asks, so that two who change the same people do not wait for each other.
+    """
+    connection.execute(LOCK_NUMBERS, {"tenant_id": tenant_id})
+    meant = (users.c.tenant_id == tenant_id, users.c.id.in_(sorted(user_ids)))
+    connection.execute(select(users.c.id).where(*meant).order_by(users.c.id).with_for_update())
 
 
 def list_users(catalogue: Catalogue, tenant_id: TenantId) -> list[User]:

@@ -168,8 +168,7 @@ def _people(
         raise Refused(f"A licence is given to at most {PEOPLE_COUNT_MAX} people at once.")
     meant = (users.c.tenant_id == tenant_id, users.c.id.in_(sorted(wanted)))
     if locked:
-        # In the order of their ids, so that two who change the same people do not wait for each other.
-        connection.execute(select(users.c.id).where(*meant).order_by(users.c.id).with_for_update())
+        directory.lock_people(connection, tenant_id, wanted)
     found = directory_rows.users_where(connection, *meant, users.c.left_at.is_(None))
     if len(found) < len(wanted):
         raise NotFound("One of these people is not of this tenant (any more).")

@@ -19,7 +19,10 @@ from sqlalchemy import select
 from archive import roll
 from archive.audit import AuditWriter
 from archive.catalogue import accounts, directory, roster_imports, tables
+from archive.catalogue.directory import UserFields
+from archive.catalogue.engine import Connection
 from archive.model import Role
+from archive.roll import Roll
 from archive.roster import COLUMNS as KNOWN_COLUMNS
 from playback_portal import imports
 from playback_portal.pages.imports import COLUMNS, FILE_BYTES_MAX, SHOWN_ROWS_MAX
@@ -223,6 +226,30 @@ async def test_a_row_is_told_as_it_would_go_behind_the_others(office: Any) -> No
     page = await sent(office, "\n".join(("login,number,site", *rows)))
     assert counts(page) == "nieuw 1 gewijzigd 1 geweigerd 1"
     assert counts(await run(office, page)) == counts(page)
+
+
+async def test_whoever_a_file_is_about_waits_for_no_more_than_a_few_rows_of_it(
+    office: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows are tried and undone, which locks people: those of rows before are let go again meanwhile."""
+    portal, tenant = office.house.portal, office.tenant
+    logins = ("carl", "dora", "eve")
+    known = {each: directory.add_user(portal, tenant.id, each, now=office.now) for each in logins}
+    write, waited = Roll.write, []
+
+    def look(self: Roll, connection: Connection, login: str, fields: UserFields, *, now: Any) -> Any:
+        if login.startswith("eve"):
+            with portal.transaction(tenant.id) as other:
+                own = select(tables.users.c.id).where(tables.users.c.id == known["carl"].id)
+                waited.append(other.execute(own.with_for_update(skip_locked=True)).first() is None)
+        return write(self, connection, login, fields, now=now)
+
+    monkeypatch.setattr(Roll, "write", look)
+    monkeypatch.setattr(imports, "BATCH_ROWS_MAX", 2)
+    lines = [f"{each}@{tenant.domain},there" for each in logins]
+    page = await sent(office, "\n".join(("login,site", *lines)))
+    assert counts(page) == "gewijzigd 3"
+    assert waited == [False]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
