@@ -58,8 +58,9 @@ def _touching(rows: Sequence[RosterRow], people: Mapping[str, User]) -> Iterable
     for length, first, last, place in spans:
         if length == reached[0] and first <= reached[1]:
             join(place, reached[2])
-            last = max(last, reached[1])
-        reached = (length, last, place)
+            reached = (length, max(last, reached[1]), place)
+        else:
+            reached = (length, last, place)
     groups: dict[int, list[int]] = {}
     for place in range(len(rows)):
         groups.setdefault(root(place), []).append(place)

@@ -28,7 +28,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from archive.errors import ArchiveError, CatalogueUnavailable, Conflict, Refused
 from archive.model import TenantId
 
-__all__ = ["CONNECTIONS_MAX", "Catalogue", "Connection", "Listener", "savepoint"]
+__all__ = ["CONNECTIONS_MAX", "Catalogue", "Connection", "Listener", "Underway", "savepoint"]
 
 CONNECTIONS_MAX = 8
 """Per process. PostgreSQL serves 100 by default, and a machine runs about ten processes of ours."""
@@ -124,6 +124,31 @@ class Catalogue:
     def close(self) -> None:
         """Close the idle connections."""
         self._engine.dispose()
+
+
+class Underway(Catalogue):
+    """A transaction that is under way, given to what asks a catalogue for one of its own.
+
+    What that does is durable together with the rest of the transaction, or not done; where it
+    raises it undoes itself alone. Rules: the transaction is of one tenant, or becomes one of the
+    first tenant that is named; another one is a defect. It is for transactions and nothing else.
+    """
+
+    def __init__(self, connection: Connection, tenant_id: TenantId | None) -> None:
+        """Stand on a transaction of a tenant, or of none yet."""
+        self._connection = connection
+        self._tenant_id = tenant_id
+
+    @contextmanager
+    def transaction(self, tenant_id: TenantId | None = None) -> Iterator[Connection]:
+        """Go on within the transaction; raises as `Catalogue.transaction`, ValueError for another tenant."""
+        if tenant_id != self._tenant_id:
+            if self._tenant_id is not None:
+                raise ValueError("A transaction of one tenant is none of another.")
+            self._connection.execute(SET_TENANT, {"tenant_id": tenant_id})
+            self._tenant_id = tenant_id
+        with savepoint(self._connection):
+            yield self._connection
 
 
 @contextmanager

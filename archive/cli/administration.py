@@ -9,6 +9,7 @@ import argparse
 
 from archive.access import Scope
 from archive.catalogue import accounts, directory, peers, policies
+from archive.catalogue.engine import Underway
 from archive.cli import grounds
 from archive.cli.licences import person
 from archive.cli.operator import Operator, operator
@@ -93,17 +94,19 @@ def _tenant_parser() -> argparse.ArgumentParser:
 
 
 def _add_tenant(acting: Operator, options: argparse.Namespace) -> Tenant:
-    tenant = directory.add_tenant(
-        acting.catalogue,
-        options.name,
-        options.domain,
-        now=acting.clock.now(),
-        broadworks_service_provider=options.service_provider,
-        broadworks_group=options.group,
-        operates=options.operators,
-        why=STANDARD if options.grounds == "standard" else None,
-    )
-    acting.record("tenant.added", tenant.id, tenant.id)
+    now = acting.clock.now()
+    with acting.audit.transaction(None) as connection:
+        tenant = directory.add_tenant(
+            Underway(connection, None),
+            options.name,
+            options.domain,
+            now=now,
+            broadworks_service_provider=options.service_provider,
+            broadworks_group=options.group,
+            operates=options.operators,
+            why=STANDARD if options.grounds == "standard" else None,
+        )
+        acting.record_within(connection, "tenant.added", tenant.id, tenant.id, at=now)
     return tenant
 
 
@@ -112,13 +115,15 @@ def _policy(acting: Operator, options: argparse.Namespace) -> Row:
     tenant = directory.tenant_by_domain(acting.catalogue, options.domain)
     policy = tenant.policy
     if options.keep_grace is not None or options.above_cap is not None:
-        policy = policies.set_policy(
-            acting.catalogue,
-            tenant.id,
-            keep_grace_h=options.keep_grace,
-            above_cap=None if options.above_cap is None else AboveCap(options.above_cap),
-        )
-        acting.record("policy.changed", tenant.id, tenant.id)
+        now = acting.clock.now()
+        with acting.audit.transaction(tenant.id) as connection:
+            policy = policies.set_within(
+                connection,
+                tenant.id,
+                keep_grace_h=options.keep_grace,
+                above_cap=None if options.above_cap is None else AboveCap(options.above_cap),
+            )
+            acting.record_within(connection, "policy.changed", tenant.id, tenant.id, at=now)
     return {
         "domain": tenant.domain,
         "keepGraceHours": policy.keep_grace_h,
@@ -163,17 +168,19 @@ def run_peer(arguments: list[str]) -> int:
 
 def _add_peer(acting: Operator, options: argparse.Namespace) -> Peer:
     tenant = directory.tenant_by_domain(acting.catalogue, options.tenant) if options.tenant else None
-    peer = peers.add_peer(
-        acting.catalogue,
-        options.name,
-        options.address,
-        now=acting.clock.now(),
-        tenant_id=None if tenant is None else tenant.id,
-        dialect=options.dialect,
-        srtp=options.srtp,
-        star_codes=options.star_codes == "on",
-    )
-    acting.record("peer.added", peer.id)
+    now = acting.clock.now()
+    with acting.audit.transaction(None) as connection:
+        peer = peers.add_peer(
+            Underway(connection, None),
+            options.name,
+            options.address,
+            now=now,
+            tenant_id=None if tenant is None else tenant.id,
+            dialect=options.dialect,
+            srtp=options.srtp,
+            star_codes=options.star_codes == "on",
+        )
+        acting.record_within(connection, "peer.added", peer.id, None, at=now)
     return peer
 
 
@@ -218,8 +225,12 @@ def run_api_client(arguments: list[str]) -> int:
 def _resume_client(options: argparse.Namespace) -> int:
     with operator(options) as acting:
         tenant = directory.tenant_by_domain(acting.catalogue, options.tenant)
-        client_id = accounts.resume_api_client(acting.catalogue, tenant.id, options.name.strip())
-        acting.record("api-client.resumed", client_id, tenant.id)
+        with acting.audit.transaction(tenant.id) as connection:
+            within = Underway(connection, tenant.id)
+            client_id = accounts.resume_api_client(within, tenant.id, options.name.strip())
+            acting.record_within(
+                connection, "api-client.resumed", client_id, tenant.id, at=acting.clock.now()
+            )
     print_row({"id": client_id, "name": options.name.strip()}, as_json=options.json)
     return DONE
 
@@ -231,15 +242,13 @@ def _add_client(options: argparse.Namespace) -> int:
         if options.user is not None:
             login = options.user if "@" in options.user else f"{options.user}@{tenant.domain}"
             user_id = person(acting, login, tenant)[0].id
-        client = accounts.add_api_client(
-            acting.catalogue,
-            tenant.id,
-            options.name,
-            options.scope,
-            now=acting.clock.now(),
-            user_id=user_id,
-        )
-        acting.record("api-client.added", client.id, tenant.id)
+        now = acting.clock.now()
+        with acting.audit.transaction(tenant.id) as connection:
+            within = Underway(connection, tenant.id)
+            client = accounts.add_api_client(
+                within, tenant.id, options.name, options.scope, now=now, user_id=user_id
+            )
+            acting.record_within(connection, "api-client.added", client.id, tenant.id, at=now)
     print_row({"id": client.id, "key": client.key}, as_json=options.json)
     return DONE
 

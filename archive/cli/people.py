@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from archive import roster
+from archive.audit_chain import Json
 from archive.catalogue import directory, passwords
 from archive.catalogue.directory import UserFields
 from archive.cli import departures, licences, sign_in
@@ -46,10 +47,8 @@ def run_user(arguments: list[str]) -> int:
         said = {name: value for name, value in vars(options).items() if name in SAID and value is not None}
         new = options.action == "add"
         role = None if new or "role" not in said else licences.person(acting, options.login)[0].role
-        user, tenant = _store(acting, options.login, roster.fields_of(said), new=new, role=role)
-        if password is not None:
-            passwords.set_password(acting.catalogue, tenant.id, user.login, password)
-            acting.record("user.password-set", user.id, tenant.id)
+        fields = roster.fields_of(said)
+        user, tenant = _store(acting, options.login, fields, new=new, role=role, password=password)
         print_row(_row(user, tenant.domain), as_json=options.json)
     return DONE
 
@@ -111,20 +110,34 @@ def _add_fields(to: argparse.ArgumentParser) -> None:
 
 
 def _store(
-    acting: Operator, login: str, fields: UserFields, *, new: bool, role: Role | None = None
+    acting: Operator,
+    login: str,
+    fields: UserFields,
+    *,
+    new: bool,
+    role: Role | None = None,
+    password: str | None = None,
 ) -> tuple[User, Tenant]:
-    """Add or change somebody, who has the `role` by now, together with an entry each."""
+    """Add or change somebody, who has the `role` by now, together with an entry each or not at all."""
     name, at, domain = login.rpartition("@")
     if not at:
         raise Refused(f"{login!r} is not LOGIN@DOMAIN, for instance anna@jansen.example.")
     tenant = directory.tenant_by_domain(acting.catalogue, domain)
-    change = directory.add_user if new else directory.set_user
-    user = change(acting.catalogue, tenant.id, name, now=acting.clock.now(), **fields)
-    acting.record("user.added" if new else "user.changed", user.id, tenant.id)
-    if not new and user.role is not role and "role" in fields:
-        # Said apart, so that who gives a role alone makes no second person of their own by it, and a
-        # file of every night, which gives nobody another one, keeps nobody from deciding.
-        acting.record("user.role-given", user.id, tenant.id, {"role": user.role.value})
+    change = directory.insert_user if new else directory.update_user
+    hashed = None if password is None else passwords.hashed(password)
+    now = acting.clock.now()
+    with acting.audit.transaction(tenant.id) as connection:
+        user = change(connection, tenant.id, name, now=now, **fields)
+        if hashed is not None:
+            passwords.store(connection, tenant.id, user.id, hashed)
+        acting.record_within(connection, "user.added" if new else "user.changed", user.id, tenant.id, at=now)
+        if not new and user.role is not role and "role" in fields:
+            # Said apart, so that who gives a role alone makes no second person of their own by it, and a
+            # file of every night, which gives nobody another one, keeps nobody from deciding.
+            given: dict[str, Json] = {"role": user.role.value}
+            acting.record_within(connection, "user.role-given", user.id, tenant.id, given, at=now)
+        if hashed is not None:
+            acting.record_within(connection, "user.password-set", user.id, tenant.id, at=now)
     return user, tenant
 
 

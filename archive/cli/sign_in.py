@@ -68,21 +68,21 @@ def run(acting: Operator, options: argparse.Namespace, post: Post | None = None)
     user, tenant = person(acting, options.login)
     account = Account(tenant.id, user.id)
     if options.action == "reset-second-factor":
-        with acting.catalogue.transaction(tenant.id) as connection:
+        with acting.audit.transaction(tenant.id) as connection:
             second_factors.reset(connection, account)
-        acting.record("second-factor.reset", user.id, tenant.id)
+            acting.record_within(connection, "second-factor.reset", user.id, tenant.id, at=acting.clock.now())
         print_row({"login": options.login, "result": "reset"}, as_json=options.json)
         return DONE
     if options.action == "unlink":
-        with acting.catalogue.transaction(tenant.id) as connection:
+        with acting.audit.transaction(tenant.id) as connection:
             if not identities.unlink(connection, account):
                 raise NotFound(f"{options.login} is not linked to any account of a provider.")
             portal_sessions.end_all(connection, tenant.id, user.id)
-        acting.record("identity.unlinked", user.id, tenant.id)
+            acting.record_within(connection, "identity.unlinked", user.id, tenant.id, at=acting.clock.now())
         print_row({"login": options.login, "result": "unlinked"}, as_json=options.json)
         return DONE
     url, taking = _portal_url(options), post or _post(acting, options)
-    with acting.catalogue.transaction(tenant.id) as connection:
+    with acting.audit.transaction(tenant.id) as connection:
         before = identities.email_of(connection, account)
         email = identities.set_email(connection, account, options.email)
         token = invitations.make(
@@ -96,7 +96,7 @@ def run(acting: Operator, options: argparse.Namespace, post: Post | None = None)
         if before not in {None, email} and (post is not None or server_of(settings_of(options)) is not None):
             told = {"login": options.login, "organisation": tenant.name, "by": BY[options.language]}
             taking.queue(connection, address_changed(tenant.id, str(before), options.language, told))
-    acting.record("user.invited", user.id, tenant.id)
+        acting.record_within(connection, "user.invited", user.id, tenant.id, at=acting.clock.now())
     row: Row = {"login": options.login, "email": email, "result": "invited"}
     print_row({**row, "link": fields["link"]} if options.print_link else row, as_json=options.json)
     return DONE
@@ -108,10 +108,12 @@ def run_sign_in(arguments: list[str]) -> int:
     with operator(options) as acting:
         tenant = directory.tenant_by_domain(acting.catalogue, options.tenant)
         if options.action == "remove":
-            with acting.catalogue.transaction(tenant.id) as connection:
+            with acting.audit.transaction(tenant.id) as connection:
                 if not identity_providers.remove_provider(connection, tenant.id):
                     raise NotFound(f"{options.tenant} signs in by no provider.")
-            acting.record("identity-provider.removed", tenant.id, tenant.id)
+                acting.record_within(
+                    connection, "identity-provider.removed", tenant.id, tenant.id, at=acting.clock.now()
+                )
             print_row({"tenant": options.tenant, "result": "removed"}, as_json=options.json)
             return DONE
         secret = sys.stdin.readline(FIELD_CHARS_MAX + 2).rstrip("\r\n")
@@ -123,9 +125,11 @@ def run_sign_in(arguments: list[str]) -> int:
             options.logins_are_addresses,
         )
         root = open_keyring(settings_of(options))
-        with acting.catalogue.transaction(tenant.id) as connection:
+        with acting.audit.transaction(tenant.id) as connection:
             identity_providers.set_provider(connection, root, tenant.id, provider)
-        acting.record("identity-provider.set", tenant.id, tenant.id)
+            acting.record_within(
+                connection, "identity-provider.set", tenant.id, tenant.id, at=acting.clock.now()
+            )
         row: Row = {
             "tenant": options.tenant,
             "issuer": provider.issuer,

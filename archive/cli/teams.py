@@ -6,6 +6,7 @@ import argparse
 
 from archive.catalogue import directory
 from archive.catalogue.directory import Capacity
+from archive.catalogue.engine import Underway
 from archive.cli.operator import Operator, operator
 from archive.cli.outcome import DONE, Row, add_json, parser, print_row
 from archive.cli.service import add_data
@@ -43,8 +44,10 @@ def run_team(arguments: list[str]) -> int:
 
 def _add_team(acting: Operator, options: argparse.Namespace) -> Row:
     tenant = directory.tenant_by_domain(acting.catalogue, options.tenant)
-    team_id = directory.add_team(acting.catalogue, tenant.id, options.name, now=acting.clock.now())
-    acting.record("team.added", team_id, tenant.id)
+    now = acting.clock.now()
+    with acting.audit.transaction(tenant.id) as connection:
+        team_id = directory.insert_team(connection, tenant.id, options.name, now=now)
+        acting.record_within(connection, "team.added", team_id, tenant.id, at=now)
     return {"id": team_id, "name": options.name}
 
 
@@ -55,7 +58,10 @@ def _add_member(acting: Operator, options: argparse.Namespace) -> Row:
     tenant = directory.tenant_by_domain(acting.catalogue, domain)
     capacity = Capacity(options.capacity)
     now = acting.clock.now()
-    directory.set_team_member(acting.catalogue, tenant.id, options.team, login, capacity, now=now)
-    users = {user.login: user.id for user in directory.list_users(acting.catalogue, tenant.id)}
-    acting.record("team.member-set", users[login.strip().lower()], tenant.id)
+    with acting.audit.transaction(tenant.id) as connection:
+        within = Underway(connection, tenant.id)
+        directory.set_team_member(within, tenant.id, options.team, login, capacity, now=now)
+        user = directory.user_of_login(connection, tenant.id, login)
+        assert user is not None
+        acting.record_within(connection, "team.member-set", user.id, tenant.id, at=now)
     return {"team": options.team, "user": options.user, "as": str(capacity)}
