@@ -24,12 +24,13 @@ from archive.catalogue import moments, operation, recorder_nodes, retention_figu
 from archive.catalogue.moments import Known, Moment
 from archive.catalogue.operation import OperatedPage, OperatedSession, TenantFigures
 from archive.catalogue.recorder_nodes import Node
-from archive.catalogue.retention_figures import Figure, Reading
+from archive.catalogue.retention_figures import COUNTED_WITHIN, Figure, Reading
 from archive.catalogue.scrubs import Progress
 from archive.catalogue.worm_proofs import WormProof
 from archive.model import OutcomeKind
 from playback_portal import documents
 from playback_portal.documents import time_of
+from playback_portal.health import READINESS
 from playback_portal.parameters import CALENDAR, Parameters, cursor, limit, session_term
 from playback_portal.problems import missing_scope
 from playback_portal.route import Route
@@ -44,6 +45,9 @@ LAG_MAX = timedelta(minutes=10)
 
 CERTIFICATE_DAYS_MIN = 30
 """Whoever renews by hand needs some weeks; what renews itself does it before."""
+
+FIGURE_AGE_MAX = 2 * COUNTED_WITHIN
+"""What a worker counts, it counts each hour or more often; an older figure tells nothing of now."""
 
 BACKUP_AGE_MAX = timedelta(days=7)
 """A backup is destroyed after 7 days: with none that is younger there is none."""
@@ -105,6 +109,8 @@ class Status:
     proof: WormProof | None
     scrub: tuple[Progress, datetime] | None
     retention: Mapping[Figure, Reading]
+    has_store: bool
+    """Whether the object store answers this portal now."""
 
     @property
     def there(self) -> tuple[Node, ...]:
@@ -138,8 +144,8 @@ class Status:
 
     @property
     def waiting(self) -> int | None:
-        """Finished recordings that are not archived yet, of all recorders known; None as `recordings`."""
-        return _sum([node.condition.waiting for node in self.nodes])
+        """Recordings that are over and not archived yet, of all recorders known; None as `recordings`."""
+        return _sum([node.waiting for node in self.nodes])
 
     @property
     def waiting_since(self) -> datetime | None:
@@ -152,13 +158,32 @@ class Status:
         return self.waiting_since is not None and self.now - self.waiting_since > LAG_MAX
 
     @property
+    def counted(self) -> datetime | None:
+        """When a worker counted last, None when none ever did."""
+        return None if Figure.COUNTED not in self.retention else self.retention[Figure.COUNTED].at
+
+    @property
+    def counts_late(self) -> bool:
+        """Whether no worker has counted for so long that its figures tell nothing of now."""
+        return self.counted is None or self.now - self.counted > COUNTED_WITHIN
+
+    def reading(self, figure: Figure) -> Reading | None:
+        """Return a figure as it is now, None when nobody counted it lately."""
+        known = self.retention.get(figure)
+        return None if known is None or self.now - known.at > FIGURE_AGE_MAX else known
+
+    def is_known_to(self, each: Known) -> bool:
+        """Return whether who told a moment is there or missed; a recorder that went took its own along."""
+        return not each.node or any(node.name == each.node for node in self.nodes)
+
+    @property
     def certificates(self) -> tuple[Certificate, ...]:
         """The certificates that are used and known."""
         told = [
             Certificate(name, each.node, each.moment)
             for name in CERTIFICATES
             for each in self.told.get(name, ())
-            if each.moment is not None
+            if each.moment is not None and self.is_known_to(each)
         ]
         own = [] if self.tls_ends is None else [Certificate(PORTAL_TLS, "", self.tls_ends)]
         return (*own, *told)
@@ -171,7 +196,7 @@ class Status:
         """Return whether it is known that no such certificate is used; what nobody told is not known."""
         if name == PORTAL_TLS:
             return not self.has_tls
-        known = self.told.get(Moment(name), ())
+        known = [each for each in self.told.get(Moment(name), ()) if self.is_known_to(each)]
         return bool(known) and all(each.moment is None for each in known)
 
 
@@ -190,6 +215,7 @@ async def status_of(request: web.Request) -> Status:
     require_operator(request)
     services, scope = request.app[SERVICES], request[SCOPE]
     catalogue, now = services.catalogue, services.clock.now()
+    away = await request.app[READINESS].away(dict(services.checks))
 
     def read() -> Status:
         return Status(
@@ -203,6 +229,7 @@ async def status_of(request: web.Request) -> Status:
             proof=worm_proofs.newest(catalogue),
             scrub=scrubs.progress(catalogue),
             retention=retention_figures.read(catalogue),
+            has_store="store" not in away,
         )
 
     return await asyncio.to_thread(read)
@@ -270,6 +297,8 @@ def status_document(status: Status) -> dict[str, Json]:
         "recordings": status.recordings,
         "waiting": status.waiting,
         "waitingSince": _maybe(status.waiting_since),
+        "storeAnswers": status.has_store,
+        "countedAt": _maybe(status.counted),
         "outcomesOfDay": {kind.value: count for kind, count in status.today.items()},
         "certificates": [
             {
@@ -316,7 +345,7 @@ def _node_document(node: Node) -> dict[str, Json]:
         "isThere": node.is_there,
         "version": condition.version,
         "recordings": condition.recordings,
-        "waiting": condition.waiting,
+        "waiting": node.waiting,
         "waitingSince": _maybe(condition.waiting_since),
         "journalBytes": condition.journal_bytes,
         "journalSince": _maybe(condition.journal_since),

@@ -38,6 +38,8 @@ OPERATION_SCHEMAS: Final[dict[str, Schema]] = {
         recordings=maybe(COUNT),
         waiting=maybe(COUNT),
         waitingSince=maybe(TIME),
+        storeAnswers={"type": "boolean", "description": "whether the object store answers this portal now"},
+        countedAt={**maybe(TIME), "description": "when a worker counted the figures of retention last"},
         outcomesOfDay=object_of(**{kind.value: COUNT for kind in OutcomeKind}),
         certificates=list_of(object_of(name=TEXT, node=MAYBE_TEXT, endsAt=TIME, days={"type": "integer"})),
         rootKeySince=maybe(TIME),

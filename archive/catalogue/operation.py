@@ -107,7 +107,7 @@ def sessions(
 
 
 def outcomes(catalogue: Catalogue, scope: AccessScope, since: datetime) -> dict[OutcomeKind, int]:
-    """Return how many sessions that began at `since` or later ended how, over all tenants; raises Refused."""
+    """Return how many sessions ended how at `since` or later, over all tenants; raises Refused."""
     _require_right(scope)
     found = func.operated_outcomes(since).table_valued("kind", "sessions")
     statement = select(found.c.kind, func.sum(found.c.sessions).label("sessions")).group_by(found.c.kind)

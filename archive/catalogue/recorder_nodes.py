@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import and_, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.catalogue.engine import Catalogue
@@ -25,6 +25,9 @@ from archive.catalogue.tables import recorder_nodes
 
 BEAT_S = 1.0
 """How often a recorder says that it is there."""
+
+MISSED = timedelta(days=30)
+"""Audio that nobody archived is no machine's that was stopped for good; after a month nobody waits for it."""
 
 SILENT_S = 5.0
 """Missed beats of a busy moment are none; after this long nobody would bet on the recorder any more."""
@@ -61,6 +64,16 @@ class Node:
         """Whether it was heard so lately that it stands for its calls."""
         return self.silent_s <= SILENT_S
 
+    @property
+    def waiting(self) -> int | None:
+        """What of it is not archived and no longer recorded; None while it did not say.
+
+        The calls of one that is silent stand in its journal as what had ended does.
+        """
+        if self.is_there or self.condition.waiting is None:
+            return self.condition.waiting
+        return self.condition.waiting + (self.condition.recordings or 0)
+
 
 UNSAID = Condition()
 
@@ -75,7 +88,7 @@ def beat(catalogue: Catalogue, node: str, condition: Condition = UNSAID) -> None
 
 
 def listed(catalogue: Catalogue) -> list[Node]:
-    """Return the nodes that were heard of in the last day, by name."""
+    """Return the nodes that are known, by name: who was silent for long is forgotten (`sweep`)."""
     columns = recorder_nodes.c
     silent = func.extract("epoch", func.clock_timestamp() - columns.heard_at).label("silent_s")
     with catalogue.transaction() as connection:
@@ -107,6 +120,15 @@ def heard(catalogue: Catalogue, *, within_s: float = SILENT_S) -> frozenset[str]
 
 
 def sweep(catalogue: Catalogue, before: datetime) -> int:
-    """Forget the nodes that were heard last before `before`, as worker, and return how many."""
+    """Forget the nodes that were heard last before `before`, as worker, and return how many.
+
+    One that still had something to archive stands in its journal with it, and is missed for
+    MISSED longer.
+    """
+    columns = recorder_nodes.c
+    holds = or_(columns.recordings > 0, columns.waiting > 0)
+    gone = and_(
+        columns.heard_at < before, or_(~func.coalesce(holds, False), columns.heard_at < before - MISSED)
+    )
     with catalogue.transaction() as connection:
-        return connection.execute(delete(recorder_nodes).where(recorder_nodes.c.heard_at < before)).rowcount
+        return connection.execute(delete(recorder_nodes).where(gone)).rowcount

@@ -39,7 +39,7 @@ VERDICTS: Final = {
 }
 TROUBLES: Final = {
     Trouble.NONE_THERE: mark("No recorder says that it is there."),
-    Trouble.SILENT: mark("A recorder that was there today is silent."),
+    Trouble.SILENT: mark("A recorder that was there is silent."),
     Trouble.UNREADY: mark("A recorder takes no new calls."),
     Trouble.FAILED: mark("Sessions of the last hour could not be recorded."),
 }
@@ -61,6 +61,10 @@ LATE: Final = {
     Figure.HOLDS_WAITING: mark("Holds the store does not follow yet"),
     Figure.STUCK: mark("Destructions that are stuck"),
     Figure.IDLE_KEYS_STUCK: mark("Keys that can't be ended"),
+}
+STANDSTILLS: Final = {
+    Figure.CLOCK_DISBELIEVED: mark("No clock is believed: nothing is deleted."),
+    Figure.NOT_REBUILT: mark("The database was restored and the catalogue not rebuilt: nothing is deleted."),
 }
 UNREADY: Final = {
     "draining": mark("Draining: takes no new calls"),
@@ -86,6 +90,11 @@ async def get_status(request: web.Request) -> web.StreamResponse:
         certificates=CERTIFICATES,
         unused=[name for name in CERTIFICATES if status.is_without(name)],
         late=LATE,
+        standstills=[
+            (text, reading.since)
+            for name, text in STANDSTILLS.items()
+            if (reading := status.reading(name)) is not None and reading.value
+        ],
         root_since=status.newest(Moment.ROOT_KEY_SINCE),
         kek_expires=status.newest(Moment.OLDEST_KEK_EXPIRES),
         backup=backup,

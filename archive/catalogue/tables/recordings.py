@@ -158,6 +158,7 @@ sessions = Table(
     Column("octets", ARRAY(BigInteger), nullable=False, server_default=sql_text("'{}'")),
     Column("exchange_ids", ARRAY(Text), nullable=False, server_default=sql_text("'{}'")),
     Index(None, "tenant_id", "started_at", "id"),
+    Index(None, "tenant_id", "ended_at"),
     Index(None, "tenant_id", "call_id"),
     Index(None, "tenant_id", "peer_id", "started_at"),
 )

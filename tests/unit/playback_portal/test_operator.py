@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -26,7 +27,7 @@ from archive.catalogue import (
 )
 from archive.catalogue.moments import Moment
 from archive.catalogue.recorder_nodes import Condition
-from archive.catalogue.retention_figures import Figure
+from archive.catalogue.retention_figures import Figure, Reading
 from archive.catalogue.scrubs import Progress
 from archive.catalogue.worm_proofs import WormProof
 from archive.model import OutcomeKind, Role, SessionId, SessionOutcome, TenantId, User, new_id
@@ -106,10 +107,10 @@ def offered(house: Any, tenant_id: TenantId | None, call_id: str, **changes: Any
         "started_at": NOW - timedelta(minutes=30),
         **changes,
     }
+    fields.setdefault("ended_at", fields["started_at"] + timedelta(minutes=1))
     outcome = SessionOutcome(
         SessionId(new_id(fields["started_at"])),
         call_id,
-        ended_at=fields["started_at"] + timedelta(minutes=1),
         tenant_id=tenant_id,
         trace=("users: geheim@acme.example",),
         **fields,
@@ -196,6 +197,7 @@ async def test_what_nobody_told_is_unknown_and_never_0(
         "recordings",
         "waiting",
         "waitingSince",
+        "countedAt",
         "rootKeySince",
         "oldestKekExpires",
         "backupAt",
@@ -280,6 +282,83 @@ async def test_why_not_everything_is_recorded_is_told(desk: Desk, calm: None) ->
     assert (await desk.document("/v1/operator/status"))["troubles"] == ["no-recorder"]
     page = await desk.page("/operator")
     assert 'data-verdict="no"' in page
+
+
+async def test_a_long_call_that_failed_just_now_says_that_not_everything_is_recorded(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It began before the hour that counts; one that ended before it, and began then, says nothing of now."""
+    house = desk.house
+    outcomes = operation.outcomes
+    before = outcomes(house.portal, *_asked(desk))
+    offered(house, house.tenant_id, "brief", kind=OutcomeKind.FAILED, started_at=NOW - timedelta(hours=3))
+    assert outcomes(house.portal, *_asked(desk)) == before
+    began = NOW - timedelta(hours=3)
+    offered(house, None, "long", kind=OutcomeKind.FAILED, started_at=began, ended_at=NOW)
+    after = outcomes(house.portal, *_asked(desk))
+    assert after[OutcomeKind.FAILED] == before[OutcomeKind.FAILED] + 1
+    assert "sessions-failed" in (await desk.document("/v1/operator/status"))["troubles"]
+
+
+def _asked(desk: Desk) -> tuple[Any, Any]:
+    """Return who asks for the outcomes of an hour."""
+    sre = next(
+        each
+        for tenant in directory.list_tenants(desk.house.operator)
+        if tenant.operates
+        for each in directory.list_users(desk.house.operator, tenant.id)
+    )
+    return accounts.scope_of_user(desk.house.portal, sre.tenant_id, sre.id), NOW - timedelta(hours=1)
+
+
+async def test_what_a_dead_recorder_took_along_is_waited_for(desk: Desk, calm: None) -> None:
+    """Its calls are recorded no more and archived by nobody; its certificate is no longer anybody's."""
+    house = desk.house
+    recorder_nodes.beat(house.recorder, "one", Condition("1", 4, 2, None, 0, None, ""))
+    recorder_nodes.beat(house.recorder, "two", Condition("1", 1, 1, None, 0, None, ""))
+    for node in ("one", "gone"):
+        moments.tell(house.recorder, node, {Moment.SIP_CERTIFICATE_ENDS: NOW + timedelta(days=9)}, NOW)
+    grown_silent(house, "one")
+    known = await desk.document("/v1/operator/status")
+    assert (known["recordings"], known["waiting"]) == (1, 7)
+    assert [each["node"] for each in known["certificates"] if each["name"].startswith("sip")] == ["one"]
+    page = await desk.page("/operator/nodes")
+    assert re.findall(r'Recordings being made">(.*?)</td>', page) == [
+        '<span class="muted">unknown</span>',
+        "1",
+    ]
+
+
+async def test_figures_nobody_counts_any_more_are_unknown_and_a_standstill_is_told(
+    desk: Desk, calm: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that died hours ago knows of no backlog of now; one that counts tells of clocks."""
+    ages = {Figure.OVERDUE: 0, Figure.HOLDS_WAITING: 0, Figure.STUCK: 0, Figure.IDLE_KEYS_STUCK: 0}
+
+    def counted(at: Any, **more: int) -> None:
+        figures = {**ages, Figure.COUNTED: 0, **{Figure[name]: value for name, value in more.items()}}
+        told = {figure: Reading(value, at, at if value else None) for figure, value in figures.items()}
+        monkeypatch.setattr(retention_figures, "read", lambda _: told)
+
+    counted(NOW - timedelta(hours=5), CLOCK_DISBELIEVED=1)
+    page = await desk.page("/operator")
+    assert len(re.findall(r"<dd><span class=\"muted\">unknown</span></dd>", page)) >= len(ages)
+    assert "No clock is believed" not in page
+    assert (await desk.document("/v1/operator/status"))["countedAt"] == "2026-11-22T04:30:00.123Z"
+    late = page.partition("Last counted by a worker")[2].partition("</dd>")[0]
+    assert "too long ago" in late
+    counted(NOW - timedelta(minutes=4), CLOCK_DISBELIEVED=1)
+    page = await desk.page("/operator")
+    assert "No clock is believed" in page
+    assert "too long ago" not in page.partition("Last counted by a worker")[2].partition("</dd>")[0]
+
+
+async def test_a_store_that_is_away_is_told(house: Any, sre: User, told: None) -> None:
+    services = house.services(checks={"database": lambda: True, "store": lambda: False})
+    async with TestClient(TestServer(create_app(services))) as client:
+        desk = Desk(client, house, house.signed_in(sre))
+        assert (await desk.document("/v1/operator/status"))["storeAnswers"] is False
+        assert "does not answer" in await desk.page("/operator")
 
 
 async def test_the_portals_own_certificate_is_told(house: Any, sre: User, told: None) -> None:

@@ -268,6 +268,25 @@ def test_outcomes_are_counted_from_a_moment_on(
     assert operation.outcomes(portal, sre, NOW - timedelta(minutes=95))[OutcomeKind.FAILED] == 1
 
 
+def test_a_recorder_that_went_with_audio_is_missed_for_a_month_and_any_other_for_a_day(
+    recorder: Catalogue, worker: Catalogue
+) -> None:
+    """What it recorded when it was heard last stands in its journal, and nobody archived it."""
+    idle, recording, waiting = (
+        Condition(recordings=0, waiting=0),
+        Condition(recordings=2),
+        Condition(waiting=1),
+    )
+    for node, how in {"a": idle, "b": UNSAID, "c": recording, "d": waiting}.items():
+        recorder_nodes.beat(recorder, node, how)
+    now = datetime.now(UTC)
+    assert recorder_nodes.sweep(worker, now - timedelta(minutes=5)) == 0
+    assert recorder_nodes.sweep(worker, now + timedelta(minutes=5)) == 2
+    assert [each.name for each in recorder_nodes.listed(worker)] == ["c", "d"]
+    assert recorder_nodes.sweep(worker, now + timedelta(days=29)) == 0
+    assert recorder_nodes.sweep(worker, now + timedelta(days=31)) == 2
+
+
 def test_nobody_but_an_operator_is_told_anything(
     operator: Catalogue, recorder: Catalogue, portal: Catalogue, bakery: Tenant, database: Any
 ) -> None:
