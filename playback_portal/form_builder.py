@@ -225,7 +225,8 @@ def _draft(question: Question) -> Draft:
 
 
 def _new(making: Making) -> Draft:
-    taken = {each.id for part in making.parts for each in part.questions}
+    # What waits for a question that was removed is not to wait for another one.
+    taken = {name for part in making.parts for each in part.questions for name in (each.id, each.when)}
     return Draft(next(name for number in itertools.count(1) if (name := f"q{number}") not in taken))
 
 

@@ -52,6 +52,7 @@ from playback_portal.route import Handler, Route
 from playback_portal.services import ENTRY, SCOPE, SERVICES, recording_id_of
 
 PAGE = "/evaluations"
+DISPUTED = Wanted(state=State.DISPUTED)
 REPLIES = (Event.ACKNOWLEDGE, Event.DISPUTE)
 """What the person it is about can do with it."""
 
@@ -60,12 +61,14 @@ REPLIES = (Event.ACKNOWLEDGE, Event.DISPUTE)
 class Overview:
     """Everything the page of evaluations lists. `names` are logins by user id.
 
+    `disputes` are those that who asks may settle: whoever made one may be gone, or may no longer.
     `choices` is what results of others can be asked by, its people by name; `more` is whether the
     list does not show all of them.
     """
 
     own: list[Result]
     drafts: list[Result]
+    disputes: tuple[Result, ...]
     others: tuple[Result, ...]
     more: bool
     averages: list[Average]
@@ -242,14 +245,16 @@ def _drawing(catalogue: Catalogue, scope: AccessScope, now: datetime) -> Drawing
 def _overview(catalogue: Catalogue, scope: AccessScope, wanted: Wanted) -> Overview:
     own = evaluation_results.of_person(catalogue, scope)
     drafts = evaluation_results.drafts(catalogue, scope)
+    settles = narrowed(scope) is not None
+    disputed = evaluation_results.of_others(catalogue, scope, DISPUTED).items if settles else ()
     others = evaluation_results.of_others(catalogue, scope, wanted)
     averages = evaluation_results.averages(catalogue, scope, wanted) if others.items else []
     choices = evaluation_results.choices(catalogue, scope)
-    shown = evaluation_results.people_in([*own, *drafts, *others.items]) | set(choices.people)
+    shown = evaluation_results.people_in([*own, *drafts, *disputed, *others.items]) | set(choices.people)
     names = dict(listing.logins_of(catalogue, scope, shown))
     choices.people.sort(key=lambda each: names.get(each, ""))
     more = others.cursor is not None
-    return Overview(own, drafts, others.items, more, averages, choices, names)
+    return Overview(own, drafts, disputed, others.items, more, averages, choices, names)
 
 
 def _asked(request: web.Request) -> Asked:

@@ -18,6 +18,7 @@ from archive.catalogue import evaluation_results, evaluation_samples, listing
 from archive.catalogue.evaluation_samples import NewSample, Sample, SampleCall
 from archive.errors import Conflict
 from archive.model import UserId
+from archive.sample import PER_PERSON_MAX
 from playback_portal import evaluating
 from playback_portal.annotated import tell
 from playback_portal.evaluation_samples import read_month
@@ -92,6 +93,9 @@ def _wanted(form: dict[str, str]) -> NewSample:
         month, count = read_month(form.get("month", "")), int(form.get("per_person", ""))
     except ValueError:
         raise wrong_parameters(ParameterFault("month", "It is a month such as 2026-11.")) from None
+    if not 1 <= count <= PER_PERSON_MAX:
+        detail = f"It is a whole number from 1 to {PER_PERSON_MAX}."
+        raise wrong_parameters(ParameterFault("per_person", detail))
     return NewSample(team_id, form_id, month, count)
 
 

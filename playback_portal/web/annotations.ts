@@ -48,13 +48,6 @@ on("Shift+l", (event) => {
   press("[data-labels]");
 });
 
-document.addEventListener("keydown", (event) => {
-  const text = event.target as HTMLElement;
-  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || !text.matches("[data-sends]")) return;
-  event.preventDefault();
-  (text as HTMLTextAreaElement).form?.requestSubmit();
-});
-
 // A box that opens wants to be typed in.
 document.addEventListener(
   "toggle",

@@ -44,7 +44,7 @@ function next(): void {
 function go(): void {
   const question = current();
   const words = question?.querySelector<HTMLElement>("textarea[aria-required]");
-  const wanted = words ?? question ?? panel?.querySelector<HTMLElement>("[data-release]");
+  const wanted = words ?? question ?? panel?.querySelector<HTMLElement>("[data-release], #settlement");
   wanted?.focus({ preventScroll: true });
   (question ?? wanted)?.scrollIntoView({ block: "nearest" });
 }

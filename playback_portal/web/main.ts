@@ -5,6 +5,7 @@ import "./copy";
 import "./dialog";
 import "./palette";
 import "./preferences";
+import "./sends";
 import "./session";
 import "./shortcuts";
 import "./tabs";

@@ -101,6 +101,41 @@ def seen_by_sanne(desk: Desk, form: dict[str, Any]) -> None:
     expect(page.locator("main")).to_contain_text("Gezien")
 
 
+def test_a_dispute_is_written_found_and_settled_by_the_keyboard(desk: Desk, form: dict[str, Any]) -> None:
+    """Ctrl+Enter sends the words; an answer changed meanwhile leaves them where they are, and the focus on them."""
+    house = desk.house
+    path = f"/v1/recordings/{house.recording_with(JANSEN)['id']}/evaluations"
+    made = house.says(MARK, "POST", path, formId=form["id"])["id"]
+    house.says(
+        MARK,
+        "PATCH",
+        f"{path}/{made}",
+        answers={"name": {"value": 1}, "tone": {"value": 2}, "offer": {"value": 1}},
+    )
+    house.says(MARK, "POST", f"{path}/{made}/releases")
+    page = desk.page(SANNE)
+    page.goto(f"{house.url}/evaluations/{made}")
+    page.locator("#objection").focus()
+    page.keyboard.type("Zo kortaf was ik niet.")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("main")).to_contain_text("Bezwaar")
+    expect(page.locator("#objection")).to_have_count(0)
+    page = desk.page(MARK)
+    page.goto(f"{house.url}/evaluations")
+    page.locator("#disputes tr", has_text=form["name"]).get_by_role("link").press("Enter")
+    words = page.locator("#settlement")
+    words.focus()
+    page.keyboard.type("Je hebt gelijk.")
+    page.locator("#question-tone [data-digit='4']").press("Enter")
+    answered(page, 3)
+    expect(page.locator("#question-tone [aria-pressed=true]")).to_have_text("4")
+    expect(words).to_be_focused()
+    expect(words).to_have_value("Je hebt gelijk.")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#toasts")).to_contain_text("afgehandeld")
+    expect(page.locator("#evaluations .results")).to_contain_text(form["name"])
+
+
 def test_an_answer_leads_back_to_where_it_was_heard(desk: Desk, form: dict[str, Any]) -> None:
     """The offset of the player is stamped on the answer; a press on it seeks there."""
     page = desk.page(MARK)

@@ -321,12 +321,17 @@ async def test_whom_it_is_about_reads_acknowledges_or_disputes_and_it_is_settled
     assert (await desk.form(f"/evaluations/{found['id']}/dispute", "anna", htmx=False, text="Onwaar"))[
         0
     ] == 303
+    for who, settles in (("mark", True), ("bert", True), ("otto", False), ("anna", False)):
+        listed = await desk.page("/evaluations", who)
+        assert ("Bezwaren om af te handelen" in listed) == settles, who
+        assert (f'<a href="/recordings/{desk.recording.id}#evaluations"><bdi>anna</bdi>' in listed) == settles
     text = await desk.page("evaluations", "mark")
     assert "anna</bdi> maakt bezwaar tegen deze evaluatie." in text
     await desk.form(f"evaluations/{found['id']}", "mark", question="tone", value="5")
     status, text = await desk.form(f"evaluations/{found['id']}/settlement", "mark", text="Klopt")
     assert status == 200
     assert "Het bezwaar is afgehandeld." in text
+    assert "Bezwaren om af te handelen" not in await desk.page("/evaluations", "mark")
     text = await desk.page(f"/evaluations/{found['id']}", "anna")
     assert "Klopt" in text
     assert "100,0" in text
@@ -414,6 +419,24 @@ async def test_a_form_is_built_by_presses_and_kept_once_it_is_one(desk: Evaluati
     assert (await desk.get("/v1/evaluation-forms"))["items"] == []
 
 
+async def test_a_question_that_waits_for_one_that_was_removed_waits_for_no_other(
+    desk: EvaluationDesk,
+) -> None:
+    """Neither is it asked always from then on, nor after a question that is made later."""
+    fields = {**FIELDS, "s1.title": "Afloop"} | {
+        name.replace("s0.q1", "s1.q0"): value for name, value in FIELDS.items() if "q1." in name
+    }
+    fields = {name: value for name, value in fields.items() if not name.startswith("s0.q1")}
+    _, text = await desk.form("/evaluations/forms", "mark", **fields, do="remove:0:0")
+    assert '<option value="q1" selected>een vraag die weg is</option>' in text
+    left = {name: value for name, value in fields.items() if not name.startswith("s0.q0")}
+    _, text = await desk.form("/evaluations/forms", "mark", **left, do="add:0")
+    assert 'name="s0.q0.id" value="q3"' in text
+    asked = {**left, "s0.q0.id": "q3", "s0.q0.text": "Nieuw?", "s0.q0.kind": "yes-no"}
+    status, text = await desk.form("/evaluations/forms", "mark", **asked, do="save")
+    assert (status, "De vraag waarop ze wacht, moet ervoor" in text) == (400, True)
+
+
 GRADES = {"c0.name": "Laag", "c0.from": "0", "c1.name": "<b>Hoog", "c1.from": "60"}
 
 
@@ -432,7 +455,7 @@ async def test_categories_are_added_put_in_order_and_removed_without_scripts(des
     assert re.findall(names, text) == ["Laag", "<b>Hoog", ""]
     _, text = await desk.form(page, "mark", **FIELDS, **between, do="preview")
     assert re.findall(names, text) == ["Laag", "Midden", "<b>Hoog", ""]
-    assert "<bdi><b>Hoog</bdi> vanaf 60,0" in text
+    assert '<bdi class="category"><b>Hoog</bdi> vanaf 60,0' in text
     assert (await desk.form(page, "mark", htmx=False, **FIELDS, **between, do="save"))[0] == 303
     (made,) = (await desk.get("/v1/evaluation-forms"))["items"]
     assert [(each["name"], each["fromPercent"]) for each in made["categories"]] == [
@@ -505,7 +528,7 @@ async def test_a_hostile_category_is_text_wherever_a_score_is_shown(desk: Evalua
 async def test_the_running_score_of_a_draft_has_its_category(desk: EvaluationDesk) -> None:
     form = await desk.new_form(categories=CATEGORIES)
     text = await answer(desk, "evaluations", "name", "0", form=form["id"])
-    assert ", <bdi>Laag</bdi></span>" in text
+    assert ', <bdi class="category">Laag</bdi></span>' in text
 
 
 @pytest.mark.parametrize(
@@ -582,8 +605,7 @@ async def test_a_sample_is_drawn_once_worked_through_and_seen_by_who_may_evaluat
     await desk.made("PATCH", f"evaluations/{made['id']}", "bert", {"answers": given}, 200)
     await desk.made("POST", f"evaluations/{made['id']}/releases", "bert")
     assert "1 van 1" in await desk.page(path, "mark")
-    for wrong in ({"month": "2026-13"}, {"per_person": "x"}):
+    for wrong in ({"month": "2026-13"}, {"per_person": "x"}, {"per_person": "0"}, {"per_person": "51"}):
         assert (await desk.form("/evaluations/samples", "bert", **{**wanted, **wrong}))[0] == 400
-    assert (await desk.form("/evaluations/samples", "bert", **{**wanted, "per_person": "51"}))[0] == 403
     assert (await desk.form("/evaluations/samples", "bert", **{**wanted, "month": "2025-01"}))[0] == 409
     assert (await desk.ask("GET", f"/evaluations/samples/{NOTHING}", "bert")).status == 404
