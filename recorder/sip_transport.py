@@ -97,8 +97,9 @@ class SipTransport:
         except OSError as error:
             await self.stop()
             where = f"{transport} {host}:{port}"
+            reason = (error.strerror or "").partition(" (while")[0]  # Python adds the address, which is said
             raise ListenerUnavailable(
-                f"SIP can't listen on {where} ({error.strerror}); is another server running there?"
+                f"SIP can't listen on {where} ({reason}); is another server running there?"
             ) from error
 
     async def stop(self) -> None:
@@ -288,9 +289,16 @@ class SipTransport:
     # Connections.
 
     def connected(self, connection: _Connection, *, outbound: bool) -> int | None:
-        """Enter a connection and name it; None when there are too many."""
+        """Enter a connection and name it; None when there are too many.
+
+        A stranger is taken in because it may bring an emergency call, and gives way to a peer.
+        """
         peer = connection.remote[0]
+        flow = Flow(connection.transport_name, connection.remote, connection.remote)
+        connection.is_of_peer = outbound or self._user_agent.is_of_peer(flow)
         crowded = len(self._connections) >= CONNECTION_COUNT_MAX
+        if crowded and connection.is_of_peer:
+            crowded = not self._dismiss_stranger()
         if not outbound and (crowded or self._connections_of_peer[peer] >= CONNECTION_COUNT_PER_PEER_MAX):
             self.counters["connection refused"] += 1
             return None
@@ -298,6 +306,16 @@ class SipTransport:
         self._connections[self._last_connection_id] = connection
         self._connections_of_peer[peer] += 1
         return self._last_connection_id
+
+    def _dismiss_stranger(self) -> bool:
+        """End the oldest connection that is of no peer; False where there is none."""
+        stranger = next((each for each in self._connections.values() if not each.is_of_peer), None)
+        if stranger is None:
+            return False
+        self.counters["connection gave way"] += 1
+        stranger.abort()
+        self.disconnected(stranger)
+        return True
 
     def heard(self, newcomer: Newcomer) -> None:
         """Note that a connection is none any more of which nothing was heard, or is gone."""
@@ -349,6 +367,7 @@ class _Connection(asyncio.Protocol):
         self.transport_name = transport_name
         self.remote: Address = ("", 0)
         self.connection_id = 0
+        self.is_of_peer = True
         self._owner = owner
         self._newcomer = newcomer
         self._local = local
@@ -395,6 +414,12 @@ class _Connection(asyncio.Protocol):
         self._transport.write(data)
         if self._transport.get_write_buffer_size() > WRITE_BUFFER_SIZE_BYTES_MAX:
             self._owner.counters["slow reader"] += 1
+            self._transport.abort()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._flow = None
+        if self._transport is not None:
             self._transport.abort()
 
     def close(self) -> None:

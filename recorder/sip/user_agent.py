@@ -132,6 +132,10 @@ class UserAgentServer:
         """Return the connections that broke a limit, once; write what is queued for them first."""
         return self._streams.take_to_close()
 
+    def is_of_peer(self, flow: Flow) -> bool:
+        """Whether a flow is of somebody trusted, whose connections come before those of strangers."""
+        return self._leniency(flow).may_move_dialogs
+
     def connection_lost(self, connection_id: int) -> None:
         """Note that a connection is gone; its dialogs live on."""
         self._streams.lost(connection_id)

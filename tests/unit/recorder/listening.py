@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 
 from archive.clock import SystemClock
-from recorder.sip.capability import Identity
+from recorder.sip.capability import Identity, Leniency
 from recorder.sip.event import CapabilitiesAsked, Event, InvitationReceived
 from recorder.sip.user_agent import UserAgentServer
 from recorder.sip_transport import Contexts, SipTransport
@@ -18,8 +18,11 @@ PATIENCE_S = 10.0
 class Server:
     """A transport whose recording server says 200 to every OPTIONS and INVITE."""
 
-    def __init__(self, tls: Contexts | None = None) -> None:
-        self.agent = UserAgentServer(Identity(), os.urandom)
+    def __init__(self, tls: Contexts | None = None, trusts: Callable[[str], bool] = bool) -> None:
+        """`trusts` tells whether a host is a peer; all are, when nothing is said."""
+        self.agent = UserAgentServer(
+            Identity(), os.urandom, lambda flow: Leniency(may_move_dialogs=trusts(flow.remote[0]))
+        )
         self.events: list[Event] = []
         self.transport = SipTransport(self.agent, SystemClock(), self.handle, tls)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -146,6 +147,44 @@ async def test_connections_above_a_limit_are_refused_until_one_goes(
         closing.close()
 
 
+async def test_a_stranger_gives_way_to_a_peer_when_no_connection_is_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The one that came first; a stranger more is refused, and so is a peer among peers."""
+    monkeypatch.setattr(sip_transport, "CONNECTION_COUNT_MAX", 2)
+    server = Server(trusts="127.0.0.2".__eq__)
+    (address,) = await server.listen(("tcp", "127.0.0.1", 0))
+    number = 0
+
+    async def answers(host: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        nonlocal number
+        number += 1
+        reader, writer = await asyncio.open_connection(*address, local_addr=(host, 0))
+        opened.append(writer)
+        writer.write(message("OPTIONS", number, transport="TCP"))
+        try:
+            await read_message(reader)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            return None
+        return reader, writer
+
+    opened: list[asyncio.StreamWriter] = []
+    try:
+        strangers = [await answers("127.0.0.1") for _ in range(3)]
+        assert [each is not None for each in strangers] == [True, True, False]
+        for stranger in strangers[:2]:
+            assert await answers("127.0.0.2") is not None
+            assert stranger is not None
+            with contextlib.suppress(ConnectionError):
+                assert await stranger[0].read() == b""
+        assert await answers("127.0.0.2") is None
+        assert server.transport.counters == {"connection refused": 2, "connection gave way": 2}
+    finally:
+        for writer in opened:
+            writer.close()
+        await server.transport.stop()
+
+
 async def test_a_bye_of_ours_opens_a_connection_when_the_peers_is_gone(server: Server) -> None:
     (address,) = await server.listen(("tcp", "127.0.0.1", 0))
     seen: asyncio.Queue[bytes] = asyncio.Queue()
@@ -246,6 +285,11 @@ async def test_an_address_in_use_is_said_and_nothing_stays_open(server: Server) 
             await server.listen(("tcp", "127.0.0.1", 0), ("udp", "127.0.0.1", port))
     assert not server.transport._listeners
     assert not server.transport._servers
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        taken = rf"tcp 127.0.0.1:{port} \(Address already in use\); is another"
+        with pytest.raises(ListenerUnavailable, match=taken):
+            await server.listen(("tcp", "127.0.0.1", port))
 
 
 async def test_local_address_count_max_bounds_what_is_remembered(
