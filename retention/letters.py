@@ -145,12 +145,12 @@ _NEWS: Final[Mapping[str, Mapping[str, Words]]] = {
     "minutes": {
         "nl": Words(
             "Minuten zijn bijna of helemaal op",
-            "Bij {organisation} heeft iemand 80 of 100 procent van de minuten van deze maand gebruikt. Wie, "
+            "Bij {organisation} heeft iemand 80 of 100 procent van de minuten van een maand gebruikt. Wie, "
             "en wat er daarna met gesprekken gebeurt, zie je hier.",
         ),
         "en": Words(
             "Minutes are used up, or nearly",
-            "At {organisation} somebody used 80 or 100 percent of this month's minutes. Who, and what "
+            "At {organisation} somebody used 80 or 100 percent of the minutes of a month. Who, and what "
             "becomes of calls after that, you see here.",
         ),
     },

@@ -79,7 +79,7 @@ class Notifications:
         queued: list[str] = []
         organisation = people.tenant_of(self._catalogue, tenant_id).name
         with self._audit.transaction(tenant_id) as connection:
-            for each in notifications.waiting(connection, tenant_id):
+            for each in notifications.waiting(connection, tenant_id, now=now):
                 queued += self._tell(connection, each, self._notices, organisation, now)
         for mail_id in queued:
             # A letter that could not be handed over is found by the workers themselves.

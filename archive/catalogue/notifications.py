@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, delete, exists, func, literal, literal_column, or_, select, update
+from sqlalchemy import Row, Select, delete, exists, func, literal, literal_column, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from archive.catalogue.engine import Connection
@@ -164,12 +164,16 @@ def who_wants(connection: Connection, tenant_id: TenantId, kind: Kind) -> list[U
     return [UserId(each) for each in connection.execute(statement.order_by(columns.user_id)).scalars()]
 
 
-def waiting(connection: Connection, tenant_id: TenantId) -> list[Notification]:
-    """Return what is to be told and nobody else is telling just now, oldest first; its rows are locked."""
+def waiting(connection: Connection, tenant_id: TenantId, *, now: datetime) -> list[Notification]:
+    """Return what is to be told and nobody else is telling just now, oldest first; its rows are locked.
+
+    What waits for room of one person keeps nobody else waiting: it is not among it.
+    """
     columns = notifications.c
     statement = (
         select(notifications)
         .where(columns.tenant_id == tenant_id, columns.settled_at.is_(None))
+        .where(columns.user_id.not_in(_without_room(tenant_id, now)))
         .order_by(columns.noted_at, columns.id)
         .limit(LOOKED_AT_MAX)
         .with_for_update(skip_locked=True)
@@ -187,6 +191,17 @@ def has_room(connection: Connection, told: Notification, *, now: datetime) -> bo
         columns.settled_at > now - COUNTED,
     )
     return connection.execute(statement).scalar_one() < PER_PERSON_MAX
+
+
+def _without_room(tenant_id: TenantId, now: datetime) -> Select[Any]:
+    """Return the query of who got PER_PERSON_MAX mails within COUNTED."""
+    columns = notifications.c
+    return (
+        select(columns.user_id)
+        .where(columns.tenant_id == tenant_id, columns.mailed, columns.settled_at > now - COUNTED)
+        .group_by(columns.user_id)
+        .having(func.count() >= PER_PERSON_MAX)
+    )
 
 
 def settle(connection: Connection, told: Notification, *, mailed: bool, now: datetime) -> None:
@@ -221,8 +236,9 @@ def note_ending_links(connection: Connection, tenant_id: TenantId, user_id: User
 def note_minutes(connection: Connection, tenant_id: TenantId, *, now: datetime) -> None:
     """Tell administrators of each hour that is over in which somebody reached 80 or 100 % of their minutes.
 
-    An hour is one mail, however many they are. Events of calls are kept for a day, and hours of before
-    are told no more.
+    An hour is one mail, however many they are, and so are several at once, which a worker that was
+    away finds: the newest stands for them. Events of calls are kept for a day, and hours of before are
+    told no more.
     """
     columns = call_events.c
     hour = func.date_trunc("hour", columns.at, "UTC")
@@ -230,7 +246,7 @@ def note_minutes(connection: Connection, tenant_id: TenantId, *, now: datetime) 
     over = now.replace(minute=0, second=0, microsecond=0)
     within = (columns.at >= over - MINUTES_WITHIN, columns.at < over)
     statement = select(hour).where(columns.tenant_id == tenant_id, reached, *within).distinct()
-    hours = connection.execute(statement).scalars().all()
+    hours = sorted(connection.execute(statement).scalars())
     if not hours:
         return
     administrators = select(users.c.id).where(
@@ -238,8 +254,9 @@ def note_minutes(connection: Connection, tenant_id: TenantId, *, now: datetime) 
     )
     for user_id in connection.execute(administrators).scalars().all():
         for each in hours:
-            about = each.astimezone(UTC).isoformat()
-            note(connection, tenant_id, UserId(user_id), Kind.MINUTES, about, now=now)
+            whom, about = UserId(user_id), each.astimezone(UTC).isoformat()
+            older = each != hours[-1]
+            note(connection, tenant_id, whom, Kind.MINUTES, about, settled=older, now=now)
 
 
 def sweep(connection: Connection, tenant_id: TenantId, *, now: datetime) -> None:

@@ -320,6 +320,21 @@ def test_minutes_that_are_used_up_are_told_to_administrators_once_for_each_hour(
     assert "anna" not in text_of(desk)
 
 
+def test_a_worker_that_was_away_tells_of_the_hours_meanwhile_in_one_mail(
+    office: Office, desk: Desk, operator: Catalogue
+) -> None:
+    directory.set_user(operator, office.tenant.id, "bert", role=Role.ADMINISTRATOR, now=MONDAY)
+    for _ in range(5):
+        reach(office, 80)
+        office.hands.moment += timedelta(hours=1)
+    assert [office.look(), office.look()] == [1, 0]
+    reach(office, 100)
+    office.hands.moment += timedelta(hours=1)
+    assert [office.look(), office.look()] == [1, 0]
+    office.send()
+    assert len(desk.mails) == 2
+
+
 def test_minutes_are_told_to_no_administrator_who_left_or_wants_it_not(
     office: Office, operator: Catalogue
 ) -> None:
@@ -399,6 +414,19 @@ def test_one_person_gets_so_many_mails_an_hour_and_the_rest_later(office: Office
     assert [office.look(), office.look()] == [PER_PERSON_MAX, 0]
     office.hands.moment += timedelta(hours=1, minutes=1)
     assert office.look() == 3
+
+
+def test_what_waits_for_room_of_one_person_keeps_nobody_else_waiting(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long talk under one comment is read by one; whoever is told of it, others hear of theirs at once."""
+    monkeypatch.setattr(notifications, "LOOKED_AT_MAX", PER_PERSON_MAX + 1)
+    first = office.comment("anna")
+    for _ in range(2 * PER_PERSON_MAX + 2):
+        office.comment("bert", reply_to=first)
+    office.hands.moment += timedelta(seconds=1)
+    office.comment("anna", reply_to=office.comment("bert"))
+    assert [office.look(), office.look(), office.look()] == [PER_PERSON_MAX, 1, 0]
 
 
 def test_what_nobody_could_be_told_for_days_is_not_told_at_all(office: Office) -> None:
