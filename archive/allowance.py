@@ -17,12 +17,21 @@ ZONE = ZoneInfo("Europe/Amsterdam")
 FORECAST_DAYS_MIN = 1
 """A pace of some hours says nothing of a month."""
 
+ALERTS_PERCENT = (80, 100)
+"""Of the minutes of a month: whoever reaches them is told of."""
+
 _CAPS_S = {RetentionClass.YEARS_7_1000: 1000 * 60, RetentionClass.YEARS_7_3500: 3500 * 60}
 
 
 def cap_s(retention_class: RetentionClass | None) -> int | None:
     """Return the seconds a user may record in a month with this licence, None where nothing caps them."""
     return None if retention_class is None else _CAPS_S.get(retention_class)
+
+
+def percent_reached(used_s: int, cap: int | None) -> int:
+    """Return the highest of ALERTS_PERCENT that so many seconds reach, 0 for none or without a cap."""
+    reached = (percent for percent in ALERTS_PERCENT if cap is not None and used_s * 100 >= percent * cap)
+    return max(reached, default=0)
 
 
 def month_of(moment: datetime) -> date:

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from archive.allowance import cap_s, month_of
+from archive.allowance import ALERTS_PERCENT, cap_s, month_of, percent_reached
 from archive.catalogue.minutes import Booking, Usage, Verdict
 from archive.model import AboveCap, Recording, RetentionClass
 from retention import policy
@@ -27,8 +27,6 @@ Interval = tuple[datetime, datetime]
 
 ABOVE_CAP = "above-cap"
 """The flag of a recording above the minutes, whatever the tenant's policy made of it."""
-
-ALERTS_PERCENT = (80, 100)
 
 
 def judge(recording: Recording, usage: Usage) -> Verdict:
@@ -78,6 +76,5 @@ def outside(recorded_s: int, interval: Interval, others: Iterable[Interval]) -> 
 
 def alerts(before_s: int, after_s: int, cap_s: int | None) -> tuple[int, ...]:
     """Return the percentages of the cap that were not reached before and are now."""
-    if cap_s is None:
-        return ()
-    return tuple(percent for percent in ALERTS_PERCENT if before_s * 100 < percent * cap_s <= after_s * 100)
+    before, after = percent_reached(before_s, cap_s), percent_reached(after_s, cap_s)
+    return tuple(percent for percent in ALERTS_PERCENT if before < percent <= after)

@@ -19,9 +19,18 @@ from typing import Any
 from sqlalchemy import Row, Select, delete, exists, func, literal, literal_column, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from archive.allowance import cap_s, month_of, percent_reached
 from archive.catalogue.engine import Connection
-from archive.catalogue.tables import call_events, notification_choices, notifications, shares, users
-from archive.model import RecordingId, Role, TenantId, UserId, new_id
+from archive.catalogue.tables import (
+    call_events,
+    minute_months,
+    notification_choices,
+    notifications,
+    shares,
+    user_licences,
+    users,
+)
+from archive.model import RecordingId, RetentionClass, Role, TenantId, UserId, new_id
 
 KEPT = timedelta(days=30)
 """Until then it is remembered what was told, so that nothing is told twice."""
@@ -236,6 +245,8 @@ def note_ending_links(connection: Connection, tenant_id: TenantId, user_id: User
 def note_minutes(connection: Connection, tenant_id: TenantId, *, now: datetime) -> None:
     """Tell administrators of each hour that is over in which somebody reached 80 or 100 % of their minutes.
 
+    They do so by a call (an event tells of it), or by a licence of fewer minutes than they used already.
+
     An hour is one mail, however many they are, and so are several at once, which a worker that was
     away finds: the newest stands for them. Events of calls are kept for a day, and hours of before are
     told no more.
@@ -246,7 +257,8 @@ def note_minutes(connection: Connection, tenant_id: TenantId, *, now: datetime) 
     over = now.replace(minute=0, second=0, microsecond=0)
     within = (columns.at >= over - MINUTES_WITHIN, columns.at < over)
     statement = select(hour).where(columns.tenant_id == tenant_id, reached, *within).distinct()
-    hours = sorted(connection.execute(statement).scalars())
+    reached_by_calls = {each.astimezone(UTC) for each in connection.execute(statement).scalars()}
+    hours = sorted(reached_by_calls | _hours_of_smaller_licences(connection, tenant_id, over, now))
     if not hours:
         return
     administrators = select(users.c.id).where(
@@ -254,9 +266,38 @@ def note_minutes(connection: Connection, tenant_id: TenantId, *, now: datetime) 
     )
     for user_id in connection.execute(administrators).scalars().all():
         for each in hours:
-            whom, about = UserId(user_id), each.astimezone(UTC).isoformat()
             older = each != hours[-1]
+            whom, about = UserId(user_id), each.isoformat()
             note(connection, tenant_id, whom, Kind.MINUTES, about, settled=older, now=now)
+
+
+def _hours_of_smaller_licences(
+    connection: Connection, tenant_id: TenantId, over: datetime, now: datetime
+) -> set[datetime]:
+    """Return the hours in which a licence of fewer minutes was given than its person used already."""
+    given, earlier, months = user_licences.c, user_licences.alias().c, minute_months.c
+    last = (
+        select(earlier.licence)
+        .where(earlier.user_id == given.user_id, earlier.valid_from < given.valid_from)
+        .order_by(earlier.valid_from.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    statement = (
+        select(given.valid_from, given.licence, last.label("last"), months.booked_s)
+        .join_from(user_licences, minute_months, months.user_id == given.user_id)
+        .where(given.tenant_id == tenant_id, months.tenant_id == tenant_id, months.month == month_of(now))
+        .where(given.valid_from >= over - MINUTES_WITHIN, given.valid_from < over)
+    )
+    return {
+        row.valid_from.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        for row in connection.execute(statement)
+        if _reached(row.booked_s, row.licence) > _reached(row.booked_s, row.last)
+    }
+
+
+def _reached(booked_s: int, licence: str | None) -> int:
+    return percent_reached(booked_s, cap_s(None if licence is None else RetentionClass(licence)))
 
 
 def sweep(connection: Connection, tenant_id: TenantId, *, now: datetime) -> None:

@@ -501,7 +501,10 @@ def ask_for_privacy(house: House) -> None:
 
 
 def have_a_report_mailed(house: House) -> None:
-    """Prove the addresses of two people, one of whom gets a report every month."""
+    """Prove the addresses of two people, one of whom gets a report every month, and two come no more.
+
+    One of those is of a team she managed until a while ago, one of the whole organisation.
+    """
     now = datetime.now(UTC)
     with (
         operating(house.service, "portal") as catalogue,
@@ -513,9 +516,14 @@ def have_a_report_mailed(house: House) -> None:
             identities.prove_email(connection, account, now=now)
     with operating(house.service, "portal") as catalogue:
         scope = accounts.scope_of_user(catalogue, house.tenant_id, house.ids[ILSE.login])
-        wanted = report_subscriptions.Wanted(Name.USAGE, Frequency.MONTHLY, house.teams[SALES])
+        then = dataclasses.replace(scope, managed_team_ids=scope.managed_team_ids | {house.teams[SERVICE]})
         with catalogue.transaction(house.tenant_id) as connection:
-            report_subscriptions.set_one(connection, scope, wanted, now=now)
+            for wanted in (
+                report_subscriptions.Wanted(Name.USAGE, Frequency.MONTHLY, house.teams[SALES]),
+                report_subscriptions.Wanted(Name.PAUSES, Frequency.WEEKLY, house.teams[SERVICE]),
+                report_subscriptions.Wanted(Name.COMPLETENESS, Frequency.DAILY, form="pdf"),
+            ):
+                report_subscriptions.set_one(connection, then, wanted, now=now)
 
 
 def import_people(house: House) -> None:

@@ -151,6 +151,7 @@ user_licences = Table(
     maybe("licence"),
     PrimaryKeyConstraint("user_id", "valid_from"),
     of_user(),
+    Index(None, "tenant_id", "valid_from"),
 )
 
 user_passwords = Table(

@@ -33,7 +33,7 @@ from archive.catalogue.notifications import PER_PERSON_MAX, WAITED_MAX, Choices,
 from archive.evaluation import Answer, Event
 from archive.evaluation_form import Form, Question, QuestionKind, Section
 from archive.mail import MailServer
-from archive.model import Recording, Role, Tenant, User, UserId
+from archive.model import Recording, RetentionClass, Role, Tenant, User, UserId
 from archive.post import MailPost
 from keys.envelope import new_key
 from keys.local_keyring import LocalKeyring
@@ -318,6 +318,36 @@ def test_minutes_that_are_used_up_are_told_to_administrators_once_for_each_hour(
     assert told(desk) == [("bert", "Minuten zijn bijna of helemaal op")] * 2
     assert f"{URL}/admin/licences" in text_of(desk)
     assert "anna" not in text_of(desk)
+
+
+@pytest.mark.parametrize(
+    ("used_min", "before", "after", "mails_count"),
+    [
+        (1200, "7y-3500", "7y-1000", 1),
+        (800, "7y-3500", "7y-1000", 1),
+        (1200, None, "7y-1000", 1),
+        (799, "7y-3500", "7y-1000", 0),
+        (3500, "7y-3500", "7y-1000", 0),  # told of before
+        (1200, "7y-1000", "7y-3500", 0),
+        (1200, "7y-3500", "365d", 0),
+    ],
+)
+def test_who_gets_a_licence_of_fewer_minutes_than_they_used_is_told_of(
+    office: Office, operator: Catalogue, database: Any, used_min: int, before: str | None, after: str, mails_count: int
+) -> None:  # fmt: skip
+    """No call reaches 80 or 100 percent then: they are reached already."""
+    directory.set_user(operator, office.tenant.id, "bert", role=Role.ADMINISTRATOR, now=MONDAY)
+    licence = None if before is None else RetentionClass(before)
+    directory.set_user(operator, office.tenant.id, "anna", licence=licence, now=MONDAY - timedelta(days=9))
+    anna = office.people["anna"].id
+    database.connect().execute(
+        "INSERT INTO minute_months (tenant_id, user_id, month, booked_s) VALUES (%s, %s, %s, %s)",
+        (office.tenant.id, anna, "2026-11-01", used_min * 60),
+    )
+    directory.set_user(operator, office.tenant.id, "anna", licence=RetentionClass(after), now=MONDAY)
+    assert office.look() == 0  # the hour is not over
+    office.hands.moment += timedelta(hours=1)
+    assert [office.look(), office.look()] == [mails_count, 0]
 
 
 def test_a_worker_that_was_away_tells_of_the_hours_meanwhile_in_one_mail(
