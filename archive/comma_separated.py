@@ -1,9 +1,10 @@
 """Tables for spreadsheets: CSV (RFC 4180) that no program takes for formulas.
 
 A cell that begins like a formula gets an apostrophe before it, which spreadsheets show as
-text; so does one that begins with blanks, a tab or a line end, behind which they look further. A
-spreadsheet of another language divides a row at what is no border here: what would then begin
-like a formula gets one too.
+text; so does one that begins with blanks, letters nobody sees, a tab or a line end, behind which they
+look further. A spreadsheet of another language divides a row at what is no border here: what would
+then begin like a formula gets one too. So do the wide signs of East Asia (U+FF1D and others), which
+some take for the narrow ones.
 
 Rules: pure. UTF-8 with a byte order mark, because spreadsheets guess without one. Columns stand
 apart by a comma, or by what spreadsheets of a language expect: a semicolon in Dutch.
@@ -20,8 +21,12 @@ MEDIA_TYPE = "text/csv"
 DELIMITERS = {"nl": ";", "en": ","}
 """What stands between columns where a comma stands in numbers, and where a point does."""
 
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
-_WITHIN = re.compile(r"([;,\t\r\n][\s\"']*)(?=[=+\-@])")
+_SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+_UNSEEN = r"\s\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+"""Blanks, and what takes no room at all (Unicode: Cc and Cf)."""
+
+_BEGINNING = re.compile(f"[\t\r\n]|[{_UNSEEN}]*[{_SIGNS}]")
+_WITHIN = re.compile(f"([;,\t\r\n][{_UNSEEN}\"']*)(?=[{_SIGNS}])")
 """Behind what is a border to some spreadsheet, and blanks and quotes, the beginning of a formula."""
 
 
@@ -42,4 +47,4 @@ def written(heads: Sequence[str], rows: Iterable[Sequence[str]], delimiter: str 
 def guarded(cell: str) -> str:
     """Return a cell as text, whatever it begins with and wherever it is divided."""
     safe = _WITHIN.sub(r"\1'", cell)
-    return f"'{safe}" if safe.startswith(_FORMULAS) or safe.lstrip().startswith(_FORMULAS) else safe
+    return f"'{safe}" if _BEGINNING.match(safe) else safe

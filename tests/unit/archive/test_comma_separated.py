@@ -12,7 +12,12 @@ from archive.comma_separated import guarded, table
 
 
 @pytest.mark.parametrize(
-    "cell", ["=1+1", "+31201234567", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "\u00a0=1"]
+    "cell",
+    [
+        *("=1+1", "+31201234567", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "\u00a0=1"),
+        *("\ufeff=1", "\u200b=1", "\u202e=1", "\x1b=1", " \u2066 @SUM(A1)"),
+        *("\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20SUM(A1)", " \uff1d1"),
+    ],
 )
 def test_what_begins_like_a_formula_is_shown_as_text(cell: str) -> None:
     assert guarded(cell).startswith("'")
@@ -20,7 +25,19 @@ def test_what_begins_like_a_formula_is_shown_as_text(cell: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "cell", ["x;=1+1", "x,=1+1", "x; =1+1", 'x;"=1+1', "x\n=1", "x\t@SUM(A1)", ";+1;-1", "=1;=2,=3"]
+    "cell",
+    [
+        "x;=1+1",
+        "x,=1+1",
+        "x; =1+1",
+        'x;"=1+1',
+        "x\n=1",
+        "x\t@SUM(A1)",
+        ";+1;-1",
+        "=1;=2,=3",
+        "x;\u200b=1",
+        "x;\uff1d1",
+    ],
 )
 @pytest.mark.parametrize("delimiter", [",", ";"])
 @pytest.mark.parametrize("divided_at", [",", ";", "\t"])
@@ -30,10 +47,12 @@ def test_no_spreadsheet_finds_a_formula_however_it_divides_the_row(
     """A Dutch one divides a file of commas at semicolons, an English one the other way round."""
     text = table(("head",), [["before", cell, "behind"]], delimiter).decode("utf-8-sig")
     for piece in re.split(f"[{divided_at}\r\n]", text):
-        assert not piece.strip(' "').startswith(("=", "+", "-", "@")), piece
+        assert not piece.strip(' "\u200b').startswith(("=", "+", "-", "@", "\uff1d")), piece
 
 
-@pytest.mark.parametrize("cell", ["", "anna", "1", "a=b", "'=1", "a, b; c", "a - b", "x;y=1"])
+@pytest.mark.parametrize(
+    "cell", ["", "anna", "1", "a=b", "'=1", "a, b; c", "a - b", "x;y=1", "\u200banna", " anna", "\uff21"]
+)
 def test_everything_else_stays_as_it_is(cell: str) -> None:
     assert guarded(cell) == cell
 
