@@ -26,8 +26,11 @@ _UNSEEN = r"\s\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u20
 """Blanks, and what takes no room at all (Unicode: Cc and Cf)."""
 
 _BEGINNING = re.compile(f"[\t\r\n]|[{_UNSEEN}]*[{_SIGNS}]")
-_WITHIN = re.compile(f"([;,\t\r\n][{_UNSEEN}\"']*)(?=[{_SIGNS}])")
-"""Behind what is a border to some spreadsheet, and blanks and quotes, the beginning of a formula."""
+_WITHIN = re.compile(f"([;,\t\r\n][;,{_UNSEEN}\"']*)([{_SIGNS}]?)")
+"""A border to some spreadsheet, blanks and quotes, and the beginning of a formula behind it or none.
+
+It matches either way, so that a stretch of blanks is read once and not from each of them on.
+"""
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], delimiter: str = ",") -> bytes:
@@ -46,5 +49,5 @@ def written(heads: Sequence[str], rows: Iterable[Sequence[str]], delimiter: str 
 
 def guarded(cell: str) -> str:
     """Return a cell as text, whatever it begins with and wherever it is divided."""
-    safe = _WITHIN.sub(r"\1'", cell)
+    safe = _WITHIN.sub(lambda found: f"{found[1]}'{found[2]}" if found[2] else found[1], cell)
     return f"'{safe}" if _BEGINNING.match(safe) else safe

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import time
 
 import pytest
 
@@ -55,6 +56,13 @@ def test_no_spreadsheet_finds_a_formula_however_it_divides_the_row(
 )
 def test_everything_else_stays_as_it_is(cell: str) -> None:
     assert guarded(cell) == cell
+
+
+def test_a_long_stretch_of_blanks_is_read_once() -> None:
+    """From each of them on it would be seconds a cell: somebody's note could keep a whole export busy."""
+    began = time.process_time()
+    assert guarded("x" + "\n" * 100_000 + "y=").count("\n") == 100_000
+    assert time.process_time() - began < 1
 
 
 def test_a_table_is_read_back_with_its_quotes_line_ends_and_letters() -> None:
