@@ -112,12 +112,16 @@ class Report:
 
 
 def summed(columns: tuple[Column, ...], rows: tuple[tuple[Value, ...], ...]) -> tuple[Value, ...]:
-    """Return the sums of the columns that can be added; shares of a hundred and speeds can't."""
+    """Return the sums of the columns that can be added; shares of a hundred and speeds can't.
+
+    A column with a row that has nothing to tell has no sum: of what is hidden, or unknown, it would be wrong.
+    """
     sums: list[Value] = []
     for place, column in enumerate(columns):
         added = column.kind in NUMBERS - _NEVER_ADDED
         values = [row[place] for row in rows]
-        sums.append(sum(each for each in values if isinstance(each, int)) if added else None)
+        whole = [each for each in values if isinstance(each, int)]
+        sums.append(sum(whole) if added and len(whole) == len(values) else None)
     return tuple(sums)
 
 

@@ -34,7 +34,7 @@ ROWS_SHOWN_MAX = 500
 """What people scroll through; the files have the rest."""
 
 ALSO_DRAWN = {Name.MINUTES: "capSeconds"}
-"""A second column a chart draws, as a line across."""
+"""A second column a chart draws, as a dash at each bar."""
 
 WRONG_DAYS = mark("These days are no period: this month is shown.")
 EVERYBODY, ONLY_ME = mark("Everybody"), mark("My own")
@@ -78,6 +78,17 @@ class Shown:
     def kind(self) -> Kind:
         """What the chart measures."""
         return next(each.kind for each in self.report.columns if each.key == self.report.measure)
+
+    @property
+    def measured(self) -> str:
+        """What the column is called that the chart measures."""
+        return words.COLUMNS[self.report.measure][self.language]
+
+    @property
+    def limited(self) -> str:
+        """What the second column is called that a chart draws, '' where there is none."""
+        also = ALSO_DRAWN.get(self.report.name)
+        return words.COLUMNS[also][self.language] if also else ""
 
     @property
     def drawn(self) -> tuple[int, int, int]:

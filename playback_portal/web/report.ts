@@ -34,6 +34,17 @@ function read(figure: HTMLElement): Drawn {
   };
 }
 
+const WHOLE = Array.from({ length: 12 }, (_, tens) => [1, 2, 5].map((step) => step * 10 ** tens)).flat();
+const MINUTE = 60;
+const HOUR = 3600;
+
+/** The steps an axis may have: of counts never a part of one, of time whole minutes and hours. */
+function steps(kind: string): number[] | undefined {
+  if (kind === "count") return WHOLE;
+  if (kind === "seconds") return [...[1, 2, 5, 10, 20, 30].map((step) => step * MINUTE), ...WHOLE.map((step) => step * HOUR)];
+  return undefined;
+}
+
 /** What a step of the axis is written as: hours and minutes, sizes in their unit, or a plain number. */
 function written(kind: string, language: string): (value: number) => string {
   const plain = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
@@ -71,11 +82,24 @@ function draw(figure: HTMLElement): void {
   const axis = { stroke: ink, font, ticks: { show: false }, grid: { show: false } };
   const bars = uPlot.paths.bars?.({ size: [SHARE_OF_PLACE, BAR_WIDTH_MAX] });
   const series: uPlot.Series[] = [{}, { fill: bar, width: 0, points: { show: false }, ...(bars ? { paths: bars } : {}) }];
-  const data: [number[], ...(number | null)[][]] = [names.map((_, n) => n), values];
-  if (also !== null) {
-    series.push({ stroke: limit, width: 2, dash: [6, 4], points: { show: also.length === 1 }, spanGaps: false });
-    data.push(also);
-  }
+  const incrs = steps(figure.dataset["kind"] ?? "");
+  const highest = Math.max(1, ...values, ...(also ?? []).map((each) => each ?? 0));
+  // Each has a limit of their own, and a neighbour may have none: a dash at each bar, no line from one to the next.
+  const limits = (plot: uPlot): void => {
+    const { ctx } = plot;
+    ctx.save();
+    ctx.strokeStyle = limit;
+    ctx.lineWidth = 2 * devicePixelRatio;
+    for (const [n, each] of (also ?? []).entries()) {
+      if (each === null) continue;
+      const height = plot.valToPos(each, "y", true);
+      ctx.beginPath();
+      ctx.moveTo(plot.valToPos(n - SHARE_OF_PLACE / 2, "x", true), height);
+      ctx.lineTo(plot.valToPos(n + SHARE_OF_PLACE / 2, "x", true), height);
+      ctx.stroke();
+    }
+    ctx.restore();
+  };
   new uPlot(
     {
       width: place.clientWidth,
@@ -84,18 +108,22 @@ function draw(figure: HTMLElement): void {
       cursor: { show: false },
       scales: {
         x: { time: false, range: () => [-0.5, names.length - 0.5] },
-        y: { range: (_plot, _low, high) => [0, Math.max(high, 1) * 1.05] },
+        y: { range: () => [0, highest * 1.05] },
       },
       axes: [
         { ...axis, space: 90, incrs: [1, 2, 5, 7, 10, 14, 31, 62, 93], values: (_plot, splits) => splits.map((n) => cut(names[n] ?? "")) },
-        { ...axis, size: 62, grid: { show: true, stroke: line, width: 1 }, values: (_plot, splits) => splits.map(value) },
+        { ...axis, ...(incrs ? { incrs } : {}), size: 62, grid: { show: true, stroke: line, width: 1 }, values: (_plot, splits) => splits.map(value) },
       ],
       series,
+      hooks: { draw: [limits] },
     },
-    data as uPlot.AlignedData,
+    [names.map((_, n) => n), values],
     place,
   );
 }
+
+// On a narrow window the reports are a strip: the one that is shown stands in sight.
+document.querySelector(".picks [aria-current=page]")?.scrollIntoView({ inline: "center", block: "nearest" });
 
 for (const figure of document.querySelectorAll<HTMLElement>("figure.report-chart")) {
   draw(figure);
