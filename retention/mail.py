@@ -39,6 +39,7 @@ from retention.letters import filled
 ACTOR = "service:worker"
 FILE = "file"
 FLAC, WAV = "flac", "wav"
+OVERDUE = "It could not be sent for days."
 
 _log = structlog.get_logger()
 
@@ -82,12 +83,18 @@ class Mailer:
             self._settle(mail, MailState.FAILED, str(error))
         except (Refused, NotFound, Conflict, VerificationFailed) as error:
             self._settle(mail, MailState.FAILED, str(error))
+        except Exception as error:
+            # Our own fault: nothing would try it again, and what it says would stay for ever.
+            self._settle(mail, MailState.FAILED, f"It could not be made ({type(error).__name__}).")
+            raise
         else:
             self._settle(mail, MailState.SENT)
 
     def forgotten(self, tenant_id: TenantId) -> list[str]:
-        """Return the mails of a tenant nobody took up; what was settled long ago goes."""
+        """Return the mails of a tenant nobody took up; what waits for days is given up, what is old goes."""
         now = self._clock.now()
+        for mail in mails.overdue(self._catalogue, tenant_id, now=now):
+            self._settle(mail, MailState.FAILED, OVERDUE)
         mails.sweep(self._catalogue, tenant_id, now=now)
         return mails.forgotten(self._catalogue, tenant_id, now=now)
 

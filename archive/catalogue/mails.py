@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, or_, select, true, update
+from sqlalchemy import Row, delete, func, insert, or_, select, text, true, update
 
 from archive.catalogue.engine import Catalogue, Connection
 from archive.catalogue.identities import checked_email
@@ -39,6 +39,9 @@ KEPT = timedelta(days=90)
 FORGOTTEN = timedelta(seconds=30)
 """By then whoever queued a mail has handed it over, or died, or may not hand over."""
 
+WAITED_MAX = timedelta(days=3)
+"""By then every attempt was made long ago, or the job that makes them is gone."""
+
 LISTED_COUNT_MAX = 200
 
 MAILS_PER_SENDER_MAX = 60
@@ -49,6 +52,8 @@ MAILS_PER_TENANT_MAX = 600
 
 COUNTED = timedelta(hours=1)
 _CONTEXT = "earwitness-mail/1"
+_WAITS = text("mails.state = 'queued'")
+"""In the very words of its partial index, which a bound value would not match."""
 
 
 class MailState(StrEnum):
@@ -182,7 +187,7 @@ def forgotten(catalogue: Catalogue, tenant_id: TenantId, *, now: datetime) -> li
         select(columns.id)
         .where(
             columns.tenant_id == tenant_id,
-            columns.state == MailState.QUEUED,
+            _WAITS,
             columns.attempts == 0,
             columns.queued_at < now - FORGOTTEN,
         )
@@ -191,6 +196,16 @@ def forgotten(catalogue: Catalogue, tenant_id: TenantId, *, now: datetime) -> li
     )
     with catalogue.transaction(tenant_id) as connection:
         return list(connection.execute(statement).scalars())
+
+
+def overdue(catalogue: Catalogue, tenant_id: TenantId, *, now: datetime) -> list[Mail]:
+    """Return the mails that were tried and wait since before WAITED_MAX, oldest first."""
+    columns = mails.c
+    waits = (_WAITS, columns.attempts > 0, columns.queued_at < now - WAITED_MAX)
+    statement = select(mails).where(columns.tenant_id == tenant_id, *waits)
+    with catalogue.transaction(tenant_id) as connection:
+        rows = connection.execute(statement.order_by(columns.queued_at, columns.id).limit(LISTED_COUNT_MAX))
+        return [_mail(row) for row in rows]
 
 
 def of_recording(catalogue: Catalogue, tenant_id: TenantId, recording_id: RecordingId) -> tuple[Mail, ...]:

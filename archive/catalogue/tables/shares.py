@@ -122,5 +122,6 @@ mails = Table(
     time("settled_at", nullable=True),
     of_recording(),
     Index(None, "tenant_id", "queued_at", "id"),
+    Index(None, "tenant_id", "queued_at", postgresql_where=text("state = 'queued'")),
     Index(None, "recording_id"),
 )

@@ -16,7 +16,7 @@ from archive.access import Right, Scope
 from archive.audit import AuditWriter
 from archive.catalogue import accounts, audit_entries, directory, mails, rights, share_policies
 from archive.catalogue.engine import Catalogue
-from archive.catalogue.mails import ATTEMPTS_MAX, FIELDS_BYTES_MAX, FORGOTTEN, KEPT, MailState
+from archive.catalogue.mails import ATTEMPTS_MAX, FIELDS_BYTES_MAX, FORGOTTEN, KEPT, WAITED_MAX, MailState
 from archive.errors import Refused
 from archive.mail import ATTACHMENT_BYTES_MAX, MailServer, MailUnavailable
 from archive.model import ArchivedRecording, Tenant, User
@@ -184,6 +184,35 @@ def test_what_the_server_never_takes_is_given_up_at_once(
     desk.answer = "250 OK"
     mailer.send(bakery.id, queued(portal, post, letter(bakery, kind="nothing")))
     assert states(database)[1][:2] == ("failed", 1)
+
+
+def test_one_that_breaks_while_it_is_made_is_given_up_and_keeps_no_words(
+    database: Any, portal: Catalogue, post: MailPost, mailer: Mailer, bakery: Tenant, monkeypatch: Any
+) -> None:
+    """No job comes back for it: what it said would stay in the database for ever."""
+    mail_id = queued(portal, post, letter(bakery))
+    with monkeypatch.context() as patch:
+        patch.setattr("retention.mail.filled", lambda *_: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            mailer.send(bakery.id, mail_id)
+    assert states(database) == [("failed", 1, "It could not be made (ZeroDivisionError).", True)]
+    assert "mail.failed" in str(list(audit_entries.of_tenant(portal, bakery.id)))
+
+
+def test_one_that_was_tried_and_waits_for_days_is_given_up(
+    database: Any, portal: Catalogue, post: MailPost, mailer: Mailer, desk: Desk, bakery: Tenant, clock: Any
+) -> None:
+    """Its job is gone, with whatever it ran on."""
+    mail_id = queued(portal, post, letter(bakery))
+    desk.answer = "451 Busy"
+    with pytest.raises(MailUnavailable):
+        mailer.send(bakery.id, mail_id)
+    clock.moment += WAITED_MAX
+    assert mailer.forgotten(bakery.id) == []
+    assert states(database)[0][0] == "queued"
+    clock.moment += timedelta(seconds=1)
+    assert mailer.forgotten(bakery.id) == []
+    assert states(database) == [("failed", 1, "It could not be sent for days.", True)]
 
 
 def test_settled_mails_are_forgotten_after_a_while(
