@@ -145,6 +145,7 @@ async def test_a_report_one_sees_no_longer_says_why_it_does_not_come(api: Any, b
     assert "Paused: this report is of the whole organisation, and you don't see that." in text
     assert "Paused: you don't see the numbers of this team any more." in text
     assert "Had been Bert's" not in text
+    assert text.count("A team you don't see") == 1
     assert len(ENDING.findall(text)) == 2
 
 
