@@ -8,7 +8,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0116"
-down_revision = "0112"
+down_revision = "0117"
 
 
 def upgrade() -> None:
