@@ -104,6 +104,7 @@ class Housekeeping:
         ):
             self.begin(_always(work))
         if self._service.certificate is not None:
+            self._service.certificate.remember()
             self.begin(_always(functools.partial(self._renew, self._service.certificate)))
         self.control.start()
 

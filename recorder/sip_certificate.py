@@ -13,6 +13,7 @@ Not here: who a peer is (its address), and the portal's certificate (`playback_p
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from archive.embedded.private_file import write_private
 from archive.errors import Refused
 from archive.settings import Settings
 
@@ -47,15 +49,20 @@ class CertificateFiles:
 
 
 class SipCertificate:
-    """The contexts in use; `ends_at` is when the first certificate of the chain ends."""
+    """The contexts in use; `ends_at` is when the first certificate of the chain ends.
+
+    `memory` is a file that names the certificate this recorder ran with: by it a restart after the
+    end, when calls may be running, is told from a certificate that is put in too late.
+    """
 
     server: ssl.SSLContext
     client: ssl.SSLContext
     ends_at: datetime
 
-    def __init__(self, files: CertificateFiles, now: datetime) -> None:
+    def __init__(self, files: CertificateFiles, now: datetime, memory: Path | None = None) -> None:
         """Read the files; raises Refused with the setting that is wrong and what to do."""
         self._files = files
+        self._memory = memory
         self._taken = self._seen = files.stamp()
         self._load(now)
 
@@ -71,13 +78,47 @@ class SipCertificate:
             return False
         self._taken = stamp
         self._load(now)
+        self.remember()
         return True
 
+    def remember(self) -> None:
+        """Write down which certificate is in use."""
+        if self._memory is None:
+            return
+        try:
+            write_private(self._memory, self._name.encode())
+        except OSError as error:
+            _log.warning("which certificate of SIP is in use can't be noted", reason=error.strerror)
+
     def _load(self, now: datetime) -> None:
-        chain = _checked(self._files, now)
+        chain = _checked(self._files)
+        self._check_dates(chain, now)
         server, client = _server(self._files), _client(self._files)
         self.server, self.client = server, client
-        self.ends_at = min(each.not_valid_after_utc for each in chain)
+        self._name = _name_of(chain)
+        self.ends_at = _end_of(chain)
+
+    def _check_dates(self, chain: list[x509.Certificate], now: datetime) -> None:
+        ends_at = _end_of(chain)
+        if ends_at <= now and not self._ran_with(chain):
+            raise Refused(
+                f"{CERT}: a certificate in {self._files.chain} ended on {ends_at.date()}. Put a renewed one "
+                "there with its key; if it has not ended, set this machine's clock."
+            )
+        if ends_at <= now:
+            # Without it calls by UDP and TCP would be lost too, and those that run.
+            _log.error("ALARM: the certificate of SIP ended and is used on; renew it", ended=str(ends_at))
+        if any(each.not_valid_before_utc > now for each in chain):
+            # A clock that is behind after a start without a network comes right by itself, and calls go on.
+            _log.error(
+                "the certificate of SIP is not valid yet; is this machine's clock right?", setting=CERT
+            )
+
+    def _ran_with(self, chain: list[x509.Certificate]) -> bool:
+        try:
+            return self._memory is not None and self._memory.read_text() == _name_of(chain)
+        except (OSError, UnicodeDecodeError):
+            return False
 
 
 def certificate_of(settings: Settings, now: datetime) -> SipCertificate | None:
@@ -95,10 +136,11 @@ def certificate_of(settings: Settings, now: datetime) -> SipCertificate | None:
     if not listens:
         _log.warning("SIP has a certificate and no tls listener: name one, tls:HOST", sip=settings.sip_listen)
         return None
-    return SipCertificate(CertificateFiles(chain, key, authorities), now)
+    memory = settings.journal_dir / "sip-certificate"
+    return SipCertificate(CertificateFiles(chain, key, authorities), now, memory)
 
 
-def _checked(files: CertificateFiles, now: datetime) -> list[x509.Certificate]:
+def _checked(files: CertificateFiles) -> list[x509.Certificate]:
     """Return the chain; raises Refused with what is wrong with the files."""
     chain = _certificates(CERT, files.chain)
     if _public_key(files.key) != _encoded(chain[0].public_key()):
@@ -108,16 +150,15 @@ def _checked(files: CertificateFiles, now: datetime) -> list[x509.Certificate]:
         )
     if files.authorities is not None:
         _certificates(CLIENT_CA, files.authorities)
-    ends_at = min(each.not_valid_after_utc for each in chain)
-    if ends_at <= now:
-        raise Refused(
-            f"{CERT}: a certificate in {files.chain} ended on {ends_at.date()}. Put a renewed one there with "
-            "its key; if it has not ended, set this machine's clock."
-        )
-    if any(each.not_valid_before_utc > now for each in chain):
-        # A clock that is behind after a start without a network comes right by itself, and calls go on.
-        _log.error("the certificate of SIP is not valid yet; is this machine's clock right?", setting=CERT)
     return chain
+
+
+def _name_of(chain: list[x509.Certificate]) -> str:
+    return hashlib.sha256(b"".join(each.public_bytes(Encoding.DER) for each in chain)).hexdigest()
+
+
+def _end_of(chain: list[x509.Certificate]) -> datetime:
+    return min(each.not_valid_after_utc for each in chain)
 
 
 def _certificates(setting: str, path: Path) -> list[x509.Certificate]:

@@ -27,10 +27,14 @@ def settings(issued: Issued | None = None, **given: object) -> Settings:
     return Settings(**{"sip_listen": "127.0.0.1:5060,tls:127.0.0.1", **own, **given})
 
 
-def refusal(issued: Issued | None = None, **given: object) -> str:
+def refused_at(given: Settings, now: datetime) -> str:
     with pytest.raises(Refused) as refused:
-        certificate_of(settings(issued, **given), NOW)
+        certificate_of(given, now)
     return str(refused.value)
+
+
+def refusal(issued: Issued | None = None, **given: object) -> str:
+    return refused_at(settings(issued, **given), NOW)
 
 
 def test_a_pair_is_taken_and_its_end_known(authority: Authority) -> None:
@@ -105,6 +109,41 @@ def test_a_certificate_that_ended_is_refused_with_the_day(authority: Authority) 
     told = refusal(ended)
     assert f"ended on {(NOW - timedelta(days=2)).date()}" in told
     assert "Put a renewed one there" in told
+
+
+def test_a_recorder_starts_again_with_the_certificate_it_ran_with_after_its_end(
+    authority: Authority, tmp_path: Path
+) -> None:
+    """Calls by UDP, and those that run, must not be lost for it; it is an alarm, and a new one is taken."""
+    issued, later = authority.issue("recorder"), NOW + timedelta(days=40)
+    (tmp_path / "journal").mkdir()
+    given = settings(issued, journal_dir=tmp_path / "journal")
+    running = certificate_of(given, NOW)
+    assert running is not None
+    assert "ended on" in refused_at(given, later)
+    running.remember()
+    with capture_logs() as logs:
+        again = certificate_of(given, later)
+    assert "ALARM: the certificate of SIP ended" in logs[0]["event"]
+    authority.issue("recorder", ends=timedelta(days=39))
+    assert "ended on" in refused_at(given, later)
+    assert again is not None
+    again.renew(later)
+    with pytest.raises(Refused, match="ended on"):
+        again.renew(later)
+    authority.issue("recorder", ends=timedelta(days=60))
+    assert [again.renew(later) for _ in range(2)] == [False, True]
+    with capture_logs() as logs:
+        assert certificate_of(given, NOW + timedelta(days=70)) is not None
+    assert logs[0]["log_level"] == "error"
+
+
+def test_what_cannot_be_noted_stops_nothing(authority: Authority, tmp_path: Path) -> None:
+    running = certificate_of(settings(authority.issue("recorder"), journal_dir=tmp_path / "none"), NOW)
+    assert running is not None
+    with capture_logs() as logs:
+        running.remember()
+    assert "can't be noted" in logs[0]["event"]
 
 
 def test_one_that_is_not_valid_yet_is_taken_and_complained_of(authority: Authority) -> None:
