@@ -13,9 +13,9 @@ import re
 from aiohttp import web
 
 from archive.branding import style_sheet
-from archive.catalogue import brandings
+from archive.catalogue import brandings, people
 from archive.model import TenantId
-from playback_portal.person import LOOK
+from playback_portal.person import LOOK, WRITTEN_DOWN
 from playback_portal.problems import not_found
 from playback_portal.route import STATIC_PREFIX, Route
 from playback_portal.services import SERVICES
@@ -30,9 +30,15 @@ async def look_as(request: web.Request, tenant_id: TenantId) -> None:
     For where they proved something that only those of it have: a link, a first proof, an answer of
     their own sign-in. A page that anybody can ask for must not tell who is a customer.
     """
-    look = await asyncio.to_thread(brandings.look_of, request.app[SERVICES].catalogue, tenant_id)
-    if look is not None:
-        request[LOOK] = look
+    catalogue = request.app[SERVICES].catalogue
+    look = await asyncio.to_thread(brandings.look_of, catalogue, tenant_id)
+    if look is None:
+        return
+    request[LOOK] = look
+    if look.name:
+        # As under a mail: nobody of the organisation can change it.
+        tenant = await asyncio.to_thread(people.tenant_of, catalogue, tenant_id)
+        request[WRITTEN_DOWN] = "" if tenant.name == look.name else tenant.name
 
 
 async def get_file(request: web.Request) -> web.StreamResponse:

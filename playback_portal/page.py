@@ -13,7 +13,8 @@ How to write one
   begins `{% extends "frame.html" %}` (signed in, with the menu) or `"public.html"` (a sheet
   for strangers) and fills the blocks `title` and `content`; `head` is for
   `{{ ui.script("player.js") }}` and the like.
-- Every template has `me` (None or `Person`), `look` (None or that of the organisation),
+- Every template has `me` (None or `Person`), `look` (None or that of the organisation), on
+  pages for strangers `written_down` (the name its provider gave it, '' where it has no other),
   `csrf`, `language` ("nl", "en"), `theme`
   ("light", "dark" or "" for the system's), `path`, `here` (with its query), `shortcuts`,
   `silence_ms`,
@@ -49,7 +50,7 @@ from playback_portal import navigation
 from playback_portal.authentication import authenticate
 from playback_portal.browser_session import SESSION, is_kept_back, token_of
 from playback_portal.language import Language, language_of
-from playback_portal.person import CSRF, LOOK, ME, QUARANTINED
+from playback_portal.person import CSRF, LOOK, ME, QUARANTINED, WRITTEN_DOWN
 from playback_portal.problems import Problem
 from playback_portal.refusals import explanation_of
 from playback_portal.rendering import environment_of
@@ -150,6 +151,7 @@ def surroundings(request: web.Request) -> dict[str, object]:
     return {
         "me": request.get(ME),
         "look": _look(request),
+        "written_down": request.get(WRITTEN_DOWN, ""),
         "quarantined": request.get(QUARANTINED, 0),
         "csrf": request.get(CSRF, ""),
         "theme": theme if theme in THEMES else "",

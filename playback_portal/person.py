@@ -29,6 +29,9 @@ ME = web.RequestKey("ME", Person)
 LOOK = web.RequestKey("LOOK", Look)
 """How a page looks that is not that of somebody who signed in, or is looked at before it is theirs."""
 
+WRITTEN_DOWN = web.RequestKey("WRITTEN_DOWN", str)
+"""The name their provider wrote down, of who calls itself otherwise on a page for strangers."""
+
 QUARANTINED = web.RequestKey("QUARANTINED", int)
 """How many recordings wait in quarantine, for the menu of who may decide on them."""
 

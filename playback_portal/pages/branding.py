@@ -35,7 +35,7 @@ from archive.logo import (
 )
 from archive.model import TenantId
 from playback_portal.admission import again
-from playback_portal.language import mark
+from playback_portal.language import Language, language_of, mark
 from playback_portal.page import render, see_other
 from playback_portal.pages.teams import row
 from playback_portal.person import LOOK
@@ -225,11 +225,18 @@ async def _page(
         logo_of=look,
         form=filled if texts is None else {name: texts.get(name, "") for name in fields},
         wrong=wrong,
+        numbers={} if wrong is None else _written(wrong.numbers, language_of(request)),
         done=DONE.get(request.query.get("done", "")),
         name_chars_max=NAME_CHARS_MAX,
         limits=LIMITS,
         again=again(request),
     )
+
+
+def _written(numbers: Mapping[str, object], language: Language) -> dict[str, str]:
+    """Return the numbers of a message as a language writes them: 4,5:1 in Dutch."""
+    point = "," if language is Language.DUTCH else "."
+    return {name: str(value).replace(".", point) for name, value in numbers.items()}
 
 
 BRANDING_ROUTES = (

@@ -100,8 +100,8 @@ async def test_one_press_brings_the_look_of_everybody_back(office: Any) -> None:
 
 async def test_a_colour_that_can_not_be_read_is_refused_with_what_was_measured(office: Any) -> None:
     for field, value, told in (
-        ("accent_light", "#ffcc00", r"het contrast op #[0-9a-f]{6} is 1\.\d\d:1, en 4\.5:1 is nodig"),
-        ("accent_dark", "#0a6557", r"het contrast op #[0-9a-f]{6} is 2\.\d\d:1"),
+        ("accent_light", "#ffcc00", r"het contrast op #[0-9a-f]{6} is 1,\d\d:1, en 4,5:1 is nodig"),
+        ("accent_dark", "#0a6557", r"het contrast op #[0-9a-f]{6} is 2,\d\d:1"),
         ("accent_light", "#ffcc00", "#[0-9a-f]{6} kan wel"),
         ("accent_light", "red;}", "Schrijf # en zes tekens"),
         ("name", "x" * 61, "hoogstens 60 letters"),
@@ -130,7 +130,7 @@ async def test_only_the_draft_that_was_looked_at_is_used(office: Any) -> None:
     answer = await office.posted("boss", f"{PAGE}/publication", version=first.version)
     assert answer.headers["Location"] == f"{PAGE}/preview?changed"
     page = await office.opened("boss", answer.headers["Location"])
-    assert "Iemand anders heeft het concept intussen gewijzigd." in page
+    assert "Iemand anders heeft het voorbeeld intussen gewijzigd." in page
     assert "gewijzigd" not in await office.opened("boss", f"{PAGE}/preview")
     assert brandings.look_of(office.house.portal, office.tenant.id) is None
     await office.posted("boss", f"{PAGE}/reset")

@@ -12,7 +12,7 @@ import pytest
 
 from archive.access import Right
 from archive.audit import AuditWriter
-from archive.catalogue import audit_entries, brandings, policies, rights, share_policies, share_visits
+from archive.catalogue import audit_entries, brandings, people, policies, rights, share_policies, share_visits
 from archive.catalogue.shares import SHARES_PER_RECORDING_MAX, hash_of
 from archive.errors import CatalogueUnavailable
 from archive.model import Recording
@@ -65,6 +65,9 @@ async def test_a_link_looks_as_the_organisation_that_shared_it(office: Any, reco
     page = await (await visitor.get()).text()
     assert f"/static/branding/{office.tenant_id}/{made.version}/style.css" in page
     assert "Molen &amp; Zn" in page
+    written = people.tenant_of(office.house.portal, office.tenant_id).name
+    assert f"<bdi>{written}</bdi>" in page, "whoever they say they are"
+    assert written not in plain.partition("<footer>")[2]
 
 
 async def test_tokens_are_256_random_bits_behind_their_tenant(office: Any, recording: Recording) -> None:
