@@ -51,6 +51,12 @@ EXPLANATIONS = {
         mark("It is no longer as your page shows it, or its state does not allow it. Nothing was changed."),
         mark("You: load the page again and look how it is now"),
     ),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: Explanation(
+        mark("Too large"),
+        mark("What you sent is too large"),
+        mark("A file or text has at most 1 MB. Nothing was changed."),
+        mark("You: go back and send something smaller"),
+    ),
     HTTPStatus.TOO_MANY_REQUESTS: Explanation(
         mark("Too many requests"),
         mark("That was too much at once"),

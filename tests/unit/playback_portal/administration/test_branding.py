@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 from typing import Any
 
 import aiohttp
 
 from archive.catalogue import brandings
+from archive.logo import FILE_BYTES_MAX
 from tests.unit.archive.test_logo import GOOD
 
 PAGE = "/admin/policies/branding"
@@ -120,6 +122,15 @@ async def test_a_file_that_is_no_picture_is_refused_and_nothing_of_the_form_is_k
     assert answer.status == 400
     assert "Een tekening (SVG) kan niet." in await answer.text()
     assert brandings.look_of(office.house.portal, office.tenant.id, draft=True) is None
+
+
+async def test_a_file_that_is_larger_than_anything_we_take_is_said_to_be_too_large(office: Any) -> None:
+    form = aiohttp.FormData()
+    form.add_field("logo", io.BytesIO(GOOD + bytes(FILE_BYTES_MAX)), filename="logo.png")
+    headers = {**office.signed_in(office.people["boss"]), "Accept-Language": "nl"}
+    answer = await office.client.post(PAGE, data=form, headers=headers, allow_redirects=False)
+    assert answer.status == 413
+    assert "Wat je stuurde is te groot" in await answer.text()
 
 
 async def test_only_the_draft_that_was_looked_at_is_used(office: Any) -> None:
