@@ -86,6 +86,17 @@ def look_document(look: Look | None) -> dict[str, Json]:
     }
 
 
+def told_of(look: Look) -> dict[str, Json]:
+    """Return what the audit log tells of a look: what somebody called themselves is asked for later."""
+    return {
+        "version": look.version,
+        "name": look.name,
+        "accentLight": look.accent_light,
+        "accentDark": look.accent_dark,
+        "logo": look.has_logo,
+    }
+
+
 def _show(
     request: web.Request, wanted: Look | None, logo: bytes | None, *, keep_logo: bool
 ) -> dict[str, Json]:
@@ -106,8 +117,7 @@ def _show(
         will = look_document(made)
         changed: list[Json] = [name for name in _WORDS if was[name] != will[name]]
         changed += [] if keep_logo else ["logo"]
-        told: dict[str, Json] = {"version": made.version, "changed": changed}
-        request[DETAILS] = told
+        request[DETAILS] = {**told_of(made), "changed": changed}
     return will
 
 

@@ -167,16 +167,18 @@ def _put(
     return replace(look, has_logo=logo is not None)
 
 
-def publish(connection: Connection, tenant_id: TenantId, version: str) -> None:
-    """Show the draft of a version from now on; raises Conflict where it is another one by now."""
+def publish(connection: Connection, tenant_id: TenantId, version: str) -> Look:
+    """Show the draft of a version from now on and return it; raises Conflict for another than the draft."""
     _lock(connection, tenant_id)
     columns = brandings.c
     of_tenant = columns.tenant_id == tenant_id
     found = (of_tenant, columns.draft.is_(True), columns.version == version)
-    if connection.execute(select(columns.version).where(*found).with_for_update()).first() is None:
+    row = connection.execute(select(*_SHOWN).where(*found).with_for_update()).one_or_none()
+    if row is None:
         raise Conflict("The draft was changed meanwhile: look at it first.")
     connection.execute(delete(brandings).where(of_tenant, columns.draft.is_(False)))
     connection.execute(update(brandings).where(*found).values(draft=False))
+    return _look(row)
 
 
 def reset(connection: Connection, tenant_id: TenantId) -> None:

@@ -15,7 +15,6 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from archive.audit import Json
 from archive.branding import CONTRAST_MIN, NAME_CHARS_MAX, Theme, colour, measured, nearest
 from archive.catalogue import brandings
 from archive.catalogue.brandings import Look
@@ -36,6 +35,7 @@ from archive.logo import (
 from archive.model import TenantId
 from playback_portal.admission import again
 from playback_portal.language import Language, language_of, mark
+from playback_portal.looks import told_of
 from playback_portal.page import render, see_other
 from playback_portal.pages.teams import row
 from playback_portal.person import LOOK
@@ -122,9 +122,7 @@ async def post_publication(request: web.Request) -> web.StreamResponse:
 
     def publish() -> None:
         with request[ENTRY].transaction() as connection:
-            brandings.publish(connection, tenant_id, version)
-            told: dict[str, Json] = {"version": version}
-            request[DETAILS] = told
+            request[DETAILS] = told_of(brandings.publish(connection, tenant_id, version))
 
     try:
         await asyncio.to_thread(publish)
@@ -199,8 +197,7 @@ def _draft(request: web.Request, wanted: Look, logo: bytes | None, keep: bool) -
     with request[ENTRY].transaction() as connection:
         now = services.clock.now()
         made = brandings.put_draft(connection, wanted, scope.actor, now=now, logo=logo, keep_logo=keep)
-        told: dict[str, Json] = {"version": made.version, "logo": made.has_logo}
-        request[DETAILS] = told
+        request[DETAILS] = told_of(made)
 
 
 async def _look(request: web.Request, *, draft: bool) -> Look | None:

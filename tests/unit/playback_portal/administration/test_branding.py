@@ -58,6 +58,9 @@ async def test_a_draft_is_seen_by_who_made_it_on_its_page_and_by_all_once_it_is_
     assert picture.headers["X-Content-Type-Options"] == "nosniff"
     deeds = [each.action for each in office.log("branding")]
     assert [each for each in deeds if each != "branding.viewed"] == ["branding.drafted", "branding.changed"]
+    for body in (each.body or {} for each in office.log("branding") if each.action != "branding.viewed"):
+        told = (body["name"], body["accentLight"], body["accentDark"], body["logo"])
+        assert told == (LOOK["name"], "#0a4f8a", "#8abcf5", True)
 
 
 async def test_what_is_left_out_stays_and_the_logo_goes_when_asked(office: Any) -> None:
