@@ -137,6 +137,10 @@ class Proposal:
         return self.subject.partition(":")[2]
 
 
+class ProposedAlready(Conflict):
+    """The same is proposed and waits for a second person."""
+
+
 class NotDecidable(Conflict):
     """The proposal was decided on, or its time is over."""
 

@@ -7,19 +7,29 @@ none changes only the fields it names (RFC 7396), which is safe for most.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
 from aiohttp import web
 
 from archive.audit import Json, canonical_json
+from archive.errors import Conflict
 from playback_portal import byte_range, documents
 from playback_portal.problems import Problem
+
+
+class ChangedMeanwhile(Conflict):
+    """Somebody else changed what a form would write over."""
 
 
 def entity_tag(document: Mapping[str, Json]) -> str:
     """Return the strong ETag of a document, in its quotes (RFC 9110 section 8.8.3)."""
     return f'"{hashlib.sha256(canonical_json(document)).hexdigest()[:32]}"'
+
+
+def form_tag(document: Mapping[str, Json], names: Iterable[str]) -> str:
+    """Return the tag of these fields, as a form says what it was made of."""
+    return entity_tag({name: document[name] for name in names}).strip('"')
 
 
 def require_match(if_match: str | None, document: Mapping[str, Json]) -> None:

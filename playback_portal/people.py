@@ -32,7 +32,7 @@ from archive.errors import Refused
 from archive.model import RecordingMode, RetentionClass, Role, Tenant, User, UserId
 from archive.roll import BY_KEY, OWN_ROLE, TOLD_FIELDS, changes, changes_power, login_within, particulars
 from playback_portal import documents
-from playback_portal.entity_tag import require_match, tagged_response
+from playback_portal.entity_tag import ChangedMeanwhile, form_tag, require_match, tagged_response
 from playback_portal.parameters import (
     Body,
     Parameters,
@@ -47,6 +47,9 @@ from playback_portal.problems import ParameterFault, Problem, wrong_parameters
 from playback_portal.proposal import propose, waiting_response
 from playback_portal.route import DETAILS, SUBJECT
 from playback_portal.services import ENTRY, SCOPE, SERVICES, Services, recording_id_of
+
+PROFILE = ("role", "access", "site", "broadworksId", "ownModes")
+"""What the form of a person's page holds, all of it at once, as it was when the page was made."""
 
 NUMBER_CHARS_MAX = 256
 """A range of two E.164 numbers has 33; an address of record may be longer."""
@@ -111,6 +114,11 @@ async def patch_user(request: web.Request) -> web.StreamResponse:
     return tagged_response(user_document(made, tenant))
 
 
+def profile_tag(user: User) -> str:
+    """Return the tag of what the form of a person's page holds, as long as nobody changes any of it."""
+    return form_tag(particulars(user), PROFILE)
+
+
 def add_user(request: web.Request, login: str, tenant: Tenant, fields: UserFields) -> User:
     """Add a person with their entry in the log; a role of power is proposed beside. Blocks."""
     services, now = request.app[SERVICES], request.app[SERVICES].clock.now()
@@ -129,12 +137,14 @@ def add_user(request: web.Request, login: str, tenant: Tenant, fields: UserField
     return user
 
 
-def change_user(request: web.Request, user_id: UserId, tenant: Tenant, fields: UserFields) -> User | Proposal:
+def change_user(
+    request: web.Request, user_id: UserId, tenant: Tenant, fields: UserFields, seen: str | None = None
+) -> User | Proposal:
     """Change a person with their entry in the log; a role of power is proposed, the rest is done. Blocks.
 
-    Raises the 412 Problem when the request wants to change them as they were before, the 403
-    Problem for one's own role and for a role no key changes, Conflict while the same is
-    proposed already, and as `directory.update_user`.
+    `seen` is the tag of the profile a form was made of. Raises the 412 Problem when the request wants to
+    change them as they were before, ChangedMeanwhile when the form does, the 403 Problem for one's
+    own role and for a role no key changes, ProposedAlready, and as `directory.update_user`.
     """
     services, now = request.app[SERVICES], request.app[SERVICES].clock.now()
     with request[ENTRY].transaction() as connection:
@@ -142,6 +152,8 @@ def change_user(request: web.Request, user_id: UserId, tenant: Tenant, fields: U
         before = directory.lock_user(connection, tenant.id, user_id, fields)
         known = user_document(before, tenant)
         require_match(request.headers.get("If-Match"), known)
+        if seen is not None and seen != profile_tag(before):
+            raise ChangedMeanwhile("Somebody else changed this person meanwhile.")
         role = fields.get("role", before.role)
         if user_id == request[SCOPE].user_id and role is not before.role:
             raise Problem(HTTPStatus.FORBIDDEN, "own-role", OWN_ROLE)

@@ -25,11 +25,14 @@ from archive.model import (
     AboveCap,
     TenantPolicy,
 )
-from playback_portal.entity_tag import require_match, tagged_response
+from playback_portal.entity_tag import ChangedMeanwhile, form_tag, require_match, tagged_response
 from playback_portal.parameters import Body, Parameters, json_flag, json_whole_number, json_word_of, read_body
 from playback_portal.proposal import propose, waiting_response
 from playback_portal.route import DETAILS
 from playback_portal.services import ENTRY, SCOPE, SERVICES
+
+KEEPING = ("keepGraceHours", "aboveCap", "exportsAloneMax", "trashDays")
+"""What the form on keeping holds, all of it at once, as it was when the page was made."""
 
 _T = TypeVar("_T")
 
@@ -61,17 +64,20 @@ async def patch_policy(request: web.Request) -> web.StreamResponse:
     return waiting_response(made) if isinstance(made, Proposal) else tagged_response(policy_document(made))
 
 
-def change(request: web.Request, wanted: Changes) -> TenantPolicy | Proposal:
+def change(request: web.Request, wanted: Changes, seen: str | None = None) -> TenantPolicy | Proposal:
     """Change the policy, or propose it: all of it, when a part takes a second person; blocks.
 
-    Raises the 412 Problem when it is another than the request names, the 403 Problem of a key
-    that may not propose, Conflict while another change of it waits.
+    `seen` is the tag of what a form was made of. Raises the 412 Problem when it is another than the
+    request names, ChangedMeanwhile when it is another than the form's, the 403 Problem of a key that
+    may not propose, ProposedAlready while another change of it waits.
     """
     tenant_id = request[SCOPE].tenant_id
     with request[ENTRY].transaction() as connection:
         # Compared behind the lock: what somebody else is changing at this moment counts.
         before = policies.locked(connection, tenant_id)
         require_match(request.headers.get("If-Match"), policy_document(before))
+        if seen is not None and seen != keeping_tag(before):
+            raise ChangedMeanwhile("Somebody else changed these settings meanwhile.")
         after = replace(before, **wanted)
         was, will = policy_document(before), policy_document(after)
         names = [name for name in will if will[name] != was[name]]
@@ -81,6 +87,11 @@ def change(request: web.Request, wanted: Changes) -> TenantPolicy | Proposal:
         changed: dict[str, Json] = {name: {"from": was[name], "to": will[name]} for name in names}
         request[DETAILS] = {"changed": changed}
         return policies.set_within(connection, tenant_id, **wanted)
+
+
+def keeping_tag(policy: TenantPolicy) -> str:
+    """Return the tag of what the form on keeping holds, as long as nobody changes any of it."""
+    return form_tag(policy_document(policy), KEEPING)
 
 
 def policy_document(policy: TenantPolicy) -> dict[str, Json]:

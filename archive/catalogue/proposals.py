@@ -28,6 +28,7 @@ from archive.approval import (
     Kind,
     NotYours,
     Proposal,
+    ProposedAlready,
     State,
     Wanted,
     judge,
@@ -184,7 +185,7 @@ def _insert(
     about = (columns.kind == wanted.kind.value, columns.subject == wanted.subject)
     same = select(columns.id).where(*waiting, *about)
     if connection.execute(same).first() is not None:
-        raise Conflict("The same is proposed already and waits for a second person.")
+        raise ProposedAlready("The same is proposed already and waits for a second person.")
     row = {
         "id": new_id(now),
         "tenant_id": tenant_id,

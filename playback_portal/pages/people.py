@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -17,7 +18,7 @@ from aiohttp import web
 from yarl import URL
 
 from archive.access import Right
-from archive.approval import Kind, Proposal
+from archive.approval import Kind, Proposal, ProposedAlready
 from archive.catalogue import departures, directory, people, proposals, rights, teams
 from archive.catalogue.departures import Outlook
 from archive.catalogue.directory import UserFields
@@ -31,6 +32,7 @@ from archive.model import RecordingMode, Role, Tenant, User, UserId
 from archive.roll import login_within
 from playback_portal import words
 from playback_portal.admission import again
+from playback_portal.entity_tag import ChangedMeanwhile
 from playback_portal.language import mark
 from playback_portal.page import is_htmx, partial, render, see_other
 from playback_portal.pages.credentials import CREDENTIAL_ROUTES, Credentials, credentials_of
@@ -39,7 +41,7 @@ from playback_portal.pages.licences import LICENCE_ROUTES
 from playback_portal.pages.numbers import NUMBER_ROUTES
 from playback_portal.pages.rights import RIGHTS_ROUTES
 from playback_portal.pages.teams import TEAM_ROUTES, row
-from playback_portal.people import add_user, change_user, check_role
+from playback_portal.people import add_user, change_user, check_role, profile_tag
 from playback_portal.problems import not_found
 from playback_portal.route import DETAILS
 from playback_portal.services import ENTRY, SCOPE, SERVICES, recording_id_of
@@ -48,6 +50,8 @@ PEOPLE_ON_PAGE = 50
 FOLLOW = "follow"
 """The value of a switch that lets a person follow their teams again."""
 
+CHANGED = mark("Somebody else changed this person meanwhile. See what stands here now, and change it again.")
+PROPOSED = mark("This role waits for a second person already.")
 OWN_ROLE = mark("Nobody changes their own role. Ask another administrator.")
 
 OWN_MODES = "own_modes"
@@ -148,10 +152,17 @@ async def post_profile(request: web.Request) -> web.StreamResponse:
         # One's own page offers no other role; whoever sends one all the same is told no.
         if before.user.id == scope.user_id and fields.get("role", before.user.role) is not before.user.role:
             return await _refused(request, OWN_ROLE, HTTPStatus.FORBIDDEN)
-        await asyncio.to_thread(change_user, request, before.user.id, before.tenant, fields)
+        seen = form.get("seen")
+        await asyncio.to_thread(change_user, request, before.user.id, before.tenant, fields, seen)
+    except ChangedMeanwhile:
+        # What stands there now is shown, and nothing that was typed over what it was before.
+        return await _refused(request, CHANGED, HTTPStatus.CONFLICT)
+    except ProposedAlready:
+        return await _refused(request, PROPOSED, HTTPStatus.CONFLICT, form)
     except (Conflict, Refused, ValueError) as error:
         status, told = _fault(error)
-        return await _refused(request, told, status)
+        typed = form | {OWN_MODES: " ".join(map(str, posted.getall(OWN_MODES, ())))}
+        return await _refused(request, told, status, typed)
     return see_other(request, f"/admin/users/{before.user.id}")
 
 
@@ -188,12 +199,21 @@ async def post_right(request: web.Request) -> web.StreamResponse:
     )
 
 
-async def _refused(request: web.Request, told: str, status: int) -> web.Response:
+async def _refused(
+    request: web.Request, told: str, status: int, typed: Mapping[str, str] | None = None
+) -> web.Response:
     await request[ENTRY].make("refused")
-    return await _page(request, status=status, error=told)
+    return await _page(request, status=status, error=told, typed=typed)
 
 
-async def _page(request: web.Request, *, status: int = HTTPStatus.OK, error: str = "") -> web.Response:
+async def _page(
+    request: web.Request,
+    *,
+    status: int = HTTPStatus.OK,
+    error: str = "",
+    typed: Mapping[str, str] | None = None,
+) -> web.Response:
+    """Return the page; `typed` is what a form held that could not be taken."""
     profile = await _profile(request)
     own = profile.user.id == request[SCOPE].user_id
     return render(
@@ -204,6 +224,8 @@ async def _page(request: web.Request, *, status: int = HTTPStatus.OK, error: str
         proposed_role=None if profile.proposed is None else Role(str(profile.proposed.parameters["role"])),
         own=own,
         error=error,
+        typed=typed or {},
+        seen=profile_tag(profile.user),
         words=words,
         again=again(request),
     )

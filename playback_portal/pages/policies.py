@@ -7,6 +7,7 @@ log tells what changed. Who may share is not here: it is a right of teams and pe
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import cast
 
@@ -30,6 +31,7 @@ from archive.model import (
 from playback_portal import policies as tenant_policy
 from playback_portal import shares as sharing
 from playback_portal import words
+from playback_portal.entity_tag import ChangedMeanwhile
 from playback_portal.language import mark
 from playback_portal.page import is_htmx, partial, render, see_other
 from playback_portal.pages.approvals import ABOVE_CAP
@@ -40,6 +42,11 @@ from playback_portal.route import DETAILS
 from playback_portal.services import ENTRY, SCOPE, SERVICES
 
 PAGE = "/admin/policies"
+
+WAITS = mark("A change of the settings waits for a second person already.")
+CHANGED = mark(
+    "Somebody else changed these settings meanwhile. See what stands here now, and change it again."
+)
 
 RULES = {
     "links_allowed": (
@@ -108,17 +115,18 @@ async def post_keeping(request: web.Request) -> web.StreamResponse:
     days, above_cap = _whole(form.get("trash_days", ""), TRASH_DAYS_MAX), form.get("above_cap", "")
     hours = _whole(form.get("keep_grace_h", ""), KEEP_GRACE_H_MAX)
     if above_cap not in set(AboveCap) or count is None:
-        return await _page(request, wrong="count")
+        return await _page(request, wrong="count", typed=form)
     if days is None or hours is None:
-        return await _page(request, wrong="trash" if days is None else "grace")
+        return await _page(request, wrong="trash" if days is None else "grace", typed=form)
     wanted = tenant_policy.Changes(
         above_cap=AboveCap(above_cap), keep_grace_h=hours, exports_alone_max=count, trash_days=days
     )
     try:
-        made = await asyncio.to_thread(tenant_policy.change, request, wanted)
-    except Conflict:
+        made = await asyncio.to_thread(tenant_policy.change, request, wanted, form.get("seen"))
+    except Conflict as error:
         await request[ENTRY].make("refused")
-        return await _page(request, waits_already=True)
+        # What somebody else changed is shown, and nothing that was typed over what it was before.
+        return await _page(request, fault=CHANGED if isinstance(error, ChangedMeanwhile) else WAITS)
     return see_other(request, APPROVALS if isinstance(made, Proposal) else PAGE)
 
 
@@ -133,8 +141,10 @@ async def _policy(request: web.Request) -> SharePolicy:
     return await asyncio.to_thread(share_policies.policy_of, services.catalogue, tenant_id)
 
 
-async def _page(request: web.Request, *, wrong: str = "", waits_already: bool = False) -> web.Response:
-    """Return the page; `wrong` names the field that holds what can't be."""
+async def _page(
+    request: web.Request, *, wrong: str = "", fault: str = "", typed: Mapping[str, str] | None = None
+) -> web.Response:
+    """Return the page; `wrong` names the field of what was `typed` that holds what can't be."""
     services, tenant_id = request.app[SERVICES], request[SCOPE].tenant_id
 
     def read() -> tuple[TenantPolicy, Version | None, list[LegalDuty]]:
@@ -150,7 +160,7 @@ async def _page(request: web.Request, *, wrong: str = "", waits_already: bool = 
     return render(
         request,
         "policies/page.html",
-        status=HTTPStatus.CONFLICT if waits_already else status,
+        status=HTTPStatus.CONFLICT if fault else status,
         policy=await _policy(request),
         rules=RULES,
         days_max=DAYS_MAX,
@@ -161,7 +171,10 @@ async def _page(request: web.Request, *, wrong: str = "", waits_already: bool = 
         alone_max=EXPORTS_ALONE_MAX,
         trash_days_max=TRASH_DAYS_MAX,
         grace_max=KEEP_GRACE_H_MAX,
-        waits_already=waits_already,
+        fault=fault,
+        waits=fault == WAITS,
+        typed=typed or {},
+        seen=tenant_policy.keeping_tag(tenant),
         idle_min=IDLE_MINUTES_MIN,
         idle_max=IDLE_MINUTES_MAX,
         why=why,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -381,6 +382,28 @@ async def test_on_the_pages_two_people_see_and_do_it(office: Any) -> None:
     assert role_of(office, "anna") is Role.AUDITOR
     assert "Goedgekeurd" in await office.opened("boss", "/approvals")
     assert (await office.posted("carl", f"/approvals/{made['id']}/approval")).status == 409
+
+
+async def test_settings_of_before_write_over_nothing_and_what_was_typed_stays_after_a_fault(
+    office: Any,
+) -> None:
+    """A page that was open since yesterday would take back what a colleague decided today."""
+    form = {"above_cap": "keep", "exports_alone_max": "50", "trash_days": "9", "keep_grace_h": "12"}
+    page = await office.opened("boss", "/admin/policies")
+    (seen,) = re.findall(r'action="/admin/policies/keeping">.*?name="seen" value="([^"]*)"', page)
+    wrong = await office.posted("boss", "/admin/policies/keeping", **{**form, "exports_alone_max": "many"})
+    assert wrong.status == 400
+    assert re.search(
+        r'name="keep_grace_h"[^>]*value="12"|value="12"[^>]*name="keep_grace_h"', await wrong.text()
+    )
+    policies.set_policy(office.house.operator, office.tenant.id, keep_grace_h=48)
+    late = await office.posted("boss", "/admin/policies/keeping", seen=seen, **form)
+    text = await late.text()
+    assert (late.status, "Iemand anders" in text, 'value="48"' in text) == (409, True, True)
+    assert policies.policy_of(office.house.portal, office.tenant.id).keep_grace_h == 48
+    (seen,) = re.findall(r'action="/admin/policies/keeping">.*?name="seen" value="([^"]*)"', text)
+    assert (await office.posted("boss", "/admin/policies/keeping", seen=seen, **form)).status == 303
+    assert policies.policy_of(office.house.portal, office.tenant.id).keep_grace_h == 12
 
 
 async def test_settings_that_keep_less_wait_on_their_page(office: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from datetime import date, timedelta
 from typing import Any
 
@@ -260,3 +262,54 @@ async def test_site_name_at_the_exchange_and_modes_of_their_own_are_set_on_the_p
     )
     taken = await office.posted("boss", f"{path}/profile", broadworks_id="BERT@bw.example")
     assert taken.status == 409
+
+
+def seen_on(page: str) -> str:
+    """Return what the form of a person's page says it was made of."""
+    (seen,) = re.findall(r'name="seen" value="([^"]*)"', page)
+    return str(seen)
+
+
+async def test_a_page_of_before_writes_over_nothing_that_somebody_else_changed_meanwhile(office: Any) -> None:
+    """Saved last, it would take a role away that two people gave, and a site that was corrected."""
+    path = f"/admin/users/{office.anna.id}"
+    form = {"role": "user", "access": "own", "site": "Goes", "broadworks_id": ""}
+    seen = seen_on(await office.opened("boss", path))
+    directory.set_user(
+        office.house.operator, office.tenant.id, "anna", now=office.now, role=Role.AUDITOR, site="Veere"
+    )
+    late = await office.posted("boss", f"{path}/profile", seen=seen, **form)
+    page = html.unescape(await late.text())
+    assert late.status == 409
+    assert "intussen" in page
+    assert 'value="Veere"' in page
+    user = directory.user_by_id(office.house.portal, office.tenant.id, office.anna.id)
+    assert (user.role, user.site) == (Role.AUDITOR, "Veere")
+    assert office.events(f"user:{office.anna.id}")[-2:] == [
+        ("user.viewed", "ok"),
+        ("user.changed", "refused"),
+    ]
+    # Another's change of what the form does not hold is no reason.
+    again = seen_on(page)
+    directory.set_user(office.house.operator, office.tenant.id, "anna", now=office.now, numbers=["101"])
+    kept = {**form, "role": "auditor"}
+    assert (await office.posted("boss", f"{path}/profile", seen=again, **kept)).status == 303
+
+
+async def test_after_a_fault_the_form_holds_what_was_typed_and_says_what_is_wrong(office: Any) -> None:
+    path = f"/admin/users/{office.anna.id}"
+    directory.add_user(
+        office.house.operator, office.tenant.id, "bert", now=office.now, broadworks_id="bert@bw.example"
+    )
+    form = {"role": "user", "access": "none", "site": "Veere", "broadworks_id": "bert@bw.example"}
+    ticked = [("own_modes", each) for each in ("", "on-demand")]
+    taken = await office.posted("boss", f"{path}/profile", ticked, **form)
+    page = await taken.text()
+    assert 'value="Veere"' in page
+    assert 'value="bert@bw.example"' in page
+    assert re.search(r'value="on-demand"[^>]*checked|checked[^>]*value="on-demand"', page)
+    form = {"role": "auditor", "access": "own", "site": "", "broadworks_id": ""}
+    assert (await office.posted("boss", f"{path}/profile", **form)).status == 303
+    twice = await office.posted("boss", f"{path}/profile", **form)
+    assert twice.status == 409
+    assert "wacht al op een tweede persoon" in await twice.text()
