@@ -25,7 +25,8 @@ const RETRY_MS = 5000;
 export interface Ears {
   opened: () => void;
   heard: (kind: string, call: string | null) => void;
-  lost: () => void;
+  /** Events come no more; `refused` when the server says so itself. */
+  lost: (refused: boolean) => void;
 }
 
 export interface Link {
@@ -41,8 +42,9 @@ export function follow(ears: Ears): Link {
   function lose(): void {
     window.clearTimeout(patience);
     link.open = false;
-    ears.lost();
-    if (source.readyState === EventSource.CLOSED) window.setTimeout(connect, RETRY_MS);
+    const closed = source.readyState === EventSource.CLOSED;
+    ears.lost(closed);
+    if (closed) window.setTimeout(connect, RETRY_MS);
   }
 
   function alive(): void {

@@ -6,6 +6,10 @@ import { htmx } from "./exchange";
 const LINGERS_MS = 10_000;
 // That a call ended may be heard a moment after it went from the list.
 const LATE_MS = 5000;
+// How long a button that came in the place of another obeys nobody: a double click is over by then.
+const SETTLES_MS = 600;
+// A pointer may lie on the list for hours.
+const STAYS_MS = 60_000;
 
 interface Words {
   over: string;
@@ -70,6 +74,7 @@ export class LiveList {
         this.root.querySelector(`[data-call="${call}"]`)?.remove();
         shown.append(row);
         htmx.process(row);
+        if (row.dataset["own"] !== undefined) this.say(begun(row));
       } else this.replace(old, row);
     }
     for (const [call, row] of known) this.gone(call, row);
@@ -81,11 +86,13 @@ export class LiveList {
     const verb = (focused as HTMLElement | null)?.dataset["verb"];
     old.replaceWith(row);
     htmx.process(row);
+    if (verbs(old) !== verbs(row)) settle(row);
     if (old.dataset["own"] !== undefined && old.dataset["says"] !== row.dataset["says"]) this.say(row.dataset["says"]!);
     if (focused === null) return;
     // The button that was pressed has gone with its state; what takes its place is the next to press.
-    const buttons = row.querySelectorAll<HTMLElement>("button, a");
-    (row.querySelector<HTMLElement>(`[data-verb="${verb ?? ""}"]`) ?? buttons[0])?.focus();
+    const same = verb === undefined ? null : row.querySelector<HTMLElement>(`[data-verb="${verb}"]`);
+    const next = verb === undefined ? null : row.querySelector<HTMLElement>("[data-verb]");
+    (same ?? next ?? row.querySelector<HTMLElement>("a, button"))?.focus();
   }
 
   private gone(call: string, row: HTMLElement): void {
@@ -97,7 +104,7 @@ export class LiveList {
     }
     if (row.dataset["ended"] !== undefined) return;
     row.dataset["ended"] = "";
-    for (const part of row.querySelectorAll("form, [data-reminder], .full, .rec-dot, .glyph")) part.remove();
+    for (const part of row.querySelectorAll("form, [data-passing], .full, .rec-dot, .glyph")) part.remove();
     for (const time of row.querySelectorAll<HTMLElement>("[data-since]")) delete time.dataset["since"];
     const state = row.querySelector("[data-state-text]");
     if (state !== null) state.textContent = this.words.over;
@@ -105,10 +112,11 @@ export class LiveList {
     window.setTimeout(() => this.leave(call, row), LINGERS_MS);
   }
 
-  /** Take a row away once nobody is about to press something near it. */
-  private leave(call: string, row: HTMLElement): void {
-    if (this.root.matches(":hover") || row.contains(document.activeElement)) {
-      window.setTimeout(() => this.leave(call, row), LINGERS_MS / 4);
+  /** Take a row away once nobody is about to press something near it; a finger hovers nowhere. */
+  private leave(call: string, row: HTMLElement, stayed = 0): void {
+    const near = stayed < STAYS_MS && matchMedia("(hover: hover)").matches && this.root.matches(":hover");
+    if (near || row.contains(document.activeElement)) {
+      window.setTimeout(() => this.leave(call, row, stayed + LINGERS_MS / 4), LINGERS_MS / 4);
       return;
     }
     const section = row.closest<HTMLElement>("[data-section]");
@@ -122,4 +130,20 @@ export class LiveList {
     const none = this.root.querySelector<HTMLElement>('[data-section="none"]')!;
     none.hidden = this.root.querySelector("[data-call]") !== null;
   }
+}
+
+/** Which buttons a row has. */
+function verbs(row: HTMLElement): string {
+  return [...row.querySelectorAll<HTMLElement>("[data-verb]")].map((button) => button.dataset["verb"]).join(" ");
+}
+
+/** Let what has just come under a pointer or a key be seen first. */
+function settle(row: HTMLElement): void {
+  row.dataset["settling"] = "";
+  window.setTimeout(() => delete row.dataset["settling"], SETTLES_MS);
+}
+
+/** What is said of one's own call that begins: with whom, and whether it is recorded. */
+function begun(row: HTMLElement): string {
+  return `${row.querySelector("h2")?.textContent ?? ""}: ${row.dataset["says"] ?? ""}`;
 }

@@ -17,6 +17,8 @@ const SETTLE_MS = 150;
 const RETRY_MS = 5000;
 // Without a change the lists are as they were; this is for a change whose event was missed.
 const AGAIN_MS = 60_000;
+// Who waits longer for the lists is not connected, whatever the connection says of itself.
+const PATIENCE_MS = 5000;
 
 const root = document.querySelector<HTMLElement>("#live");
 
@@ -57,7 +59,8 @@ function begin(): void {
     }
     asking = true;
     try {
-      const answer = await fetch(LISTS, { headers: { "HX-Request": "true" }, redirect: "error" });
+      const headers = { "HX-Request": "true", "HX-Current-URL": location.href };
+      const answer = await fetch(LISTS, { headers, redirect: "error", signal: AbortSignal.timeout(PATIENCE_MS) });
       const elsewhere = answer.headers.get("HX-Redirect");
       if (elsewhere !== null) location.assign(elsewhere);
       else if (answer.ok) take(await answer.text());
@@ -98,7 +101,11 @@ function begin(): void {
       if (kind === "call.ended" && call !== null) list.ended(call);
       soon();
     },
-    lost: () => show(true),
+    lost: (refused) => {
+      show(true);
+      // Who is signed out in another window is told the way in, and waits for no connection.
+      if (refused) void ask();
+    },
   });
   const first = need<HTMLElement>("[data-list]");
   clock.set(Number(first.dataset["now"]), Number(first.dataset["longMs"]));
@@ -112,17 +119,39 @@ function begin(): void {
   });
   root!.addEventListener("htmx:beforeRequest", () => need("[data-told]").replaceChildren());
   root!.addEventListener("htmx:afterRequest", () => void ask());
-  root!.addEventListener("htmx:sendError", () => {
-    need("[data-told]").append(list.notice(words.unreachable, words.look));
-    show(true);
-  });
+  for (const event of ["htmx:sendError", "htmx:timeout"]) {
+    root!.addEventListener(event, () => {
+      need("[data-told]").replaceChildren(list.notice(words.unreachable, words.look));
+      show(true);
+    });
+  }
+  onePressEach();
   if (enabled) bindKeys();
+}
+
+/** A press is one: the second of a double click, and a key that is held down, obey no button that has just come. */
+function onePressEach(): void {
+  const pressed = (event: Event): boolean => (event.target as Element).closest("[data-command]") !== null;
+  root!.addEventListener(
+    "click",
+    (event) => {
+      if (!pressed(event) || (event.target as Element).closest("[data-settling]") === null) return;
+      event.preventDefault();
+      event.stopPropagation();
+    },
+    true,
+  );
+  root!.addEventListener("keydown", (event) => {
+    if (event.repeat && pressed(event)) event.preventDefault();
+  });
 }
 
 /** A letter presses the button of one's own call that has it; with two calls at once, of the first. */
 function bindKeys(): void {
   for (const key of ["p", "b", "s"]) {
-    on(key, () => root!.querySelector<HTMLButtonElement>(`[data-own] button[data-key="${key}"]`)?.click());
+    on(key, (event) => {
+      if (!event.repeat) root!.querySelector<HTMLButtonElement>(`[data-own] button[data-key="${key}"]`)?.click();
+    });
   }
 }
 

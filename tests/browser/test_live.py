@@ -11,9 +11,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,14 +22,14 @@ from playwright.sync_api import Page, expect
 
 from archive.catalogue import directory, passwords
 from archive.model import RecordingMode, RetentionClass
-from tests.behaviour.course import begin, plan_of
 from tests.behaviour.customer import operating
 from tests.browser import axe
 from tests.browser.desk import NARROW, WIDE, Desk
 from tests.browser.effort import Cost, Hands
 from tests.browser.house import ILSE, PASSWORD, SANNE, House, Person, furnished
 from tests.browser.scenes import settle
-from tests.crash.calls import Call
+from tests.browser.telephones import PATIENCE_S, Telephones
+from tests.crash.calls import CALLEE, Call
 from tests.running_service import eventually
 
 HandsOn = Callable[[Page], Hands]
@@ -42,7 +40,6 @@ BY_MODE = {
 }
 CARD = "[data-section=own] [data-call]"
 STATE = f"{CARD} [data-state-text]"
-PATIENCE_S = 60
 REMINDER_S = 2
 """Long enough that a pause of the other tests is over by then on most days, and none of them minds if not."""
 
@@ -69,37 +66,6 @@ def house() -> Iterator[House]:
                 it.ids[person.login] = user.id
                 passwords.set_password(catalogue, it.tenant_id, person.login, PASSWORD)
         yield it
-
-
-@dataclass
-class Telephones:
-    """Calls that go on in a thread of their own, for Playwright has the loop of this one."""
-
-    house: House
-    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
-    calls: list[Call] = field(default_factory=list)
-
-    def call(self, person: Person) -> Call:
-        """Let somebody call, and return when the recorder has answered."""
-        call: Call = self._done(begin(plan_of(self.house.service, person.number)))
-        self.calls.append(call)
-        return call
-
-    def hang_up(self, call: Call) -> None:
-        """End a call, whatever became of its recorder."""
-        self.calls.remove(call)
-        self.loop.call_soon_threadsafe(call.hang_up.set)
-
-    async def end(self) -> None:
-        """Let no call go on, nor anything that belongs to one."""
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _done(self, work: Any) -> Any:
-        future: Future[Any] = asyncio.run_coroutine_threadsafe(work, self.loop)
-        return future.result(PATIENCE_S)
 
 
 @pytest.fixture
@@ -136,6 +102,11 @@ def button(page: Page, verb: str) -> Any:
     return page.locator(f"{CARD} [data-verb={verb}]")
 
 
+def settled(page: Page) -> None:
+    """Wait until the buttons that came in the place of others can be pressed."""
+    expect(page.locator("[data-settling]")).to_have_count(0)
+
+
 def verbs(page: Page) -> list[str]:
     return [each.get_attribute("data-verb") or "" for each in page.locator(f"{CARD} [data-verb]").all()]
 
@@ -163,12 +134,15 @@ def test_a_call_appears_by_itself_is_paused_and_resumed_with_one_press_each_and_
     call = telephones.call(BY_MODE[RecordingMode.ALWAYS_PAUSE])
     expect(page.locator(STATE)).to_have_text("Neemt op")
     expect(page.locator("[data-section=none]")).to_be_hidden()
+    expect(page.locator("[data-said]")).to_have_text(re.compile("^Jouw gesprek met .*: Neemt op$"))
     assert verbs(page) == ["pause"]
     way = hands(page)
     way.press(button(page, "pause"))
     expect(page.locator(STATE)).to_have_text("Gepauzeerd")
     assert capture(desk.house, call) == "paused"
     way.within(Cost(presses=1))
+    expect(button(page, "resume")).to_be_focused()
+    settled(page)
     way.press(button(page, "resume"))
     expect(page.locator(STATE)).to_have_text("Neemt op")
     assert capture(desk.house, call) == "recording"
@@ -187,9 +161,47 @@ def test_a_letter_pauses_and_resumes_ones_own_call(desk: Desk, telephones: Telep
     page.keyboard.press("p")
     expect(page.locator(STATE)).to_have_text("Gepauzeerd")
     expect(page.locator("[data-said]")).to_have_text("Gepauzeerd")
+    settled(page)
     page.keyboard.press("p")
     expect(page.locator(STATE)).to_have_text("Neemt op")
     assert capture(desk.house, call) == "recording"
+
+
+@pytest.mark.parametrize("press", ["double click", "letter held down", "Enter held down"])
+def test_one_press_is_one_command_however_long_or_often_a_finger_comes_down(
+    desk: Desk, telephones: Telephones, press: str
+) -> None:
+    """The button that takes the place of the pressed one is not pressed with it: what is paused stays paused."""
+    person = BY_MODE[RecordingMode.ALWAYS_PAUSE]
+    page = opened(desk, person)
+    call = telephones.call(person)
+    expect(page.locator(STATE)).to_have_text("Neemt op")
+    said: list[str] = []
+    page.on(
+        "request", lambda asked: said.append(asked.url.rsplit("/", 1)[-1]) if asked.method == "POST" else None
+    )
+    if press == "double click":
+        box = button(page, "pause").bounding_box()
+        assert box is not None
+        page.mouse.click(box["x"] + 20, box["y"] + 20)
+        expect(button(page, "resume")).to_be_visible()
+        # By now the other button lies under the pointer.
+        page.mouse.click(box["x"] + 20, box["y"] + 20, click_count=2)
+    else:
+        key = "p" if press.startswith("letter") else "Enter"
+        (page.locator("h1") if key == "p" else button(page, "pause")).focus()
+        for _ in range(30):
+            page.keyboard.down(key)
+            page.wait_for_timeout(50)
+        page.keyboard.up(key)
+    settled(page)
+    expect(page.locator(STATE)).to_have_text("Gepauzeerd")
+    assert (said, capture(desk.house, call)) == (["pauses"], "paused")
+    telephones.hang_up(call)
+    expect(page.locator(STATE)).to_have_text("Afgelopen")
+    # It will not be resumed, and counts no longer.
+    expect(page.locator(CARD)).not_to_contain_text("Tot het hervatten")
+    expect(page.locator(f"{CARD} [data-state]")).to_have_text("Afgelopen")
 
 
 def test_an_on_demand_call_is_kept_with_one_press_and_can_be_paused_then(
@@ -218,6 +230,7 @@ def test_a_call_with_start_is_started_paused_and_stopped(
     way.press(button(page, "start"))
     expect(page.locator(STATE)).to_have_text("Neemt op")
     assert verbs(page) == ["pause", "stop"]
+    settled(page)
     way.press(button(page, "stop"))
     expect(page.locator(STATE)).to_have_text("Gestopt")
     assert verbs(page) == ["start"]
@@ -233,18 +246,26 @@ def test_a_call_of_the_mode_always_has_no_button_and_says_why(desk: Desk, teleph
     expect(page.locator(CARD)).to_contain_text("pauzeren kan niet")
 
 
-def test_a_call_of_the_mode_never_is_no_call_of_the_page_which_says_why(
-    desk: Desk, telephones: Telephones
+@pytest.mark.parametrize(
+    ("mode", "callee", "why"),
+    [
+        (RecordingMode.NEVER, CALLEE, "je modus is Nooit"),
+        (RecordingMode.ALWAYS, "112", "Er loopt nu geen gesprek"),
+        (RecordingMode.ALWAYS, "113", "Er loopt nu geen gesprek"),
+    ],
+)
+def test_a_call_that_is_never_recorded_is_no_call_of_the_page(
+    desk: Desk, telephones: Telephones, mode: RecordingMode, callee: str, why: str
 ) -> None:
     """Another call that begins after it appears, so that its own had all the time to."""
-    person = BY_MODE[RecordingMode.NEVER]
+    person = BY_MODE[mode]
     page, team = opened(desk, person), opened(desk, ILSE)
-    call = telephones.call(person)
+    call = telephones.call(person, callee)
     telephones.call(SANNE)
     expect(team.locator("[data-section=others] [data-state-text]")).to_have_text("Neemt op")
     assert call.call_id not in {each["callId"] for each in desk.house.service.calls()}
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    expect(page.locator("[data-section=none]")).to_contain_text("je modus is Nooit")
+    expect(page.locator("[data-section=none]")).to_contain_text(why)
     assert page.locator("[data-call]").count() == 0
 
 
@@ -379,6 +400,30 @@ def test_a_lost_connection_is_said_and_the_page_goes_on_where_it_was(
     expect(page.locator(STATE)).to_have_text("Gepauzeerd")
 
 
+def test_lists_that_do_not_come_are_asked_for_anew(desk: Desk, telephones: Telephones) -> None:
+    """One answer never comes, as over a line that is dead and not closed; the events go on."""
+    person = BY_MODE[RecordingMode.ALWAYS_PAUSE]
+    page = opened(desk, person)
+    call = telephones.call(person)
+    expect(page.locator(STATE)).to_have_text("Neemt op")
+    page.route("**/live/calls", lambda _: None, times=1)
+    assert desk.house.service.command(desk.house.service.live(call.call_id)["id"], "pause").status == 201
+    expect(page.locator(STATE)).to_have_text("Gepauzeerd")
+    expect(page.locator("[data-lost]")).to_be_hidden()
+
+
+def test_who_signs_out_in_another_window_is_led_to_the_way_in(desk: Desk) -> None:
+    """No page waits for a connection that will not come back."""
+    page = desk.page()
+    desk.sign_in(page, BY_MODE[RecordingMode.ALWAYS])
+    page.goto(f"{desk.house.url}/live")
+    expect(page.locator("[data-fresh-text]")).to_contain_text("Verbonden")
+    other = page.context.new_page()
+    other.goto(f"{desk.house.url}/help")
+    other.get_by_role("button", name="Log uit").click()
+    page.wait_for_url("**/sign-in?next=/live")
+
+
 @pytest.mark.parametrize(("width", "theme"), [(WIDE, "light"), (NARROW, "dark")])
 def test_no_state_of_the_page_has_a_barrier(
     desk: Desk, telephones: Telephones, width: int, theme: str
@@ -392,6 +437,9 @@ def test_no_state_of_the_page_has_a_barrier(
     team = opened(desk, ILSE, width=width, theme=theme)
     expect(page.locator(STATE)).to_have_text("Neemt op")
     expect(team.locator("[data-section=others] [data-state-text]")).to_have_text("Neemt op")
+    page.emulate_media(reduced_motion="reduce")
+    breathes = page.locator(".rec-dot").evaluate("dot => getComputedStyle(dot).animationName")
+    assert breathes == "none"
     free_of_barriers(page)
     free_of_barriers(team)
     assert desk.house.service.command(live["id"], "pause").status == 201
@@ -399,6 +447,7 @@ def test_no_state_of_the_page_has_a_barrier(
     free_of_barriers(page)
     desk.expected.add(504)
     with stopped(recorder(desk.house)):
+        settled(page)
         button(page, "resume").click()
         expect(page.locator("[data-told] [role=alert]")).to_be_visible()
         expect(page.locator(STATE)).to_have_text("Onbekend")
