@@ -10,3 +10,4 @@ import "./session";
 import "./shortcuts";
 import "./tabs";
 import "./toast";
+import "./unsent";

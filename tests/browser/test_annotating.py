@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.desk import Desk, sounds
 from tests.browser.effort import Cost, Hands
-from tests.browser.house import DAAN, JANSEN, SANNE
+from tests.browser.house import DAAN, JANSEN, PASSWORD, SANNE, Person
 
 HandsOn = Callable[[Page], Hands]
 GARAGE = "+31612340079"
@@ -109,3 +109,67 @@ def test_a_link_is_ended_where_links_are_listed(desk: Desk, hands: HandsOn) -> N
     answer = stranger.goto(made["link"])
     assert answer is not None
     assert answer.status in {404, 410}
+
+
+def signed_out_while_writing(desk: Desk, text: str) -> Page:
+    """Return a window that shows the way in, for a comment was sent after its session had ended."""
+    page = desk.page()
+    desk.sign_in(page, DAAN)
+    page.goto(f"{desk.house.url}/recordings/{desk.house.recording_with(GARAGE)['id']}?t=2")
+    page.locator("svg.lanes path.wa").first.wait_for()
+    page.locator("#comment-text").fill(text)
+    elsewhere = page.context.new_page()
+    elsewhere.goto(f"{desk.house.url}/help")
+    elsewhere.get_by_role("button", name="Log uit").click()
+    elsewhere.wait_for_url("**/sign-in")
+    elsewhere.close()
+    page.locator("#comment-text").press("Control+Enter")
+    page.wait_for_url("**/sign-in?next=/recordings/**")
+    return page
+
+
+def enters(page: Page, person: Person) -> None:
+    """Sign in on the page that is there."""
+    page.fill("[name=login]", person.address)
+    page.fill("[name=password]", PASSWORD)
+    page.press("[name=password]", "Enter")
+
+
+def kept(page: Page) -> bool:
+    """Whether any storage of the window holds what was written, under whatever name."""
+    return "Daan" in page.evaluate("JSON.stringify([{...sessionStorage}, {...localStorage}])")
+
+
+def test_a_comment_typed_after_the_session_ended_is_back_after_signing_in(desk: Desk) -> None:
+    """In its place and at its moment, ready to be sent; nothing of it is left in the browser then."""
+    page = signed_out_while_writing(desk, "Daan belooft dinsdag")
+    enters(page, DAAN)
+    field = page.locator("#comment-text")
+    expect(field).to_have_value("Daan belooft dinsdag")
+    expect(field).to_be_focused()
+    expect(page.locator("#toasts")).to_contain_text("Wat je aan het schrijven was, staat er weer.")
+    assert page.locator("#compose [name=at_ms]").input_value() == "2000"
+    assert not kept(page)
+    field.press("Control+Enter")
+    expect(page.locator("#marks")).to_contain_text("Daan belooft dinsdag")
+    expect(field).to_have_value("")
+
+
+def test_what_somebody_was_writing_is_shown_to_nobody_else_and_goes_with_signing_out(desk: Desk) -> None:
+    """Another person at the same browser finds nothing, in no page and in no storage of it."""
+    page = signed_out_while_writing(desk, "Alleen voor Daan")
+    assert kept(page)
+    enters(page, SANNE)
+    # She may not see Daan's call.
+    page.wait_for_url("**/recordings/**")
+    assert "Alleen voor Daan" not in page.content()
+    page.goto(f"{desk.house.url}/help")
+    assert not kept(page)
+    again = signed_out_while_writing(desk, "Alleen voor Daan")
+    again.goto(f"{desk.house.url}/sign-in?next=/help")
+    enters(again, DAAN)
+    again.wait_for_url("**/help")
+    assert kept(again)
+    again.get_by_role("button", name="Log uit").click()
+    again.wait_for_url("**/sign-in")
+    assert not kept(again)
