@@ -136,11 +136,14 @@ def test_a_call_appears_by_itself_is_paused_and_resumed_with_one_press_each_and_
     expect(page.locator("[data-section=none]")).to_be_hidden()
     expect(page.locator("[data-said]")).to_have_text(re.compile("^Jouw gesprek met .*: Neemt op$"))
     assert verbs(page) == ["pause"]
-    way = hands(page)
+    way, place = hands(page), page.locator(CARD).bounding_box()
     way.press(button(page, "pause"))
     expect(page.locator(STATE)).to_have_text("Gepauzeerd")
     assert capture(desk.house, call) == "paused"
     way.within(Cost(presses=1))
+    # Nothing moves under the finger.
+    expect(page.locator("[data-told] [role=status]")).to_contain_text("gepauzeerd")
+    assert (page.locator(CARD).bounding_box() or {}).get("y") == (place or {}).get("y")
     expect(button(page, "resume")).to_be_focused()
     settled(page)
     way.press(button(page, "resume"))
