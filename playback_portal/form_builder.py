@@ -155,8 +155,10 @@ def pressed(making: Making, what: str) -> Making:
     places = [int(each) for each in numbers if each.isascii() and each.isdecimal() and len(each) < 4]
     if verb == "add" and not places:
         return _with_section(making)
-    if verb in {"grade", "ungrade"}:
-        return _graded(making, places)
+    if verb == "grade":
+        return _with_grade(making)
+    if verb == "ungrade" and places:
+        return _without_grade(making, places[0])
     if not places or places[0] >= len(making.parts):
         return making
     if len(places) == 1:
@@ -230,11 +232,14 @@ def _new(making: Making) -> Draft:
     return Draft(next(name for number in itertools.count(1) if (name := f"q{number}") not in taken))
 
 
-def _graded(making: Making, places: list[int]) -> Making:
-    """Return the form with one more category, two where there was none, or without the one named."""
-    if places:
-        left = tuple(each for number, each in enumerate(making.grades) if number != places[0])
-        return replace(making, grades=left, focus="c0.name" if left else "grade")
+def _without_grade(making: Making, number: int) -> Making:
+    """Return the form without a category; what took its place is next, or the last one."""
+    left = making.grades[:number] + making.grades[number + 1 :]
+    return replace(making, grades=left, focus=f"c{min(number, len(left) - 1)}.name" if left else "grade")
+
+
+def _with_grade(making: Making) -> Making:
+    """Return the form with one more category, two where there was none."""
     if len(making.grades) >= CATEGORIES_MAX:
         return making
     more = (Grade(),) if making.grades else OFFERED

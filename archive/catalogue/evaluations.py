@@ -345,7 +345,10 @@ def _write(
     connection: Connection, scope: AccessScope, before: Evaluation, now: datetime, values: dict[str, object]
 ) -> Evaluation:
     of_it = evaluations.c.id == before.id
-    connection.execute(update(evaluations).where(of_it).values({**values, **changed(scope, now)}))
+    # Whom it is about replies without the lock of the recording: what was read may not be there any more.
+    as_read = update(evaluations).where(of_it, evaluations.c.revision == before.revision)
+    if connection.execute(as_read.values({**values, **changed(scope, now)})).rowcount == 0:
+        raise Conflict("Somebody else changed it meanwhile: look at it as it is now.")
     return _found(connection, scope, of_it)
 
 

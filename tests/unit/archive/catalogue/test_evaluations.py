@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Event as Signal
 from typing import Any
 
 import psycopg
@@ -361,6 +363,41 @@ def test_whom_it_is_about_acknowledges_or_disputes_and_nobody_else(
     # To have seen it is not to agree.
     disputed = evaluations.reply(portal, own, released.id, Event.DISPUTE, words="Toch niet", now=LATER)
     assert (disputed.state, disputed.objection) == (State.DISPUTED, "Toch niet")
+
+
+def test_of_two_replies_at_once_the_later_one_does_not_undo_the_earlier_one(
+    portal: Catalogue,
+    own: AccessScope,
+    recording: Recording,
+    released: Evaluation,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A dispute that is being kept is not acknowledged away by the same person in another browser."""
+    before, began, goes_on = evaluations._tell, Signal(), Signal()
+
+    def held(*given: Any) -> None:
+        before(*given)
+        began.set()
+        assert goes_on.wait(10)
+
+    monkeypatch.setattr(evaluations, "_tell", held)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(
+            evaluations.reply, portal, own, released.id, Event.DISPUTE, words="Nee", now=LATER
+        )
+        assert began.wait(10)
+        monkeypatch.setattr(evaluations, "_tell", before)
+        second = pool.submit(
+            evaluations.move, portal, own, recording, released.id, Event.ACKNOWLEDGE, now=LATER
+        )
+        with pytest.raises(TimeoutError):
+            second.result(0.5)
+        goes_on.set()
+        assert first.result(10).state is State.DISPUTED
+        with pytest.raises(Conflict):
+            second.result(10)
+    found = evaluations.about(portal, own, released.id)
+    assert (found.state, found.objection) == (State.DISPUTED, "Nee")
 
 
 def test_a_dispute_is_settled_with_other_answers_and_every_value_stays(

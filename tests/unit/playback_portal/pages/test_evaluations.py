@@ -450,6 +450,9 @@ async def test_categories_are_added_put_in_order_and_removed_without_scripts(des
         ("c1.from", ""),
     ]
     between = {**GRADES, "c2.name": "Midden", "c2.from": "30", "c3.name": "", "c3.from": ""}
+    for pressed, focused in (("ungrade:1", "c1-name"), ("ungrade:3", "c2-name"), ("ungrade:9", "c3-name")):
+        _, text = await desk.form(page, "mark", **FIELDS, **between, do=pressed)
+        assert re.findall(r'id="([^"]+)"[^>]* autofocus', text) == [focused]
     _, text = await desk.form(page, "mark", **FIELDS, **between, do="ungrade:2")
     names = r'name="c[0-9]\.name" type="text" value="([^"]*)"'
     assert re.findall(names, text) == ["Laag", "<b>Hoog", ""]
