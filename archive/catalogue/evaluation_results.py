@@ -178,11 +178,12 @@ def of_others(
     if not 1 <= limit <= RESULTS_MAX:
         raise Refused(f"The limit of a page is 1 to {RESULTS_MAX}.")
     columns = evaluations.c
-    statement = _statement(scope, and_(_released(), _within(scope), _asked(scope, wanted)))
+    statement = _statement(scope, and_(_released(), _within(scope)))
     if cursor is not None:
         statement = statement.where(tuple_(columns.released_at, columns.id) < tuple_(*decode_cursor(cursor)))
     statement = statement.order_by(columns.released_at.desc(), columns.id.desc())
     with catalogue.transaction(scope.tenant_id) as connection:
+        statement = statement.where(_asked(connection, scope, wanted))
         rows = connection.execute(statement.limit(limit + 1)).all()
         many = _told(connection, scope, {row.owner for row in rows})
     items = tuple(_told_as(_result(row), scope, many) for row in rows[:limit])
@@ -200,11 +201,12 @@ def averages(catalogue: Catalogue, scope: AccessScope, wanted: Wanted = ANY) -> 
             func.count().label("results"),
             func.sum(columns.score_permille).label("permille_sum"),
         )
-        .where(columns.score_permille.is_not(None), _asked(scope, wanted))
+        .where(columns.score_permille.is_not(None))
         .group_by(columns.owner)
         .order_by(func.count().desc(), columns.owner)
     )
     with catalogue.transaction(scope.tenant_id) as connection:
+        statement = statement.where(_asked(connection, scope, wanted))
         rows = connection.execute(statement.limit(RESULTS_MAX)).all()
         many = _told(connection, scope, {row.owner for row in rows})
     found = (
@@ -360,7 +362,7 @@ def _others(scope: AccessScope) -> Select[Any]:
     return select(evaluations).join(recordings, _same_recording()).where(own, _released(), _within(scope))
 
 
-def _asked(scope: AccessScope, wanted: Wanted) -> ColumnElement[bool]:
+def _asked(connection: Connection, scope: AccessScope, wanted: Wanted) -> ColumnElement[bool]:
     columns = evaluations.c
     equal = ((columns.owner, wanted.owner), (columns.form_id, wanted.form_id), (columns.state, wanted.state))
     asked = [column == value for column, value in equal if value is not None]
@@ -369,7 +371,7 @@ def _asked(scope: AccessScope, wanted: Wanted) -> ColumnElement[bool]:
     if wanted.until is not None:
         asked.append(columns.released_at < wanted.until)
     if wanted.category is not None:
-        asked += (_category() == wanted.category, _tells(scope))
+        asked += (_is_called(scope, wanted.category), _tells(connection, scope))
     return and_(true(), *asked)
 
 
@@ -380,43 +382,54 @@ def _graded() -> TableValuedAlias:
     return listed.table_valued(named, begins).render_derived(name="graded", with_types=True)
 
 
-def _category() -> ColumnElement[str]:
-    """Return what its form calls the score of an evaluation, as `category_of` does."""
+def _is_called(scope: AccessScope, category: str) -> ColumnElement[bool]:
+    """Return the filter for scores their form calls so, as `category_of` does."""
     columns, of_form, graded = evaluations.c, evaluation_form_versions.c, _graded()
-    return (
-        select(graded.c.name)
-        .select_from(evaluation_form_versions.join(graded, true()))
-        .where(
-            of_form.tenant_id == columns.tenant_id,
-            of_form.form_id == columns.form_id,
-            of_form.version == columns.form_version,
-            graded.c.fromPercent * 10 <= columns.score_permille,
+    begins = graded.c.fromPercent * 10
+    version = (of_form.form_id, of_form.version)
+    # Reckoned once for all versions: for each of 20,000 results anew it took longer than a statement may.
+    borders = (
+        select(
+            *version,
+            graded.c.name,
+            begins.label("begins"),
+            func.lead(begins).over(partition_by=version, order_by=begins).label("ends"),
         )
-        .order_by(graded.c.fromPercent.desc())
-        .limit(1)
-        .correlate(evaluations)
-        .scalar_subquery()
+        .select_from(evaluation_form_versions.join(graded, true()))
+        .where(of_form.tenant_id == scope.tenant_id)
+        .subquery("borders")
     )
+    within = select(borders.c.name).where(
+        borders.c.form_id == columns.form_id,
+        borders.c.version == columns.form_version,
+        borders.c.name == category,
+        borders.c.begins <= columns.score_permille,
+        or_(borders.c.ends.is_(None), borders.c.ends > columns.score_permille),
+    )
+    return within.correlate(evaluations).exists()
 
 
-def _tells(scope: AccessScope) -> ColumnElement[bool]:
+def _tells(connection: Connection, scope: AccessScope) -> ColumnElement[bool]:
     """Return the filter for results of which is told how they went, as `_told_as` tells it."""
-    columns, policy = evaluations.c, evaluation_policies.c
-    hiding = select(policy.tenant_id).where(policy.tenant_id == scope.tenant_id, policy.hides_few)
-    many = _others(scope).with_only_columns(columns.owner).group_by(columns.owner)
-    told = columns.owner.in_(many.having(func.count() > FEW_MAX).correlate(None))
+    columns = evaluations.c
+    if not _hides(connection, scope):
+        return true()
     mine = or_(columns.evaluator == scope.actor, columns.owner == (scope.user_id or ""))
-    return or_(~hiding.exists(), mine, told)
+    return or_(mine, columns.owner.in_(sorted(_many(connection, scope))))
 
 
 def _told(connection: Connection, scope: AccessScope, owners: set[str]) -> set[str] | None:
     """Return of whom of these people it is told how they did, None where that is so of everybody."""
     if not _hides(connection, scope):
         return None
-    columns = evaluations.c
-    found = _others(scope).with_only_columns(columns.owner).where(columns.owner.in_(sorted(owners)))
-    many = found.group_by(columns.owner).having(func.count() > FEW_MAX)
-    return set(connection.execute(many).scalars())
+    return _many(connection, scope, evaluations.c.owner.in_(sorted(owners)))
+
+
+def _many(connection: Connection, scope: AccessScope, *conditions: ColumnElement[bool]) -> set[str]:
+    """Return of whom the scope may see more than few results."""
+    owner = evaluations.c.owner
+    found = _others(scope).with_only_columns(owner).where(*conditions).group_by(owner)
+    return set(connection.execute(found.having(func.count() > FEW_MAX)).scalars())
 
 
 def _told_as(result: Result, scope: AccessScope, many: set[str] | None) -> Result:
