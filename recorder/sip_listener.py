@@ -111,14 +111,14 @@ class Complaints:
     """Tells operators of handshakes that failed: counts each, logs what can be mended, a few a minute."""
 
     def __init__(self, counters: Counter[str]) -> None:
-        self._counters = counters
+        self.counters = counters
         self._logged: set[tuple[str, str]] = set()
         self._minute = 0
 
     def take(self, host: str, error: Exception, now_s: float) -> None:
         """Take a handshake with `host` that failed."""
         what, reason = _described(error)
-        self._counters[what] += 1
+        self.counters[what] += 1
         if not reason:
             return
         if self._minute != now_s // 60:
@@ -137,15 +137,15 @@ class StreamListener:
         opened: socket.socket,
         newcomers: Newcomers,
         protocol: Callable[[Newcomer], asyncio.Protocol],
-        counters: Counter[str],
+        complaints: Complaints,
         context: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
         self._opened = opened
         self._newcomers = newcomers
         self._protocol = protocol
-        self._counters = counters
+        self._complaints = complaints
+        self._counters = complaints.counters
         self._context = context
-        self._complaints = Complaints(counters)
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._retry: asyncio.TimerHandle | None = None

@@ -26,7 +26,7 @@ from recorder.errors import DependencyUnavailable, LocalDefect
 from recorder.sip.event import Event
 from recorder.sip.message import Flow
 from recorder.sip.user_agent import UserAgentServer
-from recorder.sip_listener import BACKLOG, Newcomer, Newcomers, StreamListener
+from recorder.sip_listener import BACKLOG, Complaints, Newcomer, Newcomers, StreamListener
 
 CONNECTION_COUNT_MAX = 4_096  # descriptors; two thousand calls over single-call connections, twice
 CONNECTION_COUNT_PER_PEER_MAX = 1_024  # one peer alone can't use up the rest
@@ -75,6 +75,7 @@ class SipTransport:
         self._listeners: dict[Address, asyncio.DatagramTransport] = {}
         self._servers: list[StreamListener] = []
         self._newcomers = Newcomers()
+        self._complaints = Complaints(self.counters)
         self._connections: dict[int, _Connection] = {}
         self._connections_of_peer: Counter[str] = Counter()
         self._opening: dict[tuple[str, Address], list[bytes]] = {}
@@ -267,7 +268,7 @@ class SipTransport:
             opened,
             self._newcomers,
             lambda newcomer: _Connection(self, transport, newcomer),
-            self.counters,
+            self._complaints,
             (lambda: tls.server) if transport == "tls" and tls is not None else None,
         )
         self._servers.append(listener)
@@ -296,10 +297,10 @@ class SipTransport:
         peer = connection.remote[0]
         flow = Flow(connection.transport_name, connection.remote, connection.remote)
         connection.is_of_peer = outbound or self._user_agent.is_of_peer(flow)
-        crowded = len(self._connections) >= CONNECTION_COUNT_MAX
-        if crowded and connection.is_of_peer:
-            crowded = not self._dismiss_stranger()
-        if not outbound and (crowded or self._connections_of_peer[peer] >= CONNECTION_COUNT_PER_PEER_MAX):
+        crowded = self._connections_of_peer[peer] >= CONNECTION_COUNT_PER_PEER_MAX
+        if not crowded and len(self._connections) >= CONNECTION_COUNT_MAX:
+            crowded = not (connection.is_of_peer and self._dismiss_stranger())
+        if crowded and not outbound:
             self.counters["connection refused"] += 1
             return None
         self._last_connection_id += 1

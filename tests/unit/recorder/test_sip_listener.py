@@ -111,7 +111,10 @@ async def test_a_dialog_of_sips_uris_gets_a_sips_contact(authority: Authority) -
         await until(lambda: len(server.events) == 2)
         server.agent.bye(server.events[0].dialog_id, SystemClock().monotonic())
         server.transport.flush()
-        assert contact in await read_message(peer[0])
+        bye = await read_message(peer[0])
+        assert bye.startswith(b"BYE sips:src@[::1] SIP/2.0\r\n")
+        assert b"\r\nVia: SIP/2.0/TLS 127.0.0.1:%d;" % address[1] in bye
+        assert contact in bye
         peer[1].close()
 
 

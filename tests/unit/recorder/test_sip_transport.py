@@ -147,42 +147,63 @@ async def test_connections_above_a_limit_are_refused_until_one_goes(
         closing.close()
 
 
-async def test_a_stranger_gives_way_to_a_peer_when_no_connection_is_free(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The one that came first; a stranger more is refused, and so is a peer among peers."""
-    monkeypatch.setattr(sip_transport, "CONNECTION_COUNT_MAX", 2)
-    server = Server(trusts="127.0.0.2".__eq__)
-    (address,) = await server.listen(("tcp", "127.0.0.1", 0))
-    number = 0
+class Asking:
+    """Peers and strangers, each over a connection of its own that it keeps."""
 
-    async def answers(host: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
-        nonlocal number
-        number += 1
-        reader, writer = await asyncio.open_connection(*address, local_addr=(host, 0))
-        opened.append(writer)
-        writer.write(message("OPTIONS", number, transport="TCP"))
+    def __init__(self, server: Server, address: tuple[str, int]) -> None:
+        self.server = server
+        self._address = address
+        self._opened: list[asyncio.StreamWriter] = []
+
+    async def answers(self, host: str) -> asyncio.StreamReader | None:
+        """Connect from an address and ask; None where nothing is answered."""
+        reader, writer = await asyncio.open_connection(*self._address, local_addr=(host, 0))
+        self._opened.append(writer)
+        writer.write(message("OPTIONS", len(self._opened), transport="TCP"))
         try:
             await read_message(reader)
         except (ConnectionError, asyncio.IncompleteReadError):
             return None
-        return reader, writer
+        return reader
 
-    opened: list[asyncio.StreamWriter] = []
-    try:
-        strangers = [await answers("127.0.0.1") for _ in range(3)]
-        assert [each is not None for each in strangers] == [True, True, False]
-        for stranger in strangers[:2]:
-            assert await answers("127.0.0.2") is not None
-            assert stranger is not None
-            with contextlib.suppress(ConnectionError):
-                assert await stranger[0].read() == b""
-        assert await answers("127.0.0.2") is None
-        assert server.transport.counters == {"connection refused": 2, "connection gave way": 2}
-    finally:
-        for writer in opened:
+    def close(self) -> None:
+        for writer in self._opened:
             writer.close()
-        await server.transport.stop()
+
+
+@pytest_asyncio.fixture
+async def asking(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Asking]:
+    """A server that knows one peer, 127.0.0.2, and takes two connections."""
+    monkeypatch.setattr(sip_transport, "CONNECTION_COUNT_MAX", 2)
+    server = Server(trusts="127.0.0.2".__eq__)
+    (address,) = await server.listen(("tcp", "127.0.0.1", 0))
+    made = Asking(server, address)
+    yield made
+    made.close()
+    await server.transport.stop()
+
+
+async def test_a_stranger_gives_way_to_a_peer_when_no_connection_is_free(asking: Asking) -> None:
+    """The one that came first; a stranger more is refused, and so is a peer among peers."""
+    strangers = [await asking.answers("127.0.0.1") for _ in range(3)]
+    assert [each is not None for each in strangers] == [True, True, False]
+    for stranger in strangers[:2]:
+        assert await asking.answers("127.0.0.2") is not None
+        assert stranger is not None
+        with contextlib.suppress(ConnectionError):
+            assert await stranger.read() == b""
+    assert await asking.answers("127.0.0.2") is None
+    assert asking.server.transport.counters == {"connection refused": 2, "connection gave way": 2}
+
+
+async def test_nobody_gives_way_to_a_peer_that_has_too_many_itself(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sip_transport, "CONNECTION_COUNT_PER_PEER_MAX", 1)
+    assert await asking.answers("127.0.0.1") is not None
+    assert await asking.answers("127.0.0.2") is not None
+    assert await asking.answers("127.0.0.2") is None
+    assert asking.server.transport.counters == {"connection refused": 1}
 
 
 async def test_a_bye_of_ours_opens_a_connection_when_the_peers_is_gone(server: Server) -> None:
