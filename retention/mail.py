@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import time
 from collections.abc import Awaitable, Callable
 from email.message import EmailMessage
 
@@ -28,7 +29,14 @@ from archive.catalogue.engine import Catalogue
 from archive.catalogue.mails import ATTEMPTS_MAX, Mail, MailState
 from archive.clock import Clock
 from archive.data_key import translated_key_errors
-from archive.errors import Conflict, DependencyUnavailable, NotFound, Refused, VerificationFailed
+from archive.errors import (
+    CatalogueUnavailable,
+    Conflict,
+    DependencyUnavailable,
+    NotFound,
+    Refused,
+    VerificationFailed,
+)
 from archive.mail import ATTACHMENT_BYTES_MAX, Attachment, MailServer, message, send
 from archive.model import ArchivedRecording, ObjectKind, TenantId, UserId
 from archive.shared import Derivatives
@@ -39,6 +47,9 @@ from retention.letters import filled
 ACTOR = "service:worker"
 FILE = "file"
 FLAC, WAV = "flac", "wav"
+NOTED_WAITS_S = (1.0, 2.0, 4.0, 8.0)
+"""Between tries to note that a mail left: longer than a database takes to start again, as a rule."""
+
 OVERDUE = "It could not be sent for days."
 
 _log = structlog.get_logger()
@@ -88,7 +99,18 @@ class Mailer:
             self._settle(mail, MailState.FAILED, f"It could not be made ({type(error).__name__}).")
             raise
         else:
-            self._settle(mail, MailState.SENT)
+            self._note_sent(mail)
+
+    def _note_sent(self, mail: Mail) -> None:
+        """Note that a mail left; a database that is away for a moment must not make it leave twice."""
+        for wait_s in NOTED_WAITS_S:
+            try:
+                self._settle(mail, MailState.SENT)
+            except CatalogueUnavailable:
+                time.sleep(wait_s)
+            else:
+                return
+        self._settle(mail, MailState.SENT)
 
     def forgotten(self, tenant_id: TenantId) -> list[str]:
         """Return the mails of a tenant nobody took up; what waits for days is given up, what is old goes."""

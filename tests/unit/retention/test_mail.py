@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from archive.audit import AuditWriter
 from archive.catalogue import accounts, audit_entries, directory, mails, rights, share_policies
 from archive.catalogue.engine import Catalogue
 from archive.catalogue.mails import ATTEMPTS_MAX, FIELDS_BYTES_MAX, FORGOTTEN, KEPT, WAITED_MAX, MailState
-from archive.errors import Refused
+from archive.errors import CatalogueUnavailable, Refused
 from archive.mail import ATTACHMENT_BYTES_MAX, MailServer, MailUnavailable
 from archive.model import ArchivedRecording, Tenant, User
 from archive.post import Letter, MailPost
@@ -25,7 +26,7 @@ from archive.shared import Derivatives
 from keys.envelope import new_key
 from keys.local_keyring import LocalKeyring
 from retention import mail as mail_module
-from retention.mail import Mailer
+from retention.mail import NOTED_WAITS_S, Mailer
 from tests.unit.retention.mail_desk import Desk
 
 LINK = "https://opname.example/invitation/geheim-token"
@@ -184,6 +185,28 @@ def test_what_the_server_never_takes_is_given_up_at_once(
     desk.answer = "250 OK"
     mailer.send(bakery.id, queued(portal, post, letter(bakery, kind="nothing")))
     assert states(database)[1][:2] == ("failed", 1)
+
+
+@pytest.mark.parametrize("times", [1, len(NOTED_WAITS_S)])
+def test_a_database_that_is_away_for_a_moment_after_a_mail_left_makes_nobody_get_it_twice(
+    database: Any, portal: Catalogue, post: MailPost, mailer: Mailer, desk: Desk, bakery: Tenant, monkeypatch: Any,
+    times: int,
+) -> None:  # fmt: skip
+    mail_id, settle, waited = queued(portal, post, letter(bakery)), mails.settle, []
+
+    def away(*given: Any, **more: Any) -> None:
+        assert len(desk.mails) == 1
+        if len(waited) < times:
+            raise CatalogueUnavailable("The database is away.")
+        settle(*given, **more)
+
+    monkeypatch.setattr(mails, "settle", away)
+    monkeypatch.setattr(mail_module, "time", SimpleNamespace(sleep=waited.append))
+    mailer.send(bakery.id, mail_id)
+    mailer.send(bakery.id, mail_id)
+    assert len(desk.mails) == 1
+    assert states(database) == [("sent", 1, "", True)]
+    assert waited == list(NOTED_WAITS_S[:times])
 
 
 def test_one_that_breaks_while_it_is_made_is_given_up_and_keeps_no_words(
