@@ -279,6 +279,30 @@ def test_one_that_was_queued_does_not_leave_when_it_was_stopped_or_its_address_i
     ).fetchone() == (0,)
 
 
+@pytest.mark.parametrize("login", ["boss", "mark"])
+def test_one_that_is_stopped_while_it_is_queued_keeps_no_other_waiting(
+    operator: Catalogue, portal: Catalogue, bakery: Tenant, boss: User, database: Any, hands: Hands,
+    scheduler: Callable[[str], Scheduler], monkeypatch: pytest.MonkeyPatch, login: str,
+) -> None:  # fmt: skip
+    """Whether it would have been mailed or paused: it is stopped between the look and the row of its period."""
+    mark = person(operator, bakery, database, "mark", Role.AUDITOR)
+    whole = Wanted(Name.COMPLETENESS, Frequency.WEEKLY, form="csv")
+    stopped = subscribe(portal, mark if login == "mark" else boss, whole, MONDAY - timedelta(minutes=1))
+    subscribe(portal, boss, WEEKLY)
+    directory.set_user(operator, bakery.id, "mark", now=MONDAY, role=Role.USER)
+    look = report_subscriptions.due
+
+    def seen(*given: Any) -> list[Any]:
+        found = look(*given)
+        database.connect().execute("DELETE FROM report_subscriptions WHERE id = %s", (stopped.id,))
+        assert [each.subscription.id for each in found].index(stopped.id) == 0
+        return found
+
+    monkeypatch.setattr(report_subscriptions, "due", seen)
+    hands.moment = MONDAY + timedelta(days=7)
+    assert scheduler("one").look(bakery) == 1
+
+
 def test_nothing_is_sent_of_a_time_before_one_asked_nor_to_an_address_nobody_proved(
     operator: Catalogue, portal: Catalogue, database: Any, bakery: Tenant, boss: User, hands: Hands,
     scheduler: Callable[[str], Scheduler],
