@@ -27,6 +27,7 @@ from keys.envelope import new_key
 from keys.local_keyring import LocalKeyring
 from retention import mail as mail_module
 from retention.mail import NOTED_WAITS_S, Mailer
+from tests.query_plans import recorded_plans
 from tests.unit.retention.mail_desk import Desk
 
 LINK = "https://opname.example/invitation/geheim-token"
@@ -236,6 +237,25 @@ def test_one_that_was_tried_and_waits_for_days_is_given_up(
     clock.moment += timedelta(seconds=1)
     assert mailer.forgotten(bakery.id) == []
     assert states(database) == [("failed", 1, "It could not be sent for days.", True)]
+
+
+def test_what_waits_is_found_among_all_that_was_sent_by_an_index_of_its_own(
+    database: Any, worker: Catalogue, mailer: Mailer, bakery: Tenant, clock: Any
+) -> None:
+    """It is looked for each minute, of each customer."""
+    admin = database.connect()
+    admin.execute(
+        "INSERT INTO mails (id, tenant_id, actor, kind, recipient, language, state, attempts, reason, queued_at,"
+        " settled_at) SELECT 'm' || n, %s, 'service:worker', 'report', 'a@b.example', 'nl', 'sent', 1, '', %s, %s"
+        " FROM generate_series(1, 5000) n",
+        (bakery.id, clock.now() - timedelta(days=9), clock.now()),
+    )
+    admin.execute("ANALYZE mails")
+    with recorded_plans(worker) as plans:
+        assert mailer.forgotten(bakery.id) == []
+    looked = [each for each in plans if "mails.state = 'queued'" in each.statement]
+    assert [each.indexes for each in looked] == [{"mails_tenant_id_queued_at_idx"}] * 2
+    assert max(each.rows_read for each in looked) == 0
 
 
 def test_settled_mails_are_forgotten_after_a_while(

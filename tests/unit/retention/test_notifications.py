@@ -40,6 +40,7 @@ from keys.local_keyring import LocalKeyring
 from retention.exports import Notices
 from retention.mail import Mailer
 from retention.notifications import Notifications
+from tests.query_plans import recorded_plans
 from tests.unit.retention.mail_desk import Desk
 
 MONDAY = datetime(2026, 11, 16, 9, 0, tzinfo=UTC)
@@ -348,6 +349,24 @@ def test_who_gets_a_licence_of_fewer_minutes_than_they_used_is_told_of(
     assert office.look() == 0  # the hour is not over
     office.hands.moment += timedelta(hours=1)
     assert [office.look(), office.look()] == [mails_count, 0]
+
+
+def test_licences_given_of_late_are_found_among_those_of_years_by_an_index_of_their_own(
+    office: Office, database: Any
+) -> None:
+    """They are looked for each minute, of each customer."""
+    admin, anna = database.connect(), office.people["anna"].id
+    admin.execute(
+        "INSERT INTO user_licences (tenant_id, user_id, valid_from, licence) SELECT %s, %s,"
+        " %s - n * interval '1 hour', '7y-1000' FROM generate_series(30, 5030) n",
+        (office.tenant.id, anna, MONDAY),
+    )
+    admin.execute("ANALYZE user_licences")
+    with recorded_plans(office.worker) as plans, office.worker.transaction(office.tenant.id) as connection:
+        notifications.note_minutes(connection, office.tenant.id, now=MONDAY)
+    [looked] = [each for each in plans if "minute_months" in each.statement]
+    assert "user_licences_tenant_id_valid_from_idx" in looked.indexes
+    assert looked.rows_read < 10
 
 
 def test_a_worker_that_was_away_tells_of_the_hours_meanwhile_in_one_mail(
