@@ -63,6 +63,8 @@ def workbook(report: Report, language: str) -> bytes:
         sheet.write_string(0, 0, words.TITLES[report.name][language], strong)
         sheet.write_string(1, 0, words.period_of(report.period, language))
         sheet.write_string(2, 0, words.as_of(report.as_of, language))
+        if report.is_empty:
+            sheet.write_string(3, 0, words.EMPTY[language])
         for place, column in enumerate(report.columns):
             sheet.write_string(4, place, words.COLUMNS[column.key][language], heads)
         lines = [(row, forms) for row in report.rows]

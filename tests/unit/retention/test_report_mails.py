@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,10 +24,12 @@ from archive.errors import Conflict, NotFound, Refused
 from archive.mail import MailServer
 from archive.model import ArchivedRecording, Role, Tenant, User
 from archive.post import MailPost
+from archive.reports import making
 from archive.reports.period import Frequency
 from archive.reports.report import Name
 from keys.envelope import new_key
 from keys.local_keyring import LocalKeyring
+from retention import report_mails
 from retention.exports import Notices
 from retention.mail import Mailer
 from retention.report_mails import ReportMails
@@ -171,6 +175,59 @@ def test_one_that_dies_before_its_transaction_ends_leaves_the_period_to_others(
     assert scheduler("third").look(bakery) == 0
     other.send(bakery, hands)
     assert days_of(desk) == ["usage-2026-11-16-2026-11-22.csv"]
+
+
+STEPS = (
+    (report_subscriptions, "claim"),
+    (mails, "queue"),
+    (AuditWriter, "append"),
+    (MailPost, "hand_over"),
+    (mails, "begin"),
+    (report_mails, "require_wanted"),
+    (making, "make"),
+    (Mailer, "_enter"),
+    (Mailer, "_handed_over"),
+    (mails, "settle"),
+)
+"""What a worker does from the look at the clock to the note that a mail left, in its order."""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(("where", "step"), STEPS, ids=[name for _, name in STEPS])
+def test_a_worker_killed_between_any_two_steps_leaves_one_mail_to_the_next_worker(
+    portal: Catalogue, bakery: Tenant, boss: User, desk: Desk, hands: Hands, database: Any,
+    scheduler: Callable[[str], Scheduler], monkeypatch: pytest.MonkeyPatch, where: Any, step: str, moment: str,
+) -> None:  # fmt: skip
+    """Killed after the mail server took it and before that is noted: then it comes again as the same message."""
+    subscribe(portal, boss, WEEKLY)
+    hands.moment = MONDAY + timedelta(days=7)
+    done = getattr(where, step)
+
+    def killed(*given: Any, **more: Any) -> Any:
+        if moment == "after":
+            made = done(*given, **more)
+            if asyncio.iscoroutine(made):
+                # Mails are handed over on a loop of their own, which a thread beside this one has.
+                ThreadPoolExecutor(1).submit(asyncio.run, made).result()
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, step, killed)
+        with pytest.raises(SystemExit):
+            work(scheduler("dying"), bakery, database)
+    for name in ("second", "third"):
+        work(scheduler(name), bakery, database)
+    taken_unnoted = (step, moment) in {("_handed_over", "after"), ("settle", "before"), ("settle", "after")}
+    assert len(desk.mails) == (2 if taken_unnoted else 1)
+    assert len({each["Message-ID"] for each in desk.mails}) == 1
+    assert database.connect().execute("SELECT state FROM mails").fetchall() == [("sent",)]
+
+
+def work(one: Scheduler, tenant: Tenant, database: Any) -> None:
+    """Do all a worker does: look, and take up the jobs that wait, or that died with another worker."""
+    one.look(tenant)
+    for (mail_id,) in database.connect().execute("SELECT id FROM mails").fetchall():
+        one.mailer.send(tenant.id, mail_id)
 
 
 def test_a_mail_server_that_is_away_loses_nothing_and_doubles_nothing(

@@ -94,6 +94,16 @@ def test_a_workbook_has_real_numbers_days_and_sums() -> None:
     assert (cells["A8"], cells["B8"]) == ("Totaal", "12347")
 
 
+@pytest.mark.parametrize("rows", [(), (("anna", 0, 0, None, None),)])
+def test_a_workbook_of_a_period_in_which_nothing_happened_says_so(
+    rows: tuple[tuple[Value, ...], ...],
+) -> None:
+    with zipfile.ZipFile(io.BytesIO(workbook(report(rows), "nl"))) as book:
+        assert "Geen gegevens in deze periode" in book.read("xl/sharedStrings.xml").decode()
+    with zipfile.ZipFile(io.BytesIO(workbook(report(), "nl"))) as book:
+        assert "Geen gegevens" not in book.read("xl/sharedStrings.xml").decode()
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_pdf_is_made_of_any_letters_and_of_no_rows(language: str) -> None:
     for rows in (ROWS, (), (("Łukasz 明", 1, 1, None, None),)):
