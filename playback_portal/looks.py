@@ -59,7 +59,8 @@ async def put_logo(request: web.Request) -> web.StreamResponse:
     # aiohttp refuses what is larger than its limit of 1 MiB, which is ours for logos too.
     content = await request.read()
     try:
-        logo = await asyncio.to_thread(remade_apart, content)
+        async with request.app[SERVICES].pictures:
+            logo = await asyncio.to_thread(remade_apart, content)
     except Refused as refused:
         raise wrong_parameters(ParameterFault("/", str(refused))) from None
     return tagged_response(await asyncio.to_thread(_show, request, None, logo.png, keep_logo=False))

@@ -40,6 +40,9 @@ TRANSCODES_COUNT_MAX = 4
 LONG_PAUSE = timedelta(seconds=60)
 """A pause for a card number is over by then; the recorder tells of longer ones at the same moment."""
 
+PICTURES_COUNT_MAX = 2
+"""Making a logo anew takes some 170 MB and a core; one is uploaded in a year."""
+
 HASHES_COUNT_MAX = 4
 """A password costs 64 MiB and a core for a twentieth of a second; a crowd at the door waits its turn."""
 
@@ -102,6 +105,7 @@ class Services:
     mp4_heads: Heads = field(default_factory=no_heads)
     hashes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(HASHES_COUNT_MAX))
     transcodes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TRANSCODES_COUNT_MAX))
+    pictures: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PICTURES_COUNT_MAX))
 
 
 class Entry:

@@ -95,7 +95,8 @@ async def post_branding(request: web.Request) -> web.StreamResponse:
         wanted = _wanted(request[SCOPE].tenant_id, texts)
         logo = None
         if isinstance(file, web.FileField) and file.filename:
-            logo = await asyncio.to_thread(_logo, file)
+            async with request.app[SERVICES].pictures:
+                logo = await asyncio.to_thread(_logo, file)
         keep = logo is None and "no_logo" not in texts
         await asyncio.to_thread(_draft, request, wanted, logo, keep)
     except WrongLookError as wrong:

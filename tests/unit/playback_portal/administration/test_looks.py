@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import time
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from archive.branding import png_size_px
 from archive.catalogue import brandings
 from archive.catalogue.brandings import Look
 from archive.logo import FILE_BYTES_MAX, HEIGHT_PX_MAX
+from playback_portal import looks
 from tests.drawn_logo import drawn_logo
 from tests.unit.archive.test_logo import GOOD
 
@@ -71,6 +74,25 @@ async def test_what_is_left_out_is_as_everybodys_and_the_logo_stays_until_it_is_
     assert (await read(office))["logo"] is None
     assert (await read(office))["name"] == "Molen"
     assert changes(office)[-2:] == [("ok", ["logo"]), ("ok", None)]
+
+
+async def test_of_many_who_send_a_picture_at_once_two_are_served_at_a_time(
+    office: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes a process and some 170 MB."""
+    running, most = [0], [0]
+
+    def counted(content: bytes) -> logo.Logo:
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        time.sleep(0.05)
+        running[0] -= 1
+        return logo.remade(content)
+
+    monkeypatch.setattr(looks, "remade_apart", counted)
+    answers = await asyncio.gather(*(put_logo(office, GOOD) for _ in range(8)))
+    assert {each.status for each in answers} == {200}
+    assert most == [2]
 
 
 async def test_a_draft_of_the_page_stays_as_it_is(office: Any) -> None:
