@@ -18,6 +18,13 @@ def drafted(page: Page) -> None:
     page.locator("[name=version]").wait_for(state="attached")
 
 
+def draft_taken_up_again(page: Page) -> None:
+    """Fill in a look, go to its page and back to the fields, where its logo stands."""
+    drafted(page)
+    page.locator("main a.crumb").click()
+    page.locator("[name=no_logo]").wait_for()
+
+
 def without_purpose(page: Page) -> None:
     """Save the grounds without saying how people are told."""
     page.locator("[name=told_by]").first.uncheck()

@@ -481,6 +481,7 @@ SCENES = (
         deciding.drafted,
         asks=("/admin/policies/branding/preview",),
     ),
+    Scene("branding", FULL, "/admin/policies/branding", LEEGBEHEER, deciding.draft_taken_up_again),
     Scene("branding", EMPTY, "/admin/policies/branding", BEHEER),
     Scene(
         "branding",
