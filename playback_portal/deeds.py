@@ -17,6 +17,7 @@ DEEDS = {
     "audit.listed": mark("looked at the audit log"),
     "audit.proved": mark("took the proof of an entry along"),
     "branding.changed": mark("changed how the pages look"),
+    "branding.discarded": mark("threw away a draft of how the pages look"),
     "branding.drafted": mark("made a draft of how the pages look"),
     "branding.reset": mark("brought back the look of everybody"),
     "branding.viewed": mark("looked at how the pages look"),

@@ -181,6 +181,13 @@ def publish(connection: Connection, tenant_id: TenantId, version: str) -> Look:
     return _look(row)
 
 
+def discard(connection: Connection, tenant_id: TenantId) -> None:
+    """Throw the draft away; what is shown stays. Twice is once."""
+    _lock(connection, tenant_id)
+    columns = brandings.c
+    connection.execute(delete(brandings).where(columns.tenant_id == tenant_id, columns.draft.is_(True)))
+
+
 def reset(connection: Connection, tenant_id: TenantId) -> None:
     """Look as everybody again, draft and all. Twice is once."""
     _lock(connection, tenant_id)

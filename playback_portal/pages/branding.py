@@ -61,6 +61,7 @@ LIMITS = {
 DONE = {
     "used": mark("Everybody sees this look now."),
     "reset": mark("Everybody sees the usual look again."),
+    "discarded": mark("The draft is gone. Everybody sees what they saw before."),
     "gone": mark("Somebody else used this draft or took it away meanwhile."),
 }
 """What the page says of what was done before it."""
@@ -131,6 +132,18 @@ async def post_publication(request: web.Request) -> web.StreamResponse:
         await request[ENTRY].make("refused")
         return see_other(request, f"{PAGE}/preview?{CHANGED}")
     return see_other(request, f"{PAGE}?done=used")
+
+
+async def post_discarded(request: web.Request) -> web.StreamResponse:
+    """Throw the draft away: everybody goes on seeing what they see."""
+    tenant_id = request[SCOPE].tenant_id
+
+    def discard() -> None:
+        with request[ENTRY].transaction() as connection:
+            brandings.discard(connection, tenant_id)
+
+    await asyncio.to_thread(discard)
+    return see_other(request, f"{PAGE}?done=discarded")
 
 
 async def post_reset(request: web.Request) -> web.StreamResponse:
@@ -242,5 +255,6 @@ BRANDING_ROUTES = (
     row("POST", PAGE, post_branding, "branding.drafted", "branding"),
     row("GET", f"{PAGE}/preview", get_preview, "branding.viewed", "branding"),
     row("POST", f"{PAGE}/publication", post_publication, "branding.changed", "branding"),
+    row("POST", f"{PAGE}/discarded", post_discarded, "branding.discarded", "branding"),
     row("POST", f"{PAGE}/reset", post_reset, "branding.reset", "branding"),
 )

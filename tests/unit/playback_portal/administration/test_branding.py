@@ -103,6 +103,20 @@ async def test_one_press_brings_the_look_of_everybody_back(office: Any) -> None:
     assert gone.status == 404
 
 
+async def test_a_draft_is_thrown_away_and_what_is_shown_stays(office: Any) -> None:
+    await sent(office, logo=GOOD, **LOOK)
+    await used(office)
+    shown = brandings.look_of(office.house.portal, office.tenant.id)
+    await sent(office, name="Iets anders")
+    for _ in range(2):
+        answer = await office.posted("boss", f"{PAGE}/discarded")
+        assert (answer.status, answer.headers["Location"]) == (303, f"{PAGE}?done=discarded")
+    assert brandings.look_of(office.house.portal, office.tenant.id, draft=True) is None
+    assert brandings.look_of(office.house.portal, office.tenant.id) == shown
+    assert LOOK["name"] in await office.opened("boss", PAGE)
+    assert office.events("branding")[-2:-1] == [("branding.discarded", "ok")]
+
+
 async def test_a_colour_that_can_not_be_read_is_refused_with_what_was_measured(office: Any) -> None:
     for field, value, told in (
         ("accent_light", "#ffcc00", r"het contrast op #[0-9a-f]{6} is 1,\d\d:1, en 4,5:1 is nodig"),

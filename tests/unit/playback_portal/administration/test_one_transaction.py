@@ -48,15 +48,17 @@ PAGES = [
     ("/evaluations/policy", {"hides": "true"}),
     ("/admin/policies/branding", {"name": "Molen"}),
     ("/admin/policies/branding/reset", {}),
+    ("/admin/policies/branding/discarded", {}),
 ]
 
 
 @pytest.fixture
 def sales(office: Any) -> str:
-    """A team with Anna in it, a number that is exempt, and a look of the organisation's own."""
+    """A team with Anna in it, a number that is exempt, and a look of the organisation's own with a draft."""
     operator, tenant = office.house.operator, office.tenant
     with office.house.portal.transaction(tenant.id) as connection:
         brandings.put_shown(connection, Look(tenant.id, "", "Before"), "user:boss", now=office.now)
+        brandings.put_draft(connection, Look(tenant.id, "", "Drafted"), "user:boss", now=office.now)
     exempt_numbers.add(operator, tenant.id, "+31201118888", now=office.now)
     team_id = directory.add_team(operator, tenant.id, "Sales", now=office.now)
     teams.enter(operator, tenant.id, team_id, office.anna.id, Capacity.CONTRIBUTOR, now=office.now)
