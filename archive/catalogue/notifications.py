@@ -47,8 +47,8 @@ LOOKED_AT_MAX = 200
 
 LINK_ENDS_WITHIN = timedelta(days=1)
 
-MINUTES_WITHIN = timedelta(hours=23)
-"""Events of calls are kept for a day: what a worker that was away missed is told within it."""
+MINUTES_WITHIN = WAITED_MAX
+"""A worker that was away tells of used-up minutes what it still finds: it sweeps events of calls itself."""
 
 
 class Kind(StrEnum):
@@ -248,8 +248,7 @@ def note_minutes(connection: Connection, tenant_id: TenantId, *, now: datetime) 
     They do so by a call (an event tells of it), or by a licence of fewer minutes than they used already.
 
     An hour is one mail, however many they are, and so are several at once, which a worker that was
-    away finds: the newest stands for them. Events of calls are kept for a day, and hours of before are
-    told no more.
+    away finds: the newest stands for them. Hours from before MINUTES_WITHIN are told no more.
     """
     columns = call_events.c
     hour = func.date_trunc("hour", columns.at, "UTC")

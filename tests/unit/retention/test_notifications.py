@@ -358,7 +358,7 @@ def test_licences_given_of_late_are_found_among_those_of_years_by_an_index_of_th
     admin, anna = database.connect(), office.people["anna"].id
     admin.execute(
         "INSERT INTO user_licences (tenant_id, user_id, valid_from, licence) SELECT %s, %s,"
-        " %s - n * interval '1 hour', '7y-1000' FROM generate_series(30, 5030) n",
+        " %s - n * interval '1 hour', '7y-1000' FROM generate_series(300, 5300) n",
         (office.tenant.id, anna, MONDAY),
     )
     admin.execute("ANALYZE user_licences")
@@ -367,6 +367,18 @@ def test_licences_given_of_late_are_found_among_those_of_years_by_an_index_of_th
     [looked] = [each for each in plans if "minute_months" in each.statement]
     assert "user_licences_tenant_id_valid_from_idx" in looked.indexes
     assert looked.rows_read < 10
+
+
+@pytest.mark.parametrize(
+    ("away", "told_count"), [(timedelta(hours=60), 1), (WAITED_MAX, 1), (timedelta(days=4), 0)]
+)
+def test_minutes_that_were_used_up_while_no_worker_ran_over_a_weekend_are_told(
+    office: Office, operator: Catalogue, away: timedelta, told_count: int
+) -> None:
+    directory.set_user(operator, office.tenant.id, "bert", role=Role.ADMINISTRATOR, now=MONDAY)
+    reach(office, 100)
+    office.hands.moment += away
+    assert office.look() == told_count
 
 
 def test_a_worker_that_was_away_tells_of_the_hours_meanwhile_in_one_mail(
