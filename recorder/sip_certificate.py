@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from archive.embedded.private_file import write_private
 from archive.errors import Refused
 from archive.settings import Settings
+from recorder.tls_alert import AlertingContext
 
 CERT, KEY, CLIENT_CA = (f"EARWITNESS_SIP_TLS_{name}" for name in ("CERT", "KEY", "CLIENT_CA"))
 CIPHERS = "@SECLEVEL=2:ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -198,7 +199,7 @@ def _encoded(key: PublicKeyTypes) -> bytes:
 
 
 def _server(files: CertificateFiles) -> ssl.SSLContext:
-    context = _equipped(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), files)
+    context = _equipped(AlertingContext(ssl.PROTOCOL_TLS_SERVER), files)
     # A session taken up again would not show its certificate; connections of exchanges last, and are few.
     context.num_tickets = 0
     context.options |= ssl.OP_NO_TICKET | ssl.OP_CIPHER_SERVER_PREFERENCE

@@ -22,6 +22,8 @@ from collections.abc import Callable
 
 import structlog
 
+from recorder.tls_alert import handshaking
+
 NEWCOMER_COUNT_MAX = 1_024
 """Descriptors beside those of connections that have spoken (`CONNECTION_COUNT_MAX`)."""
 
@@ -196,6 +198,7 @@ class StreamListener:
 
     async def _take(self, newcomer: Newcomer) -> None:
         """Shake hands; who succeeds is a newcomer until its protocol hears something."""
+        handshaking.set(newcomer.opened)  # of this task alone
         secured = {} if self._context is None else {"ssl_handshake_timeout": HANDSHAKE_S_MAX}
         try:
             await self._loop.connect_accepted_socket(

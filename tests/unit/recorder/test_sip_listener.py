@@ -79,6 +79,18 @@ async def refused(address: tuple[str, int], context: ssl.SSLContext | None) -> s
     return ""
 
 
+async def alert(address: tuple[str, int], context: ssl.SSLContext) -> str:
+    """Connect, say nothing, and return what the other side says of our handshake."""
+
+    def listen() -> str:
+        plain = socket.create_connection(address, timeout=PATIENCE_S)
+        with context.wrap_socket(plain, server_hostname=address[0]) as peer, pytest.raises(OSError) as told:
+            peer.recv(1)
+        return str(told.value)
+
+    return await asyncio.to_thread(listen)
+
+
 # TLS.
 
 
@@ -146,7 +158,7 @@ async def test_openssl_sees_tls_1_3_a_chain_that_verifies_and_no_older_protocol(
 
 
 async def test_only_a_certificate_of_our_authorities_gets_in(authority: Authority, tmp_path: Path) -> None:
-    """None, one of another authority and one that ended are counted, told and never heard."""
+    """None, one of another authority and one that ended are counted, told on both sides and never heard."""
     certificate = taken(authority.issue("recorder"), authority.file)
     other = Authority(tmp_path, "other authority")
     ended = authority.issue("ended", begins=-timedelta(days=3), ends=-timedelta(days=1))
@@ -157,6 +169,9 @@ async def test_only_a_certificate_of_our_authorities_gets_in(authority: Authorit
             await refused(address, trusting(authority, ended))
             await until(lambda: server.transport.counters["client certificate refused"] == 3)
         assert not server.events
+        assert "certificate required" in await alert(address, trusting(authority))
+        assert "unknown ca" in await alert(address, trusting(authority, other.issue("stranger")))
+        assert "certificate expired" in await alert(address, trusting(authority, ended))
         reasons = " ".join(each["reason"] for each in logs)
         for word in ("showed no certificate", "self-signed certificate in certificate chain", "expired"):
             assert word in reasons
