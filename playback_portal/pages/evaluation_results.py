@@ -129,9 +129,11 @@ async def list_page(request: web.Request, fault: str = "") -> web.Response:
     """Return the page of evaluations, with what is wrong with a sample that was to be drawn."""
     services, scope, asked = request.app[SERVICES], request[SCOPE], _asked(request)
     now = services.clock.now()
+    hides = await asyncio.to_thread(evaluation_results.hides_few, services.catalogue, scope)
     return render(
         request,
         "evaluations/list.html",
+        leaves_out=hides and asked.category != "",
         status=HTTPStatus.CONFLICT if fault else HTTPStatus.OK,
         fault=fault,
         overview=await asyncio.to_thread(_overview, services.catalogue, scope, asked.wanted),

@@ -84,10 +84,17 @@ function putBack(): void {
   if (kept.who === who && kept.path !== location.pathname) return;
   forget();
   if (kept.who !== who) return;
-  const back = kept.fields.filter(put);
-  if (back.length === 0) return;
-  say(document.body.dataset["isBack"] ?? "");
-  document.getElementById(back[0]!.id)?.focus();
+  let fields = kept.fields;
+  const again = (): void => {
+    const back = fields.filter(put);
+    fields = fields.filter((each) => !back.includes(each));
+    if (back.length === 0) return;
+    say(document.body.dataset["isBack"] ?? "");
+    document.getElementById(back[0]!.id)?.focus();
+  };
+  again();
+  // The form of an evaluation comes by itself, later than the page.
+  if (fields.length > 0) document.addEventListener("htmx:afterSettle", again);
 }
 
 // Pages for strangers, on the way in, have nobody.

@@ -15,7 +15,7 @@ from archive.model import new_id
 from tests.behaviour.customer import operating
 from tests.browser.desk import Desk, sounds
 from tests.browser.effort import Cost, Hands, Keyboard
-from tests.browser.house import BEHEER, JANSEN, MARK, SANNE, House
+from tests.browser.house import BEHEER, JANSEN, MARK, PASSWORD, SANNE, House
 
 HandsOn = Callable[[Page], Hands]
 SECTIONS: list[dict[str, Any]] = [
@@ -200,6 +200,41 @@ def test_words_that_were_typed_and_not_sent_are_lost_by_no_press_and_by_no_way_o
     expect(words).to_have_value("Kortaf, maar beleefd")
     page.reload()
     expect(words).to_have_text("Kortaf, maar beleefd")
+    withdraw(page)
+
+
+def test_words_sent_after_the_session_ended_are_back_after_signing_in(
+    desk: Desk, form: dict[str, Any]
+) -> None:
+    """In a form that comes by itself, later than the page."""
+    house = desk.house
+    page = desk.page()
+    desk.sign_in(page, MARK)
+    page.goto(f"{path_of(house)}#evaluations")
+    page.locator("form.question.current").wait_for()
+    low = [{**SECTIONS[0], "questions": [{**SECTIONS[0]["questions"][1], "comment": "low"}]}]
+    house.says(None, "PATCH", f"/v1/evaluation-forms/{form['id']}", sections=low)
+    page.reload()
+    page.locator("#question-tone [data-digit='2']").click()
+    words = page.locator("#words-tone")
+    words.fill("Mark vond het vlug")
+    elsewhere = page.context.new_page()
+    elsewhere.goto(f"{house.url}/help")
+    elsewhere.get_by_role("button", name="Log uit").click()
+    elsewhere.wait_for_url("**/sign-in")
+    elsewhere.close()
+    words.press("Control+Enter")
+    page.wait_for_url("**/sign-in?next=/recordings/**")
+    page.fill("[name=login]", MARK.address)
+    page.fill("[name=password]", PASSWORD)
+    page.press("[name=password]", "Enter")
+    page.wait_for_url("**/recordings/**")
+    page.locator("#tab-evaluations").click()
+    expect(words).to_have_value("Mark vond het vlug")
+    expect(page.locator("#toasts")).to_contain_text("Wat je aan het schrijven was, staat er weer.")
+    assert "vlug" not in page.evaluate("JSON.stringify({...sessionStorage})")
+    words.press("Control+Enter")
+    expect(words).to_have_text("Mark vond het vlug")
     withdraw(page)
 
 

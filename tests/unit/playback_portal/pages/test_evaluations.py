@@ -266,6 +266,8 @@ async def test_results_are_chosen_by_category_which_tells_nothing_that_is_hidden
         text = await desk.page(path, "mark")
         assert f"/evaluations/{found['id']}" not in text
         assert "Geen resultaten" in text
+        assert "Verborgen resultaten staan in geen categorie." in text
+    assert "Verborgen" not in await desk.page("/evaluations", "mark")
     assert f"/evaluations/{found['id']}" in await desk.page(chosen, "bert")
 
 
