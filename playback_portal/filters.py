@@ -8,7 +8,7 @@
 | `direction`, `mode` | words of the recording object |
 | `minDuration` | seconds |
 | `label` | id of a label, or `none` |
-| `has` | `pause`, `comment`, `note`, `gap`, `share`, `label`, `hold`, `favourite`; several by commas |
+| `has` | `pause`, `comment`, `note`, `gap`, `silence`, `share`, `label`, `hold`, `favourite`; several |
 | `case` | id of a case the recording is in |
 | `sort` | `-start`, `start`, `-duration`, `duration` |
 

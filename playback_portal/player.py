@@ -11,14 +11,13 @@ numbers for people (the template), what is drawn (`web/wave.ts`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from archive import silence
 from archive.audit import Json
 from archive.model import Layout, Party, Recording, SpanKind
+from archive.silence import Stretch
 from playback_portal.formats import ZONE
-
-Stretch = tuple[int, int]
 
 ALL_CHANNELS = frozenset({"both", "mixed"})
 BAND_KINDS = (SpanKind.PAUSE, SpanKind.HOLD, SpanKind.LOSS, SpanKind.LATE)
@@ -114,25 +113,8 @@ def _joined(found: list[Band], band: Band) -> bool:
 
 def quiet(recording: Recording) -> list[Stretch]:
     """Return the stretches in which every channel is silent, each of at least QUIET_MS_MIN."""
-    whole = [(0, recording.duration_ms)]
-    for channel in recording.channels:
-        silent = [s for s in recording.spans if s.kind is SpanKind.SILENCE and s.channel == channel]
-        whole = list(_overlaps(whole, sorted((s.from_ms, s.to_ms) for s in silent)))
-    return [(begin, end) for begin, end in whole if end - begin >= QUIET_MS_MIN]
-
-
-def _overlaps(some: Sequence[Stretch], others: Sequence[Stretch]) -> Iterable[Stretch]:
-    """Yield what lies in both; each comes in the order of time and without overlaps of its own."""
-    first = second = 0
-    while first < len(some) and second < len(others):
-        begin = max(some[first][0], others[second][0])
-        end = min(some[first][1], others[second][1])
-        if begin < end:
-            yield begin, end
-        if some[first][1] < others[second][1]:
-            first += 1
-        else:
-            second += 1
+    found = silence.stretches(recording.spans, recording.channels)
+    return [(begin, end) for begin, end in found if end - begin >= QUIET_MS_MIN]
 
 
 def document(recording: Recording, position_ms: int) -> dict[str, Json]:

@@ -112,6 +112,8 @@ def _marks(recording: Recording, beside: Beside) -> frozenset[str]:
         found.discard(Facet.NOTE.value)
     # The labels themselves stand beside the badges.
     found.discard(Facet.LABEL.value)
+    # What is looked for, and no trait of a call to be told with each.
+    found.discard(Facet.SILENCE.value)
     found |= {"hold"} if recording.on_hold else set()
     return frozenset(found | (set() if beside.trashed_until is None else {"trash"}))
 

@@ -32,6 +32,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from archive import silence
 from archive.model import Direction, Party, Recording, RecordingMode, Span, SpanKind, UserId
 from archive.numbers import canonical
 
@@ -62,6 +63,9 @@ ASKED_WORDS_MAX = 32
 GAP_MS_MIN = 200
 """A shorter loss nobody hears as a hole; it stands in the player all the same."""
 
+SILENCE_MS_MIN = 10_000
+"""Somebody was kept waiting, or looked something up; a shorter silence belongs to many conversations."""
+
 COUNTRY_CODE = "31"
 
 _WORD = re.compile(r"[^\W_]+")
@@ -76,6 +80,7 @@ class Facet(StrEnum):
     COMMENT = "comment"
     NOTE = "note"
     GAP = "gap"
+    SILENCE = "silence"
     SHARE = "share"
     LABEL = "label"
 
@@ -144,12 +149,15 @@ def of_call(
     found = {of_identifier(text) for text in identifiers if text}
     for party in parties:
         found |= of_number(party.number) | of_name(party.name)
-    found |= {facet.lexeme for facet in facets_of(spans)}
+    heard = tuple(spans)
+    found |= {facet.lexeme for facet in facets_of(heard)}
+    if silence.longest_ms(heard) >= SILENCE_MS_MIN:
+        found.add(Facet.SILENCE.lexeme)
     return found | {of_mode(mode), of_direction(direction)}
 
 
 def facets_of(spans: Iterable[Span]) -> frozenset[Facet]:
-    """Return what the sound of a recording has."""
+    """Return what stands beside the sound of a recording in a list, at little cost."""
     found = set()
     for span in spans:
         if span.kind is SpanKind.PAUSE:

@@ -2,7 +2,9 @@
 
 A press is a click, a tap or a key chord, as `reference` counts are made: moving the pointer
 is none, and so is moving the focus, which is how one points with a keyboard. Typing a value
-is `1t`, with the Enter that ends it. Clicking into a field that is not focused yet is a press.
+is `1t`, with getting into its field, by a click or by Tab, and the Enter that ends it: the
+counts of others it is compared with have no press of its own for that either. No flow gets
+into a field by other means than these, which would cost nothing here.
 
 Both ways use the page as a person does: the mouse presses what is visible and in nobody's
 shadow; the keyboard goes there by Tab, and where it comes to rest the focus must be seen.
@@ -111,8 +113,10 @@ class Mouse(Hands):
         self._count(f"choose {text}")
 
     def enter(self, target: Locator) -> None:
-        """Click into it."""
-        self.press(target)
+        """Click into it; that is part of typing its value."""
+        target.wait_for()
+        target.click()
+        self.done.append(f"into {_name(target)}")
 
 
 class Keyboard(Hands):

@@ -135,7 +135,10 @@ MEMBERS = (
 
 @dataclass(frozen=True)
 class SampleCall:
-    """A call to place; `paused` are the seconds of a pause, `lost` those in which no packet of one side came."""
+    """A call to place; `paused` are the seconds of a pause, `lost` those in which no packet of one side came.
+
+    `length_s` is that of the conversation with its first second of quiet; nobody speaks for `quiet_s` at its end.
+    """
 
     caller: str
     callee: str
@@ -144,11 +147,12 @@ class SampleCall:
     name: str = ""
     paused: tuple[float, float] | None = None
     lost: tuple[float, float] | None = None
+    quiet_s: int = 1
 
 
 CALLS = (
     SampleCall(SANNE.number, JANSEN, 14.0, name="Bouwbedrijf Jansen", paused=(5.0, 8.0)),
-    SampleCall(GARAGE, DAAN.number, 6.0, "callee", name="Garage De Vries", lost=(2.0, 3.0)),
+    SampleCall(GARAGE, DAAN.number, 6.0, "callee", name="Garage De Vries", lost=(2.0, 3.0), quiet_s=12),
     SampleCall(DAAN.number, NOOR.number, 5.0, name="noor"),
     *(SampleCall(f"+3161234010{n}", SANNE.number, 4.0, "callee", name) for n, name in enumerate(HOSTILE)),
 )
@@ -381,7 +385,7 @@ async def _place(service: RunningService, calls: tuple[SampleCall, ...]) -> list
 
 def _plan(service: RunningService, call: SampleCall) -> CallPlan:
     caller, callee = conversation(call.length_s - 1)
-    quiet = SILENCE * SAMPLE_RATE_HZ
+    quiet = SILENCE * SAMPLE_RATE_HZ * call.quiet_s
     lost = frozenset(range(int(call.lost[0] * 50), int(call.lost[1] * 50))) if call.lost else frozenset()
     outgoing = call.recorded == "caller"
     return CallPlan(

@@ -35,7 +35,6 @@ def found(desk: Desk, hands: HandsOn) -> tuple[Page, Hands]:
     page.goto(f"{desk.house.url}/recordings?sort=-start")
     page.locator(".recs tbody tr[id]").first.wait_for()
     way = hands(page)
-    page.locator("#q").focus()
     way.write(page.locator("#q"), NOOR.number, end="Enter")
     expect(page.locator(".recs tbody tr[id]")).to_have_count(2)
     return page, way

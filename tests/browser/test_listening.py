@@ -21,11 +21,15 @@ NEWEST = "/recordings?sort=-start"
 def test_hearing_my_last_call_takes_one_press(desk: Desk, hands: HandsOn) -> None:
     """The portal opens on the list with the newest call first; one press plays it in its place."""
     page = desk.page(DAAN)
+    # What he asked for last stands there otherwise.
     page.goto(desk.house.url + NEWEST)
+    page.goto(desk.house.url + "/")
     way = hands(page)
     way.press(page.locator(".recs .playbtn").first)
     sounds(page, "#inline-audio")
     way.within(Cost(presses=1))
+    began = [str(each.get_attribute("datetime")) for each in page.locator(".recs tbody time").all()]
+    assert began == sorted(began, reverse=True)
 
 
 def test_a_press_on_the_waveform_and_a_key_move_on_in_the_list(desk: Desk) -> None:
@@ -47,7 +51,6 @@ def test_that_call_with_jansen_is_typed_and_pressed(desk: Desk, hands: HandsOn) 
     page = desk.page(SANNE)
     page.goto(desk.house.url + NEWEST)
     way = hands(page)
-    page.keyboard.press("/")
     way.write(page.locator("#q"), "jansen")
     expect(page.locator(".recs tbody tr[id]")).to_have_count(1)
     way.press(page.locator(".recs tbody tr[id] a.cell"))
@@ -60,7 +63,6 @@ def test_a_call_is_found_by_its_id(desk: Desk, hands: HandsOn) -> None:
     page = desk.page(TOEZICHT)
     page.goto(desk.house.url + NEWEST)
     way = hands(page)
-    page.keyboard.press("/")
     way.write(page.locator("#q"), desk.house.recording_with(JANSEN)["callId"])
     expect(page.locator(".recs tbody tr[id]")).to_have_count(1)
     way.within(Cost(typed=1))
@@ -94,6 +96,18 @@ def test_calls_with_a_pause_are_one_chip_away(desk: Desk, hands: HandsOn) -> Non
     expect(page.locator(".recs tbody tr[id]").nth(1)).to_be_visible()
 
 
+def test_calls_with_a_long_silence_are_one_chip_away(desk: Desk, hands: HandsOn) -> None:
+    """Nobody spoke for twelve seconds of the call with the garage; in the others somebody did."""
+    page = desk.page(MARK)
+    page.goto(desk.house.url + NEWEST)
+    way = hands(page)
+    way.press(page.locator("#chip-has-silence"))
+    expect(page.locator(".recs tbody tr[id]")).to_have_count(1)
+    way.within(Cost(presses=1))
+    garage = desk.house.recording_with(GARAGE)["id"]
+    expect(page.locator(f"#row-{garage}")).to_be_visible()
+
+
 def test_the_player_is_one_press_and_one_key_from_the_sound(desk: Desk, hands: HandsOn) -> None:
     """On the page of a call, K plays; the slider is sought by keys and by pointing."""
     page = desk.page(SANNE)
@@ -120,6 +134,20 @@ def test_who_listened_to_my_call_is_one_press(desk: Desk, hands: HandsOn) -> Non
     way.press(page.locator("#tab-history"))
     expect(page.locator("#history li", has_text="mark").first).to_be_visible()
     way.within(Cost(presses=1))
+
+
+def test_who_listened_in_a_period_is_a_file_by_two_presses(desk: Desk, hands: HandsOn) -> None:
+    """The audit log, and as a file: a line for each deed, who did it and with what."""
+    page = desk.page(TOEZICHT)
+    page.goto(desk.house.url + NEWEST)
+    way = hands(page)
+    way.press(page.locator("nav a[href='/admin/audit']"))
+    with page.expect_download() as taking:
+        way.press(page.get_by_role("link", name="Als bestand"))
+    way.within(Cost(presses=2))
+    head, *deeds = taking.value.path().read_text("utf-8-sig").splitlines()
+    assert head.startswith("at,actor,action,object")
+    assert any(f"user:{desk.house.ids[TOEZICHT.login]}" in deed for deed in deeds)
 
 
 def test_the_next_recording_is_one_key(desk: Desk, hands: HandsOn) -> None:

@@ -15,6 +15,7 @@ from archive.catalogue.lexemes import (
     GAP_MS_MIN,
     IDENTIFIER_CHARS_MAX,
     NAME_WORDS_MAX,
+    SILENCE_MS_MIN,
     WORD_CHARS_MAX,
     Annotations,
     Facet,
@@ -64,6 +65,35 @@ def test_a_call_has_its_facets() -> None:
     )
     assert {"#id:one", "#has:pause", "#has:gap", "#mode:always", "#direction:in", "ans", "2233"} <= found
     assert "#id:" not in found
+
+
+@pytest.mark.parametrize(
+    ("spans", "long"),
+    [
+        ((("a", 0, 20_000), ("b", 5000, 5000 + SILENCE_MS_MIN)), True),
+        ((("a", 0, 20_000), ("b", 5000, 4999 + SILENCE_MS_MIN)), False),
+        # Long enough on each channel, and never on both.
+        ((("a", 0, 12_000), ("b", 12_000, 24_000)), False),
+        # Somebody speaks on the other one all the time.
+        ((("a", 0, 20_000),), False),
+        ((("mixed", 0, SILENCE_MS_MIN),), True),
+    ],
+)
+def test_a_call_in_which_nobody_speaks_for_long_is_found_by_that(
+    spans: tuple[tuple[str, int, int], ...], long: bool
+) -> None:
+    silent = [Span(SpanKind.SILENCE, *each) for each in spans]
+    others = [] if spans[0][0] == "mixed" else [Span(SpanKind.SPEECH, "b", 24_000, 30_000)]
+    found = lexemes.of_call(["one"], (), [*silent, *others], RecordingMode.ALWAYS, Direction.IN)
+    assert ("#has:silence" in found) is long
+
+
+def test_a_pause_is_no_silence() -> None:
+    """Nobody knows what was said in it, nor on hold, nor where nothing arrived."""
+    kinds = (SpanKind.PAUSE, SpanKind.HOLD, SpanKind.LOSS)
+    spans = [Span(kind, channel, 0, 60_000) for kind in kinds for channel in ("a", "b", "both")]
+    found = lexemes.of_call(["one"], (), spans, RecordingMode.ALWAYS, Direction.IN)
+    assert "#has:silence" not in found
 
 
 @pytest.mark.parametrize("lost_ms", [GAP_MS_MIN - 1, GAP_MS_MIN])

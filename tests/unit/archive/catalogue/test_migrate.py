@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from sqlalchemy import create_engine, inspect
 from archive.catalogue import migrate
 from archive.catalogue.tables import INSTANCE_TABLES, metadata
 from archive.errors import CatalogueUnavailable, Refused
-from archive.model import Tenant
+from archive.model import Span, SpanKind, Tenant
 
 
 def test_no_role_of_ours_is_a_superuser_or_passes_by_row_level_security(database: Any) -> None:
@@ -255,6 +256,79 @@ def test_links_from_before_and_their_recordings_are_found_as_such(postgres_url: 
         assert forced == [(True,), (True,)]
     finally:
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(old)))
+
+
+def test_calls_from_before_are_found_by_their_long_silence(postgres_url: str, database: Any) -> None:
+    """Of all customers, and none of whom somebody spoke."""
+    old = f"{database.name}_silent"
+    admin = database.connect()
+    owner = sql.Identifier(migrate.OWNER)
+    admin.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(old), owner))
+    there = dataclasses.replace(database, name=old)
+    try:
+        _upgrade_to(there.url(), "0116")
+        with there.connect() as connection:
+            # What the words of a recording may be is of no matter here.
+            connection.execute("SET session_replication_role = replica")
+            checks = connection.execute(
+                "SELECT conname FROM pg_constraint WHERE conrelid = 'recordings'::regclass AND contype = 'c'"
+            ).fetchall()
+            for (check,) in checks:
+                connection.execute(
+                    sql.SQL("ALTER TABLE recordings DROP CONSTRAINT {}").format(sql.Identifier(check))
+                )
+            for recording, tenant, silent_ms in (
+                ("long", "t", 10_000),
+                ("other", "u", 11_000),
+                ("short", "t", 9_999),
+            ):
+                spans = [Span(SpanKind.SILENCE, channel, 0, silent_ms) for channel in ("a", "b")]
+                _insert(
+                    connection, "recordings", id=recording, tenant_id=tenant, duration_ms=20_000, spans=spans
+                )
+                _insert(
+                    connection,
+                    "recording_documents",
+                    recording_id=recording,
+                    tenant_id=tenant,
+                    document="word",
+                )
+        migrate.prepare(postgres_url, {}, database=old)
+        with there.connect() as connection:
+            found = connection.execute(
+                "SELECT recording_id FROM recording_documents"
+                " WHERE document @@ $$'#has:silence' & word$$::tsquery ORDER BY recording_id"
+            ).fetchall()
+            forced = connection.execute(
+                "SELECT relforcerowsecurity FROM pg_class WHERE relname IN ('recordings', 'recording_documents')"
+            ).fetchall()
+        assert found == [("long",), ("other",)]
+        assert forced == [(True,), (True,)]
+    finally:
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(old)))
+
+
+def _insert(connection: psycopg.Connection[Any], table: str, **values: Any) -> None:
+    """Insert a row of which only some columns matter; the others are as empty as their types allow."""
+    empty = {
+        "text": "",
+        "bytea": b"",
+        "jsonb": "[]",
+        "boolean": False,
+        "integer": 0,
+        "bigint": 0,
+        "ARRAY": [],
+    }
+    needed = connection.execute(
+        "SELECT column_name, data_type FROM information_schema.columns"
+        " WHERE table_name = %s AND is_nullable = 'NO' AND column_default IS NULL",
+        (table,),
+    ).fetchall()
+    row = {name: empty.get(kind, datetime(2026, 11, 1, tzinfo=UTC)) for name, kind in needed} | values
+    if "spans" in row:
+        row["spans"] = json.dumps([dataclasses.asdict(span) for span in row["spans"]])
+    names, marks = ", ".join(row), ", ".join(["%s"] * len(row))
+    connection.execute(sql.SQL(f"INSERT INTO {table} ({names}) VALUES ({marks})"), list(row.values()))
 
 
 def _upgrade_to(url: str, revision: str) -> None:
