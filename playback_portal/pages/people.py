@@ -224,7 +224,7 @@ async def _page(
         proposed_role=None if profile.proposed is None else Role(str(profile.proposed.parameters["role"])),
         own=own,
         error=error,
-        typed=typed or {},
+        sent=typed or {},
         seen=profile_tag(profile.user),
         words=words,
         again=again(request),

@@ -173,7 +173,7 @@ async def _page(
         grace_max=KEEP_GRACE_H_MAX,
         fault=fault,
         waits=fault == WAITS,
-        typed=typed or {},
+        sent=typed or {},
         seen=tenant_policy.keeping_tag(tenant),
         idle_min=IDLE_MINUTES_MIN,
         idle_max=IDLE_MINUTES_MAX,
