@@ -381,7 +381,7 @@ def test_what_was_to_be_told_and_written_in_a_backup_is_not_done_again(
     [row] = roster_imports.results(after, bakery.id, import_id)
     assert (row.result, "Import the file again" in row.reason) == (REFUSED, True)
     with after.transaction(bakery.id) as connection:
-        assert notifications.waiting(connection, bakery.id) == []
+        assert notifications.waiting(connection, bakery.id, now=now) == []
 
 
 def queued(portal: Catalogue, tenant: Tenant, root: LocalKeyring, now: datetime) -> str:
