@@ -88,10 +88,6 @@ class World:
                 case "hold":
                     held = self.made[int(str(rest[0]))].id
                     cases.add(connection, self.auditor, self.case_ids[name], [held], now=self.now)
-                case "release":
-                    row = case_rows.c.id == self.case_ids[name]
-                    ended = {"released_at": self.now, "released_by": "user:x"}
-                    connection.execute(update(case_rows).where(row).values(ended))
                 case "leave" | "return" if user_id is not None:
                     way = departures.leave if deed == "leave" else departures.come_back
                     way(connection, self.tenant_id, user_id, now=self.now)
@@ -99,6 +95,12 @@ class World:
                     change = teams.enter_within if deed == "enter" else teams.leave_within
                     capacity = Capacity(str(rest[0]))
                     change(connection, self.tenant_id, self.team_id, user_id, capacity, now=self.now)
+        if deed == "release":
+            asked = {"release_reason": "over", "release_asked_by": "user:y", "release_asked_at": self.now}
+            ended = {**asked, "released_at": self.now, "released_by": "user:x"}
+            held = (case_rows.c.id == self.case_ids[name], case_rows.c.released_at.is_(None))
+            with self.portal.transaction(self.tenant_id) as connection:
+                connection.execute(update(case_rows).where(*held).values(ended))
         if deed == "suspend":
             own = (api_clients.c.tenant_id == self.tenant_id, api_clients.c.name == name)
             with self.operator.transaction(self.tenant_id) as connection:
