@@ -133,6 +133,12 @@ document.addEventListener("htmx:afterRequest", (event) => {
   waiting.length = 0;
 });
 
+// A form that is just put in place is sent by htmx a moment later only: a press in between would open the page anew
+// and lose those behind it.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (ours(event) && (event as CustomEvent<{ shouldSwap: boolean }>).detail.shouldSwap) busy = true;
+});
+
 document.addEventListener("htmx:afterSettle", (event) => {
   if (!ours(event)) return;
   busy = false;
